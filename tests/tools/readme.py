@@ -1,0 +1,68 @@
+"""Make README.md from nbs/index.ipynb as it is saved: nothing is executed.
+
+Left out: hidden and exported cells, directive lines, pictures among the outputs. Links are made to start at the project's top.
+"""
+import argparse, posixpath, re, sys
+from pathlib import Path
+
+import nbformat
+from nbconvert import MarkdownExporter
+
+PROJECT = Path(__file__).resolve().parents[2]
+HEADER = "<!-- Made from nbs/index.ipynb by `make readme`: edit the notebook, not this file. -->\n\n"
+HIDDEN = re.compile(r"^#\|\s*(hide|exporti?|exports|default_exp|include:\s*false)\b", re.MULTILINE)
+DIRECTIVE = re.compile(r"^#\|.*\n?", re.MULTILINE)
+FENCED = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"""(\]\(|\b(?:src|href)=["'])(?![a-z]+:|[#/])([^)"'\s]+)""")
+
+
+def relink(text):
+    "Links that start in nbs/ start at the project's top instead; code is left alone."
+    parts = FENCED.split(text)
+    parts[::2] = [LINK.sub(lambda m: m[1] + posixpath.normpath(f"nbs/{m[2]}"), part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def plain(output):
+    "An output with its text only, or None where nothing is left."
+    if "data" not in output:
+        return output
+    output.data = {kind: data for kind, data in output.data.items() if kind in ("text/plain", "text/markdown")}
+    drawn = output.data.get("text/plain", "").startswith("<Figure")
+    return output if output.data and not drawn else None
+
+
+def shown(cell):
+    "A cell as the README shows it."
+    cell.pop("attachments", None)
+    if cell.cell_type == "code":
+        cell.source = DIRECTIVE.sub("", cell.source).strip()
+        cell.outputs = [output for output in map(plain, cell.outputs) if output]
+    else:
+        cell.source = relink(cell.source)
+    return cell
+
+
+def readme(index):
+    "The text of README.md."
+    nb = nbformat.read(index, as_version=4)
+    nb.cells = [shown(cell) for cell in nb.cells if cell.cell_type != "raw" and not HIDDEN.search(cell.source)]
+    nb.metadata.language_info = {"name": "python"}
+    body, _ = MarkdownExporter().from_notebook_node(nb)
+    body = re.sub(r"[ \t]+$", "", body, flags=re.MULTILINE)
+    return HEADER + re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where README.md is not in step")
+    check, target = parser.parse_args().check, PROJECT / "README.md"
+    text = readme(PROJECT / "nbs" / "index.ipynb")
+    if not check:
+        target.write_text(text, encoding="utf-8")
+    elif not target.exists() or target.read_text(encoding="utf-8") != text:
+        sys.exit("README.md is not in step with nbs/index.ipynb: run `make readme` and commit it")
+
+
+if __name__ == "__main__":
+    main()
