@@ -55,12 +55,17 @@ class Loop(Phases):
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     info = dict(seed=self.seed, task=dict(name=self.task.name, fingerprint=self.task.fingerprint()), model=dict(name=self.model.name, weights=self.model.weights_hash()))
-    if not (path / "run.json").exists(): Run.create(path, info, branch)
+    if not (path / "run.json").exists(): Run.create(path, {**info, "threads": _threads()}, branch)
     self.lock, self.store = RunLock(path), Run(path, branch)
     for name, ours in info.items():
         if (theirs := self.store.info.get(name)) != ours: raise SelfloopError(f"run {self.store.name!r} was made with {name} {theirs}, this loop has {ours}: use the same, or another store")
     self._fall_back()
     if self.store.head: self.emit("message", text=f"run {self.store.name!r} goes on after round {self.rounds[-1].number} of branch {branch!r}")
+
+def _threads()->int:
+    "How many threads torch computes with: another number gives other last bits."
+    import torch
+    return torch.get_num_threads()
 
 @patch_to(Loop)
 def _fall_back(self):

@@ -92,4 +92,4 @@ def sample_metrics(
         sample_accuracy=share_true(correct),
         distinct_1=distinct(texts, 1), distinct_2=distinct(texts, 2),
         unique_ratio=unique_ratio(samples["prompt"][:], texts), agreement=agreement_rate(samples["prompt_id"][:], texts),
-        finished_rate=share_true(samples["finished"]), mean_tokens=sum(samples["n_tokens"]) / len(samples) if len(samples) else math.nan)
+        finished_rate=share_true(samples["finished"][:]), mean_tokens=sum(samples["n_tokens"][:]) / len(samples) if len(samples) else math.nan)

@@ -79,7 +79,7 @@ def _sample(self, written:Draft, number:int, model:LanguageModel):
     samples = generate_samples(model, self.task.round_prompts(number), self.sampling, room, self.seed, (number, "sample"), written.parts,
         lambda done, total: self.emit("progress", number, "sample", done=done, total=total), self._stop.is_set)
     written.write_table("samples.parquet", samples)
-    return ["samples.parquet"], sum(samples["n_tokens"]), {}
+    return ["samples.parquet"], sum(samples["n_tokens"][:]), {}
 
 # %% ../nbs/11c_phases.ipynb #204b8868
 @patch_to(Phases)

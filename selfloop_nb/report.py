@@ -109,13 +109,13 @@ def _table(frame)->str:
 
 def _cards(samples, state:str, n:int)->str:
     "Some samples of a state, with score and reason."
-    rows = [samples[i] for i, s in enumerate(samples["state"]) if s == state][:n]
+    rows = [samples[i] for i, s in enumerate(samples["state"][:]) if s == state][:n]
     return "".join(f"<div class='card {state}'><pre>{escape(r['prompt'])}<b>{escape(r['completion'])}</b></pre>{state}, score {escape(_short(r['score']))}{', ' + escape(r['reason']) if r['reason'] else ''}</div>" for r in rows) or f"<p>No sample was {state}.</p>"
 
 # %% ../nbs/11_report.ipynb #5bc48ca2
 def _settings(run:Run, rounds:list)->str:
     "The settings of the newest round, and what the run was made with, as text."
-    shown = {**({"round": rounds[-1].config} if rounds else {}), **{k: run.info.get(k) for k in ("seed", "task", "model", "environment")}}
+    shown = {**({"round": rounds[-1].config} if rounds else {}), **{k: run.info.get(k) for k in ("seed", "task", "model", "environment", "threads")}}
     return f"<pre>{escape(json.dumps(shown, indent=1, ensure_ascii=False), limit=20000)}</pre>"
 
 def write_report(
@@ -155,7 +155,7 @@ def export_figures(
     charts = run_charts(run)
     for name, (figure, _) in charts.items():
         for kind in (f for f in formats if f != "csv"):
-            figure.savefig(folder / f"{name}.{kind}", dpi=300, metadata={"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else None)
+            with plots.RENDERING: figure.savefig(folder / f"{name}.{kind}", dpi=300, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind))
             written.append(folder / f"{name}.{kind}")
     tables = {"history": run.history(), **({"samples": run.samples(rounds[-1].number).to_pandas()} if len(rounds) > 1 else {})} if "csv" in formats else {}
     for name, frame in tables.items():

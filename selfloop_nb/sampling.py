@@ -137,14 +137,14 @@ def longest_completion(
     task:Task,
 )->int: # tokens, EOS included; 64 where the task has no completions
     "The room that a completion of this task needs."
-    texts = [t for table in (task.train, task.heldout) if table is not None for t in table["completion"]]
+    texts = [t for table in (task.train, task.heldout) if table is not None for t in table["completion"][:]]
     longest = sorted(set(texts), key=len)[-100:]
     return max((len(lm.completion_ids(t)) for t in longest), default=64)
 
 def _requests(prompts, sampling:Sampling)->list:
     "(row of the prompt, number of its sample, text) for every sample to be drawn."
     ask = lambda text, k: sampling.templates[k % len(sampling.templates)].replace("{prompt}", text)
-    return [(i, k, ask(text, k)) for i, text in enumerate(prompts["prompt"]) for k in range(sampling.n_samples)]
+    return [(i, k, ask(text, k)) for i, text in enumerate(prompts["prompt"][:]) for k in range(sampling.n_samples)]
 
 def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     "The requests' token ids; raises `ValueError` naming a prompt that does not fit into the model's context."

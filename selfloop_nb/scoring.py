@@ -50,13 +50,13 @@ def verifier(
     def own(samples): return [float(check(row)) for row in samples]
     def task(samples):
         if "correct" not in samples.column_names: raise ScoringError("verifier() needs a task with a check: give the task one, or the verifier: verifier(check)")
-        return [math.nan if c is None else float(c) for c in samples["correct"]]
+        return [math.nan if c is None else float(c) for c in samples["correct"][:]]
     return Scorer("verifier", own if check else task, (0.0, 1.0), {"check": check})
 
 # %% ../nbs/04_scoring.ipynb #03d8c65f
 def confidence()->Scorer: # in (-inf, 0], nats a token
     "Q is the mean log-probability of the sample under the model that wrote it."
-    def confidence(samples): return list(samples["logprob"])
+    def confidence(samples): return samples["logprob"][:]
     return Scorer("confidence", confidence, (-math.inf, 0.0))
 
 # %% ../nbs/04_scoring.ipynb #28f53a43
@@ -65,7 +65,7 @@ def agreement(
 )->Scorer: # in (0, 1]
     "Q is the share of a prompt's samples that give the same answer (self-consistency, Wang et al. 2022, arXiv 2203.11171)."
     def agreement(samples):
-        given = [(p, answer(c)) for p, c in zip(samples["prompt_id"], samples["completion"])]
+        given = [(p, answer(c)) for p, c in zip(samples["prompt_id"][:], samples["completion"][:])]
         same, asked = Counter(given), Counter(p for p, _ in given)
         return [same[g] / asked[g[0]] for g in given]
     return Scorer("agreement", agreement, (0.0, 1.0), {"answer": answer})
@@ -103,7 +103,7 @@ def _checked_length(scores, scorer:Scorer, n:int)->list:
 def _prompt_groups(samples)->list:
     "The rows of each prompt."
     groups = {}
-    for i, p in enumerate(samples["prompt_id"]): groups.setdefault(p, []).append(i)
+    for i, p in enumerate(samples["prompt_id"][:]): groups.setdefault(p, []).append(i)
     return list(groups.values())
 
 # %% ../nbs/04_scoring.ipynb #18a8a23c

@@ -20,8 +20,8 @@ def drop_reasons(
 )->list: # a reason a sample; None where its score decides
     "Why a sample is out before its score is compared."
     seen, reasons = set(), []
-    n_tokens = samples["n_tokens"] if max_tokens else [0] * len(samples)
-    for prompt, text, score, ended, n in zip(samples["prompt"], samples["completion"], samples["score"], samples["finished"], n_tokens):
+    n_tokens = samples["n_tokens"][:] if max_tokens else [0] * len(samples)
+    for prompt, text, score, ended, n in zip(samples["prompt"][:], samples["completion"][:], samples["score"][:], samples["finished"][:], n_tokens):
         copy, _ = (prompt, text) in seen, seen.add((prompt, text))
         reasons.append("no valid score" if not math.isfinite(score) else "unfinished" if finished and not ended
             else "too long" if max_tokens and n > max_tokens else "duplicate" if unique and copy else None)
@@ -45,7 +45,7 @@ class KeepRule:
         reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
         rows, scores, prompts = [i for i, r in enumerate(reasons) if r is None], samples["score"][:], samples["prompt_id"][:]
         for i, kept in zip(rows, self.keep([scores[i] for i in rows], [prompts[i] for i in rows])): reasons[i] = "" if kept else self.reason
-        if "reason" in samples.column_names: reasons = [old or new for old, new in zip(samples["reason"], reasons)]
+        if "reason" in samples.column_names: reasons = [old or new for old, new in zip(samples["reason"][:], reasons)]
         return [KEPT if not r else REJECTED if math.isfinite(s) else QUARANTINED for r, s in zip(reasons, scores)], reasons
 
     def check_range(self,
@@ -120,4 +120,4 @@ def kept_rows(
     samples, # a selected sample table
 )->"datasets.Dataset":
     "The kept rows of a sample table."
-    return samples.select([i for i, state in enumerate(samples["state"]) if state == KEPT])
+    return samples.select([i for i, state in enumerate(samples["state"][:]) if state == KEPT])

@@ -46,9 +46,9 @@ def encode_rows(
     table, # prompt, completion, and `finished` where it has it
 )->list: # of dicts with input_ids and labels; raises `ValueError` for a row longer than the context
     "Token ids and labels of the rows of a training set."
-    finished = table["finished"] if "finished" in table.column_names else [True] * len(table)
-    encoded = {key: _encode(lm, *key) for key in set(zip(table["prompt"], table["completion"], finished))}
-    return [encoded[key] for key in zip(table["prompt"], table["completion"], finished)]
+    finished = table["finished"][:] if "finished" in table.column_names else [True] * len(table)
+    encoded = {key: _encode(lm, *key) for key in set(zip(table["prompt"][:], table["completion"][:], finished))}
+    return [encoded[key] for key in zip(table["prompt"][:], table["completion"][:], finished)]
 
 def _encode(lm:LanguageModel, prompt:str, completion:str, finished:bool)->dict:
     before, after = lm.prompt_ids(prompt), lm.completion_ids(completion, finished)

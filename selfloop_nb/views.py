@@ -28,12 +28,12 @@ class ProgressBar:
     def __init__(self): self.bar = None
 
     def __call__(self, event:Event):
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
         if event.kind in ("phase", "round") and self.bar is not None: self.bar.close(); self.bar = None
         if event.kind == "message": tqdm.write(event.data["text"], file=sys.stderr)
         if event.kind not in ("progress", "loss"): return
         done, total, unit = (event.data["done"], event.data["total"], "token") if event.kind == "progress" else (event.data["step"], event.data["n_steps"], "step")
-        if self.bar is None: self.bar = tqdm(total=total, unit=f" {unit}s", desc=f"round {event.round}, {event.phase}", leave=False, unit_scale=unit == "token")
+        if self.bar is None: self.bar = tqdm(total=total, unit=f" {unit}s", desc=f"round {event.round}, {event.phase}", leave=False, mininterval=0.5, unit_scale=unit == "token")
         self.bar.update(done - self.bar.n)
 
 # %% ../nbs/11b_views.ipynb #6d08220e

@@ -93,7 +93,7 @@ def sample_cards(
     n:int=5,             # at most so many
 )->str: # HTML
     "Samples as cards: prompt, completion, score, and why they were kept or dropped."
-    rows = [i for i, s in enumerate(samples["state"]) if state in (None, s)][:n]
+    rows = [i for i, s in enumerate(samples["state"][:]) if state in (None, s)][:n]
     return "".join(_card(samples[i]) for i in rows) or f"<i>no sample is {escape(state or 'here')}</i>"
 
 def _card(row:dict)->str:

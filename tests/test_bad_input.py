@@ -1,0 +1,126 @@
+"Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
+import math, os, subprocess, sys
+from pathlib import Path
+
+import pytest
+from small import small_loop, small_task
+
+ONE = [{"prompt": "1+1=", "completion": "2"}]
+
+
+def refuse(error, pattern):
+    "What is raised, and the words in it."
+    import selfloop_nb.records as records
+    return pytest.raises(getattr(records, error, None) or {"ValueError": ValueError, "OSError": OSError}[error], match=pattern)
+
+
+@pytest.mark.parametrize("train, prompts, said", [
+    ([], ONE, "train is empty.*prompt.*completion"),
+    (None, [], "prompts is empty"),
+    ([{"prompt": "1+1="}], ONE, "train lacks the column 'completion'.*\\['prompt'\\]"),
+    (ONE, [{"question": "?"}], "prompts lacks the column 'prompt'.*question"),
+    (ONE, [{"prompt": None}], "prompts, column 'prompt', row 0: NoneType where text is needed"),
+    ("nothing.jsonl", ONE, "there is no file 'nothing.jsonl'"),
+])
+def test_data_that_is_missing(train, prompts, said):
+    from selfloop_nb import from_dataset
+    with refuse("ValueError", said): from_dataset(train, prompts)
+
+
+def test_untrained_model_without_data():
+    from selfloop_nb import from_dataset, tiny_llama
+    task = from_dataset(None, [{"prompt": "1+1="}], ONE)
+    with refuse("ValueError", "M_0 must be trained and the task has no D_train"): small_loop(task=task, model=tiny_llama(task)).start()
+
+
+def test_a_prompt_longer_than_the_context(tmp_path):
+    from selfloop_nb import from_dataset, tiny_llama
+    task = from_dataset(ONE, [{"prompt": "1" * 70}], ONE)
+    loop = small_loop(tmp_path / "run", task=task, model=tiny_llama(task, context=64))
+    with refuse("ValueError", "prompt 0 .* has 70 tokens.*context of 64: shorten it"): loop.run(rounds=1)
+    assert [r.number for r in loop.rounds] == [0]
+
+
+def test_a_model_that_cannot_end():
+    from selfloop_nb import tiny_llama
+    from selfloop_nb.models import LanguageModel
+    lm = tiny_llama(small_task())
+    lm.tokenizer.eos_token = None
+    with refuse("ValueError", "no EOS token.*set tokenizer.eos_token"): LanguageModel(lm.model, lm.tokenizer)
+
+
+@pytest.mark.parametrize("theta", [1.5, -0.1])
+def test_theta_outside_the_range(theta):
+    from selfloop_nb import Threshold, verifier
+    with refuse("ValueError", f"theta={theta}.*outside the scorer's range \\[0, 1\\]"): small_loop(score=verifier(), select=Threshold(theta))
+
+
+BROKEN = {
+    "nothing kept": (lambda samples: [0.0] * len(samples), "EmptyRoundError", "nothing was kept of 80 samples.*theta=1.0.*best: 0.*Lower theta"),
+    "wrong length": (lambda samples: [1.0], "ScoringError", "returned 1 scores for 80 samples"),
+    "one number": (lambda samples: 1.0, "ScoringError", "returned float for 80 samples"),
+    "all NaN": (lambda samples: [math.nan] * len(samples), "ScoringError", "failed on 80 of 80 samples.*budget of 10%"),
+    "raises": (lambda samples: 1 / 0, "ScoringError", "failed on 80 of 80.*ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_scorer_that_is_broken_costs_no_round(case, tmp_path):
+    score, error, said = BROKEN[case]
+    good = small_loop(tmp_path / "run")
+    good.step()
+    before = [r.id for r in good.rounds]
+    with refuse(error, said): good.branch("bad", score=score).step()
+    assert [r.id for r in good.rounds] == before and not good.store.verify(before[-1])
+    good.step()
+    assert len(good.rounds) == 3
+
+
+def test_a_loss_that_is_no_number(tmp_path):
+    from selfloop_nb import FineTune
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    with refuse("TrainingError", "the loss is (nan|inf) at step .* lr=1e\\+30: lower the learning rate"): loop.branch("hot", tune=FineTune(steps=10, lr=1e30, warmup=0)).step()
+    assert len(loop.rounds) == 2 and loop.step().number == 2
+
+
+def test_a_name_that_is_a_path_and_a_folder_that_is_no_run(tmp_path):
+    from selfloop_nb import open_run
+    small_loop(tmp_path / "good").start()
+    with refuse("SelfloopError", "no such folder; runs in .*\\['good'\\]"): open_run(tmp_path / "bad")
+    (tmp_path / "other").mkdir(); (tmp_path / "other" / "thesis.tex").write_text("years of work")
+    with refuse("SelfloopError", "it has no run.json"): open_run(tmp_path / "other")
+    with refuse("SelfloopError", "not empty and no run"): small_loop(tmp_path / "other")
+    assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+    with refuse("ValueError", "no name for a run"): small_loop(tmp_path / "a b")
+    with refuse("ValueError", "'../x' is no name for a branch"): open_run(tmp_path / "good", "../x")
+    with refuse("ValueError", "'../x' is no name for a branch"): small_loop(tmp_path / "good").branch("../x")
+
+
+def test_a_second_kernel(tmp_path):
+    from selfloop_nb import open_run
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    second = subprocess.run([sys.executable, Path(__file__).with_name("small.py"), tmp_path / "run"], capture_output=True, text=True)
+    assert second.returncode and f"is being written by process {os.getpid()} on" in second.stderr and "open_run" in second.stderr
+    assert len(open_run(tmp_path / "run").history()) == 2, "it may look"
+    assert loop.step().number == 2, "and disturbs nobody"
+
+
+def test_a_second_loop_in_the_same_kernel_takes_turns(tmp_path):
+    loop, second = small_loop(tmp_path / "run"), small_loop(tmp_path / "run")
+    refused = []
+    def try_meanwhile(event):
+        if event.kind == "loss" and not refused:
+            try: second.step()
+            except Exception as error: refused.append(str(error))
+    loop.on(try_meanwhile)
+    loop.start()
+    assert "is at work in this kernel already" in refused[0]
+    assert second.step().number == 1 and loop.step().number == 2, "one after the other they may"
+
+
+def test_other_data_on_the_same_folder(tmp_path):
+    small_loop(tmp_path / "run").start()
+    with refuse("SelfloopError", "was made with task .* use the same, or another store"): small_loop(tmp_path / "run", task=small_task(seed=5))
+    with refuse("SelfloopError", "was made with seed 0, this loop has 1"): small_loop(tmp_path / "run", seed=1)
