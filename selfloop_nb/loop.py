@@ -21,7 +21,7 @@ from .scoring import as_scorer, verifier
 from .selection import Threshold, kept_rows
 from .store import Draft, Run, RunLock, check_name
 from .tasks import Task
-from .tuning import FineTune
+from .tuning import GENTLE, FineTune
 from .views import ProgressBar, open_run
 
 # %% ../nbs/12_loop.ipynb #b0bfb328
@@ -33,7 +33,7 @@ class Loop(Phases):
         score=None,              # Q: a scorer or a function; None: verifier()
         select=Threshold(1.0),   # which samples are kept
         mix=Accumulate(),        # what they are joined with
-        tune:FineTune=FineTune(),# how each round trains
+        tune:FineTune|None=None, # how each round trains; None: FineTune(), and GENTLE for a model that comes trained
         sampling:Sampling=Sampling(), # how samples are drawn
         initial:FineTune=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained
         guards:tuple=GUARDS,     # what warns
@@ -42,7 +42,7 @@ class Loop(Phases):
         seed:int=0,              # of the run: the same seed gives the same run
         progress:bool=True,      # show a progress bar?
     ):
-        super().__init__(model, task, verifier() if score is None else score, select, mix, tune, sampling, initial, guards, seed, progress)
+        super().__init__(model, task, verifier() if score is None else score, select, mix, tune or (GENTLE if model.pretrained else FineTune()), sampling, initial, guards, seed, progress)
         self._halt = False
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)

@@ -74,7 +74,7 @@ def round_counts(
     samples, # a selected sample table
 )->dict: # n_sampled, n_kept, n_rejected, n_quarantined, and `reasons`: reason -> how many
     "How many samples went where, and why."
-    return {**count_states(samples["state"][:]), "reasons": dict(sorted(Counter(r for r in samples["reason"] if r).items()))}
+    return {**count_states(samples["state"][:]), "reasons": dict(sorted(Counter(filter(None, samples["reason"][:])).items()))}
 
 def sample_metrics(
     samples, # a selected sample table

@@ -119,12 +119,13 @@ def sample_chunk(
             stopping_criteria=StoppingCriteriaList([_Watch(lm, longest, sampling.stop, progress, should_stop)])).sequences
     logprobs.note(out[:, -1])
     noted = torch.stack(logprobs.noted, 1).tolist()
-    return [_row(lm, tokens, noted[i], sampling.stop) for i, tokens in enumerate(out[:, longest:].tolist())]
+    ends = set(lm.eos_ids)
+    return [_row(lm, tokens, noted[i], ends, sampling.stop) for i, tokens in enumerate(out[:, longest:].tolist())]
 
 # %% ../nbs/03_sampling.ipynb #6238e79f
-def _row(lm:LanguageModel, tokens:list, logprobs:list, stop:tuple)->dict:
+def _row(lm:LanguageModel, tokens:list, logprobs:list, ends:set, stop:tuple)->dict:
     "What one sequence says: cut at its end, decoded, cleaned."
-    end = next((i for i, t in enumerate(tokens) if t in lm.eos_ids), None)
+    end = next((i for i, t in enumerate(tokens) if t in ends), None)
     n = len(tokens) if end is None else end + 1
     while end is None and n and tokens[n - 1] == lm.tokenizer.pad_token_id: n -= 1
     text = clean_text(lm.tokenizer.decode(tokens[:n if end is None else end], skip_special_tokens=True))

@@ -1,6 +1,7 @@
 """The same rounds with what a user would pick instead: TRL's SFTTrainer after generate; and TRL's GRPO, same verifier, for the same wall time.
 
-One process, alternating. TRL's round is timed without measuring and without records; ours with both.
+One process, alternating, the same work: sample, check, keep, train, held-out loss and accuracy, save the model. TRL stands there twice: as it comes (it turns
+bfloat16 and gradient checkpointing on by itself), and in 32 bit without checkpointing, as our loop trains.
 """
 import copy, logging, statistics, sys, tempfile, time, warnings
 
@@ -19,7 +20,7 @@ task = addition(seed=SEED)
 loop = Loop(tiny_llama(task, seed=SEED), task, score=verifier(), select=Threshold(1.0), seed=SEED, progress=False)
 loop.start()
 m0, truth = loop.language_model(0), dict(zip(task.prompts["prompt"], task.prompts["answer"]))
-usual = dict(per_device_train_batch_size=128, report_to="none", save_strategy="no", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, log_level="error")
+usual = dict(per_device_train_batch_size=128, per_device_eval_batch_size=1000, report_to="none", save_strategy="no", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, log_level="error")
 
 
 def accuracy(model):
@@ -28,15 +29,21 @@ def accuracy(model):
     return sum(task.correct(answers.to_list())) / len(answers)
 
 
-def trl_round(model, number, kept):
+AS_IT_COMES, LIKE_OURS = {}, dict(bf16=False, gradient_checkpointing=False)
+
+
+def trl_round(model, number, kept, **changed):
     "Sample, check and keep as we do; then TRL's SFTTrainer on D_train and all that was kept."
     samples = generate_samples(LanguageModel(model, m0.tokenizer), task.round_prompts(number), Sampling(), 4, SEED, (number, "sample"))
     kept += sorted({(p, c) for p, c in zip(samples["prompt"][:], samples["completion"][:]) if truth[p] == c})
     rows = [dict(prompt=p, completion=c) for p, c in [*zip(task.train["prompt"][:], task.train["completion"][:]), *kept]]
-    how = SFTConfig(output_dir=tempfile.mkdtemp(), max_steps=150, learning_rate=1e-3, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=15,
-                    weight_decay=0.1, adam_beta2=0.98, logging_steps=50, bf16=False, **usual)
-    SFTTrainer(model=model, args=how, train_dataset=Dataset.from_list(rows), processing_class=m0.tokenizer).train()
-    return model
+    how = SFTConfig(output_dir=tempfile.mkdtemp(), max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=15,
+                    weight_decay=0.1, adam_beta2=0.98, logging_steps=50, **usual, **changed)
+    trainer = SFTTrainer(model=model, args=how, train_dataset=Dataset.from_list(rows), eval_dataset=task.heldout.select_columns(["prompt", "completion"]), processing_class=m0.tokenizer)
+    trainer.train()
+    trainer.evaluate()
+    trainer.save_model()
+    return accuracy(model)
 
 
 class Clock(TrainerCallback):
@@ -64,32 +71,40 @@ def timed(work):
     return time.perf_counter() - began, result
 
 
-def first_rounds(repeats):
-    "The first round, both ways, alternating: the ratio of the medians."
-    ours, theirs = [], []
-    for repeat in range(repeats + 1): # the first pair warms up
-        loop.rewind(0)
-        a, record = timed(loop.step)
-        b, model = timed(lambda: trl_round(copy.deepcopy(m0.model), 1, []))
-        print(f"{'warm-up' if not repeat else f'pair {repeat} '}: Loop {a:.2f} s, accuracy {record.metrics['heldout_accuracy']:.3f}; SFTTrainer {b:.2f} s, accuracy {accuracy(model):.3f}; ratio {a / b:.2f}", flush=True)
-        if repeat: ours.append(a); theirs.append(b)
-    print(f"a round with Loop takes {statistics.median(ours) / statistics.median(theirs):.2f} x that of TRL's SFTTrainer (medians of {repeats}, {torch.get_num_threads()} threads)", flush=True)
-
-
-def six_rounds():
-    "Six rounds both ways, and GRPO for the time that ours took."
+def ours(rounds):
+    "Rounds of the loop from M_0; the accuracy they end with."
     loop.rewind(0)
-    seconds, history = timed(lambda: loop.run(rounds=6))
-    start, end = history["heldout_accuracy"].iloc[[0, -1]]
-    print(f"six rounds of Loop: {seconds:.0f} s, accuracy {start:.3f} -> {end:.3f}", flush=True)
+    return loop.run(rounds=rounds)["heldout_accuracy"].iloc[-1]
+
+
+def theirs(rounds, **changed):
+    "The same rounds with TRL's SFTTrainer."
     model, kept = copy.deepcopy(m0.model), []
-    took, _ = timed(lambda: [trl_round(model, number, kept) for number in range(1, 7)])
-    print(f"six rounds of SFTTrainer: {took / seconds:.1f} x the time, accuracy {start:.3f} -> {accuracy(model):.3f}", flush=True)
+    return [trl_round(model, number, kept, **changed) for number in range(1, rounds + 1)][-1]
+
+
+def compare(rounds, repeats):
+    "The rounds, three ways, alternating: the ratios of the medians. Returns the seconds that ours took."
+    ways = {"Loop": lambda: ours(rounds), "SFTTrainer as it comes": lambda: theirs(rounds, **AS_IT_COMES), "SFTTrainer in 32 bit": lambda: theirs(rounds, **LIKE_OURS)}
+    took = {name: [] for name in ways}
+    for repeat in range(repeats):
+        for name, way in ways.items():
+            seconds, reached = timed(way)
+            took[name].append(seconds)
+            print(f"{rounds} rounds, time {repeat + 1}: {name} {seconds:.1f} s, accuracy {reached:.3f}", flush=True)
+    medians = {name: statistics.median(seconds) for name, seconds in took.items()}
+    for name in list(ways)[1:]: print(f"{rounds} rounds of Loop take {medians['Loop'] / medians[name]:.2f} x the time of {name} (medians of {repeats}, {torch.get_num_threads()} threads)", flush=True)
+    return medians["Loop"]
+
+
+def main(repeats):
+    "One round to warm up, then six; and GRPO for the time that six of ours take."
+    compare(1, 1)
+    seconds, start = compare(6, repeats), loop.history()["heldout_accuracy"].iloc[0]
     for lr in (1e-3, 3e-4, 1e-4):
         reached, steps = grpo(lr, seconds)
         print(f"GRPO, learning rate {lr:g}, the same time ({steps} steps): accuracy {start:.3f} -> {reached:.3f}", flush=True)
 
 
 if __name__ == "__main__":
-    first_rounds(int(sys.argv[1]) if sys.argv[1:] else 3)
-    six_rounds()
+    main(int(sys.argv[1]) if sys.argv[1:] else 3)

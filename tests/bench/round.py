@@ -48,7 +48,7 @@ def encode(prompt, completion):
 
 def train(model, rows):
     "150 steps of transformers' Trainer, as the library does them."
-    arguments = TrainingArguments(output_dir=tempfile.mkdtemp(), per_device_train_batch_size=128, max_steps=150, learning_rate=1e-3, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1},
+    arguments = TrainingArguments(output_dir=tempfile.mkdtemp(), per_device_train_batch_size=128, max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1},
         warmup_steps=0.1, weight_decay=0.1, adam_beta2=0.98, report_to="none", save_strategy="no", logging_steps=50, disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, log_level="error")
     trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate)
     trainer.remove_callback(PrinterCallback)
