@@ -12,6 +12,7 @@ import io, math, threading
 from contextlib import contextmanager
 
 import matplotlib
+import matplotlib.ticker
 from matplotlib.figure import Figure
 
 from .records import KEPT, QUARANTINED, REJECTED
@@ -165,10 +166,9 @@ def _curve(ax, histories:list, column:str, label:str, place:int):
 # %% ../nbs/10_plots.ipynb #3e9e038b
 def _finish(ax, title:str, ylabel:str, share:bool=False):
     "Title, whole rounds, a legend where there is more than one line; text of users is never read as mathematics."
-    from matplotlib.ticker import MaxNLocator
     ax.set_title(title)
     ax.set(xlabel="round", ylabel=ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True))
     if share: ax.set_ylim(-0.03, 1.03)
     lines = [l for l in ax.get_lines() if not l.get_label().startswith("_") and l.get_label()]
     if len(lines) > 0:
@@ -226,6 +226,7 @@ def training_loss_plot(
             ax.axvline(start, color=matplotlib.rcParams["grid.color"], linewidth=1)
         _finish(ax, "training loss", "nats a token")
         ax.set(xlabel="step, | ends a round")
+        ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, integer=True))
         if any(losses_by_round.values()): ax.set_ylim(bottom=0)
     return ax.figure
 

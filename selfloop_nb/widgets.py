@@ -16,7 +16,7 @@ from .records import KEPT, REJECTED, Stopped, patch_to
 from .report import escape, theta_of
 from .views import Event
 
-CHARTS = dict(scores=(320, 280), ridgeline=(320, 280), accuracy=(320, 280), diversity=(320, 280), loss=(320, 280), heldout=(320, 280)) # pixels
+CHARTS = {name: (275, 250) for name in ("scores", "ridgeline", "accuracy", "diversity", "loss", "heldout")} # width and height in pixels
 
 # %% ../nbs/13_widgets.ipynb #17e6e8c5
 class Worker:
@@ -106,7 +106,7 @@ def _card(row:dict)->str:
 class ControlRoom:
     "A loop with buttons, live charts and sample cards; made by `dashboard`."
     def __init__(self, loop:Loop, font_scale:float=1.0, dark:bool=False):
-        self.loop, self.look = loop, dict(font_scale=font_scale, dark=dark)
+        self.loop, self.look = loop, dict(font_scale=0.85 * font_scale, dark=dark)
         self.now, self.points, self.messages = dict(phase="idle", round=-1, done=0, total=0, since=time.monotonic()), [], []
         self.past_losses, self.loss_drawn = {}, 0.0
         self.publisher = Publisher(self._draw)
@@ -141,11 +141,11 @@ def _build(self):
     self.buttons = [button("Step", self.step, "one round"), button("Run", self.run, "as many rounds as it says on the right"), self.n_rounds, button("Stop", self.stop, "stop at the next token or training step; what is committed stays")]
     self.bar = ipywidgets.FloatProgress(value=0, min=0, max=1, layout={"width": "150px"})
     self.status, self.answer, self.cards = (ipywidgets.HTML() for _ in range(3))
-    self.charts = {name: ipywidgets.Image(format="png", width=w, height=h, layout={"width": f"{w}px", "height": f"{h}px"}) for name, (w, h) in CHARTS.items()}
-    self.cards.layout = {"width": "300px", "height": "560px", "overflow": "auto"}
+    self.charts = {name: ipywidgets.Image(format="png", width=w, height=h, layout={"width": f"{w}px", "height": f"{h}px", "flex": "0 0 auto"}) for name, (w, h) in CHARTS.items()}
+    self.cards.layout = {"flex": "1 1 220px", "height": "500px", "overflow": "auto"}
     top = ipywidgets.HBox([*self.buttons, self.bar, self.status, self.answer], layout={"align_items": "center"})
     rows = [ipywidgets.HBox([self.charts[name] for name in names]) for names in (("scores", "ridgeline", "accuracy"), ("diversity", "loss", "heldout"))]
-    return ipywidgets.VBox([top, ipywidgets.HBox([ipywidgets.VBox(rows), self.cards])])
+    return ipywidgets.VBox([top, ipywidgets.HBox([ipywidgets.VBox(rows, layout={"flex": "0 0 auto"}), self.cards])])
 
 # %% ../nbs/13_widgets.ipynb #28641c0e
 @patch_to(ControlRoom)
