@@ -138,7 +138,7 @@ def main():
         nb = run(args.notebook, args.out, dict(args.set), args.timeout)
     except (CellExecutionError, CellTimeoutError, DeadKernelError, ValueError, OSError) as error:
         sys.exit(f"{args.notebook} failed: {error}")
-    print(f"{summary(nb)}\nThe executed notebook: {args.out / args.notebook.name}")
+    print(f"{summary(nb)}\nPaths start at {args.out}, where the executed notebook {args.notebook.name} is too.")
 
 
 if __name__ == "__main__":

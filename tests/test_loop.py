@@ -1,0 +1,91 @@
+"How a run ends, what it tells, and what a run that is only opened can show."
+from dataclasses import dataclass
+
+import pytest
+from small import small_loop
+
+
+def told(loop):
+    "The messages of a loop, as they come."
+    messages = []
+    loop.on(lambda event: messages.append(event.data["text"]) if event.kind == "message" else None)
+    return messages
+
+
+@pytest.mark.parametrize("rule, said", [
+    (dict(target=0.0), "held-out accuracy 0.000 has reached the target 0"),
+    (dict(patience=1), "no progress on held-out data for 1 rounds"),
+    (dict(minutes=1e-6), "1e-06 minutes are up"),
+])
+def test_stop_rules(rule, said):
+    loop = small_loop()
+    messages = told(loop)
+    history = loop.run(rounds=9, **rule)
+    assert len(history) < 10 and f"stopped after round {history['round'].iloc[-1]}: {said}" in messages
+
+
+@dataclass(frozen=True)
+class Never:
+    "A guard of a user that finds fault with round 2."
+    stop:bool
+    def __call__(self, history): return "the moon is full" if history[-1]["round"] == 2 else ""
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_guard_warns_or_stops(stop):
+    loop = small_loop(guards=(Never(stop),))
+    messages = told(loop)
+    history = loop.run(rounds=3)
+    assert len(history) == (3 if stop else 4)
+    assert "round 2: the moon is full" in messages and loop.rounds[2].warnings == ["the moon is full"]
+    assert ("stopped after round 2: a guard asks for it: the moon is full" in messages) == stop
+
+
+def test_rounds_mean_more_rounds_and_counts_add_up():
+    loop = small_loop()
+    loop.run(rounds=1)
+    history = loop.run(rounds=2)
+    assert list(history["round"]) == [0, 1, 2, 3]
+    assert (history["n_sampled"] == history["n_kept"] + history["n_rejected"] + history["n_quarantined"]).all()
+    for number in (1, 2, 3):
+        samples = loop.samples(number)
+        assert samples["state"][:].count("kept") == history["n_kept"][number] and all((r == "") == (s == "kept") for r, s in zip(samples["reason"], samples["state"]))
+
+
+def test_the_mix_is_what_the_formula_says(tmp_path):
+    "D_t = D_train + K_1 + ... + K_t, seen by the trainer itself."
+    loop, seen = small_loop(tmp_path / "run"), []
+    learn = loop._learn
+    loop._learn = lambda draft, number, model, table, *rest: (seen.append(table), learn(draft, number, model, table, *rest))[1]
+    loop.run(rounds=2)
+    kept = [[(s["prompt"], s["completion"]) for s in loop.samples(n) if s["state"] == "kept"] for n in (1, 2)]
+    train = list(zip(loop.task.train["prompt"], loop.task.train["completion"]))
+    assert [sorted(zip(t["prompt"][:], t["completion"][:])) for t in seen] == [sorted(train), sorted(train + kept[0]), sorted(train + kept[0] + kept[1])]
+
+
+def test_tuning_from_the_base_model_starts_at_M_0():
+    from selfloop_nb import FineTune
+    loop, starts = small_loop(tune=FineTune(steps=5, batch_size=16, start="base")), []
+    learn = loop._learn
+    loop._learn = lambda draft, number, model, *rest: (starts.append(model.weights_hash()), learn(draft, number, model, *rest))[1]
+    loop.run(rounds=2)
+    assert starts[1] == starts[2] == loop.language_model(0).weights_hash()
+
+
+def test_an_opened_run_shows_all_that_the_loop_shows(tmp_path):
+    from selfloop_nb import open_run
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=2)
+    opened = open_run(tmp_path / "run")
+    assert opened.history().equals(loop.history())
+    assert opened.samples(1).to_list() == loop.samples(1).to_list()
+    assert opened.losses(2) == loop.losses(2) and len(opened.losses(2)) == 20
+    assert "sample" in opened.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    files = {path.name for path in opened.export(tmp_path / "figures")}
+    assert {"accuracy.png", "accuracy.svg", "accuracy.pdf", "history.csv", "samples.csv", "captions.txt"} <= files
+
+
+def test_padding_is_little_and_recorded(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    assert loop.history()["padding_share"].max() < 0.1
