@@ -6,12 +6,13 @@
 __all__ = ['quiet', 'LanguageModel', 'character_tokenizer', 'tiny_llama', 'load_model', 'smollm2']
 
 # %% ../nbs/02_models.ipynb #b9b43862
-import copy, hashlib, os
+import hashlib, os
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-from .records import SelfloopError
+from .records import SelfloopError, patch_to
 
 # %% ../nbs/02_models.ipynb #b9dea7ef
 @contextmanager
@@ -55,41 +56,48 @@ class LanguageModel:
         own = own if isinstance(own, (list, tuple)) else [own]
         return sorted({self.tokenizer.eos_token_id, *(i for i in own if i is not None and i < len(self.tokenizer))})
 
-    def prompt_ids(self,
-        prompt:str,
-    )->list: # of token ids; the chat template is applied where the tokenizer has one
-        "What the model is given to continue."
-        if self.tokenizer.chat_template:
-            return list(self.tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=False))
-        ids = list(self.tokenizer(prompt)["input_ids"])
-        while ids and ids[-1] == self.tokenizer.eos_token_id: ids.pop()
-        if ids: return ids
-        if self.tokenizer.bos_token_id is None: raise ValueError("a prompt is empty and the tokenizer has no BOS token to start from: give every prompt some text")
-        return [self.tokenizer.bos_token_id]
+# %% ../nbs/02_models.ipynb #388c3c83
+@patch_to(LanguageModel)
+def prompt_ids(self,
+    prompt:str,
+)->list: # of token ids; the chat template is applied where the tokenizer has one
+    "What the model is given to continue."
+    if self.tokenizer.chat_template:
+        return list(self.tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=False))
+    ids = list(self.tokenizer(prompt)["input_ids"])
+    while ids and ids[-1] == self.tokenizer.eos_token_id: ids.pop()
+    if ids: return ids
+    if self.tokenizer.bos_token_id is None: raise ValueError("a prompt is empty and the tokenizer has no BOS token to start from: give every prompt some text")
+    return [self.tokenizer.bos_token_id]
 
-    def completion_ids(self,
-        completion:str,
-        finished:bool=True, # does it end here? then EOS follows
-    )->list:
-        "What the model is to write."
-        ids = list(self.tokenizer(completion, add_special_tokens=False)["input_ids"])
-        return ids + [self.tokenizer.eos_token_id] if finished else ids
+@patch_to(LanguageModel)
+def completion_ids(self,
+    completion:str,
+    finished:bool=True, # does it end here? then EOS follows
+)->list:
+    "What the model is to write."
+    ids = list(self.tokenizer(completion, add_special_tokens=False)["input_ids"])
+    return ids + [self.tokenizer.eos_token_id] if finished else ids
 
-    def copy(self)->"LanguageModel":
-        "The same weights, apart: training the copy leaves this one as it is."
-        return LanguageModel(copy.deepcopy(self.model), self.tokenizer, self.name, self.pretrained)
+# %% ../nbs/02_models.ipynb #626d0d8b
+@patch_to(LanguageModel)
+def copy(self)->"LanguageModel":
+    "The same weights, apart: training the copy leaves this one as it is."
+    return LanguageModel(deepcopy(self.model), self.tokenizer, self.name, self.pretrained)
 
-    def save(self, folder:Path):
-        "Write weights (safetensors), configuration and tokenizer."
-        with quiet(): self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+@patch_to(LanguageModel)
+def save(self, folder:Path):
+    "Write weights (safetensors), configuration and tokenizer."
+    with quiet(): self.model.save_pretrained(folder)
+    self.tokenizer.save_pretrained(folder)
 
-    def weights_hash(self)->str:
-        "SHA-256 of all weights by name; equal for equal weights."
-        digest = hashlib.sha256()
-        for name, weight in sorted(self.model.state_dict().items()):
-            digest.update(name.encode()); digest.update(_bytes(weight))
-        return digest.hexdigest()
+@patch_to(LanguageModel)
+def weights_hash(self)->str:
+    "SHA-256 of all weights by name; equal for equal weights."
+    digest = hashlib.sha256()
+    for name, weight in sorted(self.model.state_dict().items()):
+        digest.update(name.encode()); digest.update(_bytes(weight))
+    return digest.hexdigest()
 
 # %% ../nbs/02_models.ipynb #feb0a1c5
 def _bytes(weight)->memoryview:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .records import SAMPLE_COLUMNS, clean_text
+from .records import SAMPLE_COLUMNS, clean_text, patch_to
 
 # %% ../nbs/01_tasks.ipynb #28b7743f
 def exact_answer(
@@ -41,27 +41,31 @@ class Task:
         if self.n_prompts is not None and not 0 < self.n_prompts <= len(self.prompts):
             raise ValueError(f"n_prompts={self.n_prompts} but the task has {len(self.prompts)} prompts: use 1 to {len(self.prompts)}")
 
-    def round_prompts(self,
-        number:int, # of the round, from 1
-    )->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
-        "The prompts of one round: the next `n_prompts` of the pool, from its start again when it is used up."
-        from datasets import Dataset
-        n, total = self.n_prompts or len(self.prompts), len(self.prompts)
-        rows = [((number - 1) * n + i) % total for i in range(n)]
-        return Dataset.from_dict({**self.prompts.select(rows).to_dict(), "prompt_id": rows})
+# %% ../nbs/01_tasks.ipynb #4d73691a
+@patch_to(Task)
+def round_prompts(self,
+    number:int, # of the round, from 1
+)->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
+    "The prompts of one round: the next `n_prompts` of the pool, from its start again when it is used up."
+    from datasets import Dataset
+    n, total = self.n_prompts or len(self.prompts), len(self.prompts)
+    rows = [((number - 1) * n + i) % total for i in range(n)]
+    return Dataset.from_dict({**self.prompts.select(rows).to_dict(), "prompt_id": rows})
 
-    def correct(self,
-        rows:list, # of dicts with a prompt's columns and `completion`
-    )->list: # True, False, or None where the check itself failed
-        "Check each completion; the check's exceptions are None, never False."
-        return [_checked(self.check, row) for row in rows]
+@patch_to(Task)
+def correct(self,
+    rows:list, # of dicts with a prompt's columns and `completion`
+)->list: # True, False, or None where the check itself failed
+    "Check each completion; the check's exceptions are None, never False."
+    return [_checked(self.check, row) for row in rows]
 
-    def fingerprint(self)->str:
-        "A hash of all texts of the task: the same data gives the same fingerprint."
-        digest = hashlib.sha256()
-        for table in (self.train, self.prompts, self.heldout):
-            digest.update(repr(table and sorted(table.to_dict().items())).encode("utf-8", "replace"))
-        return digest.hexdigest()[:16]
+@patch_to(Task)
+def fingerprint(self)->str:
+    "A hash of all texts of the task: the same data gives the same fingerprint."
+    digest = hashlib.sha256()
+    for table in (self.train, self.prompts, self.heldout):
+        digest.update(repr(table and sorted(table.to_dict().items())).encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
 
 # %% ../nbs/01_tasks.ipynb #1e25cafc
 def _need(table, name:str, columns:tuple, optional:bool=False):

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .records import SelfloopError
+from .records import SelfloopError, patch_to
 from .store import Run
 
 # %% ../nbs/11b_views.ipynb #89d7ee04
@@ -60,22 +60,26 @@ class Views:
         "The training losses of a round, step by step."
         return self.store.losses(round if round >= 0 else len(self.rounds) + round)
 
-    def report(self,
-        path=None,       # of the HTML file; None: report.html in the run folder
-        others:dict={},  # name -> other runs to compare with
-    )->Path:
-        "Write one HTML file with all figures, tables and samples."
-        from selfloop_nb.report import write_report
-        return write_report(self.store, Path(path or self.store.path / "report.html"), others={name: getattr(o, "store", o) for name, o in others.items()})
+# %% ../nbs/11b_views.ipynb #6fe62657
+@patch_to(Views)
+def report(self,
+    path=None,       # of the HTML file; None: report.html in the run folder
+    others:dict={},  # name -> other runs to compare with
+)->Path:
+    "Write one HTML file with all figures, tables and samples."
+    from selfloop_nb.report import write_report
+    return write_report(self.store, Path(path or self.store.path / "report.html"), others={name: getattr(o, "store", o) for name, o in others.items()})
 
-    def export(self,
-        folder,                             # where to
-        formats:tuple=("png", "svg", "pdf", "csv"),
-    )->list: # of paths
-        "Write every figure and table as files for a paper."
-        from selfloop_nb.report import export_figures
-        return export_figures(self.store, Path(folder), formats)
+@patch_to(Views)
+def export(self,
+    folder,                             # where to
+    formats:tuple=("png", "svg", "pdf", "csv"),
+)->list: # of paths
+    "Write every figure and table as files for a paper."
+    from selfloop_nb.report import export_figures
+    return export_figures(self.store, Path(folder), formats)
 
+# %% ../nbs/11b_views.ipynb #030a7a67
 class OpenRun(Views):
     "A run to look at; see `open_run`."
     def __init__(self, store:Run): self.store = store
