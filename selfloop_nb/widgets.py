@@ -124,10 +124,35 @@ class ControlRoom:
         self.loop.stop()
         self._say("stopping at the next token or step…" if self.worker.busy else "nothing is running")
 
+    def rewind(self, round:int|None=None):
+        "Go back to a round; the rounds after it stay on the disk."
+        self._at_rest(lambda: f"back at round {self.loop.rewind(self.back_to.value if round is None else round).number}: the next step starts here")
+
+    def branch(self, name:str|None=None, **changed):
+        "Start a second line from here, with other settings; the room goes over to it."
+        self._at_rest(lambda: self._go_over(self.loop.branch(self.branch_name.value if name is None else name, **changed)))
+
     def _ask(self, text:str, work, *args):
         self._say(text if self.worker.ask(work, *args) else "busy: wait for the round to end, or press Stop")
 
     def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
+
+# %% ../nbs/13_widgets.ipynb #11641251
+@patch_to(ControlRoom)
+def _at_rest(self, work):
+    "Do something that must not happen while a round is made; what goes wrong is said in words."
+    if self.worker.busy: return self._say("busy: wait for the round to end, or press Stop")
+    try: self._say(work())
+    except Exception as error: self._say(str(error))
+    self.publisher.tell("status", "round", "static")
+
+@patch_to(ControlRoom)
+def _go_over(self, loop:Loop)->str:
+    "Show another branch from now on."
+    self.loop.listeners.remove(self._listen)
+    self.loop, self.points = loop, []
+    loop.on(self._listen)
+    return f"on branch {loop.store.branch} from here; the others stay as they are"
 
 # %% ../nbs/13_widgets.ipynb #9853b907
 @patch_to(ControlRoom)
@@ -138,14 +163,17 @@ def _build(self):
         made.on_click(lambda _: press())
         return made
     self.n_rounds = ipywidgets.BoundedIntText(value=6, min=1, max=1000, description="rounds", layout={"width": "130px"}, style={"description_width": "48px"})
+    self.back_to = ipywidgets.BoundedIntText(value=0, min=0, max=1_000_000, description="to round", layout={"width": "130px"}, style={"description_width": "58px"})
+    self.branch_name = ipywidgets.Text(value="other", description="named", layout={"width": "170px"}, style={"description_width": "48px"})
     self.buttons = [button("Step", self.step, "one round"), button("Run", self.run, "as many rounds as it says on the right"), self.n_rounds, button("Stop", self.stop, "stop at the next token or training step; what is committed stays")]
     self.bar = ipywidgets.FloatProgress(value=0, min=0, max=1, layout={"width": "150px"})
     self.status, self.answer, self.cards = (ipywidgets.HTML() for _ in range(3))
     self.charts = {name: ipywidgets.Image(format="png", width=w, height=h, layout={"width": f"{w}px", "height": f"{h}px", "flex": "0 0 auto"}) for name, (w, h) in CHARTS.items()}
     self.cards.layout = {"flex": "1 1 220px", "height": "500px", "overflow": "auto"}
-    top = ipywidgets.HBox([*self.buttons, self.bar, self.status, self.answer], layout={"align_items": "center"})
+    past = [button("Rewind", self.rewind, "the next step starts from this round; nothing is deleted"), self.back_to, button("Branch", self.branch, "a second line from here; the room goes over to it"), self.branch_name]
+    top = [ipywidgets.HBox(row, layout={"align_items": "center"}) for row in ([*self.buttons, self.bar, self.status], [*past, self.answer])]
     rows = [ipywidgets.HBox([self.charts[name] for name in names]) for names in (("scores", "ridgeline", "accuracy"), ("diversity", "loss", "heldout"))]
-    return ipywidgets.VBox([top, ipywidgets.HBox([ipywidgets.VBox(rows, layout={"flex": "0 0 auto"}), self.cards])])
+    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox(rows, layout={"flex": "0 0 auto"}), self.cards])])
 
 # %% ../nbs/13_widgets.ipynb #28641c0e
 @patch_to(ControlRoom)
@@ -166,7 +194,7 @@ def _status_text(self)->str:
     now, seconds = self.now, time.monotonic() - self.now["since"]
     error = self.worker.error
     if error is not None: return f"<b style='color:#d00000'>{escape(type(error).__name__)}: {escape(error)}</b>"
-    if now["phase"] == "idle": return f"<b>{len(self.loop.rounds)} rounds</b>, idle" + (f" · {escape(self.messages[-1])}" if self.messages else "")
+    if now["phase"] == "idle": return f"<b>{escape(self.loop.store.branch)}: {len(self.loop.rounds)} rounds</b>, idle" + (f" · {escape(self.messages[-1])}" if self.messages else "")
     rate, unit = now["done"] / max(seconds, 1e-9), "steps" if now["phase"] == "tune" else "tokens"
     left = f" · {rate:,.0f} {unit}/s · {max(0, now['total'] - now['done']) / rate:.0f} s left" if rate and now["total"] else ""
     return f"<b>round {now['round']}: {escape(now['phase'])}</b>{left}"
