@@ -118,11 +118,16 @@ def score_ridgeline(
         ax.set_title("scores by round")
     return ax.figure
 
+def _shades(ax, n:int)->list:
+    "A shade a round, in order, that can be seen on this background."
+    low, high = (0.4, 1.0) if sum(ax.get_facecolor()[:3]) < 1.5 else (0.1, 0.9)
+    return [matplotlib.colormaps["cividis"](low + (high - low) * i / max(n - 1, 1)) for i in range(n)]
+
 def _ridges(ax, by_round:dict, thetas:dict, score_range:tuple):
     "One histogram a round, the newest below; heights are shares of the round, on one scale."
     import numpy
     edges = numpy.array(score_bins([s for scores in by_round.values() for s in scores], score_range))
-    shades = matplotlib.colormaps["cividis"](numpy.linspace(0.15, 0.95, max(len(by_round), 1)))
+    shades = _shades(ax, len(by_round))
     shares = [numpy.histogram(scores, edges)[0] / max(len(scores), 1) for scores in by_round.values()]
     tallest = max((share.max() for share in shares), default=0) or 1
     for place, number in enumerate(by_round):
@@ -217,12 +222,11 @@ def training_loss_plot(
     ax=None, **style,
 )->"matplotlib.figure.Figure":
     "Training loss by step, the rounds one after the other."
-    import numpy
     with canvas(ax, **style) as ax:
-        shades, start, places = matplotlib.colormaps["cividis"](numpy.linspace(0.1, 0.9, max(len(losses_by_round), 2))), 0, []
-        for shade, (number, points) in zip(shades, losses_by_round.items()):
+        start = 0
+        for shade, points in zip(_shades(ax, len(losses_by_round)), losses_by_round.values()):
             ax.plot([start + p["step"] for p in points], [p["loss"] for p in points], color=shade, linewidth=1.5, label="_")
-            places.append((start, number)); start += points[-1]["step"] if points else 0
+            start += points[-1]["step"] if points else 0
             ax.axvline(start, color=matplotlib.rcParams["grid.color"], linewidth=1)
         _finish(ax, "training loss", "nats a token")
         ax.set(xlabel="step, | ends a round")

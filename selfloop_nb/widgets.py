@@ -133,6 +133,7 @@ class ControlRoom:
         self._at_rest(lambda: self._go_over(self.loop.branch(self.branch_name.value if name is None else name, **changed)))
 
     def _ask(self, text:str, work, *args):
+        if not self.worker.busy: self.messages = []
         self._say(text if self.worker.ask(work, *args) else "busy: wait for the round to end, or press Stop")
 
     def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
@@ -173,7 +174,7 @@ def _build(self):
     past = [button("Rewind", self.rewind, "the next step starts from this round; nothing is deleted"), self.back_to, button("Branch", self.branch, "a second line from here; the room goes over to it"), self.branch_name]
     top = [ipywidgets.HBox(row, layout={"align_items": "center"}) for row in ([*self.buttons, self.bar, self.status], [*past, self.answer])]
     rows = [ipywidgets.HBox([self.charts[name] for name in names]) for names in (("scores", "ridgeline", "accuracy"), ("diversity", "loss", "heldout"))]
-    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox(rows, layout={"flex": "0 0 auto"}), self.cards])])
+    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox(rows, layout={"flex": "0 0 auto"}), self.cards], layout={"flex_flow": "row wrap"})])
 
 # %% ../nbs/13_widgets.ipynb #28641c0e
 @patch_to(ControlRoom)
@@ -194,10 +195,17 @@ def _status_text(self)->str:
     now, seconds = self.now, time.monotonic() - self.now["since"]
     error = self.worker.error
     if error is not None: return f"<b style='color:#d00000'>{escape(type(error).__name__)}: {escape(error)}</b>"
-    if now["phase"] == "idle": return f"<b>{escape(self.loop.store.branch)}: {len(self.loop.rounds)} rounds</b>, idle" + (f" · {escape(self.messages[-1])}" if self.messages else "")
+    if now["phase"] == "idle": return f"<b>{escape(self.loop.store.branch)}: {self._place()}</b>, idle" + (f" · {escape(self.messages[-1])}" if self.messages else "")
     rate, unit = now["done"] / max(seconds, 1e-9), "steps" if now["phase"] == "tune" else "tokens"
     left = f" · {rate:,.0f} {unit}/s · {max(0, now['total'] - now['done']) / rate:.0f} s left" if rate and now["total"] else ""
     return f"<b>round {now['round']}: {escape(now['phase'])}</b>{left}"
+
+# %% ../nbs/13_widgets.ipynb #3d1971de
+@patch_to(ControlRoom)
+def _place(self)->str:
+    "Where the branch stands."
+    rounds = self.loop.rounds
+    return f"round {rounds[-1].number} is done" if rounds else "not begun"
 
 # %% ../nbs/13_widgets.ipynb #60591a72
 @patch_to(ControlRoom)
