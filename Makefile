@@ -7,8 +7,8 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-demo bench-peers bench-round clean
-demo demo-smollm test test-fast bench-demo bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
-demo-smollm test test-fast lab: export HF_HUB_DISABLE_TELEMETRY = 1
+demo demo-smollm bench-demo bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
+demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
 help: ## list the targets
