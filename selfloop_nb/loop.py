@@ -43,7 +43,7 @@ class Loop(Phases):
         progress:bool=True,      # show a progress bar?
     ):
         super().__init__(model, task, verifier() if score is None else score, select, mix, tune or (GENTLE if model.pretrained else FineTune()), sampling, initial, guards, seed, progress)
-        self._halt = False
+        self._halt, self._wanted = False, {}
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
 
@@ -101,7 +101,7 @@ def _commit(self, draft:Draft, number:int, parent:str|None, counts:dict, figures
 @patch_to(Loop)
 def start(self)->Round:
     "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
-    self._stop.clear()
+    self._listen_to_nobody()
     return self.rounds[0] if self.store.head else self._begin()
 
 @patch_to(Loop)
@@ -120,7 +120,7 @@ def _begin(self)->Round:
 @patch_to(Loop)
 def step(self)->Round:
     "One round: sample, score, select, mix, tune, measure, commit. Raises `EmptyRoundError` when nothing is kept; the round before stays."
-    self._stop.clear()
+    self._listen_to_nobody()
     if not self.store.head: self._begin()
     return self._round()
 
@@ -128,6 +128,7 @@ def step(self)->Round:
 def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
+        self._take_over(self._wanted)
         parent = self.rounds[-1]
         number, model = parent.number + 1, self._model(parent.id)
         written, draft = self._written(parent.id), self._draft(number, parent.id)
@@ -210,19 +211,42 @@ def rewind(self,
         return record
 
 @patch_to(Loop)
+def _take_over(self, changed:dict):
+    "Use other settings from here on; nothing is changed where they do not fit."
+    allowed = [name for name in self.SETTINGS if name != "initial"]
+    if unknown := sorted(set(changed) - set(allowed)): raise ValueError(f"a run cannot change {unknown}: it can change {allowed}")
+    before = {name: getattr(self, name) for name in changed}
+    for name, value in changed.items(): setattr(self, name, as_scorer(value) if name == "score" else value)
+    try: self.check()
+    except ValueError:
+        for name, value in before.items(): setattr(self, name, value)
+        raise
+    self._wanted = {}
+
+@patch_to(Loop)
+def change(self,
+    **changed, # score, select, mix, tune, sampling, guards
+):
+    "Other settings from the next round on; the round under way and those that are done keep theirs. Raises `ValueError` for what does not fit."
+    trial = copy.copy(self)
+    trial._take_over(changed)
+    self._wanted = {**self._wanted, **changed}
+    if self.lock.turn.acquire(blocking=False):
+        try: self._take_over(self._wanted)
+        finally: self.lock.turn.release()
+
+@patch_to(Loop)
 def branch(self,
     name:str,   # of the branch
     **changed,  # settings that are different there: score, select, mix, tune, sampling, guards
 )->"Loop": # it shares the run folder and the rounds so far
     "Start a second line from this round, with other settings."
-    allowed = [name for name in self.SETTINGS if name != "initial"]
-    if unknown := sorted(set(changed) - set(allowed)): raise ValueError(f"branch() cannot change {unknown}: it takes {allowed}")
     if check_name(name, "branch") in self.store.heads: raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: choose another name, or open it with Loop(..., branch={name!r})")
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
     other = copy.copy(self)
-    other._stop, other._kept_tables, other.store = threading.Event(), dict(self._kept_tables), Run(self.store.path, name)
+    other._listen_to_nobody()
+    other._kept_tables, other._wanted, other.store = dict(self._kept_tables), {}, Run(self.store.path, name)
     other.listeners = [ProgressBar() for l in self.listeners if isinstance(l, ProgressBar)]
-    for setting, value in changed.items(): setattr(other, setting, as_scorer(value) if setting == "score" else value)
-    other.check()
+    other._take_over(changed)
     other.store.set_head(self.store.head)
     return other

@@ -28,8 +28,12 @@ class Phases(Views):
     def __init__(self, model, task, score, select, mix, tune, sampling, initial, guards, seed, progress):
         self.model, self.task, self.score, self.select, self.mix, self.tune = model, task, as_scorer(score), select, mix, tune
         self.sampling, self.initial, self.guards, self.seed = sampling, initial, tuple(guards), seed
-        self.listeners, self._stop, self._models, self._kept_tables = [ProgressBar()] if progress else [], threading.Event(), {}, {}
+        self.listeners, self._models, self._kept_tables = [ProgressBar()] if progress else [], {}, {}
+        self._listen_to_nobody()
         self.check()
+
+    @property
+    def paused(self)->bool: return not self._go.is_set()
 
     def check(self):
         "Raise `ValueError` where the settings do not fit together."
@@ -43,9 +47,9 @@ class Phases(Views):
         "Do a phase unless it is done; `work` returns (files, tokens, info)."
         if draft.done(phase): return self.emit("message", number, phase, text=f"round {number}: {phase} was done before, going on after it")
         self.emit("phase", number, phase)
-        began = time.perf_counter()
+        began, held = time.perf_counter(), self._seconds_held
         files, tokens, info = work()
-        draft.end_phase(phase, files, time.perf_counter() - began, tokens, info)
+        draft.end_phase(phase, files, time.perf_counter() - began - (self._seconds_held - held), tokens, info)
 
 # %% ../nbs/11c_phases.ipynb #5d8d4cd2
 @patch_to(Phases)
@@ -66,6 +70,31 @@ def stop(self):
     "Ask a running loop to stop, from another thread: at the next token or training step; what is committed stays."
     self._stop.set()
 
+@patch_to(Phases)
+def pause(self):
+    "Ask a running loop to wait, from another thread: at the next token or training step, until `resume` or `stop`. Nothing is lost or done again."
+    self._go.clear()
+
+@patch_to(Phases)
+def resume(self):
+    "Let a loop that was paused go on."
+    self._go.set()
+
+# %% ../nbs/11c_phases.ipynb #9039847a
+@patch_to(Phases)
+def _listen_to_nobody(self):
+    "Forget what was asked before: neither stop nor pause."
+    self._stop, self._go, self._seconds_held = threading.Event(), threading.Event(), 0.0
+    self._go.set()
+
+@patch_to(Phases)
+def _asked_to_stop(self)->bool:
+    "Is the work to stop? While the loop is paused, this waits: it is asked at every token and training step."
+    began = time.perf_counter()
+    while self.paused and not self._stop.wait(0.02): pass
+    self._seconds_held += time.perf_counter() - began
+    return self._stop.is_set()
+
 # %% ../nbs/11c_phases.ipynb #8f07238a
 @patch_to(Phases)
 def _written(self, parent:str)->Draft:
@@ -77,7 +106,7 @@ def _sample(self, written:Draft, number:int, model:LanguageModel):
     "S_t = generate(M_t, prompts)"
     room = longest_completion(model, self.task)
     samples = generate_samples(model, self.task.round_prompts(number), self.sampling, room, self.seed, (number, "sample"), written.parts,
-        lambda done, total: self.emit("progress", number, "sample", done=done, total=total), self._stop.is_set)
+        lambda done, total: self.emit("progress", number, "sample", done=done, total=total), self._asked_to_stop)
     written.write_table("samples.parquet", samples)
     return ["samples.parquet"], sum(samples["n_tokens"][:]), {}
 
@@ -103,7 +132,7 @@ def _nothing_kept(self, samples)->str:
 def _learn(self, draft:Draft, number:int, model:LanguageModel, table, how:FineTune, seed:int):
     "M_{t+1} = fine-tune(M_t or M_0, D_t)"
     def on_loss(point, n_steps): self.emit("loss", number, "tune", **point, n_steps=n_steps)
-    tuned, losses, statistics = fine_tune(model, table, how, seed, on_loss, self._stop.is_set)
+    tuned, losses, statistics = fine_tune(model, table, how, seed, on_loss, self._asked_to_stop)
     return self._save(draft, tuned, losses, statistics)
 
 @patch_to(Phases)
@@ -125,6 +154,6 @@ def _measure(self, model:LanguageModel, number:int):
     if self.task.check is not None:
         asked = heldout.remove_columns("completion")
         answers = generate_samples(model, asked, replace(GREEDY, max_new_tokens=self.sampling.max_new_tokens, stop=self.sampling.stop), longest_completion(model, self.task),
-            progress=lambda done, total: self.emit("progress", number, "measure", done=done, total=total), should_stop=self._stop.is_set)
+            progress=lambda done, total: self.emit("progress", number, "measure", done=done, total=total), should_stop=self._asked_to_stop)
         figures["heldout_accuracy"] = share_true(self.task.correct(answers.to_list()))
     return [], 0, figures

@@ -1,7 +1,9 @@
 "How a run ends, what it tells, and what a run that is only opened can show."
+import threading
 from dataclasses import dataclass
 
 import pytest
+from selfloop_nb import Threshold
 from small import small_loop
 
 
@@ -89,3 +91,36 @@ def test_padding_is_little_and_recorded(tmp_path):
     loop = small_loop(tmp_path / "run")
     loop.run(rounds=1)
     assert loop.history()["padding_share"].max() < 0.1
+
+
+def test_paused_loop_gives_the_same_bytes(tmp_path):
+    "Pause holds a round in the middle of each phase that can be held; what comes out is as if nothing had been."
+    plain, held, pauses = small_loop(tmp_path / "plain"), small_loop(tmp_path / "held"), []
+
+    def hold(event):
+        if event.kind in ("progress", "loss") and event.phase not in pauses:
+            pauses.append(event.phase)
+            held.pause()
+            threading.Timer(0.2, held.resume).start()
+
+    held.on(hold)
+    plain.run(rounds=1), held.run(rounds=1)
+    assert set(pauses) == {"sample", "tune", "measure"}
+    assert held.language_model().weights_hash() == plain.language_model().weights_hash()
+    assert held.samples()["completion"][:] == plain.samples()["completion"][:]
+    assert held._seconds_held >= 0.2 and not held.paused
+
+
+def test_a_stop_ends_a_pause(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    loop.on(lambda event: (loop.pause(), threading.Timer(0.2, loop.stop).start()) if event.kind == "loss" and event.data["step"] == 1 else None)
+    loop.run(rounds=1)
+    assert len(loop.rounds) == 1
+
+
+def test_settings_changed_in_mid_round_count_from_the_next(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.on(lambda event: loop.change(select=Threshold(0.0)) if event.kind == "loss" and event.round == 1 else None)
+    loop.run(rounds=2)
+    assert [r.config["select"]["theta"] for r in loop.rounds[1:]] == [1.0, 0.0]
