@@ -6,8 +6,8 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-demo bench-peers bench-round clean
-demo demo-smollm bench-demo bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-demo bench-explore bench-peers bench-round clean
+demo demo-smollm bench-demo bench-explore bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
@@ -43,6 +43,9 @@ clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noi
 
 bench-demo: .venv/.done ## the demo's three arms on seeds 0, 1, 2: the README's table
 	@$(PY) tests/bench/demo.py
+
+bench-explore: .venv/.done ## how quickly the theta explorer answers a drag
+	@$(PY) tests/bench/explore.py
 
 bench-peers: .venv-peers/.done ## the same rounds with TRL's SFTTrainer and, for the same wall time, its GRPO
 	@.venv-peers/bin/python tests/bench/peers.py

@@ -15,7 +15,7 @@ _public = {
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",
     "open_run": "views", "Loop": "loop",
-    "dashboard": "widgets",
+    "dashboard": "widgets", "explore": "explorer",
 }
 __all__ = list(_public)
 
