@@ -15,7 +15,7 @@ _public = {
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",
     "open_run": "views", "Loop": "loop",
-    "dashboard": "widgets", "explore": "explorer",
+    "dashboard": "widgets", "explore": "explorer", "browse": "browser",
 }
 __all__ = list(_public)
 
