@@ -34,11 +34,24 @@ def choice_table(
 class RoundView(View):
     "A view of a round's samples: `source` is a Loop, an opened run, or a sample table. Those that inherit it say in `show_round` what is shown."
     def __init__(self, source, round:int=-1):
-        self.source, self.answer = source, ipywidgets.HTML()
+        self.source, self.answer, self.shown_id = source, ipywidgets.HTML(), None
         self.rounds = ipywidgets.Dropdown(options=[], layout={"width": "110px", "display": "" if hasattr(source, "rounds") else "none"})
         self._find_rounds(round)
         self.rounds.observe(lambda _: self.show_round(), "value")
-        if hasattr(source, "on"): source.on(lambda event: self._find_rounds() if event.kind in ("round", "rewind") else None)
+        if hasattr(source, "on"): source.on(self._follow)
+
+    def _follow(self, event):
+        "Keep up with the loop; what goes wrong here is said here, and does not disturb the loop."
+        if event.kind not in ("round", "rewind"): return
+        try:
+            shown, before = self.rounds.value, self.shown_id
+            self._find_rounds()
+            if self.rounds.value == shown and self._id() != before: self.show_round() # the same number, made anew after a rewind
+        except Exception as error: self._say(str(error))
+
+    def _id(self)->str|None:
+        "Which round it is that is chosen: after a rewind another one can have its number."
+        return self.source.rounds[self.rounds.value].id if self.rounds.value is not None else None
 
     def _find_rounds(self, round:int|None=None):
         "Offer the rounds there are; the one that is shown stays."
@@ -51,6 +64,7 @@ class RoundView(View):
     def _scored(self)->tuple: # samples or None, and the settings they were made with
         "The samples that are to be shown."
         if not hasattr(self.source, "rounds"): return self.source, {}
+        self.shown_id = self._id()
         if self.rounds.value is None: return None, {}
         return self.source.samples(self.rounds.value), self.source.rounds[self.rounds.value].config
 

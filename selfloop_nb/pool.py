@@ -25,7 +25,7 @@ class Pool:
         scores, reasons = numpy.array(samples["score"][:], dtype=float), drop_reasons(samples, **rule)
         open_rows = numpy.flatnonzero([r is None for r in reasons])
         self.rows = open_rows[numpy.argsort(-scores[open_rows], kind="stable")]
-        self.samples, self.n_sampled, self.scores = samples, len(samples), scores[self.rows]
+        self.samples, self.group, self.n_sampled, self.scores = samples, group, len(samples), scores[self.rows]
         def column(name):
             values = samples[name][:] if name in samples.column_names else [None] * len(samples)
             return [values[i] for i in self.rows]
@@ -84,5 +84,6 @@ def top(self,
     for place, prompt in enumerate(self.prompt_ids):
         taken[prompt] = taken.get(prompt, 0) + 1
         if taken[prompt] <= k: rows.append(int(self.rows[place]))
-    chosen = Pool(self.samples.select(rows), unique=False, finished=False)
-    return {**chosen.first(len(chosen.scores)), "n_sampled": self.n_sampled, "accept_rate": len(rows) / self.n_sampled if self.n_sampled else math.nan}
+    chosen = Pool(self.samples.select(rows), self.group, unique=False, finished=False).first(len(rows))
+    shares = {name: chosen["shares"].get(name, 0.0 if rows else math.nan) for name in self.groups}
+    return {**chosen, "n_sampled": self.n_sampled, "accept_rate": len(rows) / self.n_sampled if self.n_sampled else math.nan, "shares": shares}
