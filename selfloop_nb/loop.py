@@ -121,6 +121,11 @@ def _begin(self)->Round:
 def step(self)->Round:
     "One round: sample, score, select, mix, tune, measure, commit. Raises `EmptyRoundError` when nothing is kept; the round before stays."
     self._listen_to_nobody()
+    return self._step()
+
+@patch_to(Loop)
+def _step(self)->Round:
+    "The same, for the control room: there a wish to stop may be older than the step."
     if not self.store.head: self._begin()
     return self._round()
 
@@ -171,7 +176,8 @@ def language_model(self,
 @patch_to(Loop)
 @contextmanager
 def _turn(self):
-    "The right to work on the run; raises `RunLockedError` while another loop of this kernel is at it."
+    "The right to work on the run; raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder has vanished."
+    self.store.heads # asked first: it knows whether the folder is still there
     if not self.lock.turn.acquire(blocking=False): raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
     try: yield
     finally:
@@ -187,9 +193,16 @@ def run(self,
     minutes:float|None=None, # time; the round under way is ended
 )->"pandas.DataFrame":
     "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
-    rules, began = StopRules(target, patience, minutes), time.monotonic()
-    self.start()
+    rules = StopRules(target, patience, minutes)
+    self._listen_to_nobody()
+    return self._run(rounds, rules)
+
+@patch_to(Loop)
+def _run(self, rounds:int, rules:StopRules)->"pandas.DataFrame":
+    "The same, for the control room."
+    began = time.monotonic()
     try:
+        if not self.store.head: self._begin()
         for _ in range(rounds):
             record = self._round()
             why = rules([history_row(r) for r in self.rounds], time.monotonic() - began)

@@ -12,10 +12,11 @@ from dataclasses import replace
 
 from .metrics import round_counts, sample_metrics, share_true
 from .models import LanguageModel
+from .pool import Pool
 from .records import KEPT, EmptyRoundError, describe, patch_to, short_hash
 from .sampling import GREEDY, generate_samples, longest_completion
 from .scoring import as_scorer, score_samples
-from .selection import select_samples
+from .selection import Threshold, select_samples
 from .store import Draft, write_file, write_folder
 from .tuning import FineTune, completion_loss, fine_tune
 from .views import Event, ProgressBar, Views
@@ -104,9 +105,10 @@ def _written(self, parent:str)->Draft:
 @patch_to(Phases)
 def _sample(self, written:Draft, number:int, model:LanguageModel):
     "S_t = generate(M_t, prompts)"
-    room = longest_completion(model, self.task)
-    samples = generate_samples(model, self.task.round_prompts(number), self.sampling, room, self.seed, (number, "sample"), written.parts,
-        lambda done, total: self.emit("progress", number, "sample", done=done, total=total), self._asked_to_stop)
+    room, prompts = longest_completion(model, self.task), self.task.round_prompts(number)
+    n_samples = len(prompts) * self.sampling.n_samples
+    samples = generate_samples(model, prompts, self.sampling, room, self.seed, (number, "sample"), written.parts,
+        lambda done, total: self.emit("progress", number, "sample", done=done, total=total, n_samples=n_samples), self._asked_to_stop)
     written.write_table("samples.parquet", samples)
     return ["samples.parquet"], sum(samples["n_tokens"][:]), {}
 
@@ -116,8 +118,9 @@ def _judge(self, draft:Draft, samples):
     "q = Q(s), and K_t = {s : q >= theta}"
     if self.task.check is not None: samples = samples.add_column("correct", self.task.correct(samples.to_list()))
     samples = select_samples(score_samples(samples, self.score), self.select)
-    if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
     draft.write_table("samples.parquet", samples)
+    self.emit("scored", int(draft.id.split("-")[0]), "score", samples=samples, file=draft.folder / "samples.parquet")
+    if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
     return ["samples.parquet"], 0, {}
 
 @patch_to(Phases)
@@ -125,7 +128,9 @@ def _nothing_kept(self, samples)->str:
     "What to say when no sample was kept."
     figures = sample_metrics(samples)
     scores = ", ".join(f"{q}: {figures[k]:.4g}" for q, k in (("lowest", "score_min"), ("median", "score_p50"), ("best", "score_max")))
-    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. Lower theta (branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
+    tenth = Pool(samples, unique=self.select.unique, finished=self.select.finished, max_tokens=self.select.max_tokens).theta_for(0.1) if isinstance(self.select, Threshold) else math.nan
+    fix = f"theta={tenth:.4g} would keep at least 10 %" if math.isfinite(tenth) else "no theta would keep any: look at the reasons" if isinstance(self.select, Threshold) else "choose another rule"
+    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. Lower theta ({fix}; loop.change(select=...) or a branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
 
 # %% ../nbs/11c_phases.ipynb #23204ef3
 @patch_to(Phases)

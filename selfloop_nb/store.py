@@ -214,9 +214,11 @@ class Run:
 
     @property
     def heads(self)->dict:
-        "Branch -> id of its newest round."
+        "Branch -> id of its newest round; raises `SelfloopError` where the folder has vanished."
         file = self.path / "heads.json"
-        return json.loads(file.read_text()) if file.is_file() else {}
+        if file.is_file(): return json.loads(file.read_text())
+        if not (self.path / "run.json").is_file(): raise SelfloopError(f"the run folder {str(self.path)!r} is gone: put it back, or use another store")
+        return {}
 
     @property
     def head(self)->str|None: return self.heads.get(self.branch)

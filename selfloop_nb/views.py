@@ -17,10 +17,10 @@ from .store import Run
 @dataclass(frozen=True)
 class Event:
     "Something that happened in a loop."
-    kind:str   # "phase", "progress", "loss", "round", "message"
+    kind:str   # "phase", "progress", "scored", "loss", "round", "rewind", "message"
     round:int  # number of the round it belongs to
     phase:str  # "sample", "score", "tune", "measure"
-    data:dict=field(default_factory=dict) # progress: done, total; loss: step, loss, n_steps; round: record; message: text
+    data:dict=field(default_factory=dict) # progress: done, total (tokens), n_samples; scored: samples, file; loss: step, loss, n_steps; round: record; message: text
 
 # %% ../nbs/11b_views.ipynb #360b35a4
 class ProgressBar:
