@@ -201,6 +201,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                    'selfloop_nb.plots.accuracy_plot': ('plots.html#accuracy_plot', 'selfloop_nb/plots.py'),
                                    'selfloop_nb.plots.canvas': ('plots.html#canvas', 'selfloop_nb/plots.py'),
                                    'selfloop_nb.plots.diversity_plot': ('plots.html#diversity_plot', 'selfloop_nb/plots.py'),
+                                   'selfloop_nb.plots.fonts': ('plots.html#fonts', 'selfloop_nb/plots.py'),
                                    'selfloop_nb.plots.heldout_loss_plot': ('plots.html#heldout_loss_plot', 'selfloop_nb/plots.py'),
                                    'selfloop_nb.plots.look': ('plots.html#look', 'selfloop_nb/plots.py'),
                                    'selfloop_nb.plots.named_runs': ('plots.html#named_runs', 'selfloop_nb/plots.py'),

@@ -88,7 +88,7 @@ def run_charts(
     numbers = [r.number for r in rounds[-last:]]
     scores = {n: run.samples(n) for n in numbers if n and {"scores", "rounds"} & set(names)} | ({now.number: now.samples} if now and now.samples is not None else {})
     losses = {n: run.losses(n) for n in numbers if "training_loss" in names} | ({now.number: now.losses} if now and now.losses is not None else {})
-    thetas, newest, lines = {n: theta_of(c) for n, c in configs.items()}, max(scores, default=0), {run.branch: history, **{name: other.history() for name, other in others.items()}}
+    thetas, newest, lines = {n: theta_of(c) for n, c in configs.items()}, max(scores, default=0), {run.branch if others else "": history, **{name: other.history() for name, other in others.items()}}
     spread = score_range_of(configs[max(configs)]) if configs else (-math.inf, math.inf)
     makers = dict(
         scores=(lambda: plots.score_histogram(scores[newest], thetas[newest], spread, **style), f"Scores of round {newest}, written by M_{newest - 1}"),

@@ -26,7 +26,7 @@ class ControlRoom(View):
     def __init__(self, source:Loop|OpenRun, font_scale:float=1.0, dark:bool=False, apart:bool=True):
         self.loop, self.steers, self.scale = source, isinstance(source, Loop), font_scale
         self.look, self.now, self.messages, self.losses, self.scored = dict(font_scale=0.85 * font_scale, dark=dark), _nothing(), [], [], {}
-        self.loss_asked = 0.0
+        self.loss_asked, self.passing = 0.0, False
         self.painter, self.publisher = Painter(self._show, apart), Publisher(self._draw, apart=apart)
         self.worker = Worker(lambda: self.publisher.tell("status", "static"), apart)
         self.box = self._build()
@@ -43,13 +43,13 @@ class ControlRoom(View):
         "Ask the loop to stop at the next token or training step."
         if not self.worker.busy: return self._say("nothing is running")
         self.loop.stop()
-        self._say("stopping at the next token or step…")
+        self._say("stopping at the next token or step…", passing=True)
 
     def pause(self):
         "Hold the loop at the next token or training step; pressed again, it goes on."
         if not self.worker.busy: return self._say("nothing is running")
         (self.loop.resume if self.loop.paused else self.loop.pause)()
-        self._say("paused: press it again to go on" if self.loop.paused else "going on")
+        self._say("paused: press it again to go on" if self.loop.paused else "going on", passing=True)
         self.publisher.tell("status")
 
     def rewind(self, round:int|None=None):
@@ -76,11 +76,13 @@ def _ask(self, text:str, work):
     if not self.worker.busy:
         self.messages = []
         if self.steers: self.loop._listen_to_nobody()
-    self._say(text if not self.worker.busy else "busy: wait for the round to end, or press Stop")
+    self._say(text if not self.worker.busy else "busy: wait for the round to end, or press Stop", passing=True)
     self.worker.ask(work)
 
 @patch_to(ControlRoom)
-def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
+def _say(self, text:str, passing:bool=False):
+    "Answer a click; a passing answer goes when the work is done."
+    self.answer.value, self.passing = f"<i>{escape(text)}</i>", passing
 
 @patch_to(ControlRoom)
 def _at_rest(self, work):
@@ -178,6 +180,7 @@ def _place(self)->str:
 def _draw(self, what:set):
     "Bring the widgets up to date; called by the publisher only."
     self.status.value = self._status_text()
+    if self.passing and not self.worker.busy: self._say("")
     self.bar.value = self.now["done"] / self.now["total"] if self.now["total"] else 0.0
     if self.steers: self.buttons["Pause"].description = "Go on" if self.loop.paused else "Pause"
     self._wish_for(what)
