@@ -46,7 +46,7 @@ def name_runs(
 # %% ../nbs/13f_comparer.ipynb #b826238a
 class Comparison(View):
     "Several runs in the same charts; made by `compare`."
-    CHARTS, SCORES = (880, 460), (340, 340) # width and height in pixels
+    CHARTS, SCORES = (760, 430), (310, 350) # width and height in pixels
 
     def __init__(self, runs:dict, font_scale:float=1.0, dark:bool=False):
         self.runs, self.look, self.histories = runs, dict(font_scale=0.85 * font_scale, dark=dark), {}
@@ -117,16 +117,16 @@ def _draw_runs(self):
 def _tables(self)->str:
     "Both tables as HTML."
     ends, differ = self.table, self.settings
-    style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:anywhere"
-    said = html_table(ends, style) if len(ends) else "<br><i>no run has a round yet</i><br>"
-    return f"<b>beginning and end</b>{said}<b>settings that differ</b>" + (html_table(differ, style) if len(differ) else "<br><i>none</i>")
+    style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:break-word"
+    said = html_table(ends, style) if len(ends) else "<br><i>no run has a round yet</i>"
+    return "<b>settings that differ</b>" + (html_table(differ, style) if len(differ) else " <i>none</i><br>") + f"<b>beginning and end</b>{said}"
 
 @patch_to(Comparison)
 def _build(self):
     "Make the widgets."
     picture = lambda w, h: ipywidgets.Image(format="png", width=w, height=h, layout={"width": f"{w}px", "height": f"{h}px", "flex": "0 0 auto"})
     self.charts, self.scores, self.tables, self.answer = picture(*self.CHARTS), picture(*self.SCORES), ipywidgets.HTML(layout={"overflow": "auto"}), ipywidgets.HTML()
-    self.round = ipywidgets.IntSlider(value=0, min=0, max=0, description="scores of round", disabled=True, layout={"width": "330px"}, style={"description_width": "initial"})
+    self.round = ipywidgets.IntSlider(value=0, min=0, max=0, description="scores of round", disabled=True, layout={"width": "310px"}, style={"description_width": "initial"})
     self.round.observe(lambda _: self.publisher.tell("scores"), "value")
     again = ipywidgets.Button(description="Refresh", tooltip="look for rounds that were made elsewhere", layout={"width": "84px"})
     again.on_click(lambda _: self.refresh())

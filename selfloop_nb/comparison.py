@@ -73,26 +73,29 @@ def curve_plot(
 
 def comparison_plot(
     runs, # name -> history, or name -> list of histories, one a seed
-    width:int=880, height:int=460, # pixels at 100 dpi
+    width:int=760, height:int=430, # pixels at 100 dpi
     **style,
 )->"matplotlib.figure.Figure":
     "All curves on one page, under one legend."
     with RENDERING, matplotlib.rc_context(plots.look(**style)):
-        figure = Chart(figsize=(width / 100, height / 100), layout="constrained")
+        figure, rows, banded = Chart(figsize=(width / 100, height / 100)), math.ceil(len(plots.named_runs(runs)) / 4), _banded(plots.named_runs(runs))
         axes = list(figure.subplots(2, 3).flat)
-    for ax, column in zip(axes, CURVES):
-        curve_plot(runs, column, ax, **style)
-        ax.set_title(CURVES[column][0])
-        if ax.get_legend(): ax.get_legend().remove()
+        figure.subplots_adjust(0.07, 0.11, 0.99, 1 - (32 + 20 * rows + 20 * banded) / height, 0.3, 0.5) # by hand: matplotlib's own layout takes seconds
+        for ax, column in zip(axes, CURVES):
+            curve_plot(runs, column, ax, **style)
+            ax.set_title(CURVES[column][0]) # without the words on the band: the legend says it
+            if ax.get_legend(): ax.get_legend().remove()
     _shared_legend(figure, plots.named_runs(runs), **style)
     return figure
+
+def _banded(runs:dict)->bool: return any(len(seeds) > 1 for seeds in runs.values())
 
 def _shared_legend(figure, runs:dict, **style):
     "One legend above all charts; names are never read as mathematics."
     lines = [matplotlib.lines.Line2D([], [], color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle=DASHES[i % 7], linewidth=2.2) for i in range(len(runs))]
     with RENDERING, matplotlib.rc_context(plots.look(**style)):
-        title = "band: lowest to highest seed" if any(len(h) > 1 for h in runs.values()) else None
-        legend = figure.legend(lines, list(runs), loc="outside upper left", ncols=4, handlelength=3.5, title=title, frameon=False)
+        title = "band: lowest to highest seed" if _banded(runs) else None
+        legend = figure.legend(lines, list(runs), loc="upper left", ncols=4, handlelength=3.5, title=title, alignment="left", frameon=False, fontsize=matplotlib.rcParams["font.size"])
     for text in legend.get_texts(): text.set_parse_math(False)
 
 # %% ../nbs/10c_comparison.ipynb #0810280e

@@ -146,7 +146,7 @@ def tree_html(
     "The tree as a table without any widget."
     pill = "padding:1px 7px;white-space:nowrap;border-radius:4px;border:1px"
     def cell(line, text):
-        if text in ("", "╰", "├", "│"): return f"<td style='color:#888888'>{text}{'──' if text in ('╰', '├') else ''}</td>"
+        if text in ("", "╰", "├", "│"): return f"<td style='color:#888888;text-align:left;padding-left:2em'>{text}{'──' if text in ('╰', '├') else ''}</td>"
         look = f"dashed #888888;color:#888888" if line.left else f"solid {shade_of(line, heads)};background:{shade_of(line, heads)};color:{ink_on(shade_of(line, heads))}"
         return f"<td style='text-align:left'><span style='{pill} {look}'>{escape(text)}</span></td>"
     rows = [f"<tr><td style='text-align:left'>{escape(row[0])}</td>{''.join(cell(line, text) for text in row[1:])}</tr>" for line, row in zip(lines, tree_rows(lines, heads))]
@@ -169,8 +169,7 @@ def round_summary(
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in r.counts.get("reasons", {}).items())
     changed = pandas.DataFrame.from_dict(changed_settings(parent.config, r.config), orient="index", columns=["before", "now"]) if parent else None
     said = [f"<b style='color:#d00000'>⚠ {escape(text)}</b><br>" for text in r.warnings]
-    said += [html_table(pandas.DataFrame.from_dict(rows, orient="index", columns=["this round", "the one before"]), CELL), f"dropped: {escape(reasons)}<br>" if reasons else ""]
     said.append("" if changed is None else "same settings as the round before" if changed.empty else f"<b>settings that changed</b>{html_table(changed, CELL)}")
-    return "".join(said)
+    return "".join(said) + html_table(pandas.DataFrame.from_dict(rows, orient="index", columns=["this round", "the one before"]), CELL) + (f"dropped: {escape(reasons)}" if reasons else "")
 
 CELL = "text-align:left;padding:0 10px 0 0;line-height:1.4;overflow-wrap:anywhere"

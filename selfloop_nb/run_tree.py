@@ -17,7 +17,7 @@ from .store import Run, read_table
 # %% ../nbs/13e_run_tree.ipynb #a1d587af
 class RunTree(View):
     "The rounds and branches of a run, to press; made by `tree`."
-    WIDTH, HEIGHT, PAGE = 88, 30, 20 # pixels of a cell; rounds that are unfolded at once
+    WIDTH, HEIGHT, PAGE = 88, 34, 20 # pixels of a cell; rounds that are unfolded at once
 
     def __init__(self, source, on_branch=None):
         if not isinstance(getattr(source, "store", None), Run): raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
@@ -64,6 +64,7 @@ def show(self,
     "Show a round: what was changed, what came of it, a few samples."
     before, self.shown = self.shown, id
     for known in (before, id): self._frame(known)
+    if before is not None: self._say("")
     if id is None: return
     r = self.rounds[id]
     self.summary.value = round_summary(r, self.rounds.get(r.parent))
@@ -188,7 +189,7 @@ def _cells(self, line:Line, columns:list)->list:
 def _button(self, key, press)->ipywidgets.Button:
     "A button of the tree, made when it is first needed."
     if key not in self.buttons:
-        self.buttons[key] = ipywidgets.Button(layout={"width": f"{self.WIDTH - 4}px", "height": f"{self.HEIGHT - 4}px", "margin": "2px", "padding": "0 2px", "flex": "0 0 auto"})
+        self.buttons[key] = ipywidgets.Button(layout={"width": f"{self.WIDTH - 4}px", "height": f"{self.HEIGHT - 2}px", "margin": "1px 2px", "padding": "0", "border": "2px solid transparent", "flex": "0 0 auto"})
         self.buttons[key].on_click(lambda _: press())
     return self.buttons[key]
 
@@ -213,14 +214,14 @@ def _round_button(self, id:str, line:Line)->ipywidgets.Button:
     made, r, shade, is_head = self._button(id, lambda: self.show(id)), self.rounds[id], shade_of(line, self.heads), id in self.heads.values()
     made.description, made.tooltip = round_text(r, self.figure, is_head), f"round {r.number}, made on {r.branch}: kept {r.counts.get('n_kept', 0):,} of {r.counts.get('n_sampled', 0):,}"
     made.style.button_color, made.style.text_color, made.style.font_weight = ("transparent", "#888888", "normal") if line.left else (shade, ink_on(shade), "bold" if is_head else "normal")
-    self.edges[id] = "1px dashed #888888" if line.left else "1px solid transparent"
+    self.edges[id] = "2px dashed #888888" if line.left else "2px solid transparent"
     self._frame(id)
     return made
 
 @patch_to(RunTree)
 def _frame(self, id:str):
     "Frame the round that is shown."
-    if id in self.edges: self.buttons[id].layout.border = "3px solid var(--jp-ui-font-color1, #888888)" if id == self.shown else self.edges[id]
+    if id in self.edges: self.buttons[id].layout.border = "2px solid var(--jp-ui-font-color1, #888888)" if id == self.shown else self.edges[id]
 
 def tree(
     source,         # a Loop, or a run from `open_run`
