@@ -16,6 +16,7 @@ _public = {
     "FineTune": "tuning", "LoRA": "tuning",
     "open_run": "views", "Loop": "loop",
     "dashboard": "widgets", "explore": "explorer", "browse": "browser",
+    "tree": "run_tree", "compare": "comparer",
 }
 __all__ = list(_public)
 

@@ -251,15 +251,19 @@ def change(self,
 @patch_to(Loop)
 def branch(self,
     name:str,   # of the branch
+    round:int|str|None=None, # where it begins: a number of this branch, or the id of any round of the run; None: the newest
     **changed,  # settings that are different there: score, select, mix, tune, sampling, guards
 )->"Loop": # it shares the run folder and the rounds so far
-    "Start a second line from this round, with other settings."
+    "Start a second line from a round, with the settings of this loop and those changed."
     if check_name(name, "branch") in self.store.heads: raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: choose another name, or open it with Loop(..., branch={name!r})")
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
-    other = copy.copy(self)
-    other._listen_to_nobody()
-    other._kept_tables, other._wanted, other.store = dict(self._kept_tables), {}, Run(self.store.path, name)
-    other.listeners = [ProgressBar() for l in self.listeners if isinstance(l, ProgressBar)]
-    other._take_over(changed)
-    other.store.set_head(self.store.head)
+    with self._turn():
+        start = self.store.record(round) if isinstance(round, str) else self.rounds[-1] if round is None else self.store.of_round(round)
+        other = copy.copy(self)
+        other._listen_to_nobody()
+        other._kept_tables, other._wanted, other.store = dict(self._kept_tables), {}, Run(self.store.path, name)
+        other.listeners = [ProgressBar() for l in self.listeners if isinstance(l, ProgressBar)]
+        other._take_over(changed)
+        other.store.set_head(start.id)
+    self.emit("branch", start.number, loop=other)
     return other

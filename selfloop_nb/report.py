@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHARTS', 'FORMATS', 'escape', 'csv_safe', 'arms_table', 'theta_of', 'score_range_of', 'Underway', 'run_charts',
-           'write_report', 'export_figures']
+           'html_table', 'write_report', 'export_figures']
 
 # %% ../nbs/11_report.ipynb #51a757a3
 import base64, html, json, math
@@ -106,7 +106,7 @@ def run_charts(
 def _short(value)->str:
     "A value as a table shows it."
     if value is None or isinstance(value, float) and math.isnan(value): return "–"
-    if isinstance(value, float): return f"{value:,.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.3g}"
+    if isinstance(value, float): return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 # %% ../nbs/11_report.ipynb #626ac5c5
@@ -118,10 +118,14 @@ table{{border-collapse:collapse;font-size:.85em;font-variant-numeric:tabular-num
 .card{{border-left:6px solid #777;padding:.2em .8em;margin:.5em 0;break-inside:avoid}} .kept{{border-color:#009E73}} .rejected{{border-color:#D55E00}} pre{{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0}} .warn{{color:#b00000}}
 </style></head><body>{body}</body></html>"""
 
-def _table(frame)->str:
+def html_table(
+    frame,        # pandas
+    style:str="", # CSS of a cell, where the page has none
+)->str:
     "A pandas table as HTML, escaped."
-    head = "".join(f"<th>{escape(c)}</th>" for c in ["", *frame.columns])
-    rows = "".join(f"<tr><td>{escape(i)}</td>" + "".join(f"<td>{escape(_short(v))}</td>" for v in row) + "</tr>" for i, row in zip(frame.index, frame.itertuples(index=False)))
+    look = f" style='{style}'" if style else ""
+    head = "".join(f"<th{look}>{escape(c)}</th>" for c in ["", *frame.columns])
+    rows = "".join(f"<tr><td{look}>{escape(i)}</td>" + "".join(f"<td{look}>{escape(_short(v))}</td>" for v in row) + "</tr>" for i, row in zip(frame.index, frame.itertuples(index=False)))
     return f"<div class=wide><table><tr>{head}</tr>{rows}</table></div>"
 
 def _cards(samples, state:str, n:int)->str:
@@ -146,9 +150,9 @@ def write_report(
     picture = lambda figure: base64.b64encode(plots.png(figure, dpi=110)).decode()
     body = [f"<h1>{escape(run.name)}</h1><p>branch {escape(run.branch)}, {len(rounds)} rounds, begun {escape(run.info.get('created', '–'))}</p>"]
     body += [f"<p class=warn>round {r.number}: {escape(text)}</p>" for r in rounds for text in r.warnings]
-    if others: body.append("<h2>Compared</h2>" + _table(arms_table({run.branch: run.history(), **{n: o.history() for n, o in others.items()}})))
+    if others: body.append("<h2>Compared</h2>" + html_table(arms_table({run.branch: run.history(), **{n: o.history() for n, o in others.items()}})))
     body.append("<h2>Figures</h2><div class=charts>" + "".join(f"<figure><img alt='{escape(name)}' src='data:image/png;base64,{picture(f)}'><figcaption>{escape(c)}</figcaption></figure>" for name, (f, c) in run_charts(run, others).items()) + "</div>")
-    body.append("<h2>Rounds</h2>" + _table(history))
+    body.append("<h2>Rounds</h2>" + html_table(history))
     if len(rounds) > 1:
         last = run.samples(rounds[-1].number)
         body.append(f"<h2>Samples of round {rounds[-1].number}</h2>" + _cards(last, KEPT, n_cards) + _cards(last, REJECTED, n_cards))
