@@ -72,8 +72,8 @@ def browser():
 
 class Notebook:
     "A notebook that is open in the page."
-    def __init__(self, page, address, folder, *cells):
-        self.page, self.address, self.folder = page, address, Path(folder)
+    def __init__(self, page, address, folder, *cells, root=None):
+        self.page, self.address, self.folder, self.root = page, address, Path(folder), Path(root or folder)
         self.path = self.folder / "nb.ipynb"
         nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         nb.metadata["kernelspec"] = dict(name="python3", display_name="Python 3", language="python")
@@ -82,7 +82,7 @@ class Notebook:
 
     def open(self):
         "Load the page anew."
-        self.page.goto(f"{self.address}/lab/tree/{self.path.name}?reset")
+        self.page.goto(f"{self.address}/lab/tree/{self.path.relative_to(self.root)}?reset")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell .cm-content")
 
     def ready(self):
@@ -114,6 +114,19 @@ class Notebook:
     def field(self, label):
         "The field that has this label."
         return self.page.locator(f".widget-inline-hbox:has(label:text-is('{label}')) input").first
+
+    def fill(self, label, value):
+        "Write into a field and leave it."
+        self.field(label).fill(str(value)); self.field(label).press("Tab")
+
+    def pictures_at_rest(self, seconds=60):
+        "Wait until no picture has changed for a second."
+        sources, end = None, time.monotonic() + seconds
+        while time.monotonic() < end:
+            now = self.page.locator("img.widget-image").evaluate_all("images => images.map(image => image.src + image.naturalWidth)")
+            if now == sources: return
+            sources = now
+            time.sleep(1.5)
 
     def says(self, text, seconds=120):
         "Wait until the text stands somewhere in a widget."

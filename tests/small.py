@@ -28,6 +28,12 @@ def low_digit(samples):
     return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
 
 
+def half_digits(samples):
+    "A score of several values: the share of low digits."
+    return [sum(c in "01234" for c in text) / max(len(text), 1) for text in samples["completion"]]
+half_digits.range = (0.0, 1.0)
+
+
 def kill_self():
     "What no program can catch."
     os.kill(os.getpid(), signal.SIGKILL)

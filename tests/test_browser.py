@@ -1,0 +1,181 @@
+"""The control room in a real JupyterLab, in a headless Chromium: what a user does, by real clicks, drags and keys.
+
+Where no Chromium is found these tests are skipped. Screenshots: SCREENSHOTS=folder, else the test's own folder.
+"""
+import json, os, re, signal, time
+
+import pytest
+from browser import CHROMIUM, Notebook, browser, lab
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is found: apt-get install chromium, or CHROMIUM=/path/to/it")
+
+LOOP = """
+from small import half_digits, small_loop
+from selfloop_nb import *
+loop = small_loop("run", task=addition(n_train=100, n_prompts=100, n_heldout=50), tune=FineTune(steps=60, batch_size=32), score=half_digits, select=Threshold(0.5))
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    "A JupyterLab in the light theme; yields its address and its folder."
+    folder = tmp_path_factory.mktemp("lab")
+    with lab(folder) as address: yield address, folder
+
+
+@pytest.fixture
+def page():
+    with browser() as page:
+        yield page
+        assert page.noted == dict(dialogs=[], errors=[], strangers=[]), "no dialog, no error of a script, no request to a stranger"
+
+
+@pytest.fixture
+def open_notebook(server, page, tmp_path):
+    "Opens a notebook with these cells, each test in a folder of the server of its own, and runs them."
+    address, root = server
+    def opened(*cells):
+        folder = root / tmp_path.name
+        folder.mkdir(exist_ok=True)
+        nb = Notebook(page, address, folder, *cells, root=root)
+        nb.run_all()
+        return nb
+    return opened
+
+
+def kernel_pids():
+    "The processes that are kernels of this JupyterLab."
+    import psutil
+    mine = psutil.Process().children(recursive=True)
+    return [p.pid for p in mine if "ipykernel_launcher" in " ".join(p.cmdline())]
+
+
+def test_three_rounds_pause_rewind_branch_by_clicks(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "dashboard(loop)")
+    nb.says("not begun")
+    nb.click("Step"); nb.says("round 1 is done")
+    nb.fill("rounds", 2); nb.click("Run")
+    nb.says("round 2: "); nb.click("Pause"); nb.says("paused")
+    nb.shot("1_paused", tmp_path)
+    nb.click("Go on"); nb.says("round 3 is done")
+    nb.pictures_at_rest(); nb.shot("2_three_rounds", tmp_path)
+    nb.fill("to round", 1); nb.click("Rewind"); nb.says("back at round 1"); nb.says("round 1 is done")
+    nb.fill("as", "second"); nb.click("Branch"); nb.says("on branch second")
+    nb.fill("rounds", 1); nb.click("Run"); nb.says("second: round 2 is done")
+    nb.pictures_at_rest(); nb.shot("3_branch", tmp_path)
+    box = nb.page.locator(".jp-OutputArea-output").first.bounding_box()
+    assert box["width"] <= 1280 and box["height"] <= 490, "the room fits below a short cell on a screen of 1280 x 720"
+    nb.click("Stop"); nb.says("nothing is running")
+
+
+def test_stop_and_step_again(open_notebook):
+    nb = open_notebook(LOOP + "dashboard(loop)")
+    nb.says("not begun")
+    nb.click("Step"); nb.says("round 1: "); nb.click("Stop")
+    nb.says("round 0 is done")
+    nb.click("Step"); nb.says("round 1 is done")
+
+
+def test_the_tab_is_loaded_again_in_mid_run(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "dashboard(loop)")
+    nb.says("not begun")
+    nb.fill("rounds", 6); nb.click("Run"); nb.says("round 2: ")
+    nb.save(); nb.open()
+    nb.says("round "); nb.says("samples/s", seconds=60)
+    nb.shot("4_loaded_again", tmp_path)
+    nb.click("Stop"); nb.says("is done")
+    nb.click("Step"); nb.says(", idle")
+
+
+def test_the_kernel_dies_and_the_run_goes_on(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "dashboard(loop)")
+    nb.says("not begun")
+    nb.click("Step"); nb.says("round 1 is done"); nb.pictures_at_rest()
+    nb.click("Step"); nb.says("round 2: ")
+    for pid in kernel_pids(): os.kill(pid, signal.SIGKILL)
+    nb.save()
+    saved = json.loads(nb.path.read_text())
+    kinds = {kind for cell in saved["cells"] for output in cell.get("outputs", []) for kind in output.get("data", {})}
+    assert {"image/png", "text/html"} <= kinds and "widgets" not in saved["metadata"], "the picture and the table stay without a kernel"
+    nb = open_notebook("from selfloop_nb import *\ndashboard(open_run('run'))", LOOP + "room = dashboard(loop)\nroom")
+    nb.says("main: round 1 is done · to look at"); nb.says("main: round 1 is done, idle")
+    nb.pictures_at_rest(); nb.shot("5_opened_again", tmp_path)
+    nb.click("Step", 1); nb.says("main: round 2 is done, idle")
+    nb.says("main: round 2 is done · to look at", seconds=30)
+
+
+def test_theta_is_dragged(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.run(rounds=1)\nexplore(loop)")
+    nb.says("a preview")
+    kept = lambda: nb.page.locator(".widget-html td").nth(1).inner_text()
+    before, handle = kept(), nb.page.locator(".noUi-handle").first
+    box = handle.bounding_box()
+    nb.page.mouse.move(box["x"] + 5, box["y"] + 5); nb.page.mouse.down()
+    nb.page.mouse.move(box["x"] + 90, box["y"] + 5, steps=8); nb.page.mouse.up()
+    end = time.monotonic() + 20
+    while kept() == before and time.monotonic() < end: time.sleep(0.1)
+    assert int(kept().replace(",", "")) < int(before.replace(",", "")), "a higher theta keeps fewer"
+    nb.shot("6_explorer", tmp_path)
+    nb.click("Apply from the next round"); nb.says("applies from the next round")
+
+
+def test_samples_are_searched(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.run(rounds=1)\nbrowse(loop)")
+    nb.says("page 1 of 50")
+    nb.click("Next"); nb.says("page 2 of 50")
+    nb.page.get_by_placeholder("search in the text").fill("no model writes this"); nb.page.keyboard.press("Enter")
+    nb.says("no sample fits"); nb.shot("7_browser", tmp_path)
+
+
+def test_two_views_of_one_room(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "room = dashboard(loop)\nroom", "room")
+    nb.says("not begun")
+    assert nb.button("Step", 1).count() == 1
+    nb.click("Step", 1); nb.says("round 1 is done")
+    nb.page.locator(".widget-html", has_text="round 1 is done").nth(1).wait_for()
+    nb.pictures_at_rest()
+    sources = nb.page.locator("img.widget-image").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert len(sources) == 16 and min(sources) > 100, "both show all eight charts"
+    nb.shot("8_two_views", tmp_path)
+
+
+def test_dark_theme(tmp_path):
+    with lab(tmp_path, "JupyterLab Dark") as address, browser() as page:
+        nb = Notebook(page, address, tmp_path, LOOP + "dashboard(loop, dark=True)")
+        nb.run_all()
+        nb.says("not begun"); nb.click("Step"); nb.says("round 1 is done"); nb.pictures_at_rest()
+        nb.shot("9_dark", tmp_path)
+        assert page.evaluate("document.body.dataset.jpThemeLight") == "false"
+
+
+HOSTILE = """
+from pathlib import Path
+from hostile import hostile_run
+from selfloop_nb import *
+run = open_run("hostile" if Path("hostile").exists() else hostile_run("hostile").path)
+"""
+
+
+@pytest.mark.parametrize("view", ["dashboard(run)", "explore(run, group='topic')", "browse(run)", "tree(run)", "compare(run)"])
+def test_hostile_texts_stay_text(open_notebook, tmp_path, view):
+    nb = open_notebook(HOSTILE + view)
+    nb.page.locator(".widget-html").first.wait_for(timeout=120_000)
+    nb.pictures_at_rest(); time.sleep(2)
+    if view.startswith("browse"):
+        nb.page.get_by_placeholder("search in the text").fill("世界"); nb.page.keyboard.press("Enter"); nb.says("你好，世界")
+    nb.shot(f"10_hostile_{re.sub(r'[^a-z]', '', view.split('(')[0])}", tmp_path)
+    inside = nb.page.locator(".jp-OutputArea-output")
+    for tag in ("script", "iframe", "form", "svg[onload]", "math", "link", "[onerror]", "[onmouseover]", "a[href^=javascript]", "mjx-container", ".MathJax"):
+        assert inside.locator(tag).count() == 0, f"{tag} in {view}"
+    assert all(source.startswith(("blob:", "data:image/png")) for source in inside.locator("img").evaluate_all("images => images.map(image => image.src)"))
+
+
+def test_the_hostile_report_in_a_browser(page, tmp_path):
+    from hostile import hostile_run
+    from selfloop_nb import open_run
+    report = open_run(hostile_run(tmp_path / "run").path).report(tmp_path / "report.html")
+    page.goto(report.as_uri())
+    assert page.locator("script, iframe, form, link, [onerror], a").count() == 0 and "你好，世界" in page.inner_text("body")
+    page.noted["strangers"] = [url for url in page.noted["strangers"] if not url.startswith("file:")]
+    page.screenshot(path=tmp_path / "report.png")
