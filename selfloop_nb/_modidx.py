@@ -138,6 +138,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                   'selfloop_nb.live.Worker._serve': ('live.html#worker._serve', 'selfloop_nb/live.py'),
                                   'selfloop_nb.live.Worker.ask': ('live.html#worker.ask', 'selfloop_nb/live.py'),
                                   'selfloop_nb.live.Worker.wait': ('live.html#worker.wait', 'selfloop_nb/live.py'),
+                                  'selfloop_nb.live._no_formulas': ('live.html#_no_formulas', 'selfloop_nb/live.py'),
                                   'selfloop_nb.live.sample_card': ('live.html#sample_card', 'selfloop_nb/live.py'),
                                   'selfloop_nb.live.sample_cards': ('live.html#sample_cards', 'selfloop_nb/live.py')},
             'selfloop_nb.loop': { 'selfloop_nb.loop.Loop': ('loop.html#loop', 'selfloop_nb/loop.py'),

@@ -145,10 +145,16 @@ class View:
 
     def show_static(self, *ready):
         "Renew the plain outputs wherever they are shown; `ready` is handed to `plain`."
-        made = self.plain(*ready) if self.static else []
+        made = [_no_formulas(output) for output in self.plain(*ready)] if self.static else []
         for place, shown in enumerate(self.static): shown.update(made[place % len(made)], raw=True)
 
     def _ipython_display_(self):
         from IPython.display import display
         display(self.box)
-        self.static = [*self.static, *(display(made, raw=True, display_id=True) for made in self.plain())]
+        self.static = [*self.static, *(display(_no_formulas(made), raw=True, display_id=True) for made in self.plain())]
+
+def _no_formulas(
+    output:dict, # by MIME type
+)->dict:
+    "Keep Jupyter from reading `$` in a model's text as the beginning of a formula."
+    return {**output, "text/html": f"<div class='tex2jax_ignore mathjax_ignore'>{output['text/html']}</div>"} if "text/html" in output else output

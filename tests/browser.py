@@ -63,7 +63,7 @@ def browser():
         page = chromium.new_page(viewport=SCREEN)
         page.set_default_timeout(60_000)
         page.noted = dict(dialogs=[], errors=[], strangers=[])
-        page.on("dialog", lambda dialog: (page.noted["dialogs"].append(dialog.message), dialog.dismiss()))
+        page.on("dialog", lambda dialog: dialog.accept() if dialog.type == "beforeunload" else (page.noted["dialogs"].append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: page.noted["errors"].append(str(error)))
         page.on("request", lambda request: page.noted["strangers"].append(request.url) if not request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")) else None)
         try: yield page

@@ -131,7 +131,6 @@ def test_samples_are_searched(open_notebook, tmp_path):
 def test_two_views_of_one_room(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "room = dashboard(loop)\nroom", "room")
     nb.says("not begun")
-    assert nb.button("Step", 1).count() == 1
     nb.click("Step", 1); nb.says("round 1 is done")
     nb.page.locator(".widget-html", has_text="round 1 is done").nth(1).wait_for()
     nb.pictures_at_rest()
@@ -160,7 +159,7 @@ run = open_run("hostile" if Path("hostile").exists() else hostile_run("hostile")
 @pytest.mark.parametrize("view", ["dashboard(run)", "explore(run, group='topic')", "browse(run)", "tree(run)", "compare(run)"])
 def test_hostile_texts_stay_text(open_notebook, tmp_path, view):
     nb = open_notebook(HOSTILE + view)
-    nb.page.locator(".widget-html").first.wait_for(timeout=120_000)
+    nb.page.locator(".widget-html:visible").first.wait_for(timeout=120_000)
     nb.pictures_at_rest(); time.sleep(2)
     if view.startswith("browse"):
         nb.page.get_by_placeholder("search in the text").fill("世界"); nb.page.keyboard.press("Enter"); nb.says("你好，世界")
