@@ -10,7 +10,7 @@ _public = {
     "addition": "tasks", "from_dataset": "tasks", "reasoning": "tasks",
     "tiny_llama": "models", "load_model": "models", "smollm2": "models",
     "Sampling": "sampling",
-    "verifier": "scoring", "confidence": "scoring", "agreement": "scoring",
+    "verifier": "scoring", "confidence": "scoring", "agreement": "scoring", "human": "people",
     "Threshold": "selection", "Quantile": "selection", "TopK": "selection",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",

@@ -14,7 +14,7 @@ from .metrics import round_counts, sample_metrics, share_true
 from .models import LanguageModel
 from .records import KEPT, EmptyRoundError, describe, patch_to, short_hash
 from .sampling import GREEDY, generate_samples, longest_completion
-from .scoring import as_scorer, score_samples
+from .scoring import Desk, as_scorer, score_samples
 from .selection import select_samples
 from .store import Draft, write_file, write_folder
 from .tuning import FineTune, completion_loss, fine_tune
@@ -112,13 +112,14 @@ def _sample(self, written:Draft, number:int, model:LanguageModel):
 
 # %% ../nbs/11c_phases.ipynb #204b8868
 @patch_to(Phases)
-def _judge(self, draft:Draft, samples):
+def _judge(self, draft:Draft, number:int, samples):
     "q = Q(s), and K_t = {s : q >= theta}"
     if self.task.check is not None: samples = samples.add_column("correct", self.task.correct(samples.to_list()))
-    samples = select_samples(score_samples(samples, self.score), self.select)
+    desk = Desk(self.store.path, number, self.store.head or "", self.seed, lambda kind, **data: self.emit(kind, number, "score", **data), self._asked_to_stop)
+    samples = select_samples(score_samples(samples, self.score.at(desk, samples)), self.select)
     if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
     draft.write_table("samples.parquet", samples)
-    return ["samples.parquet"], 0, {}
+    return ["samples.parquet"], 0, desk.notes
 
 @patch_to(Phases)
 def _nothing_kept(self, samples)->str:

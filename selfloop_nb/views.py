@@ -17,7 +17,7 @@ from .store import Run
 @dataclass(frozen=True)
 class Event:
     "Something that happened in a loop."
-    kind:str   # "phase", "progress", "loss", "round", "message"
+    kind:str   # "phase", "progress", "loss", "waiting", "round", "message"
     round:int  # number of the round it belongs to
     phase:str  # "sample", "score", "tune", "measure"
     data:dict=field(default_factory=dict) # progress: done, total; loss: step, loss, n_steps; round: record; message: text
