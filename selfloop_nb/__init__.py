@@ -15,7 +15,7 @@ _public = {
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",
     "open_run": "views", "Loop": "loop",
-    "dashboard": "widgets", "explore": "explorer", "browse": "browser",
+    "dashboard": "widgets", "explore": "explorer", "browse": "browser", "rate": "rating",
 }
 __all__ = list(_public)
 

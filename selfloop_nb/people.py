@@ -39,7 +39,7 @@ def _want(desk:Desk, samples):
     rows = samples.select_columns(["sample_id", "prompt", "completion"]).to_list()
     write_file(desk.folder / WANTED, json.dumps(dict(round=desk.round, parent=desk.parent, samples=rows)))
 
-# %% ../nbs/09b_people.ipynb #285693b0
+# %% ../nbs/09b_people.ipynb #34462dad
 def _unanswered(asked:list, ratings:Ratings)->list:
     "Those of the keys that nobody has given a verdict on."
     ratings.refresh()
@@ -57,6 +57,7 @@ def _wait(desk:Desk, asked:list, ratings:Ratings):
         if desk.asked_to_stop(): raise Stopped(f"round {desk.round} waits for {len(left)} of {len(asked)} ratings: those that are given are kept, step() goes on waiting")
         time.sleep(0.1)
     if said is not None: desk.tell("waiting", n_rated=len(asked), n_samples=len(asked))
+    (desk.folder / WANTED).unlink(missing_ok=True)
 
 def _note(desk:Desk, samples, ratings:Ratings):
     "How many ratings, by how many people, the round rests on."
@@ -64,7 +65,7 @@ def _note(desk:Desk, samples, ratings:Ratings):
     n = {by: sum(key in keys and line["value"] is not None for key, line in ratings.verdicts(by).items()) for by in ratings.raters}
     desk.notes.update(n_ratings=sum(n.values()), n_raters=sum(map(bool, n.values())))
 
-# %% ../nbs/09b_people.ipynb #d72e98cf
+# %% ../nbs/09b_people.ipynb #20b31932
 def human(
     wait:bool=True,  # wait until what is asked for is rated? False: use the ratings there are, and go on
     n:int|None=50,   # so many samples a round are asked for, picked at random; None: all of them
@@ -79,9 +80,10 @@ def human(
         return _mean_ratings(samples, kept.means())
     def seat(desk, samples):
         given = kept or Ratings(desk.folder / RATINGS)
-        rows = pick(samples, "random", n, derive_seed(desk.seed, desk.round, "human"))
-        asked = [sample_key(samples[i]) for i in rows]
-        if _unanswered(asked, given): _want(desk, samples.select(rows))
+        ended = samples.select([i for i, e in enumerate(samples["finished"][:]) if e])
+        chosen = ended.select(pick(ended, "random", n, derive_seed(desk.seed, desk.round, "human")))
+        asked = [sample_key(row) for row in chosen]
+        if _unanswered(asked, given): _want(desk, chosen)
         if wait: _wait(desk, asked, given)
         _note(desk, samples, given)
         means = given.means()

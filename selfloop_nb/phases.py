@@ -126,7 +126,8 @@ def _nothing_kept(self, samples)->str:
     "What to say when no sample was kept."
     figures = sample_metrics(samples)
     scores = ", ".join(f"{q}: {figures[k]:.4g}" for q, k in (("lowest", "score_min"), ("median", "score_p50"), ("best", "score_max")))
-    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. Lower theta (branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
+    more = "Have more of them rated (a larger n in human(n=...)), or lower" if "not rated" in samples["reason"][:] else "Lower"
+    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. {more} theta (branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
 
 # %% ../nbs/11c_phases.ipynb #23204ef3
 @patch_to(Phases)

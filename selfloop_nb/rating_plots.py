@@ -29,7 +29,7 @@ def right_by_score(
         found.append(dict(left=edges[i], width=width, n=len(said), share=sum(said) / len(said), low=low, high=high))
     return found
 
-# %% ../nbs/10b_rating_plots.ipynb #22b0f175
+# %% ../nbs/10b_rating_plots.ipynb #b8edb04a
 def _draw_roc(ax, scores:list, right:list, theta:float):
     "The ROC curve, chance, and theta's place."
     curve, rates = roc(scores, right), keep_rates(scores, right, theta)
@@ -46,8 +46,8 @@ def _draw_bins(ax, bins:list, theta:float, n_rated:int):
         ax.bar(b["left"], b["share"], b["width"], align="edge", color=COLOURS[2], edgecolor=ax.get_facecolor(), alpha=0.85)
         ax.plot([middle, middle], [b["low"], b["high"]], color=ax.xaxis.label.get_color(), linewidth=1.5)
         ax.text(middle, 1.03, str(b["n"]), ha="center", fontsize="small")
-    if math.isfinite(theta): ax.axvline(theta, color=COLOURS[1], linestyle="--", label=f"θ = {theta:.4g}"); ax.legend(loc="upper left", bbox_to_anchor=(0, 0.95))
-    ax.set(ylim=(0, 1.12), yticks=[0, 0.25, 0.5, 0.75, 1], xlabel="score Q(s)", ylabel="right, people say", title=f"{n_rated:,} rated samples, by score" if n_rated else "nothing is rated yet")
+    if math.isfinite(theta): ax.axvline(theta, color=COLOURS[1], linestyle="--")
+    ax.set(ylim=(0, 1.12), yticks=[0, 0.25, 0.5, 0.75, 1], xlabel="score Q(s); dashed: θ", ylabel="right, people say", title=f"{n_rated:,} rated samples, by score" if n_rated else "nothing is rated yet")
 
 def rating_plot(
     scores:list, right:list, # see `judged`
