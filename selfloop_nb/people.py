@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['RATINGS', 'WANTED', 'run_ratings', 'wanted', 'human']
 
-# %% ../nbs/09b_people.ipynb #9fca8975
+# %% ../nbs/09b_people.ipynb #509f38d9
 import json, time
 from dataclasses import replace
 from pathlib import Path
 
-from .ratings import Ratings, pick, sample_key
+from .ratings import Ratings, pick, sample_keys
 from .records import ScoringError, Stopped, derive_seed
 from .scoring import Desk, Scorer
 from .store import Run, write_file
@@ -39,7 +39,7 @@ def _want(desk:Desk, samples):
     rows = samples.select_columns(["sample_id", "prompt", "completion"]).to_list()
     write_file(desk.folder / WANTED, json.dumps(dict(round=desk.round, parent=desk.parent, samples=rows)))
 
-# %% ../nbs/09b_people.ipynb #34462dad
+# %% ../nbs/09b_people.ipynb #d3537f08
 def _unanswered(asked:list, ratings:Ratings)->list:
     "Those of the keys that nobody has given a verdict on."
     ratings.refresh()
@@ -61,11 +61,11 @@ def _wait(desk:Desk, asked:list, ratings:Ratings):
 
 def _note(desk:Desk, samples, ratings:Ratings):
     "How many ratings, by how many people, the round rests on."
-    keys = set(map(sample_key, samples.select_columns(["prompt", "completion"])))
+    keys = set(sample_keys(samples))
     n = {by: sum(key in keys and line["value"] is not None for key, line in ratings.verdicts(by).items()) for by in ratings.raters}
     desk.notes.update(n_ratings=sum(n.values()), n_raters=sum(map(bool, n.values())))
 
-# %% ../nbs/09b_people.ipynb #20b31932
+# %% ../nbs/09b_people.ipynb #8b5018a9
 def human(
     wait:bool=True,  # wait until what is asked for is rated? False: use the ratings there are, and go on
     n:int|None=50,   # so many samples a round are asked for, picked at random; None: all of them
@@ -82,7 +82,7 @@ def human(
         given = kept or Ratings(desk.folder / RATINGS)
         ended = samples.select([i for i, e in enumerate(samples["finished"][:]) if e])
         chosen = ended.select(pick(ended, "random", n, derive_seed(desk.seed, desk.round, "human")))
-        asked = [sample_key(row) for row in chosen]
+        asked = sample_keys(chosen)
         if _unanswered(asked, given): _want(desk, chosen)
         if wait: _wait(desk, asked, given)
         _note(desk, samples, given)
@@ -93,4 +93,4 @@ def human(
 
 def _mean_ratings(samples, means:dict)->list:
     "The rating of each sample; None where nobody rated it."
-    return [means.get(sample_key(row)) for row in samples.select_columns(["prompt", "completion"])]
+    return [means.get(key) for key in sample_keys(samples)]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['blind_card', 'trust_table', 'Rater', 'rate']
 
-# %% ../nbs/13d_rating.ipynb #08ffd015
+# %% ../nbs/13d_rating.ipynb #907f79c0
 import base64, math
 
 import ipywidgets
@@ -14,7 +14,7 @@ from .explorer import RoundView
 from .people import run_ratings, wanted
 from .plots import png
 from .rating_plots import rating_plot
-from .ratings import Ratings, pick, rater_name, sample_key
+from .ratings import Ratings, pick, rater_name, sample_key, sample_keys
 from .records import KEPT, patch_to
 from .report import escape, score_range_of, theta_of
 from .trust import judged, rater_kappa, suggest_theta, trust_figures
@@ -46,7 +46,7 @@ def trust_table(
     cells = lambda row: f"<td>{escape(row[0])}</td><td style='text-align:right;padding:1px 12px'><b>{escape(row[1])}</b></td><td>{escape(row[2])}</td>"
     return "<table style='line-height:1.35'>" + "".join(f"<tr>{cells(row)}</tr>" for row in rows) + "</table>"
 
-# %% ../nbs/13d_rating.ipynb #500fd05f
+# %% ../nbs/13d_rating.ipynb #562ece91
 class Rater(RoundView):
     "Samples to rate, one at a time; made by `rate`."
     waits, asked, finding, rows, samples, keyed, config = None, None, False, (), None, (), {}
@@ -59,18 +59,6 @@ class Rater(RoundView):
         self.box = self._build()
         self.show_round()
 
-    def show_round(self):
-        "Pick what is to be rated in the round that is chosen."
-        if self.finding: return
-        self.samples, self.config = self._scored()
-        self.rows, self.picked, problem = [], "random" if self.waiting else self.how, "" if self.samples is not None else "nothing is written yet: make a round first"
-        self.keyed = [sample_key(row) for row in self.samples.select_columns(["prompt", "completion"])] if self.samples is not None else []
-        if self.samples is not None:
-            try: self.rows = pick(self.samples, self.picked, None if self.waiting else self.n, rated=self.ratings.verdicts(self.by), theta=self._theta())
-            except ValueError as error: problem = str(error)
-        self.keys.value = ""
-        self.show(problem)
-
     @property
     def waiting(self)->bool: return self.waits is not None and self.rounds.value == self.waits
 
@@ -80,10 +68,25 @@ class Rater(RoundView):
         done = self.ratings.verdicts(self.by)
         return [i for i in self.rows if self.keyed[i] not in done]
 
-    def _theta(self)->float:
-        "The theta of the round; where its rule has none, the lowest score that was kept."
-        if math.isfinite(theta := theta_of(self.config)) or "state" not in self.samples.column_names: return theta
-        return min((s for s, state in zip(self.samples["score"][:], self.samples["state"][:]) if state == KEPT), default=math.nan)
+# %% ../nbs/13d_rating.ipynb #5a641317
+@patch_to(Rater)
+def show_round(self):
+    "Pick what is to be rated in the round that is chosen."
+    if self.finding: return
+    self.samples, self.config = self._scored()
+    self.rows, self.picked, problem = [], "random" if self.waiting else self.how, "" if self.samples is not None else "nothing is written yet: make a round first"
+    self.keyed = sample_keys(self.samples) if self.samples is not None else []
+    if self.samples is not None:
+        try: self.rows = pick(self.samples, self.picked, None if self.waiting else self.n, rated=self.ratings.verdicts(self.by), theta=self._theta())
+        except ValueError as error: problem = str(error)
+    self.keys.value = ""
+    self.show(problem)
+
+@patch_to(Rater)
+def _theta(self)->float:
+    "The theta of the round; where its rule has none, the lowest score that was kept."
+    if math.isfinite(theta := theta_of(self.config)) or "state" not in self.samples.column_names: return theta
+    return min((s for s, state in zip(self.samples["score"][:], self.samples["state"][:]) if state == KEPT), default=math.nan)
 
 # %% ../nbs/13d_rating.ipynb #59f6d447
 @patch_to(Rater)
@@ -115,7 +118,7 @@ def _typed(self, change:dict):
     for letter in letters:
         if letter in self.presses: self.presses[letter]()
 
-# %% ../nbs/13d_rating.ipynb #3038178a
+# %% ../nbs/13d_rating.ipynb #4ef416e8
 @patch_to(Rater)
 def show(self, text:str=""):
     "Show the next sample, or how Q and the person agree."
@@ -140,7 +143,7 @@ def _show_trust(self):
     if not scores: self.table.value = "<i>nothing is rated here</i>"; return
     found, theta = suggest_theta(scores, right, self.precision.value), self._theta()
     self.table.value = note + trust_table(trust_figures(scores, right, theta), found, self.precision.value, self._others())
-    self.picture.value = png(rating_plot(scores, right, theta, score_range_of(self.config), **self.look), 720, 300)
+    self.picture.value = png(rating_plot(scores, right, theta, score_range_of(self.config), **self.look), 660, 275)
     self.picture.layout.display = self.precision.layout.display = ""
 
 @patch_to(Rater)
@@ -157,7 +160,7 @@ def plain(self)->list: # of two outputs by MIME type
     if self.to_rate or not self.picture.value: return [{"text/html": f"rating by {escape(self.by)}: {self.progress.value}", "text/plain": "rating"}, {"text/plain": ""}]
     return [{"text/html": self.table.value, "text/plain": "agreement of Q and a person"}, {"image/png": base64.b64encode(self.picture.value).decode(), "text/plain": "ROC curve, and right ones by score"}]
 
-# %% ../nbs/13d_rating.ipynb #31fbbd5b
+# %% ../nbs/13d_rating.ipynb #46697739
 @patch_to(Rater)
 def _build(self):
     "Make the widgets."
@@ -171,7 +174,7 @@ def _build(self):
     self.keys.observe(self._typed, "value")
     self.progress, self.table = ipywidgets.HTML(layout={"width": "130px"}), ipywidgets.HTML()
     self.sample = ipywidgets.HTML(layout={"max_height": "420px", "overflow": "auto"})
-    self.picture = ipywidgets.Image(format="png", width=720, height=300, layout={"width": "720px", "height": "300px"})
+    self.picture = ipywidgets.Image(format="png", width=660, height=275, layout={"width": "660px", "height": "275px"})
     self.precision = ipywidgets.BoundedFloatText(value=0.9, min=0.01, max=0.99, step=0.05, description="wanted precision", layout={"width": "220px"}, style={"description_width": "initial"})
     self.precision.observe(lambda _: self._show_trust(), "value")
     self.more = ipywidgets.Button(description="Rate more", layout={"width": "110px"})
@@ -179,7 +182,7 @@ def _build(self):
     self.results = ipywidgets.VBox([ipywidgets.HBox([self.more, self.precision]), self.picture, self.table])
     return ipywidgets.VBox([ipywidgets.HBox([self.rounds, self.progress, self.answer]), ipywidgets.HBox([*self.buttons, self.keys], layout={"align_items": "center"}), self.sample, self.results])
 
-# %% ../nbs/13d_rating.ipynb #a3402a7d
+# %% ../nbs/13d_rating.ipynb #8ce51e02
 @patch_to(Rater)
 def _find_rounds(self, round:int|None=None):
     "Offer the rounds there are, and the one that waits; the one that is shown stays."
@@ -216,6 +219,7 @@ def _scored(self)->tuple: # samples or None, and the settings they were made wit
     self.shown_id = None
     return self.asked, {}
 
+# %% ../nbs/13d_rating.ipynb #15346aa6
 def rate(
     source,               # a Loop, a run from `open_run`, or a sample table
     round:int=-1,         # its number; -1: the one that waits for people, else the newest

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['kappa', 'rater_kappa', 'roc', 'keep_rates', 'wilson', 'suggest_theta', 'judged', 'trust_figures']
 
-# %% ../nbs/08e_trust.ipynb #19b660f8
+# %% ../nbs/08e_trust.ipynb #50b81277
 import math
 
-from .ratings import Ratings, sample_key
+from .ratings import Ratings, sample_keys
 
 # %% ../nbs/08e_trust.ipynb #6b6ead50
 def kappa(
@@ -87,7 +87,7 @@ def suggest_theta(
         if low >= wanted: break
     return {**best, "reached": best["low"] >= wanted, "n_needed": math.ceil(z2 * wanted / (1 - wanted))}
 
-# %% ../nbs/08e_trust.ipynb #d5720e0c
+# %% ../nbs/08e_trust.ipynb #29490a9f
 def judged(
     samples,          # a scored sample table
     ratings:Ratings,
@@ -96,8 +96,7 @@ def judged(
 )->tuple: # scores, right: a value for each rated sample with a score; copies once, and without those that people are undecided about
     "Q's scores beside people's verdicts."
     means, seen, pairs = ratings.means(by, how), set(), []
-    for row in samples.select_columns(["prompt", "completion", "score"]):
-        key, score = sample_key(row), row["score"]
+    for key, score in zip(sample_keys(samples), samples["score"][:]):
         if key in seen or means.get(key, 0.5) == 0.5 or score is None or not math.isfinite(score): continue
         seen.add(key)
         pairs.append((score, means[key] > 0.5))

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from small import low_digit, small_loop, small_task
 
-from selfloop_nb import Threshold, dashboard, human, open_run, rate
+from selfloop_nb import Threshold, agreement, dashboard, human, open_run, rate
 from selfloop_nb.people import run_ratings, wanted
 from selfloop_nb.ratings import Ratings, sample_key
-from selfloop_nb.records import EmptyRoundError, Stopped
+from selfloop_nb.records import EmptyRoundError, ScoringError, Stopped
+from selfloop_nb.scoring import as_scorer, score_samples
 
 HERE = Path(__file__).parent
 ROW = dict(sample_id="1-0", prompt="2+2=", completion="4")
@@ -107,7 +108,7 @@ def test_a_torn_line_is_said_and_costs_itself_only(tmp_path):
     path = tmp_path / "ratings.jsonl"
     Ratings(path).add(ROW, 1, "ann")
     whole = path.read_bytes()
-    for cut in range(1, len(whole)):
+    for cut in range(1, len(whole) - 1):
         path.write_bytes(whole + whole[:cut])
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -115,6 +116,20 @@ def test_a_torn_line_is_said_and_costs_itself_only(tmp_path):
         assert [str(w.message)[:26] for w in said] == ["line 2 of ratings.jsonl is"] and ratings.means() == {sample_key(ROW): 1}
     ratings.add({**ROW, "completion": "5"}, 0, "ann")
     assert len(ratings.means()) == 2 and path.read_bytes().endswith(b"}\n")
+
+
+def test_a_last_line_without_its_end_counts_once(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    Ratings(path).add(ROW, 1, "ann")
+    path.write_bytes(path.read_bytes()[:-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ratings = Ratings(path)
+        assert ratings.means() == {sample_key(ROW): 1}
+        ratings.refresh(), ratings.add({**ROW, "completion": "5"}, 0, "ann"), ratings.refresh()
+        for opened in (ratings, Ratings(path)):
+            assert len(opened.means()) == 2
+    assert ratings.undo("ann")["completion"] == "5" and ratings.undo("ann")["completion"] == "4" and ratings.undo("ann") is None, "it was not counted twice"
 
 
 def test_a_full_disk_is_said_and_the_next_rating_is_whole(tmp_path, monkeypatch):
@@ -197,7 +212,8 @@ def test_a_loop_that_waits_is_stopped_and_resumed(tmp_path):
     assert wanted(loop.store)[1]["sample_id"][:] == asked, "the same samples, drawn once"
     loop.pause()
     rate_all(loop.store)
-    time.sleep(0.3)
+    time.sleep(0.5)
+    assert worker.is_alive() and len(loop.rounds) == 1, "paused, it does not go on"
     loop.resume()
     worker.join(60)
     assert raised == [] and loop.rounds[-1].metrics["n_ratings"] >= 8 and loop.rounds[-1].metrics["n_raters"] == 1
@@ -234,37 +250,27 @@ def test_the_control_room_stops_a_loop_that_waits():
 
 
 def test_people_in_a_weighted_sum(tmp_path):
-    from selfloop_nb import agreement
     loop = small_loop(tmp_path / "run", score=0.75 * human(n=6) + 0.25 * agreement(), select=Threshold(0.75))
     worker, raised = at_work(loop.step)
     wait_for(lambda: wanted(loop.store)[0])
     rate_all(loop.store)
-    for row in wanted(loop.store)[1] if wanted(loop.store)[0] else []: run_ratings(loop.store).add(row, 1, "bob")
     worker.join(60)
     samples = loop.samples()
     by_text = run_ratings(loop.store).means()
-    assert raised == []
+    assert raised == [] and "kept" in samples["state"][:]
     for row in samples:
         if row["state"] == "kept": assert row["score"] == pytest.approx(0.75 * by_text[sample_key(row)] + 0.25 * row["score_agreement"])
         if sample_key(row) not in by_text: assert (row["state"], row["reason"]) == ("quarantined", "not rated")
 
 
 def test_unrated_samples_are_no_failures_but_broken_scorers_are(rated):
-    from selfloop_nb.records import ScoringError
-    from selfloop_nb.scoring import score_samples
     samples = rated.samples().remove_columns(["score", "state", "reason"])
     ratings = run_ratings(rated.store)
     ratings.add(samples[0], 1, "ann")
     scored = score_samples(samples, human(ratings=ratings), failure_budget=0.0)
     assert scored["reason"][:].count("not rated") > 0.9 * len(samples) and scored["score"][0] == 1
     def broken(samples): return [float("nan")] * len(samples)
-    with pytest.raises(ScoringError, match="broken gave nan"): score_samples(samples, human(ratings=ratings) + 1.0 * human_free(broken))
-
-
-def human_free(function):
-    "A plain function as a scorer."
-    from selfloop_nb.scoring import as_scorer
-    return as_scorer(function)
+    with pytest.raises(ScoringError, match="broken gave nan"): score_samples(samples, human(ratings=ratings) + as_scorer(broken))
 
 
 def test_when_nothing_rated_was_good_more_can_be_asked_for(tmp_path):
