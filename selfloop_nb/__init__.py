@@ -10,13 +10,12 @@ _public = {
     "addition": "tasks", "from_dataset": "tasks", "reasoning": "tasks",
     "tiny_llama": "models", "load_model": "models", "smollm2": "models",
     "Sampling": "sampling",
-    "verifier": "scoring", "confidence": "scoring", "agreement": "scoring",
+    "verifier": "scoring", "confidence": "scoring", "agreement": "scoring", "human": "people",
     "Threshold": "selection", "Quantile": "selection", "TopK": "selection",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",
     "open_run": "views", "Loop": "loop",
-    "dashboard": "widgets", "explore": "explorer", "browse": "browser",
-    "tree": "run_tree", "compare": "comparer",
+    "dashboard": "widgets", "explore": "explorer", "browse": "browser", "tree": "run_tree", "compare": "comparer", "rate": "rating",
 }
 __all__ = list(_public)
 

@@ -88,7 +88,7 @@ def _draft(self, number:int, parent:str|None)->Draft:
 @patch_to(Loop)
 def _commit(self, draft:Draft, number:int, parent:str|None, counts:dict, figures:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
-    for phase in ("tune", "measure"): figures |= draft.phases[phase]["info"]
+    for phase in ("score", "tune", "measure"): figures |= draft.phases.get(phase, {}).get("info", {})
     record = Round(draft.id, number, parent, self.store.branch, self.config(), dict(run=self.seed, tune=derive_seed(self.seed, number, "tune")), counts, figures,
         {name: p["seconds"] for name, p in draft.phases.items()}, {name: p["tokens"] for name, p in draft.phases.items()})
     record.warnings, self._halt = check_guards(self.guards, [history_row(r) for r in (*self.rounds, record)])
@@ -139,7 +139,7 @@ def _round(self)->Round:
         written, draft = self._written(parent.id), self._draft(number, parent.id)
         self._phase(written, number, "sample", lambda: self._sample(written, number, model))
         draft.phases["sample"] = {**written.phases["sample"], "files": {}}
-        self._phase(draft, number, "score", lambda: self._judge(draft, written.table("samples.parquet")))
+        self._phase(draft, number, "score", lambda: self._judge(draft, number, written.table("samples.parquet")))
         samples = draft.table("samples.parquet")
         mixed = lambda: self.mix(self.task.train, [*self._kept(), kept_rows(samples)], derive_seed(self.seed, number, "mix"))
         origin = lambda: model if self.tune.start == "previous" else self._model(self.rounds[0].id)

@@ -15,7 +15,7 @@ from .models import LanguageModel
 from .pool import Pool
 from .records import KEPT, EmptyRoundError, describe, patch_to, short_hash
 from .sampling import GREEDY, generate_samples, longest_completion
-from .scoring import as_scorer, score_samples
+from .scoring import Desk, as_scorer, score_samples
 from .selection import Threshold, select_samples
 from .store import Draft, write_file, write_folder
 from .tuning import FineTune, completion_loss, fine_tune
@@ -114,23 +114,25 @@ def _sample(self, written:Draft, number:int, model:LanguageModel):
 
 # %% ../nbs/11c_phases.ipynb #204b8868
 @patch_to(Phases)
-def _judge(self, draft:Draft, samples):
+def _judge(self, draft:Draft, number:int, samples):
     "q = Q(s), and K_t = {s : q >= theta}"
     if self.task.check is not None: samples = samples.add_column("correct", self.task.correct(samples.to_list()))
-    samples = select_samples(score_samples(samples, self.score), self.select)
+    desk = Desk(self.store.path, number, self.store.head or "", self.seed, lambda kind, **data: self.emit(kind, number, "score", **data), self._asked_to_stop)
+    samples = select_samples(score_samples(samples, self.score.at(desk, samples)), self.select)
     draft.write_table("samples.parquet", samples)
-    self.emit("scored", int(draft.id.split("-")[0]), "score", samples=samples, file=draft.folder / "samples.parquet")
+    self.emit("scored", number, "score", samples=samples, file=draft.folder / "samples.parquet")
     if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
-    return ["samples.parquet"], 0, {}
+    return ["samples.parquet"], 0, desk.notes
 
 @patch_to(Phases)
 def _nothing_kept(self, samples)->str:
     "What to say when no sample was kept."
     figures = sample_metrics(samples)
     scores = ", ".join(f"{q}: {figures[k]:.4g}" for q, k in (("lowest", "score_min"), ("median", "score_p50"), ("best", "score_max")))
+    more = "Have more of them rated (a larger n in human(n=...)), or lower" if "not rated" in samples["reason"][:] else "Lower"
     tenth = Pool(samples, unique=self.select.unique, finished=self.select.finished, max_tokens=self.select.max_tokens).theta_for(0.1) if isinstance(self.select, Threshold) else math.nan
     fix = f"theta={tenth:.4g} would keep at least 10 %" if math.isfinite(tenth) else "no theta would keep any: look at the reasons" if isinstance(self.select, Threshold) else "choose another rule"
-    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. Lower theta ({fix}; loop.change(select=...) or a branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
+    return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. {more} theta ({fix}; loop.change(select=...) or a branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
 
 # %% ../nbs/11c_phases.ipynb #23204ef3
 @patch_to(Phases)

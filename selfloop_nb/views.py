@@ -17,7 +17,7 @@ from .store import Run
 @dataclass(frozen=True)
 class Event:
     "Something that happened in a loop."
-    kind:str   # "phase", "progress", "scored", "loss", "round", "rewind", "message"
+    kind:str   # "phase", "progress", "scored", "loss", "waiting", "round", "rewind", "message"
     round:int  # number of the round it belongs to
     phase:str  # "sample", "score", "tune", "measure"
     data:dict=field(default_factory=dict) # progress: done, total (tokens), n_samples; scored: samples, file; loss: step, loss, n_steps; round: record; message: text

@@ -144,6 +144,7 @@ def _listen(self, event:Event):
     if event.kind == "loss":
         self.losses.append(dict(step=data["step"], loss=data["loss"]))
         self.now |= dict(done=data["step"], total=data["n_steps"])
+    if event.kind == "waiting": self.now |= dict(done=data["n_rated"], total=data["n_samples"], phase="waiting for people")
     if event.kind == "scored": self.scored = dict(number=event.round, file=str(data["file"]), config=self.loop.config())
     if event.kind in ("round", "rewind"): self.scored, self.losses = {}, []
     if event.kind == "message": self.messages = [*self.messages[-4:], data["text"]]
@@ -162,6 +163,7 @@ def _status_text(self)->str:
 
 def _pace(done:int, total:int, n_samples:int, phase:str, since:float, round:int)->str:
     "How fast, and how long still."
+    if phase == "waiting for people": return f": {done} of {total} are rated; rate(loop) shows the others"
     rate = done / max(time.monotonic() - since, 1e-9)
     if not rate or not total: return ""
     speed = f"{rate * n_samples / total:,.0f} samples/s" if n_samples else f"{rate:,.0f} {'steps' if phase == 'tune' else 'tokens'}/s"
