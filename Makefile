@@ -6,8 +6,8 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-demo bench-explore bench-peers bench-round clean
-demo demo-smollm bench-demo bench-explore bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-dashboard bench-demo bench-explore bench-peers bench-round clean
+demo demo-smollm bench-dashboard bench-demo bench-explore bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
@@ -40,6 +40,9 @@ readme: .venv/.done ## README.md from nbs/index.ipynb
 
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py
+
+bench-dashboard: .venv/.done ## what the control room costs: time of a round, memory of 200 rounds, size of the notebook
+	@$(PY) tests/bench/dashboard.py
 
 bench-demo: .venv/.done ## the demo's three arms on seeds 0, 1, 2: the README's table
 	@$(PY) tests/bench/demo.py

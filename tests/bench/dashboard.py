@@ -1,0 +1,84 @@
+"""What the control room costs, in a real kernel: the time of a round of the demo with it and without it, alternating; the memory of 200 tiny rounds; the size of the saved notebook."""
+import sys, tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+TESTS = Path(__file__).resolve().parents[1]
+TIME = """
+import statistics, time
+from selfloop_nb import *
+task = addition()
+loop = Loop(tiny_llama(task), task, score=verifier(), select=Threshold(1.0), progress=False)
+loop.start()
+room = dashboard(loop)
+room.box
+
+#%%
+import torch
+def timed(work):
+    loop.rewind(0)
+    assert room.wait(60)
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+def alone():
+    loop.listeners.remove(room._listen)
+    loop.step()
+    loop.on(room._listen)
+
+def in_the_room():
+    room.step()
+    assert room.worker.wait() and room.worker.error is None
+
+pairs = []
+for repeat in range(REPEATS + 1): # the first pair warms up
+    pairs.append((timed(in_the_room), timed(alone)))
+    print(f"{'warm-up' if repeat == 0 else f'pair {repeat} '}: in the room {pairs[-1][0]:.2f} s, alone {pairs[-1][1]:.2f} s, ratio {pairs[-1][0] / pairs[-1][1]:.3f}", flush=True)
+open_, closed = (statistics.median(side) for side in zip(*pairs[1:]))
+print(f"a round with the control room open takes {open_ / closed:.3f} x the time of a round without it (medians of {REPEATS}, {torch.get_num_threads()} threads)")
+"""
+SIZE = """
+import sys; sys.path.insert(0, TESTS)
+import gc, psutil, torch
+from small import small_loop
+from selfloop_nb import dashboard
+room = dashboard(small_loop())
+room
+
+#%%
+def megabytes_after(rounds):
+    room.run(rounds - max(len(room.loop.rounds) - 1, 0))
+    assert room.wait() and room.worker.error is None and len(room.loop.rounds) == rounds + 1
+    gc.collect()
+    return psutil.Process().memory_info().rss / 2**20
+early = megabytes_after(20)
+"""
+LONG = SIZE + """
+#%%
+late = megabytes_after(ROUNDS)
+print(f"memory of the kernel: {early:.0f} MB after 20 rounds, {late:.0f} MB after {ROUNDS}: {late - early:+.0f} MB")
+"""
+
+
+def run(cells, folder, **values):
+    "Run cells in a kernel, print what they print, and return the saved notebook's size in bytes."
+    head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in (head + cells).split("#%%")])
+    said = lambda cell, cell_index, execute_reply: print("".join(o["text"] for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"), end="", flush=True)
+    NotebookClient(nb, timeout=3600, kernel_name="python3", resources={"metadata": {"path": folder}}, on_cell_executed=said).execute()
+    nb.metadata.pop("widgets", None) # the front ends do not save it unless they are told to
+    nbformat.write(nb, Path(folder) / "nb.ipynb")
+    return (Path(folder) / "nb.ipynb").stat().st_size
+
+
+def main(repeats, rounds):
+    with tempfile.TemporaryDirectory() as folder: run(TIME, folder, REPEATS=repeats)
+    with tempfile.TemporaryDirectory() as folder: print(f"a notebook saved after 20 rounds: {run(SIZE, folder, TESTS=str(TESTS)) / 2**20:.2f} MB", flush=True)
+    with tempfile.TemporaryDirectory() as folder: run(LONG, folder, TESTS=str(TESTS), ROUNDS=rounds)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:3])) if sys.argv[2:] else main(5, 200)
