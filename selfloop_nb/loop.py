@@ -22,7 +22,7 @@ from .scoring import as_scorer, verifier
 from .selection import Threshold, kept_rows
 from .store import Draft, Run, RunLock, check_name
 from .tasks import Task
-from .tuning import GENTLE, FineTune
+from .tuning import GENTLE, FineTune, check_weights
 from .views import ProgressBar, open_run
 
 # %% ../nbs/12_loop.ipynb #b0bfb328
@@ -110,6 +110,7 @@ def _begin(self)->Round:
     with self._turn():
         draft = self._draft(0, None)
         seed = derive_seed(self.seed, 0, "tune")
+        check_weights(self.model)
         if self.model.pretrained: self._phase(draft, 0, "tune", lambda: self._save(draft, self.model, [], {}))
         else: self._phase(draft, 0, "tune", lambda: self._learn(draft, 0, self.model, self.task.train, self.initial, seed))
         self._phase(draft, 0, "measure", lambda: self._measure(self._model(draft.id), 0))

@@ -16,7 +16,7 @@ from .records import KEPT, EmptyRoundError, describe, patch_to, short_hash
 from .sampling import GREEDY, generate_samples, longest_completion
 from .scoring import as_scorer, score_samples
 from .selection import select_samples
-from .store import Draft, write_file, write_folder
+from .store import Draft, Parts, write_file, write_folder
 from .tuning import FineTune, completion_loss, fine_tune
 from .views import Event, ProgressBar, Views
 
@@ -115,7 +115,8 @@ def _sample(self, written:Draft, number:int, model:LanguageModel):
 def _judge(self, draft:Draft, samples):
     "q = Q(s), and K_t = {s : q >= theta}"
     if self.task.check is not None: samples = samples.add_column("correct", self.task.correct(samples.to_list()))
-    samples = select_samples(score_samples(samples, self.score), self.select)
+    kept = lambda scorer: Parts(self._written(self.rounds[-1].id).folder / f"scores-{short_hash(scorer.describe())}")
+    samples = select_samples(score_samples(samples, self.score, journal=kept), self.select)
     if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
     draft.write_table("samples.parquet", samples)
     return ["samples.parquet"], 0, {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from failpoints import CALLS, Failpoints, child
 from table import Row, show
-from tiny import finish, outcome, tiny_loop
+from tiny import finish, outcome, tiny_loop, warm_up
 
 
 def life(store, say, rounds=2):
@@ -118,6 +118,7 @@ def order_of_calls(log):
 
 def main(every=1, n_random=100):
     "The rows of the table."
+    warm_up()
     find, log, expected = at_every_call(every)
     names = {"kill": "kill -9 at a write, fsync, rename or other call", "power": "loss of power there", "interrupt": "interrupt there"}
     rows = [Row(names[fault], n, losses) for fault, (n, losses) in find.items()]
