@@ -117,4 +117,4 @@ def read_table(
     from datasets import Dataset
     from datasets.table import InMemoryTable
     try: return Dataset(InMemoryTable(pyarrow.parquet.read_table(path, memory_map=False)))
-    except (OSError, ValueError) as error: raise DamagedRunError(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
+    except Exception as error: raise DamagedRunError(f"{path.parent.name}/{path.name} cannot be read: {error!r:.200}") from error # a torn file makes pyarrow and datasets raise whatever they trip over

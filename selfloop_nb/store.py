@@ -127,7 +127,8 @@ class Run:
         "Make a run folder; raises `SelfloopError` for a folder that holds something else."
         path = Path(path)
         check_name(path.resolve().name)
-        if path.exists() and any(p.name != "lock" for p in path.iterdir()): raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
+        begun = lambda p: p.name == "lock" or p.name.startswith(".run.json.") or p.name == "rounds" and not any(p.iterdir()) # what a process leaves that died in here
+        if path.exists() and not all(map(begun, path.iterdir())): raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
         make_folder(path / "rounds")
         write_file(path / "run.json", json.dumps({"format": 1, "created": time.strftime("%Y-%m-%d %H:%M:%S"), "environment": environment(), **info}, indent=1))
         return cls(path, branch)

@@ -6,8 +6,6 @@ renames and new folders of which the parent was not synced are undone. Files tha
 import builtins, errno, io, json, os, shutil, signal, sys, tempfile, traceback
 from pathlib import Path
 
-CALLS = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir")
-
 
 class File:
     "A file that is written to, with its writes counted."
@@ -33,12 +31,12 @@ class Failpoints:
         self.install()
 
     def inside(self, path, dir_fd=None):
-        "The path as text where it lies in the folder, else None."
+        "The path as text where it lies in the folder, or is the one above it; else None."
         if isinstance(path, int): path = self.names.get(path)
         if path is None: return None
         if dir_fd is not None: path = os.path.join(self.names.get(dir_fd, "/"), os.fsdecode(path))
         path = os.path.abspath(os.fsdecode(path))
-        return path if path == self.root or path.startswith(self.root + os.sep) else None
+        return path if path in (self.root, os.path.dirname(self.root)) or path.startswith(self.root + os.sep) else None
 
     def hit(self, call, path, half=lambda: None):
         "One call: note it, and let happen what is to happen here."
