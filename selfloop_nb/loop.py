@@ -147,10 +147,12 @@ def _round(self)->Round:
 # %% ../nbs/12_loop.ipynb #ae25ba43
 @patch_to(Loop)
 def _kept(self)->list:
-    "The kept samples of this branch's rounds, oldest first."
-    for r in self.rounds[1:]:
-        if r.id not in self._kept_tables: self._kept_tables[r.id] = kept_rows(self.store.samples(r.number))
-    return [self._kept_tables[r.id] for r in self.rounds[1:]]
+    "The kept samples of this branch's rounds, oldest first; None for those that the mix does not use, so that a long run does not fill the memory."
+    records = self.rounds[1:]
+    n_used = self.mix.rounds(len(records) + 1) - 1 if hasattr(self.mix, "rounds") else len(records) # the round under way is one of them
+    used = [r for r in records if r.number > len(records) - n_used]
+    self._kept_tables = {r.id: self._kept_tables[r.id] if r.id in self._kept_tables else kept_rows(self.store.samples(r.number)) for r in used}
+    return [self._kept_tables.get(r.id) for r in records]
 
 @patch_to(Loop)
 def _model(self, id:str)->LanguageModel:

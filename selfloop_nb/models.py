@@ -153,6 +153,7 @@ def check_architecture(
     names = {n for value in known.values() for n in ([value] if isinstance(value, str) else value)}
     if odd := [c for c in classes if c not in names]: raise SelfloopError(f"{name} has the architecture {odd[0]!r:.80}, which is no causal language model of transformers")
 
+# %% ../nbs/02_models.ipynb #df06dc10
 def check_folder(
     folder:Path,
 ):
@@ -166,6 +167,7 @@ def check_folder(
         found = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".ckpt", ".h5"))
         raise SelfloopError(f"{folder.name} has no *.safetensors" + (f", only {found}: such files can run code when they are opened, so they are not; save the model with save_pretrained(safe_serialization=True) where you trust it" if found else ""))
 
+# %% ../nbs/02_models.ipynb #8878d293
 def hub_answers(
     seconds:float=3.0, # to wait for it
 )->bool:
@@ -177,6 +179,7 @@ def hub_answers(
     except Exception: return False
     return True
 
+# %% ../nbs/02_models.ipynb #ac7c01e5
 def load_model(
     name, # a folder, or a name on the hub
     device:str|None=None, # None: CUDA where there is one, else the CPU

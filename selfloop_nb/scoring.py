@@ -102,6 +102,7 @@ def _checked_length(scores, scorer:Scorer, n:int)->list:
         raise ScoringError(f"scorer {scorer.name!r} returned {got} for {n} samples: return one number a row")
     return [_number(s) for s in scores]
 
+# %% ../nbs/04_scoring.ipynb #c3bf60d8
 def _in_time(scorer:Scorer, samples):
     "What the scorer gives; raises `TimeoutError` where it takes longer than it may. Python cannot end a thread: one that hangs is left behind, and ends with the program."
     if scorer.seconds is None: return scorer(samples)
@@ -115,6 +116,7 @@ def _in_time(scorer:Scorer, samples):
     if error: raise error
     return scores
 
+# %% ../nbs/04_scoring.ipynb #1319353c
 def _prompt_groups(samples)->list:
     "The rows of each prompt."
     groups = {}
@@ -143,10 +145,12 @@ def _run_by_prompt(scorer:Scorer, samples, kept:dict)->tuple:
     "Scores and reasons, prompt by prompt; those that `kept` holds already are not asked for again."
     scores, reasons = [math.nan] * len(samples), [""] * len(samples)
     for number, rows in enumerate(_prompt_groups(samples)):
-        if number not in kept: kept[number] = list(zip(*run_scorer(scorer, samples.select(rows))))
-        for i, (score, reason) in zip(rows, kept[number]): scores[i], reasons[i] = score, reason
+        answers = kept[number] if number in kept else list(zip(*run_scorer(scorer, samples.select(rows))))
+        if not any(reason for _, reason in answers): kept[number] = answers # what failed may be asked again
+        for i, (score, reason) in zip(rows, answers): scores[i], reasons[i] = score, reason
     return scores, reasons
 
+# %% ../nbs/04_scoring.ipynb #d7cf8fba
 def score_samples(
     samples,        # a sample table
     scorer:Scorer,

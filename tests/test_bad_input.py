@@ -107,6 +107,15 @@ def test_a_second_kernel(tmp_path):
     assert loop.step().number == 2, "and disturbs nobody"
 
 
+def test_a_link_in_the_place_of_the_lock(tmp_path):
+    small_loop(tmp_path / "run").start()
+    (tmp_path / "thesis").write_text("years of work")
+    (tmp_path / "run" / "lock").unlink()
+    (tmp_path / "run" / "lock").symlink_to(tmp_path / "thesis")
+    with refuse("RunLockedError", "the lock of run 'run' cannot be opened.*no link"): small_loop(tmp_path / "run")
+    assert (tmp_path / "thesis").read_text() == "years of work"
+
+
 def test_a_second_loop_in_the_same_kernel_takes_turns(tmp_path):
     loop, second = small_loop(tmp_path / "run"), small_loop(tmp_path / "run")
     refused = []
