@@ -1,5 +1,5 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
-import math, os, subprocess, sys
+import gc, math, os, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,7 @@ def test_a_second_kernel(tmp_path):
 
 def test_a_link_in_the_place_of_the_lock(tmp_path):
     small_loop(tmp_path / "run").start()
+    gc.collect() # the loop is gone, and with it its lock
     (tmp_path / "thesis").write_text("years of work")
     (tmp_path / "run" / "lock").unlink()
     (tmp_path / "run" / "lock").symlink_to(tmp_path / "thesis")

@@ -18,10 +18,10 @@ def lines(script, *arguments):
 
 
 def test_kills_interrupts_and_loss_of_power():
-    rows = lines("kills.py", 24)
+    rows = lines("kills.py", 36)
     assert all(row[2] == "0" for row in rows)
     assert {row[0]: int(row[1]) for row in rows}["careless stores found out"] == 3
 
 
 def test_disks_that_fail_and_files_that_are_torn():
-    assert all(row[2] == "0" for row in lines("disk.py", 24))
+    assert all(row[2] == "0" for row in lines("disk.py", 36))

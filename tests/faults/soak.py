@@ -21,7 +21,7 @@ def main(rounds=2000):
     from selfloop_nb import Window
     seconds, memory = [], []
     with tempfile.TemporaryDirectory() as folder:
-        loop = tiny_loop(Path(folder) / "run", mix=Window(2))
+        loop = tiny_loop(Path(folder) / "run", mix=Window(n=2))
         loop.start()
         for _ in range(rounds):
             before = time.process_time() # of this process: others may be at work on the machine
