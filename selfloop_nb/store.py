@@ -119,7 +119,9 @@ class Run:
         self._heads = None, {}
         self.name, self.lock = self.path.resolve().name, None
         if not (self.path / "run.json").is_file(): raise SelfloopError(_not_a_run(self.path))
-        try: self.info = parse_json((self.path / "run.json").read_text(), dict)
+        try:
+            self.info = parse_json((self.path / "run.json").read_text(), dict)
+            if not isinstance(self.info.get("environment", {}), dict): raise ValueError("its environment is no object")
         except ValueError as error: raise DamagedRunError(f"run.json of run {self.name!r} cannot be read ({error}): it says which seed, task and model made the {len(self.ids())} rounds, which are still in {str(self.path / 'rounds')!r}. Put it back from an archive of `export_run`, or from a run with the same seed, task and model") from error
 
     @classmethod

@@ -76,6 +76,7 @@ def archives(good, folder):
         "a head that is no round": (lambda: pack(edited(files, "heads.json", main="0009-none")), "no round"),
         "a branch that is a path": (lambda: pack(edited(files, "heads.json", **{"../x": heads["main"]})), "no name for a branch"),
         "no run.json": (lambda: pack({n: d for n, d in files.items() if n != "run.json"}), "run.json"),
+        "run.json with an environment that is a list": (lambda: pack(edited(files, "run.json", environment=[1])), "its environment"),
         "run.json that is a list": (lambda: pack({**files, "run.json": b"[]"}), "run.json"),
         "cut off in the middle": (lambda: cut(0.5), "cannot be read"),
         "cut off at the end": (lambda: cut(0.999), "cannot be read"),

@@ -49,7 +49,7 @@ def calls_out(offend=False):
 def main():
     "The rows of the table."
     caught = calls_out(offend=True)
-    return [Row("a run that does ask, noticed", 1, [] if caught else ["it was not seen"]), Row("whole run without the hub's leave: connections beyond this machine", 1, calls_out(), "seen by strace" if shutil.which("strace") else "seen by Python's audit hook; strace is not installed")]
+    return [Row("a run that does ask, noticed", 1, [] if caught else ["it was not seen"]), Row("whole run with report and archive: connections beyond this machine", 1, calls_out(), "seen by strace" if shutil.which("strace") else "seen by Python's audit hook; strace is not installed")]
 
 
 if __name__ == "__main__": show(main())

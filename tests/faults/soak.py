@@ -33,7 +33,7 @@ def main(rounds=2000):
     rows = []
     for what, unit, values in (("time", "ms", [1000 * s for s in seconds]), ("memory", "MiB", memory)):
         first, last = statistics.median(values[:n]), statistics.median(values[-n:])
-        rows.append(Row(f"rounds of a minimal loop, {what} flat", rounds, [f"{what} grew from {first:.0f} to {last:.0f} {unit}"] if last > 1.1 * first else [], f"first tenth {first:.0f} {unit}, last tenth {last:.0f} {unit}"))
+        rows.append(Row(f"rounds of a minimal loop, {what} flat", rounds, [f"{what} grew from {first:.0f} to {last:.0f} {unit}"] if last > 1.1 * first else [], f"by tenths, {unit}: " + " ".join(f"{statistics.median(values[k * n:(k + 1) * n]):.0f}" for k in range(10))))
     return rows
 
 
