@@ -6,8 +6,8 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-dashboard bench-demo bench-explore bench-peers bench-round clean
-demo demo-smollm bench-dashboard bench-demo bench-explore bench-peers bench-round: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-dashboard bench-demo bench-explore bench-peers bench-round faults clean
+demo demo-smollm bench-dashboard bench-demo bench-explore bench-peers bench-round faults: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
@@ -56,8 +56,11 @@ bench-peers: .venv-peers/.done ## the same rounds with TRL's SFTTrainer and, for
 bench-round: .venv/.done ## what the loop costs over a bare script that does the same work
 	@$(PY) tests/bench/round.py
 
+faults: .venv/.done .atheris/.done ## whole runs killed, starved, torn, forged, fuzzed and soaked: the table of what was lost
+	@PYTHONPATH=.atheris $(PY) tests/faults $(SHARE)
+
 clean: ## remove the environments and everything that was made
-	@rm -rf .venv .venv-peers demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _proc
+	@rm -rf .venv .venv-peers .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _proc
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.done: setup.py settings.ini constraints.txt
@@ -72,3 +75,7 @@ clean: ## remove the environments and everything that was made
 	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-peers
 	@.venv-peers/bin/python $(PIP) -c constraints.txt -c tests/bench/peers-constraints.txt -e . trl
 	@touch $@
+
+.atheris/.done: .venv/.done
+	@-$(PY) $(PIP) --no-deps --target .atheris atheris==3.0.0 # without it, the fuzzing says so and goes without coverage
+	@mkdir -p .atheris && touch $@

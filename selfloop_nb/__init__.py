@@ -14,6 +14,7 @@ _public = {
     "Threshold": "selection", "Quantile": "selection", "TopK": "selection",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",
+    "verify": "checking", "export_run": "archive", "import_run": "archive",
     "open_run": "views", "Loop": "loop",
     "dashboard": "widgets", "explore": "explorer", "browse": "browser", "tree": "run_tree", "compare": "comparer", "rate": "rating",
 }

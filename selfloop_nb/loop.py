@@ -6,10 +6,11 @@
 __all__ = ['Loop']
 
 # %% ../nbs/12_loop.ipynb #54982b7f
-import copy, tempfile, shutil, threading, time, warnings
+import copy, itertools, tempfile, shutil, threading, time, warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from .checking import computing, damage, differences
 from .guards import GUARDS, StopRules, check_guards
 from .metrics import round_counts, sample_metrics
 from .mixing import Accumulate
@@ -21,7 +22,7 @@ from .scoring import as_scorer, verifier
 from .selection import Threshold, kept_rows
 from .store import Draft, Run, RunLock, check_name
 from .tasks import Task
-from .tuning import GENTLE, FineTune
+from .tuning import GENTLE, FineTune, check_weights
 from .views import ProgressBar, open_run
 
 # %% ../nbs/12_loop.ipynb #b0bfb328
@@ -55,23 +56,21 @@ class Loop(Phases):
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     info = dict(seed=self.seed, task=dict(name=self.task.name, fingerprint=self.task.fingerprint()), model=dict(name=self.model.name, weights=self.model.weights_hash()))
-    if not (path / "run.json").exists(): Run.create(path, {**info, "threads": _threads()}, branch)
+    if not (path / "run.json").exists(): Run.create(path, {**info, **computing()}, branch)
     self.lock, self.store = RunLock(path), Run(path, branch)
     for name, ours in info.items():
         if (theirs := self.store.info.get(name)) != ours: raise SelfloopError(f"run {self.store.name!r} was made with {name} {theirs}, this loop has {ours}: use the same, or another store")
+    self.store.tidy()
     self._fall_back()
-    if self.store.head: self.emit("message", text=f"run {self.store.name!r} goes on after round {self.rounds[-1].number} of branch {branch!r}")
-
-def _threads()->int:
-    "How many threads torch computes with: another number gives other last bits."
-    import torch
-    return torch.get_num_threads()
+    if not self.store.head: return
+    self.emit("message", text=f"run {self.store.name!r} goes on after round {self.rounds[-1].number} of branch {branch!r}")
+    if changed := differences(self.store.info): self.emit("message", text=f"not bit-exact from here on: {changed}")
 
 @patch_to(Loop)
 def _fall_back(self):
     "Where the newest round is damaged, go on from the one before, and say so."
-    while (id := self.store.head) and (bad := self.store.verify(id)):
-        parent = self.store.record(id).parent
+    while (id := self.store.head) and (bad := damage(self.store, id)):
+        parent = self.store.parent_of(id)
         text = f"round {id} of run {self.store.name!r} is damaged ({', '.join(bad)} missing or changed): " + (f"going back to {parent}" if parent else "no round before it is left")
         if parent is None: raise DamagedRunError(text)
         warnings.warn(text, stacklevel=4)
@@ -82,8 +81,8 @@ def _fall_back(self):
 def _draft(self, number:int, parent:str|None)->Draft:
     "The draft of the next round: the one that was begun, or a new one."
     config = self.config()
-    made = sum(r.parent == parent and r.config == config for r in self.store.all_rounds())
-    return Draft(self.store.folder(f"{number:04d}-{short_hash([parent, config, made])}"))
+    ids = (f"{number:04d}-{short_hash([parent, config, made])}" for made in itertools.count())
+    return Draft(self.store.folder(next(id for id in ids if not self.store.is_committed(id))))
 
 @patch_to(Loop)
 def _commit(self, draft:Draft, number:int, parent:str|None, counts:dict, figures:dict)->Round:
@@ -91,7 +90,7 @@ def _commit(self, draft:Draft, number:int, parent:str|None, counts:dict, figures
     for phase in ("score", "tune", "measure"): figures |= draft.phases.get(phase, {}).get("info", {})
     record = Round(draft.id, number, parent, self.store.branch, self.config(), dict(run=self.seed, tune=derive_seed(self.seed, number, "tune")), counts, figures,
         {name: p["seconds"] for name, p in draft.phases.items()}, {name: p["tokens"] for name, p in draft.phases.items()})
-    record.warnings, self._halt = check_guards(self.guards, [history_row(r) for r in (*self.rounds, record)])
+    record.warnings, self._halt = check_guards(self.guards, [*self.store.rows(), history_row(record)])
     self.store.commit(draft, record)
     for text in record.warnings: self.emit("message", number, text=f"round {number}: {text}")
     self.emit("round", number, record=record)
@@ -111,6 +110,7 @@ def _begin(self)->Round:
     with self._turn():
         draft = self._draft(0, None)
         seed = derive_seed(self.seed, 0, "tune")
+        check_weights(self.model)
         if self.model.pretrained: self._phase(draft, 0, "tune", lambda: self._save(draft, self.model, [], {}))
         else: self._phase(draft, 0, "tune", lambda: self._learn(draft, 0, self.model, self.task.train, self.initial, seed))
         self._phase(draft, 0, "measure", lambda: self._measure(self._model(draft.id), 0))
@@ -152,10 +152,12 @@ def _round(self)->Round:
 # %% ../nbs/12_loop.ipynb #ae25ba43
 @patch_to(Loop)
 def _kept(self)->list:
-    "The kept samples of this branch's rounds, oldest first."
-    for r in self.rounds[1:]:
-        if r.id not in self._kept_tables: self._kept_tables[r.id] = kept_rows(self.store.samples(r.number))
-    return [self._kept_tables[r.id] for r in self.rounds[1:]]
+    "The kept samples of this branch's rounds, oldest first; None for those that the mix does not use, so that a long run does not fill the memory."
+    records = self.rounds[1:]
+    n_used = self.mix.rounds(len(records) + 1) - 1 if hasattr(self.mix, "rounds") else len(records) # the round under way is one of them
+    used = [r for r in records if r.number > len(records) - n_used]
+    self._kept_tables = {r.id: self._kept_tables[r.id] if r.id in self._kept_tables else kept_rows(self.store.samples(r.number)) for r in used}
+    return [self._kept_tables.get(r.id) for r in records]
 
 @patch_to(Loop)
 def _model(self, id:str)->LanguageModel:
@@ -205,7 +207,7 @@ def _run(self, rounds:int, rules:StopRules)->"pandas.DataFrame":
         if not self.store.head: self._begin()
         for _ in range(rounds):
             record = self._round()
-            why = rules([history_row(r) for r in self.rounds], time.monotonic() - began)
+            why = rules(self.store.rows(), time.monotonic() - began)
             if self._halt: why = f"a guard asks for it: {'; '.join(record.warnings)}"
             if why: self.emit("message", record.number, text=f"stopped after round {record.number}: {why}"); break
     except Stopped as stopped: self.emit("message", text=str(stopped))

@@ -17,7 +17,7 @@ from .records import KEPT, EmptyRoundError, describe, patch_to, short_hash
 from .sampling import GREEDY, generate_samples, longest_completion
 from .scoring import Desk, as_scorer, score_samples
 from .selection import Threshold, select_samples
-from .store import Draft, write_file, write_folder
+from .store import Draft, Parts, write_file, write_folder
 from .tuning import FineTune, completion_loss, fine_tune
 from .views import Event, ProgressBar, Views
 
@@ -118,7 +118,8 @@ def _judge(self, draft:Draft, number:int, samples):
     "q = Q(s), and K_t = {s : q >= theta}"
     if self.task.check is not None: samples = samples.add_column("correct", self.task.correct(samples.to_list()))
     desk = Desk(self.store.path, number, self.store.head or "", self.seed, lambda kind, **data: self.emit(kind, number, "score", **data), self._asked_to_stop)
-    samples = select_samples(score_samples(samples, self.score.at(desk, samples)), self.select)
+    kept = lambda scorer: Parts(self._written(self.rounds[-1].id).folder / f"scores-{short_hash(scorer.describe())}")
+    samples = select_samples(score_samples(samples, self.score.at(desk, samples), journal=kept), self.select)
     draft.write_table("samples.parquet", samples)
     self.emit("scored", number, "score", samples=samples, file=draft.folder / "samples.parquet")
     if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'HISTORY_COLUMNS', 'count_states', 'clean_text',
-           'derive_seed', 'describe', 'short_hash', 'Round', 'history_row', 'history_frame', 'patch_to',
+           'derive_seed', 'describe', 'parse_json', 'short_hash', 'Round', 'history_row', 'history_frame', 'patch_to',
            'SelfloopError', 'EmptyRoundError', 'ScoringError', 'TrainingError', 'RunLockedError', 'DamagedRunError',
            'Stopped']
 
 # %% ../nbs/00_records.ipynb #760063ac
-import hashlib, json, math
+import hashlib, json, math, re
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 
 # %% ../nbs/00_records.ipynb #c338f2bf
@@ -57,18 +57,34 @@ def _function_hash(function)->str:
     captured = [c.cell_contents for c in function.__closure__ or () if isinstance(c.cell_contents, (str, int, float, bool))]
     return hashlib.sha256(repr((_code(function.__code__), function.__defaults__, captured)).encode()).hexdigest()[:12]
 
+# What must not end in a file that is shown and shared: keys of services, passwords in addresses.
+_SECRET = re.compile(r"\b(?:sk|pk|hf|ghp|gho|xox[abp]|AKIA|glpat)[-_]?[A-Za-z0-9_-]{16,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_SECRET_NAME = re.compile(r"(?i)api[-_]?key|secret|password|authorization|access[-_]?token|^token$")
+
 def describe(
     thing, # a dataclass, a function, or plain JSON data
 )->object: # plain JSON data
     "Describe a setting so that it can be stored, shown and compared."
     if is_dataclass(thing) and not isinstance(thing, type):
         return {"kind": type(thing).__name__, **{f.name: describe(getattr(thing, f.name)) for f in fields(thing)}}
-    if isinstance(thing, dict): return {str(k): describe(v) for k, v in thing.items()}
+    if isinstance(thing, dict): return {str(k): "[redacted]" if _SECRET_NAME.search(str(k)) and isinstance(v, str) else describe(v) for k, v in thing.items()}
     if isinstance(thing, (list, tuple)): return [describe(v) for v in thing]
     if isinstance(thing, float) and not math.isfinite(thing): return str(thing)
-    if thing is None or isinstance(thing, (str, int, float, bool)): return thing
+    if isinstance(thing, str): return _SECRET.sub("[redacted]", thing)
+    if thing is None or isinstance(thing, (int, float, bool)): return thing
     name = getattr(thing, "__qualname__", type(thing).__qualname__)
     return {"kind": "function", "name": name, "code": _function_hash(thing)}
+
+# %% ../nbs/00_records.ipynb #47ac019f
+def parse_json(
+    text:str,
+    kind:type=object, # what it must be: dict or list
+)->object:
+    "Read JSON that a stranger may have written; raises `ValueError` for all that is wrong with it."
+    try: data = json.loads(text)
+    except RecursionError: raise ValueError("its brackets are nested too deeply") from None
+    if not isinstance(data, kind): raise ValueError(f"it holds {type(data).__name__} where {kind.__name__} is needed")
+    return data
 
 # %% ../nbs/00_records.ipynb #40539c63
 def short_hash(
@@ -102,10 +118,12 @@ class Round:
     @classmethod
     def from_json(cls, text:str)->"Round":
         "Read a record; raises `ValueError` naming the fields that are missing or unknown."
-        data = json.loads(text)
-        if not isinstance(data, dict): raise ValueError(f"a round record is a JSON object, not {type(data).__name__}")
-        known, needed = {f.name for f in fields(cls)}, {"id", "number", "parent", "branch", "config", "counts", "metrics"}
-        if bad := sorted((set(data) - known) | (needed - set(data))): raise ValueError(f"not a round record: fields {bad} are missing or unknown")
+        data = parse_json(text, dict)
+        known = {f.name: f for f in fields(cls)}
+        if bad := sorted((set(data) ^ set(known)) - {"warnings"}): raise ValueError(f"not a round record: fields {bad} are missing or unknown")
+        if bad := [name for name, value in data.items() if not isinstance(value, known[name].type) or isinstance(value, bool)]: raise ValueError(f"not a round record: {bad[0]} is {data[bad[0]]!r:.40}, it must be {known[bad[0]].type}")
+        figures = [*data["counts"].values(), *data["metrics"].values(), *data["seconds"].values(), *data["tokens"].values()]
+        if bad := [v for v in figures if not isinstance(v, (int, float, dict, type(None)))]: raise ValueError(f"not a round record: {bad[0]!r:.40} where a figure is needed")
         return cls(**data)
 
 # %% ../nbs/00_records.ipynb #45e574d0

@@ -130,7 +130,7 @@ def html_table(
 
 def _cards(samples, state:str, n:int)->str:
     "Some samples of a state, with score and reason."
-    rows = [samples[i] for i, s in enumerate(samples["state"][:]) if s == state][:n]
+    rows = [samples[i] for i in [i for i, s in enumerate(samples["state"][:]) if s == state][:n]]
     return "".join(f"<div class='card {state}'><pre>{escape(r['prompt'])}<b>{escape(r['completion'])}</b></pre>{state}, score {escape(_short(r['score']))}{', ' + escape(r['reason']) if r['reason'] else ''}</div>" for r in rows) or f"<p>No sample was {state}.</p>"
 
 # %% ../nbs/11_report.ipynb #5bc48ca2

@@ -6,7 +6,7 @@
 __all__ = ['Scorer', 'Desk', 'as_scorer', 'verifier', 'confidence', 'agreement', 'weighted', 'run_scorer', 'score_samples']
 
 # %% ../nbs/04_scoring.ipynb #3ce95edb
-import math
+import math, queue, threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,8 @@ class Scorer:
     parts:tuple=()                         # of a compound: the scorers and their weights
     seat:Callable|None=None                # desk, samples -> the scorer of these samples; None: it needs no more than them
     abstains:str=""                        # why a sample has no score where that is no failure; '': it is one
+    journal:bool=False                     # keep each prompt's scores as they come, for a judge that costs: a kernel that dies asks for none of them again
+    seconds:float|None=None                # the most that a sample may take; None: no limit
 
     def __call__(self, samples)->list: return self.function(samples)
     def __mul__(self, weight:float)->"Scorer": return weighted((self, weight))
@@ -56,11 +58,11 @@ class Desk:
 def as_scorer(
     score, # a Scorer, or any function from a sample table to one number a row
 )->Scorer:
-    "Make a scorer of a plain function; its attributes `name` and `range` are used where it has them."
+    "Make a scorer of a plain function; its attributes `name`, `range`, `journal` and `seconds` are used where it has them."
     if isinstance(score, Scorer): return score
     if not callable(score): raise ValueError(f"score={score!r}: give a scorer such as verifier(), or a function from a sample table to one number a row")
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
-    return Scorer(name, score, tuple(getattr(score, "range", (-math.inf, math.inf))))
+    return Scorer(name, score, tuple(getattr(score, "range", (-math.inf, math.inf))), journal=getattr(score, "journal", False), seconds=getattr(score, "seconds", None))
 
 # %% ../nbs/04_scoring.ipynb #e768123e
 def verifier(
@@ -120,6 +122,21 @@ def _checked_length(scores, scorer:Scorer, n:int)->list:
         raise ScoringError(f"scorer {scorer.name!r} returned {got} for {n} samples: return one number a row")
     return [_number(s) for s in scores]
 
+# %% ../nbs/04_scoring.ipynb #c3bf60d8
+def _in_time(scorer:Scorer, samples):
+    "What the scorer gives; raises `TimeoutError` where it takes longer than it may. Python cannot end a thread: one that hangs is left behind, and ends with the program."
+    if scorer.seconds is None: return scorer(samples)
+    given = queue.SimpleQueue()
+    def work():
+        try: given.put((scorer(samples), None))
+        except BaseException as error: given.put((None, error))
+    threading.Thread(target=work, daemon=True, name=f"scorer-{scorer.name}").start()
+    try: scores, error = given.get(timeout=scorer.seconds * len(samples))
+    except queue.Empty: raise TimeoutError(f"no answer in {scorer.seconds:g} s a sample") from None
+    if error: raise error
+    return scores
+
+# %% ../nbs/04_scoring.ipynb #1319353c
 def _prompt_groups(samples)->list:
     "The rows of each prompt."
     groups = {}
@@ -132,7 +149,7 @@ def run_scorer(
     samples,
 )->tuple: # scores, reasons: nan with a reason where the scorer failed
     "Score a table with one scorer; what it fails on is found prompt by prompt, then sample by sample."
-    try: scores, reasons = _checked_length(scorer(samples), scorer, len(samples)), [""] * len(samples)
+    try: scores, reasons = _checked_length(_in_time(scorer, samples), scorer, len(samples)), [""] * len(samples)
     except ScoringError: raise
     except Exception as error:
         if len(samples) == 1: return [math.nan], [f"{scorer.name} raised {type(error).__name__}: {error}"[:200]]
@@ -144,14 +161,25 @@ def run_scorer(
     return scores, [r or ("" if math.isfinite(s) else scorer.abstains or f"{scorer.name} gave {s}") for s, r in zip(scores, reasons)]
 
 # %% ../nbs/04_scoring.ipynb #c8a07546
+def _run_by_prompt(scorer:Scorer, samples, kept:dict)->tuple:
+    "Scores and reasons, prompt by prompt; those that `kept` holds already are not asked for again."
+    scores, reasons = [math.nan] * len(samples), [""] * len(samples)
+    for number, rows in enumerate(_prompt_groups(samples)):
+        answers = kept[number] if number in kept else list(zip(*run_scorer(scorer, samples.select(rows))))
+        if not any(reason for _, reason in answers): kept[number] = answers # what failed may be asked again
+        for i, (score, reason) in zip(rows, answers): scores[i], reasons[i] = score, reason
+    return scores, reasons
+
+# %% ../nbs/04_scoring.ipynb #d7cf8fba
 def score_samples(
     samples,        # a sample table
     scorer:Scorer,
     failure_budget:float=0.1, # share of samples that may fail before the round stops, [0, 1]
+    journal:Callable=lambda scorer: {}, # scorer -> a dict that outlives the program, for one that keeps its scores
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
     terms = _terms(scorer)
-    results = [run_scorer(part, samples) for part, _ in terms]
+    results = [_run_by_prompt(part, samples, journal(part) if part.journal else {}) if part.journal or part.seconds else run_scorer(part, samples) for part, _ in terms]
     score = [sum(w * s[i] for (_, w), (s, _) in zip(terms, results)) if len(terms) > 1 or terms[0][1] != 1 else results[0][0][i] for i in range(len(samples))]
     failures = [next((r[i] for (part, _), (_, r) in zip(terms, results) if r[i] and r[i] != part.abstains), "") for i in range(len(samples))]
     if (failed := sum(map(bool, failures))) > failure_budget * len(samples):

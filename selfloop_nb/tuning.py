@@ -130,7 +130,7 @@ def check_weights(
 ):
     "Raise `TrainingError` naming the first weight that is not finite."
     for name, weight in lm.model.named_parameters():
-        if not weight.isfinite().all(): raise TrainingError(f"the weight {name} is not finite: the model has diverged; lower the learning rate")
+        if not weight.isfinite().all(): raise TrainingError(f"the weight {name} is not finite: a model that was trained has diverged, lower the learning rate; one that was loaded is of no use")
 
 # %% ../nbs/07_tuning.ipynb #79be930d
 def fine_tune(

@@ -1,5 +1,5 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
-import math, os, subprocess, sys
+import gc, math, os, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,16 @@ def test_a_second_kernel(tmp_path):
     assert second.returncode and f"is being written by process {os.getpid()} on" in second.stderr and "open_run" in second.stderr
     assert len(open_run(tmp_path / "run").history()) == 2, "it may look"
     assert loop.step().number == 2, "and disturbs nobody"
+
+
+def test_a_link_in_the_place_of_the_lock(tmp_path):
+    small_loop(tmp_path / "run").start()
+    gc.collect() # the loop is gone, and with it its lock
+    (tmp_path / "thesis").write_text("years of work")
+    (tmp_path / "run" / "lock").unlink()
+    (tmp_path / "run" / "lock").symlink_to(tmp_path / "thesis")
+    with refuse("RunLockedError", "the lock of run 'run' cannot be opened.*no link"): small_loop(tmp_path / "run")
+    assert (tmp_path / "thesis").read_text() == "years of work"
 
 
 def test_a_second_loop_in_the_same_kernel_takes_turns(tmp_path):

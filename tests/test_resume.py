@@ -1,5 +1,5 @@
 "A kernel that dies in the middle of any phase costs that phase and nothing else."
-import os, signal, subprocess, sys
+import json, os, signal, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +73,35 @@ def test_interrupt_commits_nothing_half(tmp_path, undisturbed):
     loop.listeners.clear()
     loop.step()
     assert outcome(loop) == undisturbed
+
+
+def test_a_run_that_goes_on_elsewhere_says_that_it_is_not_bit_exact(tmp_path, capsys):
+    from selfloop_nb import verify
+    from selfloop_nb.store import write_file
+    small_loop(tmp_path / "run").start()
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    small_loop(tmp_path / "run", progress=True)
+    assert "not bit-exact" not in capsys.readouterr().err
+    write_file(tmp_path / "run" / "run.json", json.dumps({**info, "threads": 7}))
+    small_loop(tmp_path / "run", progress=True)
+    assert "not bit-exact from here on: threads 1 instead of 7" in capsys.readouterr().err
+    assert verify(tmp_path / "run").is_whole and not verify(tmp_path / "run").is_bit_exact
+
+
+def test_rounds_without_heads_are_found_again(tmp_path, undisturbed):
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    del loop
+    (tmp_path / "run" / "heads.json").unlink()
+    with pytest.warns(UserWarning, match="heads.json of run 'run' is missing.*taking the newest whole round of each branch"): loop = small_loop(tmp_path / "run")
+    loop.step()
+    assert outcome(loop) == undisturbed
+
+
+def test_settings_of_a_run_that_cannot_be_read(tmp_path):
+    from selfloop_nb import open_run
+    from selfloop_nb.records import DamagedRunError
+    small_loop(tmp_path / "run").start()
+    os.truncate(tmp_path / "run" / "run.json", 20)
+    for look in (open_run, small_loop):
+        with pytest.raises(DamagedRunError, match="run.json of run 'run' cannot be read.*made the 1 rounds, which are still in.*archive of `export_run`"): look(tmp_path / "run")

@@ -1,0 +1,29 @@
+"""All parts of `make faults`, one after the other, and their figures in one table. Each part can be run alone: see the head of its file.
+
+    python tests/faults [SHARE]      of the whole that is tried: 1 where it is left out; 0.1 for a tenth
+"""
+import subprocess, sys
+from pathlib import Path
+
+from table import HEAD
+
+
+def parts(share):
+    "Script and size of each part."
+    every, some = max(1, round(1 / share)), lambda n: max(1, round(n * share))
+    return [("kills.py", every), ("disk.py", every), ("../test_state_machine.py", some(300)), ("hostile.py",), ("network.py",), ("fuzz.py", some(60)), ("soak.py", max(20, some(2000))), ("load.py", some(1_000_000))]
+
+
+def main(share):
+    "Run the parts; the exit code says whether something was lost."
+    failed = []
+    print(HEAD, flush=True)
+    for script, *arguments in parts(share):
+        done = subprocess.run([sys.executable, "-W", "ignore", Path(__file__).parent / script, *map(str, arguments)], capture_output=True, text=True, errors="replace")
+        for line in done.stdout.splitlines():
+            if line.startswith("| ") and line not in HEAD: print(line, flush=True)
+        if done.returncode: failed.append(f"{script}: {done.stderr[-3000:]}")
+    sys.exit("\n".join(failed) or 0)
+
+
+if __name__ == "__main__": main(float(sys.argv[1]) if sys.argv[1:] else 1.0)

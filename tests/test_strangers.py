@@ -1,0 +1,149 @@
+"A run folder, an archive or a model from a stranger does no harm, and nothing goes out to the network."
+import json, math, re, shutil, sys, time
+from pathlib import Path
+
+import pytest
+from selfloop_nb.records import SelfloopError, TrainingError
+from small import small_loop, small_task
+
+FAULTS = Path(__file__).with_name("faults")
+sys.path.append(str(FAULTS))
+
+
+def test_hostile_archives(tmp_path):
+    import hostile
+    (tmp_path / "runs").mkdir()
+    made = hostile.archives(hostile.good_archive(tmp_path / "runs"), tmp_path / "runs")
+    assert len(made) >= 40
+    assert {name: lost for name, (make, said) in made.items() if (lost := hostile.harm(make, said, tmp_path / "runs"))} == {}
+
+
+def test_a_run_goes_on_from_an_archive(tmp_path):
+    from selfloop_nb import export_run, import_run, verify
+    from tiny import finish, tiny_loop
+    loop = tiny_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    archive = export_run(loop, tmp_path / "run.zip")
+    assert verify(import_run(archive, tmp_path / "copy")).is_bit_exact
+    assert finish(tmp_path / "copy", rounds=2) == finish(tmp_path / "run", rounds=2)
+    loop.store.folder(loop.rounds[0].id).joinpath("losses.jsonl").unlink()
+    with pytest.raises(SelfloopError, match="losses.jsonl missing or changed"): export_run(loop, tmp_path / "run.zip")
+
+
+@pytest.fixture(scope="module")
+def good_model(tmp_path_factory):
+    from selfloop_nb import tiny_llama
+    folder = tmp_path_factory.mktemp("models") / "good"
+    tiny_llama(small_task(), layers=1, width=8, heads=2).save(folder)
+    return folder
+
+
+def alter(folder, name, **fields):
+    "Change a JSON file of a model; a field of None is taken out."
+    data = {**json.loads((folder / name).read_text()), **fields}
+    (folder / name).write_text(json.dumps({k: v for k, v in data.items() if v is not None}))
+
+
+def pickled(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def half(folder):
+    with open(folder / "model.safetensors", "r+b") as file: file.truncate(500)
+
+
+def without_a_weight(folder):
+    from safetensors.torch import load_file, save_file
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("model.norm.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+STRANGERS = {
+    "code of its own": (lambda f: alter(f, "config.json", auto_map={"AutoModelForCausalLM": "evil.Model"}), "brings code of its own.*not run"),
+    "a tokenizer's code": (lambda f: alter(f, "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}), "auto_map in tokenizer_config.json"),
+    "no language model": (lambda f: alter(f, "config.json", model_type="vit"), "type 'vit', which is no causal"),
+    "unknown architecture": (lambda f: alter(f, "config.json", architectures=["EvilForCausalLM"]), "architecture 'EvilForCausalLM'"),
+    "pickled weights": (pickled, "no \\*.safetensors, only \\['pytorch_model.bin'\\].*can run code"),
+    "no config": (lambda f: (f / "config.json").unlink(), "config.json or tokenizer_config.json cannot be read"),
+    "half a file": (half, "no model could be loaded"),
+    "a weight is missing": (without_a_weight, "lack 'model.norm.weight'.*not whole"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGERS)
+def test_models_that_are_not_loaded(case, good_model, tmp_path):
+    from selfloop_nb import load_model
+    change, said = STRANGERS[case]
+    folder = tmp_path / "stranger"
+    shutil.copytree(good_model, folder)
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'opened')!r}, 'w')")
+    assert load_model(folder).name == "stranger"
+    change(folder)
+    with pytest.raises(SelfloopError, match=said): load_model(folder)
+    assert not (tmp_path / "opened").exists()
+
+
+def test_weights_that_are_no_numbers_are_found_before_generation(good_model, tmp_path):
+    import torch
+    from selfloop_nb import load_model
+    lm = load_model(good_model)
+    with torch.no_grad(): lm.model.model.norm.weight[0] = math.nan
+    loop = small_loop(tmp_path / "run", model=lm)
+    seen = []
+    loop.on(lambda event: seen.append(event.kind) if event.kind == "progress" else None)
+    with pytest.raises(TrainingError, match="model.norm.weight is not finite"): loop.run(rounds=1)
+    assert seen == []
+
+
+def test_a_name_without_a_hub_is_an_error_in_words(monkeypatch):
+    from huggingface_hub import constants
+    from selfloop_nb import load_model
+    from selfloop_nb.models import hub_answers
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    began = time.monotonic()
+    assert not hub_answers()
+    with pytest.raises(SelfloopError, match="no model could be loaded from 'nobody/nothing'.*hub name while there is a network"): load_model("nobody/nothing")
+    assert time.monotonic() - began < 10, "nobody waits for a network that is not there"
+
+
+def test_a_whole_run_asks_nobody_and_stores_nothing_of_the_environment():
+    import network
+    assert network.calls_out() == []
+
+
+def by_sample(**how):
+    "A scorer that notes what it is asked, as a judge that costs."
+    asked = []
+    def judge(samples):
+        asked.extend(samples["sample_id"])
+        if how.get("dies") in samples["sample_id"]: raise KeyboardInterrupt
+        if how.get("hangs") in samples["sample_id"]: time.sleep(60)
+        return [1.0] * len(samples)
+    judge.__dict__.update(journal=how.get("journal", False), seconds=how.get("seconds"), asked=asked, name="judge")
+    return judge
+
+
+def test_a_judge_that_costs_is_asked_for_no_sample_twice(tmp_path):
+    judge = by_sample(dies="1-sample-9-0", journal=True)
+    loop = small_loop(tmp_path / "run", score=judge)
+    with pytest.raises(KeyboardInterrupt): loop.step()
+    first = list(judge.asked)
+    assert "1-sample-8-3" in first and "1-sample-10-0" not in first
+    del loop
+    again = by_sample(journal=True)
+    loop = small_loop(tmp_path / "run", score=again)
+    loop.step()
+    assert set(again.asked) & set(first) == {f"1-sample-9-{k}" for k in range(4)}, "only those that it has not answered"
+    assert len(again.asked) + len(first) == 84 and loop.rounds[1].counts["n_sampled"] == 80
+    del loop
+
+
+def test_a_scorer_that_hangs_on_one_sample(tmp_path):
+    began = time.monotonic()
+    loop = small_loop(tmp_path / "run", score=by_sample(hangs="1-sample-9-2", seconds=0.1))
+    loop.step()
+    bad = [row for row in loop.samples() if row["state"] == "quarantined"]
+    assert [row["sample_id"] for row in bad] == ["1-sample-9-2"] and re.search("judge raised TimeoutError: no answer in 0.1 s", bad[0]["reason"])
+    assert time.monotonic() - began < 60
