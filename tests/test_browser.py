@@ -128,6 +128,20 @@ def test_samples_are_searched(open_notebook, tmp_path):
     nb.says("no sample fits"); nb.shot("7_browser", tmp_path)
 
 
+def test_ten_samples_are_rated_by_keys(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.run(rounds=1)\nrater = rate(loop, by='ada', n=10)\nrater")
+    nb.says("1 of 10")
+    before = nb.page.locator(".jp-Cell").count()
+    nb.page.locator(".jp-OutputArea-output input[type=text]").first.click()
+    for place, key in enumerate("gbsgbugbgbgb", 1):
+        nb.page.keyboard.press(key); time.sleep(0.5)
+        if place == 3: nb.says("4 of 10"); nb.shot("11_rating", tmp_path)
+    nb.says("10 of 10 rated"); nb.pictures_at_rest(); nb.shot("12_rated", tmp_path)
+    assert nb.page.locator(".jp-Cell").count() == before, "no key became a command of JupyterLab"
+    lines = [json.loads(line) for line in (nb.folder / "run" / "ratings.jsonl").read_text().splitlines()]
+    assert {line["by"] for line in lines} == {"ada"} and len(lines) == 12, "every verdict, the skip and the undo"
+
+
 def test_two_views_of_one_room(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "room = dashboard(loop)\nroom", "room")
     nb.says("not begun")
@@ -156,7 +170,7 @@ run = open_run("hostile" if Path("hostile").exists() else hostile_run("hostile")
 """
 
 
-@pytest.mark.parametrize("view", ["dashboard(run)", "explore(run, group='topic')", "browse(run)", "tree(run)", "compare(run)"])
+@pytest.mark.parametrize("view", ["dashboard(run)", "explore(run, group='topic')", "browse(run)", "tree(run)", "compare(run)", "rate(run, by='ada', n=30)"])
 def test_hostile_texts_stay_text(open_notebook, tmp_path, view):
     nb = open_notebook(HOSTILE + view)
     nb.page.locator(".widget-html:visible").first.wait_for(timeout=120_000)
