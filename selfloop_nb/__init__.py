@@ -22,7 +22,7 @@ _public = {
     "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning",
-    "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift",
+    "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift", "audit_history": "audit", "balance_score": "audit",
     "open_run": "views", "Loop": "loop",
     "dashboard": "widgets", "explore": "explorer", "browse": "browser",
 }
