@@ -15,8 +15,8 @@ from .scoring import as_scorer, run_scorer
 def audit_scores(
     samples,  # a scored sample table
     audit,    # a scorer that has no part in Q
-)->dict: # n, q_mean, audit_mean, gap, correlation; nan where there is nothing to compare
-    "Q beside an audit on the same samples: means on the scale of each one's spread over all of them, and how far they agree (Pearson)."
+)->dict: # n, q_mean, audit_mean, q_std, audit_std, correlation (Pearson's); nan where there is nothing to compare
+    "Q beside an audit on the same samples, those that both have a finite score for."
     import numpy
     q, other = numpy.array(samples["score"][:], dtype=float), numpy.array(run_scorer(as_scorer(audit), samples)[0], dtype=float)
     both = numpy.isfinite(q) & numpy.isfinite(other)

@@ -52,7 +52,7 @@ class _Classifier:
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model.eval(), tokenizer
         if tokenizer.pad_token_id is None: tokenizer.pad_token = tokenizer.eos_token
-        self.context = getattr(model.config, "max_position_embeddings", None) or 1_000_000
+        self.context = min(getattr(model.config, "max_position_embeddings", None) or 1_000_000, tokenizer.model_max_length)
         model.config.pad_token_id = tokenizer.pad_token_id
 
     def encode(self, prompt:str, completion:str)->list:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .models import quiet
-from .records import ScoringError, SelfloopError, patch_to
+from .records import SelfloopError, patch_to
 from .references import references_of
 from .scoring import Scorer
 
@@ -23,29 +23,32 @@ class Encoder:
     tokenizer:"transformers.PreTrainedTokenizerBase"
     name:str="encoder"
     batch_size:int=64
-    most_unknown:float=0.2 # share of unknown tokens above which the texts are in a language that the encoder does not have, [0, 1]
+    most_unknown:float=0.2 # share of unknown tokens above which a text cannot be read, [0, 1]
 
     def __call__(self,
         texts:list,
-    )->"numpy.ndarray": # n_texts x width, float32; raises `ScoringError` where the encoder does not know the language
+    )->"numpy.ndarray": # n_texts x width, float32; zeros for a text that cannot be read
+        "The texts' vectors; raises `ValueError` where most of them are in a language that the encoder does not have."
         import numpy
         distinct = sorted(set(texts), key=lambda t: (len(t), t))
         ids = self.tokenizer(distinct, truncation=True, max_length=self._context)["input_ids"] if distinct else []
-        self._check_language(ids)
         vectors = [v for k in range(0, len(ids), self.batch_size) for v in self._encode(ids[k:k + self.batch_size])]
+        for i in self._unreadable(ids): vectors[i] = numpy.zeros_like(vectors[i])
         place = {text: i for i, text in enumerate(distinct)}
         return numpy.array([vectors[place[text]] for text in texts], dtype=numpy.float32).reshape(len(texts), self.model.config.hidden_size)
 
     @property
     def _context(self)->int: return min(getattr(self.model.config, "max_position_embeddings", None) or 512, self.tokenizer.model_max_length)
 
-# %% ../nbs/04e_embeddings.ipynb #8388c409
+# %% ../nbs/04e_embeddings.ipynb #1281928d
 @patch_to(Encoder)
-def _check_language(self, ids:list):
-    "Raise `ScoringError` where too many tokens are unknown: their vectors would all be alike."
-    total, unknown = sum(map(len, ids)), sum(row.count(self.tokenizer.unk_token_id) for row in ids)
-    if total and unknown > self.most_unknown * total:
-        raise ScoringError(f"the encoder {self.name} does not know {unknown / total:.0%} of the tokens: the texts are in a language that it was not made for; use a multilingual encoder")
+def _unreadable(self, ids:list)->list: # rows
+    "The texts of which too many tokens are unknown: all such texts would look alike."
+    shares = [row.count(self.tokenizer.unk_token_id) / max(len(row) - self.tokenizer.num_special_tokens_to_add(), 1) for row in ids]
+    rows = [i for i, share in enumerate(shares) if share > self.most_unknown]
+    if rows and 2 * len(rows) > len(ids):
+        raise ValueError(f"the encoder {self.name} does not know {shares[rows[0]]:.0%} of the tokens of {len(rows)} of {len(ids)} texts: they are in a language that it was not made for; use a multilingual encoder")
+    return rows
 
 @patch_to(Encoder)
 def _encode(self, ids:list)->list:
@@ -87,17 +90,19 @@ def similarity(
         given = references_of(samples, reference)
         vectors = encoder([*samples["completion"][:], *(g for row in given for g in row)])
         rest = iter(vectors[len(given):])
-        return [max((_clip(v @ next(rest)) for _ in row), default=math.nan) for v, row in zip(vectors, given)]
+        nearest = [max((_clip(v @ next(rest)) for _ in row), default=math.nan) for v, row in zip(vectors, given)]
+        return [n if v.any() else math.nan for v, n in zip(vectors, nearest)]
     return Scorer("similarity", similarity, (-1.0, 1.0), dict(encoder=encoder.name, reference=reference))
 
 # %% ../nbs/04e_embeddings.ipynb #456100e7
 def embedding_agreement(
     encoder:Encoder,
 )->Scorer: # in [-1, 1]
-    "Q is the mean cosine of a sample with the other samples of its prompt; no verdict where there is no other."
+    "Q is the mean cosine of a sample with the other samples of its prompt; no verdict where there is no other, or the sample cannot be read."
     def agreement(samples):
         vectors, groups = encoder(samples["completion"][:]), {}
-        for i, p in enumerate(samples["prompt_id"][:]): groups.setdefault(p, []).append(i)
+        for i, p in enumerate(samples["prompt_id"][:]):
+            if vectors[i].any(): groups.setdefault(p, []).append(i)
         scores = [math.nan] * len(vectors)
         for rows in groups.values():
             if len(rows) < 2: continue

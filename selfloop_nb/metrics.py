@@ -10,7 +10,7 @@ import math
 from collections import Counter
 
 from .records import KEPT, count_states
-from .text import number_ngrams, number_units
+from .text import number_ngrams, number_units, segment # segment: its former place
 
 # %% ../nbs/08_metrics.ipynb #b69ae38b
 def distinct(

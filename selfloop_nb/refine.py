@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
 from .records import KEPT, REJECTED, short_hash
-from .text import known_runs, near_duplicates, runs
+from .text import known_runs, near_duplicates, runs, segment
 
 # %% ../nbs/05b_refine.ipynb #e0ac5e9c
 @dataclass(frozen=True)
@@ -47,26 +47,30 @@ class NoNearDuplicates(Refinement):
     "Of near-duplicates, keep the best; see `near_duplicates`."
     least:float=0.8 # Jaccard similarity of the n-grams, (0, 1]
     n:int=3         # length of the n-grams, in units of `segment`
+    shortest:int=8  # units below which a completion is left alone
 
     def __post_init__(self):
         if not 0 < self.least <= 1: raise ValueError(f"least={self.least!r}: it must be above 0 and at most 1")
     def drop(self, samples, kept):
         texts = samples["completion"][:]
-        twins = near_duplicates([texts[i] for i in kept], self.least, self.n)
-        return {i: "near-duplicate" for i, twin in zip(kept, twins) if twin is not None}
+        rows = [i for i in kept if len(segment(texts[i])) >= self.shortest]
+        twins = near_duplicates([texts[i] for i in rows], self.least, self.n)
+        return {i: "near-duplicate" for i, twin in zip(rows, twins) if twin is not None}
 
 # %% ../nbs/05b_refine.ipynb #751a9929
 @dataclass(frozen=True)
 class Decontaminated(Refinement):
     "Drop what shares a run of units with held-out texts."
     heldout:InitVar[list]=() # texts; the round's record holds their hash
-    n:int=8                  # units in common that are too many; a shorter text must be equal to be found
-    texts:str=field(default="", init=False)
+    n:int=8                  # units in common that are too many
+    heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
         if not len(heldout): raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
-        object.__setattr__(self, "texts", short_hash(list(heldout)))
-        object.__setattr__(self, "_known", known_runs(heldout, self.n))
+        long = [text for text in heldout if len(segment(text)) >= self.n]
+        if not long: raise ValueError(f"no held-out text has n={self.n} units: lower n, or leave Decontaminated() out")
+        object.__setattr__(self, "heldout_hash", short_hash(list(heldout)))
+        object.__setattr__(self, "_known", known_runs(long, self.n))
     def drop(self, samples, kept):
         texts = samples["completion"][:]
         return {i: "held-out text" for i in kept if not self._known.isdisjoint(runs(texts[i], self.n))}

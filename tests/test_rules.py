@@ -7,7 +7,7 @@ def rules():
     "Each way to refine, around an annealed theta."
     from selfloop_nb import AcceptanceTarget, Annealed, Balanced, Curriculum, Decontaminated, FarthestFirst, NoNearDuplicates, PerCluster
     theta = Annealed(0.0, 1.0, rounds=2)
-    return dict(annealed=theta, target=AcceptanceTarget(0.3), nested=FarthestFirst(PerCluster(NoNearDuplicates(theta), k=3)), curriculum=Curriculum(theta, 0.0, 1.0), clean=Decontaminated(theta, ["no such text"]), balanced=Balanced(theta, "answer"))
+    return dict(annealed=theta, target=AcceptanceTarget(0.3), nested=FarthestFirst(PerCluster(NoNearDuplicates(theta), k=3)), curriculum=Curriculum(theta, 0.0, 1.0), clean=Decontaminated(theta, ["no such text"], n=3), balanced=Balanced(theta, "answer"))
 
 
 @pytest.mark.parametrize("name", ["annealed", "target", "nested", "curriculum", "clean", "balanced"])
