@@ -39,7 +39,7 @@ def test_what_is_held_out_is_not_written_into_the_record(tmp_path):
     import json
     from selfloop_nb import Decontaminated, Threshold
     rule = Decontaminated(Threshold(0.0), ["a text that nobody may see in training"])
-    assert "nobody" not in json.dumps(small_loop(select=rule).config()) and rule != Decontaminated(Threshold(0.0), ["another text"])
+    assert "nobody" not in json.dumps(small_loop(select=rule).config()) and rule != Decontaminated(Threshold(0.0), ["another text that nobody may see in training"])
 
 
 def test_encoders_serve_as_vectors():
