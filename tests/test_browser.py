@@ -148,8 +148,10 @@ def test_two_views_of_one_room(open_notebook, tmp_path):
     nb.click("Step", 1); nb.says("round 1 is done")
     nb.page.locator(".widget-html", has_text="round 1 is done").nth(1).wait_for()
     nb.pictures_at_rest()
-    sources = nb.page.locator("img.widget-image").evaluate_all("images => images.map(image => image.naturalWidth)")
-    assert len(sources) == 16 and min(sources) > 100, "both show all eight charts"
+    widths = lambda: nb.page.locator("img.widget-image").evaluate_all("images => images.map(image => image.naturalWidth)")
+    end = time.monotonic() + 30
+    while min(widths()) < 100 and time.monotonic() < end: time.sleep(0.2)
+    assert len(widths()) == 16 and min(widths()) > 100, "both show all eight charts"
     nb.shot("8_two_views", tmp_path)
 
 
