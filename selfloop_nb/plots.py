@@ -92,12 +92,15 @@ def _by_state(samples)->dict:
     return found
 
 def score_histogram(
-    samples,          # a selected sample table
+    samples,          # a selected sample table; None: there is none yet
     theta:float|None=None,
     score_range:tuple=(-math.inf, math.inf), # what Q declares
     ax=None, **style, # see `canvas`
 )->"matplotlib.figure.Figure":
     "How many samples have which score, kept and rejected told apart, with theta."
+    if samples is None:
+        with canvas(ax, **style) as ax: _finish(ax, "scores", "samples")
+        return ax.figure
     scores = _by_state(samples)
     n, kept, lost = len(samples), len(scores[KEPT]), len(scores[QUARANTINED])
     finite = scores[KEPT] + scores[REJECTED]
@@ -280,9 +283,7 @@ def overview(
         figure = Chart(figsize=size, layout="constrained")
         axes = list(figure.subplots(2, 4).flat)
     last = max(samples_by_round, default=None)
-    if last is None:
-        with canvas(axes[0], **style): _finish(axes[0], "scores", "samples")
-    else: score_histogram(samples_by_round[last], thetas.get(last), score_range, axes[0], **style)
+    score_histogram(samples_by_round.get(last), thetas.get(last), score_range, axes[0], **style)
     score_ridgeline(samples_by_round, thetas, score_range, axes[1], **style)
     for ax, chart in zip(axes[2:], (acceptance_plot, accuracy_plot, quality_plot, diversity_plot)): chart(history, ax, **style)
     training_loss_plot(losses_by_round, axes[6], **style)

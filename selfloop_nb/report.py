@@ -82,7 +82,7 @@ def run_charts(
     last:int=0,              # how many rounds of scores and losses; 0: all
     **style,
 )->dict: # name -> (figure, caption)
-    "The charts of a run with their captions; before the first round there are no scores."
+    "The charts of a run with their captions."
     rounds, history = run.rounds(), run.history()
     configs = {r.number: r.config for r in rounds} | ({now.number: now.config} if now and now.samples is not None else {})
     numbers = [r.number for r in rounds[-last:]]
@@ -91,7 +91,7 @@ def run_charts(
     thetas, newest, lines = {n: theta_of(c) for n, c in configs.items()}, max(scores, default=0), {run.branch if others else "": history, **{name: other.history() for name, other in others.items()}}
     spread = score_range_of(configs[max(configs)]) if configs else (-math.inf, math.inf)
     makers = dict(
-        scores=(lambda: plots.score_histogram(scores[newest], thetas[newest], spread, **style), f"Scores of round {newest}, written by M_{newest - 1}"),
+        scores=(lambda: plots.score_histogram(scores.get(newest), thetas.get(newest), spread, **style), f"Scores of round {newest}, written by M_{newest - 1}" if scores else "Scores of the newest round"),
         rounds=(lambda: plots.score_ridgeline(scores, thetas, spread, **style), "Score distributions of all rounds on one scale"),
         acceptance=(lambda: plots.acceptance_plot(history, **style), "Share of the samples that were kept, and of these the share that is right"),
         accuracy=(lambda: plots.accuracy_plot(lines, **style), "Accuracy on held-out problems, one greedy answer each"),
@@ -100,7 +100,7 @@ def run_charts(
         training_loss=(lambda: plots.training_loss_plot(losses, **style), "Training loss by step; the rounds follow each other"),
         heldout_loss=(lambda: plots.heldout_loss_plot(lines, **style), "Loss on held-out data, which Q never sees"))
     where = f"Run {run.name}, branch {run.branch}, rounds 0 to {len(rounds) - 1}, θ {_short(thetas.get(len(rounds) - 1, math.nan))}, seed {run.info.get('seed')}."
-    return {name: (makers[name][0](), f"{makers[name][1]}. {where}") for name in names if name != "scores" or scores}
+    return {name: (makers[name][0](), f"{makers[name][1]}. {where}") for name in names}
 
 # %% ../nbs/11_report.ipynb #6b76991c
 def _short(value)->str:

@@ -120,11 +120,11 @@ class Notebook:
         self.field(label).fill(str(value)); self.field(label).press("Tab")
 
     def pictures_at_rest(self, seconds=60):
-        "Wait until no picture has changed for a second."
+        "Wait until every picture is there and none has changed for a second."
         sources, end = None, time.monotonic() + seconds
         while time.monotonic() < end:
             now = self.page.locator("img.widget-image").evaluate_all("images => images.map(image => image.src + image.naturalWidth)")
-            if now == sources: return
+            if now == sources and self.page.locator("img.widget-image").evaluate_all("images => images.every(image => image.naturalWidth > 1 || !image.offsetParent)"): return
             sources = now
             time.sleep(1.5)
 
