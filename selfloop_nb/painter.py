@@ -58,7 +58,7 @@ _CODE = "from selfloop_nb.painter import serve; serve()"
 
 def serve():
     "Answer requests, one line of JSON each, until the input ends; the painter's process does nothing else."
-    if hasattr(os, "nice"): os.nice(10)
+    if hasattr(os, "nice"): os.nice(19)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1) # what a library prints is no answer
     for line in sys.stdin:

@@ -64,14 +64,13 @@ def _encode(lm:LanguageModel, prompt:str, completion:str, finished:bool)->dict:
 def collate(
     rows:list, # as `encode_rows` makes them
     pad:int,   # token id
-)->dict: # tensors input_ids, attention_mask, labels: rows x longest
-    "One batch, padded on the right; padding is masked by place and not by id, since it may be the same id as EOS."
+)->dict: # tensors input_ids, labels, and attention_mask where there is padding: rows x longest
+    "One batch, padded on the right; padding is masked by place and not by id, since it may be the same id as EOS. Without padding there is no mask: attention is quicker so."
     import torch
-    longest = max(len(r["input_ids"]) for r in rows)
-    fill = lambda values, n, with_: values + [with_] * (longest - n)
     sizes = [len(r["input_ids"]) for r in rows]
-    return dict(input_ids=torch.tensor([fill(r["input_ids"], n, pad) for r, n in zip(rows, sizes)]), attention_mask=torch.tensor([fill([1] * n, n, 0) for n in sizes]),
-        labels=torch.tensor([fill(r["labels"], n, -100) for r, n in zip(rows, sizes)]))
+    fill = lambda values, n, with_: values + [with_] * (max(sizes) - n)
+    batch = dict(input_ids=torch.tensor([fill(r["input_ids"], n, pad) for r, n in zip(rows, sizes)]), labels=torch.tensor([fill(r["labels"], n, -100) for r, n in zip(rows, sizes)]))
+    return batch if min(sizes) == max(sizes) else {**batch, "attention_mask": torch.tensor([fill([1] * n, n, 0) for n in sizes])}
 
 # %% ../nbs/07_tuning.ipynb #553af1b7
 def completion_loss(
@@ -146,7 +145,7 @@ def fine_tune(
     rows, losses, counts = encode_rows(lm, table), [], dict(tokens=0, places=0)
     def batch(rows):
         made = collate(rows, lm.tokenizer.pad_token_id)
-        counts["tokens"] += made["attention_mask"].sum().item(); counts["places"] += made["attention_mask"].numel()
+        counts["tokens"] += sum(len(r["input_ids"]) for r in rows); counts["places"] += made["input_ids"].numel()
         return made
     tuned = lm.copy()
     with _own_random_state(), _quick_collection(), tempfile.TemporaryDirectory() as folder:

@@ -166,7 +166,7 @@ def test_dark_theme(tmp_path):
 
 HOSTILE = """
 from pathlib import Path
-from hostile import hostile_run
+from hostile_texts import hostile_run
 from selfloop_nb import *
 run = open_run("hostile" if Path("hostile").exists() else hostile_run("hostile").path)
 """
@@ -187,7 +187,7 @@ def test_hostile_texts_stay_text(open_notebook, tmp_path, view):
 
 
 def test_the_hostile_report_in_a_browser(page, tmp_path):
-    from hostile import hostile_run
+    from hostile_texts import hostile_run
     from selfloop_nb import open_run
     report = open_run(hostile_run(tmp_path / "run").path).report(tmp_path / "report.html")
     page.goto(report.as_uri())

@@ -3,7 +3,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hostile import HOSTILE, hostile_run, hostile_table
+from hostile_texts import HOSTILE, hostile_run, hostile_table
 from selfloop_nb import browse, dashboard, explore, open_run
 
 ALLOWED = {"table", "thead", "tbody", "tr", "td", "th", "div", "span", "b", "i", "code", "br", "small", "p", "h1", "h2", "h3", "pre", "figure", "figcaption", "img", "html", "head", "meta", "title", "style", "body", "details", "summary", "ul", "li", "ol"}
