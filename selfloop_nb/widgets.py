@@ -37,7 +37,7 @@ class ControlRoom(View):
 
     def _refresh(self): self.publisher.tell("status", "round", "static")
     def step(self): return self._ask("one round…", lambda: self.loop._step())
-    def run(self, rounds:int|None=None): return self._ask("running…", lambda: self.loop._run(rounds or self.n_rounds.value, StopRules()))
+    def run(self, rounds:int|None=None): return self._ask("running…", lambda: self.loop._run(self.n_rounds.value if rounds is None else rounds, StopRules()))
     def wait(self, seconds:float|None=None)->bool: return self.worker.wait(seconds) and self.publisher.flush() and self.painter.flush()
 
     def stop(self):
