@@ -23,11 +23,11 @@ demo-smollm: .venv/.done ## the same loop with a real pretrained model, SmolLM2-
 lab: .venv/.done ## JupyterLab on the quickstart
 	@.venv/bin/jupyter-lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/nbs/quickstart.ipynb
 
-test: .venv/.done ## everything: all notebooks' cells, tests/, export in sync, notebooks clean, README in step
-	@$(PY) -m pytest
+test: .venv/.done ## everything: all notebooks' cells, tests/, export in sync, notebooks clean, README in step; two at a time
+	@$(PY) -m pytest -n 2
 
 test-fast: .venv/.done ## tests/ without the notebooks and the slow tests
-	@$(PY) -m pytest -m "not slow" --ignore tests/test_notebooks.py
+	@$(PY) -m pytest -n 2 -m "not slow" --ignore tests/test_notebooks.py
 
 check: .venv/.done ## export in sync, notebooks clean, README in step, layers, style
 	@$(PY) -m pytest -q tests/test_project.py
