@@ -140,7 +140,7 @@ def longest_completion(
     "The room that a completion of this task needs."
     texts = [t for table in (task.train, task.heldout) if table is not None for t in table["completion"][:]]
     longest = sorted(set(texts), key=len)[-100:]
-    return max((len(lm.completion_ids(t)) for t in longest), default=64)
+    return max((len(ids) + 1 for ids in lm.ids_of_completions(longest).values()), default=64)
 
 def _requests(prompts, sampling:Sampling)->list:
     "(row of the prompt, number of its sample, text) for every sample to be drawn."
@@ -149,10 +149,8 @@ def _requests(prompts, sampling:Sampling)->list:
 
 def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     "The requests' token ids; raises `ValueError` naming a prompt that does not fit into the model's context."
-    known = {}
+    known = lm.ids_of_prompts([text for _, _, text in requests])
     for i, _, text in requests:
-        if text in known: continue
-        known[text] = lm.prompt_ids(text)
         if len(known[text]) + max_new_tokens > lm.context:
             raise ValueError(f"prompt {i} ({text[:40]!r}) has {len(known[text])} tokens; with max_new_tokens={max_new_tokens} it exceeds the model's context of {lm.context}: shorten it or lower max_new_tokens")
     return [known[text] for _, _, text in requests]

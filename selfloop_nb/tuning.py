@@ -51,11 +51,11 @@ def encode_rows(
 )->list: # of dicts with input_ids and labels; raises `ValueError` for a row longer than the context
     "Token ids and labels of the rows of a training set."
     finished = table["finished"][:] if "finished" in table.column_names else [True] * len(table)
-    encoded = {key: _encode(lm, *key) for key in set(zip(table["prompt"][:], table["completion"][:], finished))}
-    return [encoded[key] for key in zip(table["prompt"][:], table["completion"][:], finished)]
+    prompts, completions, end = lm.ids_of_prompts(table["prompt"][:]), lm.ids_of_completions(table["completion"][:]), [lm.tokenizer.eos_token_id]
+    return [_row(lm, prompt, prompts[prompt], completions[completion] + end * ended) for prompt, completion, ended in zip(table["prompt"][:], table["completion"][:], finished)]
 
-def _encode(lm:LanguageModel, prompt:str, completion:str, finished:bool)->dict:
-    before, after = lm.prompt_ids(prompt), lm.completion_ids(completion, finished)
+def _row(lm:LanguageModel, prompt:str, before:list, after:list)->dict:
+    "One row, where it fits into the context."
     if (n := len(before) + len(after)) > lm.context:
         raise ValueError(f"the row {prompt[:40]!r} has {n} tokens, the model's context is {lm.context}: shorten it or leave it out")
     return dict(input_ids=before + after, labels=[-100] * len(before) + after)
@@ -68,9 +68,10 @@ def collate(
     "One batch, padded on the right; padding is masked by place and not by id, since it may be the same id as EOS. Without padding there is no mask: attention is quicker so."
     import torch
     sizes = [len(r["input_ids"]) for r in rows]
-    fill = lambda values, n, with_: values + [with_] * (max(sizes) - n)
+    longest = max(sizes)
+    fill = lambda values, n, with_: values + [with_] * (longest - n)
     batch = dict(input_ids=torch.tensor([fill(r["input_ids"], n, pad) for r, n in zip(rows, sizes)]), labels=torch.tensor([fill(r["labels"], n, -100) for r, n in zip(rows, sizes)]))
-    return batch if min(sizes) == max(sizes) else {**batch, "attention_mask": torch.tensor([fill([1] * n, n, 0) for n in sizes])}
+    return batch if min(sizes) == longest else {**batch, "attention_mask": torch.tensor([fill([1] * n, n, 0) for n in sizes])}
 
 # %% ../nbs/07_tuning.ipynb #553af1b7
 def completion_loss(
