@@ -19,11 +19,13 @@ class Worker:
         apart:bool=True,        # in a thread of its own? else here and now
     ):
         self.wishes, self.on_change, self.apart, self.busy, self.error, self.thread = queue.Queue(), on_change, apart, False, None, None
+        self.door = threading.Lock() # two clicks at once: one is taken
 
     def ask(self, work, *args, **kwargs)->bool: # False: it is busy, and the wish is not taken
         "Have `work(*args, **kwargs)` done, unless something else is being done."
-        if self.busy: return False
-        self.busy, self.error = True, None
+        with self.door:
+            if self.busy: return False
+            self.busy, self.error = True, None
         if not self.apart:
             self._do(work, args, kwargs)
             return True
