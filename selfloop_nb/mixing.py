@@ -49,8 +49,8 @@ class _Mix:
 def _training_rows(table, number:int):
     "The columns that tuning reads, and the round they come from."
     from datasets import Dataset
-    finished = table["finished"][:] if "finished" in table.column_names else [True] * len(table)
-    return Dataset.from_dict(dict(prompt=table["prompt"][:], completion=table["completion"][:], finished=finished, round=[number] * len(table)))
+    rows = table.select_columns([name for name in ("prompt", "completion", "finished") if name in table.column_names])[:] # read once: what was kept lies scattered
+    return Dataset.from_dict(dict(finished=[True] * len(table)) | rows | dict(round=[number] * len(table))).select_columns(["prompt", "completion", "finished", "round"])
 
 @dataclass(frozen=True)
 class Accumulate(_Mix):
