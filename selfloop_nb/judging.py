@@ -7,7 +7,7 @@ __all__ = ['RUBRIC', 'CONTROLS', 'judge_prompt', 'Judge', 'JudgeWarning', 'judge
 
 # %% ../nbs/04g_judging.ipynb #96805db3
 import math, warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .models import LanguageModel
 from .records import patch_to, short_hash
@@ -123,10 +123,13 @@ def judge(
     "Q is the expected verdict of a language model; warns (`JudgeWarning`) where it cannot be believed."
     asked = Judge(lm.copy(), rubric, verdicts, least)
     bounds = min(asked.verdicts.values()), max(asked.verdicts.values())
-    def judged(samples):
+    def judged(samples, notes=None):
         prompts = samples["prompt"][:]
         scores = asked(prompts, samples["completion"][:])
-        faults = judge_faults(scores, control_scores(asked, list(dict.fromkeys(prompts))[:n_controls]) if n_controls else {}, bounds)
-        if faults: warnings.warn(f"the judge {lm.name} cannot be believed: {'; '.join(faults)}", JudgeWarning, stacklevel=2)
+        controls = control_scores(asked, list(dict.fromkeys(prompts))[:n_controls]) if n_controls else {}
+        if notes is not None and controls: notes["controls_passed"] = max(notes.get("controls_passed", 0.0), sum(score >= sum(bounds) / 2 for score in controls.values()) / len(controls))
+        if faults := judge_faults(scores, controls, bounds): warnings.warn(f"the judge {lm.name} cannot be believed: {'; '.join(faults)}", JudgeWarning, stacklevel=2)
         return scores
-    return Scorer("judge", judged, bounds, dict(model=lm.name, weights=lm.weights_hash(), rubric=rubric, verdicts=asked.verdicts, least=least))
+    def seat(desk, samples): return replace(scorer, function=lambda table: judged(table, desk.notes)) # the round's record says how the controls fared
+    scorer = Scorer("judge", judged, bounds, dict(model=lm.name, weights=lm.weights_hash(), rubric=rubric, verdicts=asked.verdicts, least=least), seat=seat)
+    return scorer

@@ -84,7 +84,7 @@ class _Studio:
         "Begin the process; it finds this very package."
         path = os.pathsep.join([str(Path(plots.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
         return subprocess.Popen([sys.executable, "-c", _CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, process_group=0) # a Ctrl-C is not for it; in a session of its own it would get as much of the processor as the training, however nice it is
 
     @classmethod
     def ask(cls, request:dict)->dict:

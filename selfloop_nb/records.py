@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'HISTORY_COLUMNS', 'count_states', 'clean_text',
            'derive_seed', 'describe', 'parse_json', 'short_hash', 'Round', 'history_row', 'history_frame', 'patch_to',
-           'SelfloopError', 'EmptyRoundError', 'ScoringError', 'TrainingError', 'RunLockedError', 'DamagedRunError',
-           'Stopped']
+           'SelfloopError', 'EmptyRoundError', 'ScoringError', 'TrainingError', 'OutOfMemoryError', 'RunLockedError',
+           'DamagedRunError', 'Stopped']
 
 # %% ../nbs/00_records.ipynb #760063ac
-import hashlib, json, math, re
+import hashlib, json, math, re, sys
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 
 # %% ../nbs/00_records.ipynb #c338f2bf
@@ -81,7 +81,7 @@ def parse_json(
     kind:type=object, # what it must be: dict or list
 )->object:
     "Read JSON that a stranger may have written; raises `ValueError` for all that is wrong with it."
-    try: data = json.loads(text)
+    try: data = json.loads(text, object_pairs_hook=lambda pairs: {sys.intern(name): value for name, value in pairs}) # a long run holds thousands of records with the same names
     except RecursionError: raise ValueError("its brackets are nested too deeply") from None
     if not isinstance(data, kind): raise ValueError(f"it holds {type(data).__name__} where {kind.__name__} is needed")
     return data
@@ -180,6 +180,9 @@ class ScoringError(SelfloopError):
 
 class TrainingError(SelfloopError):
     "The loss or the weights are not finite."
+
+class OutOfMemoryError(SelfloopError):
+    "The memory does not hold what a phase needs at once."
 
 class RunLockedError(SelfloopError):
     "Another process is writing to this run."

@@ -13,7 +13,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from .files import check_name, damaged_files, file_hash, make_folder, read_table, sync, table_bytes, write_file, write_folder
-from .records import DamagedRunError, Round, RunLockedError, SelfloopError, history_frame, history_row, parse_json, patch_to
+from .records import DamagedRunError, Round, RunLockedError, SelfloopError, history_frame, history_row, parse_json, patch_to, short_hash
 
 # %% ../nbs/09_store.ipynb #9bb6ee3b
 class RunLock:
@@ -116,6 +116,7 @@ class Run:
         branch:str="main",  # whose rounds are shown
     ):
         self.path, self.branch, self._records, self._rows, self._chain = Path(path), check_name(branch, "branch"), {}, {}, []
+        self._configs = {} # most rounds have the settings of the one before: they are kept once
         self._heads = None, {}
         self.name, self.lock = self.path.resolve().name, None
         if not (self.path / "run.json").is_file(): raise SelfloopError(_not_a_run(self.path))
@@ -192,6 +193,7 @@ def record(self, id:str)->Round:
         file = self.folder(id) / "round.json"
         try: self._records[id] = Round.from_json(file.read_text())
         except (OSError, ValueError) as error: raise DamagedRunError(f"round.json of round {id} cannot be read: {error}") from error
+        self._records[id].config = self._configs.setdefault(short_hash(self._records[id].config), self._records[id].config)
         if self._records[id].id != id: raise DamagedRunError(f"round.json in the folder of round {id} is that of round {self._records.pop(id).id!r}")
     return self._records[id]
 

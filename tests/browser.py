@@ -2,7 +2,7 @@
 
 Chromium is Debian's, or whatever CHROMIUM names; nothing is downloaded. Screenshots go to the folder SCREENSHOTS names, else to the test's own.
 """
-import json, os, shutil, socket, subprocess, sys, time, urllib.request
+import json, os, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,23 +35,24 @@ def lab(folder, theme="JupyterLab Light"):
     with open(folder / "server.log", "w") as log:
         server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
     try:
-        yield _answers(f"http://127.0.0.1:{port}", server)
+        yield answers(f"http://127.0.0.1:{port}", server)
     finally:
         server.terminate()
         try: server.wait(20)
         except subprocess.TimeoutExpired: server.kill()
 
 
-def _answers(address, server, seconds=90):
+def answers(address, server, seconds=90):
     "The address, once somebody answers there."
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        assert server.poll() is None, "JupyterLab has ended at once"
+        assert server.poll() is None, "the server has ended at once"
         try:
             urllib.request.urlopen(f"{address}/api", timeout=5)
             return address
+        except urllib.error.HTTPError: return address # it answers, if not with this page
         except OSError: time.sleep(0.2)
-    raise TimeoutError("JupyterLab does not answer")
+    raise TimeoutError("the server does not answer")
 
 
 @contextmanager

@@ -134,3 +134,27 @@ def test_other_data_on_the_same_folder(tmp_path):
     small_loop(tmp_path / "run").start()
     with refuse("SelfloopError", "was made with task .* use the same, or another store"): small_loop(tmp_path / "run", task=small_task(seed=5))
     with refuse("SelfloopError", "was made with seed 0, this loop has 1"): small_loop(tmp_path / "run", seed=1)
+
+
+@pytest.mark.parametrize("phase, fix", [("sample", "a smaller Sampling\\(tokens_per_batch"), ("tune", "a smaller FineTune\\(batch_size"), ("measure", "a smaller Sampling")])
+def test_out_of_memory(tmp_path, phase, fix, monkeypatch):
+    "In the middle of a phase; what was there stays, and the same settings then give what they would have given."
+    from small import half_digits
+    import selfloop_nb.phases as phases, selfloop_nb.sampling as sampling, torch
+    whole = small_loop(tmp_path / "whole", score=half_digits)
+    wanted = [whole.step().files["model/model.safetensors"], whole.step().files["model/model.safetensors"]]
+    loop = small_loop(tmp_path / "run", score=half_digits)
+    loop.step()
+    module, name = dict(sample=(sampling, "sample_chunk"), tune=(phases, "fine_tune"), measure=(phases, "completion_loss"))[phase]
+    there, left = getattr(module, name), [1]
+    def full(*arguments, **named):
+        left[0] -= 1
+        if left[0] >= 0 and phase == "sample": return there(*arguments, **named)
+        if phase == "tune": return there(*arguments[:4], lambda *point: torch.empty(2**46), *arguments[5:])
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    monkeypatch.setattr(module, name, full)
+    with refuse("OutOfMemoryError", f"round 2 is out of memory.*'{phase}'.*{fix}.*stays"): loop.step()
+    assert len(loop.rounds) == 2 and loop.store.verify(loop.rounds[1].id) == []
+    monkeypatch.setattr(module, name, there)
+    loop.step()
+    assert [r.files["model/model.safetensors"] for r in loop.rounds[1:]] == wanted

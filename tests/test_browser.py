@@ -194,3 +194,40 @@ def test_the_hostile_report_in_a_browser(page, tmp_path):
     assert page.locator("script, iframe, form, link, [onerror], a").count() == 0 and "你好，世界" in page.inner_text("body")
     page.noted["strangers"] = [url for url in page.noted["strangers"] if not url.startswith("file:")]
     page.screenshot(path=tmp_path / "report.png")
+
+
+def test_export_by_a_click(open_notebook):
+    nb = open_notebook(LOOP + "loop.run(rounds=1)\ndashboard(loop)")
+    nb.says("round 1 is done")
+    nb.click("Export"); nb.says("report.html")
+    made = {path.name for path in (nb.folder / "run").rglob("*")}
+    assert {"report.html", "history.csv"} <= made and any(name.endswith(".pdf") for name in made), made
+
+
+def test_the_tree_is_climbed(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.run(rounds=2)\ntree(loop)")
+    nb.says("press a round")
+    nb.page.locator("button[title^='round 1, made on main']").click(); nb.says("round 1")
+    nb.click("Branch here"); nb.says("on branch other, from round 1")
+    nb.page.locator("button[title^='round 0, made on main']").click()
+    nb.click("Rewind here"); nb.says("branch other is back at round 0")
+    nb.shot("13_tree", tmp_path)
+
+
+def test_two_branches_are_compared(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.run(rounds=2)\nother = loop.branch('other', round=1, select=Threshold(0.6))\nother.run(rounds=1)\ncompare(loop, other)")
+    nb.says("settings that differ"); nb.pictures_at_rest()
+    nb.shot("14_compare", tmp_path)
+    assert "0.6" in nb.page.locator(".widget-html", has_text="settings that differ").first.inner_text()
+    before = nb.page.locator("img.widget-image").last.get_attribute("src")
+    nb.page.locator(".widget-slider .noUi-handle").first.focus(); nb.page.keyboard.press("ArrowLeft")
+    nb.page.wait_for_function("before => [...document.querySelectorAll('img.widget-image')].at(-1).src !== before", arg=before)
+    assert not nb.page.noted["errors"]
+
+
+def test_the_projector(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.run(rounds=2)\ndashboard(loop, font_scale=1.6)")
+    nb.says("round 2 is done"); nb.pictures_at_rest()
+    nb.shot("15_projector", tmp_path)
+    widths = nb.page.locator("img.widget-image").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert min(widths) > 100

@@ -21,7 +21,7 @@ class Lives(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
-        self.names, self.imported, self.committed, self.made = ["main"], 0, {}, {}
+        self.names, self.imported, self.committed, self.made, self.rated = ["main"], 0, {}, {}, {"run": {}}
 
     def teardown(self):
         self.loop = None
@@ -90,6 +90,21 @@ class Lives(RuleBasedStateMachine):
         self.names.append(f"b{len(self.names)}")
         self.loop = self.loop.branch(self.names[-1], select=Threshold(theta, finished=False))
 
+    @precondition(lambda self: len(self.loop.rounds) > 1)
+    @rule(data=st.data(), value=st.sampled_from([0.0, 0.5, 1.0, None]), by=st.sampled_from(["ann", "bob"]))
+    def rate(self, data, value, by):
+        "Somebody gives a verdict on a sample of the newest round, or takes the last one back."
+        from selfloop_nb.people import run_ratings
+        from selfloop_nb.ratings import sample_key
+        samples, ratings, given = self.loop.samples(), run_ratings(self.loop.store), self.rated[self.name].setdefault(by, [])
+        if given and data.draw(st.booleans()):
+            ratings.undo(by)
+            given.pop()
+        else:
+            row = samples[data.draw(st.integers(0, len(samples) - 1))]
+            ratings.add(row, value, by)
+            given.append((sample_key(row), value))
+
     @precondition(lambda self: self.loop.rounds and self.imported < 2)
     @rule()
     def send_and_receive(self):
@@ -99,12 +114,14 @@ class Lives(RuleBasedStateMachine):
         new, before = f"copy{self.imported}", {id: r.to_json() for id, r in ((r.id, r) for r in self.loop.store.all_rounds())}
         import_run(export_run(self.loop, self.root / "sent.zip"), self.root / new)
         (self.root / "sent.zip").unlink()
+        self.rated[new] = {by: list(given) for by, given in self.rated[self.name].items()}
         self.open(new, self.loop.store.branch)
         assert {r.id: r.to_json() for r in self.loop.store.all_rounds()} == before and verify(self.loop).is_whole
 
     @invariant()
     def nothing_is_lost(self):
         if not hasattr(self, "name"): return
+        from selfloop_nb.people import run_ratings
         before = set(self.committed)
         self.note()
         for record in self.loop.store.all_rounds():
@@ -114,6 +131,8 @@ class Lives(RuleBasedStateMachine):
             if record.number: assert self.loop.store.folder(record.id).joinpath("samples.parquet").is_file()
         assert before <= {r.id for r in self.loop.store.all_rounds()}, "a committed round is gone"
         assert set(self.loop.store.heads.values()) <= set(self.committed)
+        for by, given in self.rated[self.name].items():
+            assert {key: line["value"] for key, line in run_ratings(self.loop.store).verdicts(by).items()} == dict(given), "a rating is gone"
         assert {p.name for p in self.root.iterdir()} <= {"run", *(f"copy{n}" for n in range(1, 3))}, "something lies beside the runs"
 
 
@@ -130,4 +149,4 @@ if __name__ == "__main__":
     from table import Row, show
     n = int(sys.argv[1]) if sys.argv[1:] else 300
     histories(n)
-    show([Row("histories of start, step, kill, resume, rewind, branch, export, import", n)])
+    show([Row("histories of start, step, kill, resume, rewind, branch, rate, export, import", n)])

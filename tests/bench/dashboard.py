@@ -41,6 +41,7 @@ open_, closed = (statistics.median(side) for side in zip(*pairs[1:]))
 print(f"a round with the control room open takes {open_ / closed:.3f} x the time of a round without it (medians of {REPEATS}, {torch.get_num_threads()} threads)")
 """
 SIZE = """
+import os; os.environ["OMP_NUM_THREADS"] = "1" # so small a model gains nothing from a second thread
 import sys; sys.path.insert(0, TESTS)
 import gc, psutil, torch
 from small import small_loop
