@@ -9,7 +9,7 @@ __all__ = ['INSTRUMENTS', 'PANELS', 'SMALL', 'audit_plot', 'repetition_plot', 'l
 # %% ../nbs/10d_instruments.ipynb #75e5d156
 import matplotlib
 
-from .plots import COLOURS, RENDERING, Chart, heldout_loss_plot, look, round_plot
+from .plots import COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look, round_plot
 
 # %% ../nbs/10d_instruments.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:
@@ -18,12 +18,13 @@ def _known(history, *columns:str)->bool:
 
 def audit_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "Q and an audit by round, with the gap between them."
-    figure = round_plot(history, {"q_rise": "Q, which selects", "audit_rise": "audit, which does not"}, "Q and audit", "rise, in std. dev.", ax=ax, **style)
-    if not _known(history, "audit_gap"): return figure
-    known, ax = history[history["audit_gap"].notna()], ax or figure.axes[0]
-    with RENDERING: ax.fill_between(known["round"], known["q_rise"], known["audit_rise"], color=COLOURS[3], alpha=0.25, linewidth=0)
-    ax.set_title(f"Q and audit: gap {known['audit_gap'].iloc[-1]:.1f}")
-    return figure
+    with canvas(ax, **style) as ax:
+        round_plot(history, {"q_rise": "Q, which selects", "audit_rise": "audit, which does not"}, "Q and audit", "rise, in std. dev.", ax=ax, **style)
+        if _known(history, "audit_gap"):
+            known = history[history["audit_gap"].notna()]
+            ax.fill_between(known["round"], known["q_rise"], known["audit_rise"], color=COLOURS[3], alpha=0.25, linewidth=0)
+            ax.set_title(f"Q and audit: gap {known['audit_gap'].iloc[-1]:.1f}")
+    return ax.figure
 
 # %% ../nbs/10d_instruments.ipynb #a4822aba
 def repetition_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
