@@ -2,7 +2,7 @@
 import math
 
 import pytest
-from selfloop_nb import AuditGuard, FineTune, Loop, Quantile, Sampling, Threshold, agreement, human, open_run, tiny_llama
+from selfloop_nb import AuditGuard, FineTune, Loop, Quantile, Replace, Threshold, agreement, human, open_run, tiny_llama
 from selfloop_nb.audit import audit_figures, audit_history, audit_scores
 from selfloop_nb.drift import drift_metrics
 from selfloop_nb.figures import round_figures
@@ -57,7 +57,7 @@ def test_the_figures_are_those_of_the_pure_functions(watched):
     samples, row = watched.samples(2), watched.rounds[2].metrics
     expected = round_figures(samples.remove_columns("audit"), (0.0, 1.0), derive_seed(0, 2, "figures"))
     assert {"self_bleu", "near_duplicate_ratio", "entropy_2", "compression_ratio", "pass_at_1", "pass_at_k", "majority_at_k", "balance", "kept_but_wrong", "calibration_error"} <= set(expected)
-    assert {name: row[name] for name in expected} == expected
+    assert all(row[name] == value or row[name] is None and math.isnan(value) for name, value in expected.items())
     moved = drift_metrics(samples, watched.language_model(0))
     assert all(math.isclose(row[name], value, rel_tol=1e-4) for name, value in moved.items())
     assert abs(watched.rounds[1].metrics["kl"]) < 1e-3 < moved["kl"], "M_0 has not moved from itself"
@@ -117,8 +117,8 @@ def test_change_and_branch_take_an_audit(bare):
     loop = bare.branch("with")
     loop.change(audit=even_digits)
     assert loop.step().config["audit"]["name"] == "even_digits" and loop.rounds[-1].metrics["audit_gap"] == 0
-    other = loop.branch("other", audit=agreement())
-    assert other.step().config["audit"]["name"] == "agreement" and other.rounds[-1].metrics["audit_gap"] == 0, "another audit has another first round"
+    other = loop.branch("other", audit=odd_digits)
+    assert other.step().config["audit"]["name"] == "odd_digits" and other.rounds[-1].metrics["audit_gap"] == 0, "another audit has another first round"
     again = loop.step()
     first, last = audit_scores(loop.samples(again.number - 1), even_digits), audit_scores(loop.samples(), even_digits)
     assert math.isclose(again.metrics["audit_rise"], (last["audit_mean"] - first["audit_mean"]) / first["audit_std"])
@@ -141,22 +141,22 @@ def fours(samples):
 fours.range = (0.0, 1.0)
 
 
-def variety(samples):
-    "An audit that is not: the share of different digits."
-    return [len(set(text)) / max(len(text), 1) for text in samples["completion"]]
+def odd_digits(samples):
+    "An audit that is not: the share of odd digits."
+    return [sum(c in "13579" for c in text) / max(len(text), 1) for text in samples["completion"]]
 
 
 def test_who_pleases_q_is_seen_and_stopped():
     task = small_task(n_prompts=200)
-    how = dict(score=fours, select=Quantile(0.2), audit=variety, sampling=Sampling(), initial=FineTune(steps=40, batch_size=32), tune=FineTune(steps=40, batch_size=32), progress=False)
+    how = dict(score=fours, select=Threshold(0.3), mix=Replace(), audit=odd_digits, initial=FineTune(steps=40, batch_size=32), tune=FineTune(steps=40, batch_size=32), progress=False)
     loop = Loop(tiny_llama(task, width=32), task, **how)
     history = loop.run(rounds=4)
     rises = history["q_rise"][1:].tolist()
     assert rises == sorted(rises) and rises[-1] > 1 and history["audit_rise"].iloc[-1] < -0.25
-    assert history["audit_gap"].iloc[-1] > 1 and history["distinct_2"].iloc[-1] < history["distinct_2"][1]
-    assert not loop.rounds[1].warnings and any("the model learns to please Q" in text for text in loop.rounds[2].warnings + loop.rounds[3].warnings)
+    assert history["audit_gap"].iloc[-1] > 1
+    assert any("the model learns to please Q" in text for text in loop.rounds[2].warnings) and not any("Q has risen" in text for text in loop.rounds[1].warnings)
     stopped = Loop(tiny_llama(task, width=32), task, guards=(AuditGuard(stop=True),), **how).run(rounds=6)
-    assert len(stopped) < 6 and stopped["score_mean"].equals(history["score_mean"][:len(stopped)])
+    assert len(stopped) == 3 and stopped["score_mean"].equals(history["score_mean"][:len(stopped)])
 
 
 def test_figures_of_a_table_without_kept_or_finite_rows():
