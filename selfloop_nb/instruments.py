@@ -19,7 +19,7 @@ def _known(history, *columns:str)->bool:
 def audit_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "Q and an audit by round, with the gap between them."
     with canvas(ax, **style) as ax:
-        round_plot(history, {"q_rise": "Q, which selects", "audit_rise": "audit, which does not"}, "Q and audit", "rise, in std. dev.", ax=ax, **style)
+        round_plot(history, {"q_rise": "Q", "audit_rise": "audit"}, "Q and audit", "rise, in std. dev.", ax=ax, **style)
         if _known(history, "audit_gap"):
             known = history[history["audit_gap"].notna()]
             ax.fill_between(known["round"], known["q_rise"], known["audit_rise"], color=COLOURS[3], alpha=0.25, linewidth=0)
@@ -33,7 +33,7 @@ def repetition_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
 
 def likelihood_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "How likely M_0 finds the samples, and how far the model that wrote them has moved from it."
-    return round_plot(history, {"base_logprob": "log-likelihood under M_0", "kl_per_token": "KL to M_0"}, "drift from M_0", "nats a token", ax=ax, **style)
+    return round_plot(history, {"base_logprob": "log p under M_0", "kl_per_token": "KL to M_0"}, "drift from M_0", "nats a token", ax=ax, **style)
 
 def tries_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "What one try solves, what any of k solves, and what their majority says."
@@ -58,7 +58,7 @@ def collapse_plot(
 # %% ../nbs/10d_instruments.ipynb #345104f4
 def balance_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "What a round is worth as training data: the balance score, the wrong among the kept, and how far Q is from a probability."
-    return round_plot(history, {"balance": "balance score", "kept_but_wrong": "wrong among the kept", "right_but_dropped": "right, but dropped", "calibration_error": "calibration error of Q"}, "balance", "share", True, ax, **style)
+    return round_plot(history, {"balance": "balance score", "kept_but_wrong": "kept, but wrong", "right_but_dropped": "right, but dropped", "calibration_error": "calibration"}, "balance", "share", True, ax, **style)
 
 # %% ../nbs/10d_instruments.ipynb #2d8b6fd8
 # name -> the chart, its caption, and the columns without which there is nothing to draw
