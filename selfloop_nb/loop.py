@@ -42,8 +42,10 @@ class Loop(Phases):
         branch:str="main",       # of the run
         seed:int=0,              # of the run: the same seed gives the same run
         progress:bool=True,      # show a progress bar?
+        audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
+        drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
     ):
-        super().__init__(model, task, verifier() if score is None else score, select, mix, tune or (GENTLE if model.pretrained else FineTune()), sampling, initial, guards, seed, progress)
+        super().__init__(model, task, verifier() if score is None else score, select, mix, tune or (GENTLE if model.pretrained else FineTune()), sampling, initial, guards, seed, progress, audit, drift)
         self._halt, self._wanted = False, {}
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
@@ -231,7 +233,7 @@ def _take_over(self, changed:dict):
     allowed = [name for name in self.SETTINGS if name != "initial"]
     if unknown := sorted(set(changed) - set(allowed)): raise ValueError(f"a run cannot change {unknown}: it can change {allowed}")
     before = {name: getattr(self, name) for name in changed}
-    for name, value in changed.items(): setattr(self, name, as_scorer(value) if name == "score" else value)
+    for name, value in changed.items(): setattr(self, name, as_scorer(value) if name == "score" or name == "audit" and value is not None else value)
     try: self.check()
     except ValueError:
         for name, value in before.items(): setattr(self, name, value)
@@ -240,7 +242,7 @@ def _take_over(self, changed:dict):
 
 @patch_to(Loop)
 def change(self,
-    **changed, # score, select, mix, tune, sampling, guards
+    **changed, # score, select, mix, tune, sampling, guards, audit, drift
 ):
     "Other settings from the next round on; the round under way and those that are done keep theirs. Raises `ValueError` for what does not fit."
     trial = copy.copy(self)
@@ -254,7 +256,7 @@ def change(self,
 def branch(self,
     name:str,   # of the branch
     round:int|str|None=None, # where it begins: a number of this branch, or the id of any round of the run; None: the newest
-    **changed,  # settings that are different there: score, select, mix, tune, sampling, guards
+    **changed,  # settings that are different there: score, select, mix, tune, sampling, guards, audit, drift
 )->"Loop": # it shares the run folder and the rounds so far
     "Start a second line from a round, with the settings of this loop and those changed."
     if check_name(name, "branch") in self.store.heads: raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: choose another name, or open it with Loop(..., branch={name!r})")

@@ -10,6 +10,7 @@ import base64, json, math, os, subprocess, sys, threading, time
 from pathlib import Path
 
 from . import plots
+from .instruments import INSTRUMENTS, live_of
 from .live import sample_cards
 from .records import KEPT, QUARANTINED, REJECTED
 from .report import CHARTS, Underway, run_charts, score_range_of, theta_of
@@ -19,12 +20,13 @@ from .store import Run, read_table
 LAST = 8 # rounds of scores and losses that a small chart can show
 
 def paint(
-    request:dict, # path, branch; charts: names; size: width and height in pixels; look: see `plots.look`; cards: how many of a state; now: see `Underway`, with `file` for `samples`
+    request:dict, # path, branch; charts: names, `instruments` for those that the run has figures for; size: width and height in pixels; look: see `plots.look`; cards: how many of a state; now: see `Underway`, with `file` for `samples`
 )->dict: # charts: name -> PNG; cards: HTML; overview: PNG, where `charts` names it
     "Make the pictures and cards that were asked for."
     run, look, names = Run(request["path"], request["branch"]), request.get("look", {}), request.get("charts", ())
     now = _underway(**request["now"]) if request.get("now") else None
-    figures = run_charts(run, names=tuple(n for n in names if n in CHARTS), now=now, last=LAST, **look)
+    live = live_of(run.history()) if "instruments" in names else []
+    figures = run_charts(run, names=(*(n for n in names if n in CHARTS), *live), now=now, last=LAST, **look)
     made = {"charts": {name: plots.png(figure, *request.get("size", (0, 0))) for name, (figure, _) in figures.items()}}
     if "overview" in names: made["overview"] = overview_png(run, **look)
     if request.get("cards"): made["cards"] = _cards(run, now, request["cards"])
@@ -50,7 +52,8 @@ def overview_png(
     rounds = run.rounds()
     recent, thetas = rounds[-LAST:], {r.number: theta_of(r.config) for r in rounds}
     spread = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)
-    figure = plots.overview(run.history(), {r.number: run.samples(r.number) for r in recent if r.number}, {r.number: run.losses(r.number) for r in recent}, thetas, spread, **look)
+    history = run.history()
+    figure = plots.overview(history, {r.number: run.samples(r.number) for r in recent if r.number}, {r.number: run.losses(r.number) for r in recent}, thetas, spread, more=tuple(INSTRUMENTS[name][0] for name in live_of(history)), **look)
     return plots.png(figure, dpi=70)
 
 # %% ../nbs/12c_painter.ipynb #f9b10df1

@@ -6,15 +6,18 @@
 __all__ = ['LESS_MEMORY', 'Phases']
 
 # %% ../nbs/11c_phases.ipynb #ce31fc45
-import json, math, re, threading, time
+import json, math, random, re, threading, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 
+from .audit import audit_column, audit_figures, audit_rises
+from .drift import drift_metrics
+from .figures import round_figures
 from .metrics import round_counts, sample_metrics, share_true
-from .models import LanguageModel
+from .models import LanguageModel, load_model
 from .pool import Pool
-from .records import KEPT, EmptyRoundError, OutOfMemoryError, describe, patch_to, short_hash
+from .records import KEPT, EmptyRoundError, OutOfMemoryError, derive_seed, describe, patch_to, short_hash
 from .sampling import GREEDY, generate_samples, longest_completion
 from .scoring import Desk, as_scorer, score_samples
 from .selection import Threshold, select_samples
@@ -35,11 +38,12 @@ def _memory_errors_in_words(number:int, phase:str):
 
 class Phases(Views):
     "The settings of a loop, and the phases that are done with them."
-    SETTINGS = ("score", "select", "mix", "tune", "sampling", "initial", "guards")
+    SETTINGS, SCORERS = ("score", "select", "mix", "tune", "sampling", "initial", "guards", "audit", "drift"), ("score", "audit")
 
-    def __init__(self, model, task, score, select, mix, tune, sampling, initial, guards, seed, progress):
+    def __init__(self, model, task, score, select, mix, tune, sampling, initial, guards, seed, progress, audit=None, drift=False):
         self.model, self.task, self.score, self.select, self.mix, self.tune = model, task, as_scorer(score), select, mix, tune
         self.sampling, self.initial, self.guards, self.seed = sampling, initial, tuple(guards), seed
+        self.audit, self.drift, self._origin = None if audit is None else as_scorer(audit), drift, (None, None)
         self.listeners, self._models, self._kept_tables = [ProgressBar()] if progress else [], {}, {}
         self._listen_to_nobody()
         self.check()
@@ -52,8 +56,9 @@ class Phases(Views):
         if hasattr(self.select, "check_range"): self.select.check_range(*self.score.range)
 
     def config(self)->dict:
-        "Every setting that makes a round, as plain JSON."
-        return {name: self.score.describe() if name == "score" else describe(getattr(self, name)) for name in self.SETTINGS if name != "guards"}
+        "Every setting that makes a round, as plain JSON; an instrument that is not asked for is none."
+        set_ = {name: getattr(self, name) for name in self.SETTINGS if name != "guards" and (name not in ("audit", "drift") or getattr(self, name))}
+        return {name: value.describe() if name in self.SCORERS else describe(value) for name, value in set_.items()}
 
     def _phase(self, draft:Draft, number:int, phase:str, work:Callable):
         "Do a phase unless it is done; `work` returns (files, tokens, info)."
@@ -131,6 +136,7 @@ def _judge(self, draft:Draft, number:int, samples):
     desk = Desk(self.store.path, number, self.store.head or "", self.seed, lambda kind, **data: self.emit(kind, number, "score", **data), self._asked_to_stop)
     kept = lambda scorer: Parts(self._written(self.rounds[-1].id).folder / f"scores-{short_hash(scorer.describe())}")
     samples = select_samples(score_samples(samples, self.score.at(desk, samples), journal=kept), self.select)
+    if KEPT in samples["state"][:]: samples = self._watched(samples, desk)
     draft.write_table("samples.parquet", samples)
     self.emit("scored", number, "score", samples=samples, file=draft.folder / "samples.parquet")
     if KEPT not in samples["state"][:]: raise EmptyRoundError(self._nothing_kept(samples), samples)
@@ -145,6 +151,35 @@ def _nothing_kept(self, samples)->str:
     tenth = Pool(samples, unique=self.select.unique, finished=self.select.finished, max_tokens=self.select.max_tokens).theta_for(0.1) if isinstance(self.select, Threshold) else math.nan
     fix = f"theta={tenth:.4g} would keep at least 10 %" if math.isfinite(tenth) else "no theta would keep any: look at the reasons" if isinstance(self.select, Threshold) else "choose another rule"
     return f"nothing was kept of {len(samples)} samples with {self.select}; scores: {scores}; reasons: {round_counts(samples)['reasons']}. {more} theta ({fix}; loop.change(select=...) or a branch with another `select`), or sample more; round {len(self.rounds) - 1} stays"
+
+# %% ../nbs/11c_phases.ipynb #2125953d
+@patch_to(Phases)
+def _watched(self, samples, desk:Desk):
+    "The samples with what the audit says of them; the figures go into the notes of the desk."
+    desk.notes.update(round_figures(samples, self.score.range, derive_seed(self.seed, desk.round, "figures")))
+    if self.drift: desk.notes.update(self._drift(samples, derive_seed(self.seed, desk.round, "drift")))
+    if self.audit is None: return samples
+    journal = lambda scorer: Parts(self._written(self.rounds[-1].id).folder / f"audit-{short_hash(scorer.describe())}")
+    values, wrong = audit_column(samples, self.audit, derive_seed(self.seed, desk.round, "audit"), desk=desk, journal=journal)
+    if wrong: self.emit("message", desk.round, "score", text=f"round {desk.round}: the audit failed on {len(wrong)} samples, which have no value; the round goes on. The first: {wrong[0]}")
+    samples = samples.add_column("audit", values)
+    figures = audit_figures(samples)
+    desk.notes.update(audit_failed=len(wrong), **figures, **audit_rises(figures, self._first_audit() or figures))
+    return samples
+
+@patch_to(Phases)
+def _first_audit(self)->dict|None:
+    "The figures of the first round with this Q and this audit; None where there is none."
+    ours = self.score.describe(), self.audit.describe()
+    rounds = zip(self.rounds, self.store.rows())
+    return next((row for r, row in rounds if (r.config.get("score"), r.config.get("audit")) == ours and math.isfinite(row.get("audit_mean", math.nan))), None)
+
+@patch_to(Phases)
+def _drift(self, samples, seed:int)->dict:
+    "How far the samples have gone from M_0, on a thousand of them; M_0 stays in memory."
+    if self._origin[0] != (id := self.rounds[0].id): self._origin = id, load_model(self.store.folder(id) / "model", device=str(self.model.device))
+    rows = sorted(random.Random(seed).sample(range(len(samples)), min(1000, len(samples))))
+    return drift_metrics(samples.select(rows), LanguageModel(self._origin[1].model, self.model.tokenizer, self.model.name))
 
 # %% ../nbs/11c_phases.ipynb #23204ef3
 @patch_to(Phases)

@@ -276,16 +276,21 @@ def overview(
     losses_by_round:dict,  # number -> losses
     thetas:dict={},        # number -> theta
     score_range:tuple=(-math.inf, math.inf),
-    size:tuple=(16, 7.5), **style,
+    size:tuple=(16, 7.5),
+    more:tuple=(),         # charts of the history for a third row, at most four, see `selfloop_nb.instruments`
+    **style,
 )->"matplotlib.figure.Figure":
     "The charts of a run on one page."
     with RENDERING, matplotlib.rc_context(look(**style)):
-        figure = Chart(figsize=size, layout="constrained")
-        axes = list(figure.subplots(2, 4).flat)
+        rows = 3 if more else 2
+        figure = Chart(figsize=(size[0], size[1] * rows / 2), layout="constrained")
+        axes = list(figure.subplots(rows, 4).flat)
     last = max(samples_by_round, default=None)
     score_histogram(samples_by_round.get(last), thetas.get(last), score_range, axes[0], **style)
     score_ridgeline(samples_by_round, thetas, score_range, axes[1], **style)
     for ax, chart in zip(axes[2:], (acceptance_plot, accuracy_plot, quality_plot, diversity_plot)): chart(history, ax, **style)
     training_loss_plot(losses_by_round, axes[6], **style)
     heldout_loss_plot(history, axes[7], **style)
+    for ax, chart in zip(axes[8:], more): chart(history, ax, **style)
+    for ax in axes[8 + len(more):]: ax.set_visible(False)
     return figure

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import plots
+from .instruments import INSTRUMENTS, panels_of
 from .records import KEPT, REJECTED
 from .store import Run
 
@@ -77,13 +78,14 @@ class Underway:
 def run_charts(
     run:Run,
     others:dict={},          # name -> Run
-    names:tuple=CHARTS,      # which charts
+    names:tuple|None=None,   # which charts; None: `CHARTS`, and the panels of `selfloop_nb.instruments` that there are figures for
     now:Underway|None=None,  # a round that is being made
     last:int=0,              # how many rounds of scores and losses; 0: all
     **style,
 )->dict: # name -> (figure, caption)
     "The charts of a run with their captions."
     rounds, history = run.rounds(), run.history()
+    names = (*CHARTS, *panels_of(history)) if names is None else names
     configs = {r.number: r.config for r in rounds} | ({now.number: now.config} if now and now.samples is not None else {})
     numbers = [r.number for r in rounds[-last:]]
     scores = {n: run.samples(n) for n in numbers if n and {"scores", "rounds"} & set(names)} | ({now.number: now.samples} if now and now.samples is not None else {})
@@ -99,6 +101,7 @@ def run_charts(
         diversity=(lambda: plots.diversity_plot(history, **style), "Diversity of all samples of a round"),
         training_loss=(lambda: plots.training_loss_plot(losses, **style), "Training loss by step; the rounds follow each other"),
         heldout_loss=(lambda: plots.heldout_loss_plot(lines, **style), "Loss on held-out data, which Q never sees"))
+    makers |= {name: (lambda chart=chart: chart(history, **style), caption) for name, (chart, caption, _) in INSTRUMENTS.items()}
     where = f"Run {run.name}, branch {run.branch}, rounds 0 to {len(rounds) - 1}, θ {_short(thetas.get(len(rounds) - 1, math.nan))}, seed {run.info.get('seed')}."
     return {name: (makers[name][0](), f"{makers[name][1]}. {where}") for name in names}
 

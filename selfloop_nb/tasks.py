@@ -35,7 +35,7 @@ class Task:
         _need(self.train, "train", ("prompt", "completion"), optional=True)
         _need(self.prompts, "prompts", ("prompt",))
         _need(self.heldout, "heldout", ("prompt", "completion"), optional=True)
-        taken = {*SAMPLE_COLUMNS, "correct", "score", "state", "reason"} - {"prompt"}
+        taken = {*SAMPLE_COLUMNS, "correct", "score", "audit", "state", "reason"} - {"prompt"}
         if bad := sorted(set(self.prompts.column_names) & taken):
             raise ValueError(f"prompts: the columns {bad} are names of the sample table; rename them")
         if self.n_prompts is not None and not 0 < self.n_prompts <= len(self.prompts):

@@ -108,6 +108,10 @@ def _write_files(self):
     self._say(f"{report}, and {len(files)} files in {files[0].parent}")
 
 # %% ../nbs/13_widgets.ipynb #9853b907
+def _blank()->ipywidgets.Image:
+    "A place for a chart."
+    return ipywidgets.Image(value=BLANK, format="png", width=SIZE[0], height=SIZE[1], layout={"width": f"{SIZE[0]}px", "height": f"{SIZE[1]}px", "flex": "0 0 auto"})
+
 @patch_to(ControlRoom)
 def _build(self):
     "Make the widgets; every button says in words what it does."
@@ -126,13 +130,13 @@ def _build(self):
         Branch=button("Branch", self.branch, "a second line from here; the room goes over to it"), Export=button("Export", self.export, "report, figures and tables as files", off=False))
     self.bar = ipywidgets.FloatProgress(value=0, min=0, max=1, layout={"width": "110px"})
     self.status, self.answer, self.warned, self.cards = (ipywidgets.HTML(style=text) for _ in range(4))
-    self.charts = {name: ipywidgets.Image(value=BLANK, format="png", width=SIZE[0], height=SIZE[1], layout={"width": f"{SIZE[0]}px", "height": f"{SIZE[1]}px", "flex": "0 0 auto"}) for name in CHARTS}
+    self.charts, self.instruments = {name: _blank() for name in CHARTS}, ipywidgets.HBox()
     self.cards.layout = {"flex": "1 1 200px", "height": f"{2 * SIZE[1]}px", "overflow": "auto"}
     row = lambda *widgets: ipywidgets.HBox(widgets, layout={"align_items": "center"})
     b = self.buttons
     top = [row(b["Step"], b["Run"], self.n_rounds, b["Pause"], b["Stop"], self.bar, self.status), row(b["Rewind"], self.back_to, b["Branch"], self.branch_name, b["Export"], self.answer), self.warned]
     charts = [ipywidgets.HBox([self.charts[name] for name in names]) for names in (CHARTS[:4], CHARTS[4:])]
-    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox(charts, layout={"flex": "0 0 auto"}), self.cards], layout={"flex_flow": "row wrap"})])
+    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox([*charts, self.instruments], layout={"flex": "0 0 auto"}), self.cards], layout={"flex_flow": "row wrap"})])
 
 # %% ../nbs/13_widgets.ipynb #28641c0e
 @patch_to(ControlRoom)
@@ -192,7 +196,7 @@ def _draw(self, what:set):
 def _wish_for(self, what:set):
     "Ask for the pictures that have changed: the loss once a second, all when a round has ended, the big one when all is quiet."
     charts, due = [], time.monotonic() - self.loss_asked > 1
-    if "round" in what: charts = list(CHARTS)
+    if "round" in what: charts = [*CHARTS, "instruments"]
     elif "scored" in what: charts = ["scores", "rounds"]
     if "loss" in what and due and "training_loss" not in charts: charts.append("training_loss")
     if "training_loss" in charts: self.loss_asked = time.monotonic()
@@ -210,7 +214,10 @@ def _paint(self, charts:list, cards:int):
 def _show(self, made:dict):
     "Put what the painter has made into its place."
     if "error" in made: return self._say(f"no picture: {made['error']}")
+    more = [name for name in made["charts"] if name not in CHARTS]
+    self.charts |= {name: _blank() for name in more if name not in self.charts}
     for name, picture in made["charts"].items(): self.charts[name].value = picture
+    if set(CHARTS) <= set(made["charts"]): self.instruments.children = tuple(self.charts[name] for name in more)
     if "cards" in made: self.cards.value, self.warned.value = made["cards"], self._warnings()
     if "overview" in made: self.show_static(made["overview"])
 
@@ -226,7 +233,7 @@ def plain(self,
 )->list: # of two outputs by MIME type
     "The picture and the table without any widget."
     history = self.loop.history()
-    columns = [c for c in ("round", "n_sampled", "n_kept", "accept_rate", "precision", "unique_ratio", "heldout_loss", "heldout_accuracy") if c in history]
+    columns = [c for c in ("round", "n_sampled", "n_kept", "accept_rate", "precision", "unique_ratio", "audit_gap", "heldout_loss", "heldout_accuracy") if c in history]
     table = history[columns].to_html(index=False, float_format=lambda x: f"{x:.3f}", na_rep="–", border=0)
     text = history[columns].to_string(index=False, float_format=lambda x: f"{x:.3f}")
     picture = picture or overview_png(self.loop.store, **self.look)

@@ -1,8 +1,12 @@
-"""How long every metric takes for 100,000 samples and in how much memory; what sampling costs the Vendi score; self-BLEU beside nltk's at 1,000.
+"""How long every metric takes for 100,000 samples and in how much memory; self-BLEU beside nltk's at 1,000; what the figures of every round add to a round of the demo.
 
-Limits that are checked: all metrics together under 60 s and 2 GB, self-BLEU at least 20 times as quick as nltk's and equal to it.
+What needs a model or compares all with all is taken of a part: the Vendi score of four draws of 1,000 (n-grams) or 50 (embeddings), self-BLEU also of four draws of 1,000 beside the exact one,
+likelihood and KL of the 1,000 that a round takes. Each such line ends with its error: the standard deviation of a draw, for KL the standard error.
+Limits that are checked: all metrics together under 60 s and 2 GB, self-BLEU at least 20 times as quick as nltk's and equal to it, the figures of every round under a twentieth of a round.
 """
-import math, random, resource, time
+import math, random, resource, statistics, time
+
+import datasets
 
 N, FEW = 100_000, 1_000
 
@@ -29,23 +33,54 @@ def timed(name, work):
     return seconds, value
 
 
+def table_of(texts):
+    "The texts as a round's selected samples, four a prompt, with verdicts, scores, states, topics."
+    from datasets import Dataset
+    dice, n = random.Random(1), len(texts)
+    return Dataset.from_dict(dict(prompt_id=[i // 4 for i in range(n)], prompt=["Say something."] * n, completion=texts, finished=[True] * n, correct=[dice.random() < 0.4 for _ in texts], score=[dice.random() for _ in texts],
+        state=[dice.choice(["kept", "rejected"]) for _ in texts], group=dice.choices("abcdef", k=n), answer=dice.choices("12345", k=n)))
+
+
 def everything(texts):
     "Name -> the call, for each metric on the samples of a round."
-    from selfloop_nb import accuracy, diversity, metrics
-    dice = random.Random(1)
-    ids, right = [i // 4 for i in range(len(texts))], [dice.random() < 0.4 for _ in texts]
-    scores, states = [dice.random() for _ in texts], [dice.choice(["kept", "rejected"]) for _ in texts]
-    topics, answers = dice.choices("abcdef", k=len(texts)), dice.choices("12345", k=len(texts))
+    from selfloop_nb import accuracy, audit, diversity, figures, metrics, readability
+    samples = table_of(texts)
+    ids, right, scores, states, topics, answers = (samples[name][:] for name in ("prompt_id", "correct", "score", "state", "group", "answer"))
     vendi = lambda part: diversity.vendi_score(diversity.ngram_kernel(part))
+    checked = lambda: audit.audit_figures(samples.add_column("audit", audit.audit_column(samples, readability(), most=len(samples))[0]))["audit_correlation"]
     return {"distinct-1": lambda: metrics.distinct(texts, 1), "distinct-2": lambda: metrics.distinct(texts, 2),
         "unique": lambda: metrics.unique_ratio(ids, texts), "agreement": lambda: metrics.agreement_rate(ids, answers),
-        "self-BLEU (exact)": lambda: diversity.self_bleu(texts), "near-duplicates (MinHash)": lambda: diversity.near_duplicate_ratio(texts),
+        "self-BLEU (exact)": lambda: diversity.self_bleu(texts), "self-BLEU (4 draws of 1,000)": lambda: diversity.on_parts(diversity.self_bleu, texts),
+        "near-duplicates (MinHash)": lambda: diversity.near_duplicate_ratio(texts),
         "entropy of bigrams": lambda: diversity.ngram_entropy(texts), "compression": lambda: diversity.compression_ratio(texts),
-        "Vendi score (4 draws of 1,000)": lambda: diversity.on_parts(vendi, texts),
+        "Vendi, n-grams (4 x 1,000)": lambda: diversity.on_parts(vendi, texts), "Vendi, embeddings (4 x 50)": lambda: diversity.on_parts(embedded(), texts, 50),
         "pass@1": lambda: accuracy.pass_at_k(ids, right, 1), "pass@4": lambda: accuracy.pass_at_k(ids, right, 4),
         "maj@3": lambda: accuracy.majority_at_k(ids, answers, right, 3), "AUC": lambda: accuracy.auc(scores, right),
         "calibration error": lambda: accuracy.calibration_error(scores, right), "kept but wrong": lambda: accuracy.keep_errors(states, right)["kept_but_wrong"],
-        "shares by group, shift": lambda: accuracy.share_shift(topics, states)}
+        "balance score": lambda: audit.balance_score(samples), "audit by readability": checked,
+        "shares by group, shift": lambda: accuracy.share_shift(topics, states), "log p under M_0, KL (1,000)": lambda: drifted(samples),
+        "the figures of every round": lambda: figures.round_figures(samples, (0, 1), 0)["self_bleu"]}
+
+
+def embedded():
+    "The Vendi score of texts by a small encoder from an installed package."
+    from selfloop_nb import diversity, load_encoder
+    encoder = load_encoder()
+    return lambda part: diversity.vendi_score(diversity.cosine_kernel(encoder(part)))
+
+
+def drifted(samples):
+    "A thousand samples as if a tiny model had written them, held against another."
+    from selfloop_nb import drift_metrics, tiny_llama
+    from selfloop_nb.likelihoods import completion_logprobs
+    from selfloop_nb.tasks import Task
+    few = samples.select(random.Random(2).sample(range(len(samples)), FEW))
+    task = Task("texts", few.select_columns(["prompt", "completion"]), few.select_columns(["prompt"]), None)
+    writer, base = (tiny_llama(task, seed=seed) for seed in (0, 1))
+    few = few.add_column("token_ids", [writer.completion_ids(text) for text in few["completion"]])
+    few = few.add_column("n_tokens", list(map(len, few["token_ids"]))).add_column("logprob", completion_logprobs(writer, few, same_tokens=True))
+    moved = drift_metrics(few, base)
+    return moved["base_logprob"], moved["kl"], moved["kl_error"]
 
 
 def beside_nltk(texts):
@@ -60,6 +95,22 @@ def beside_nltk(texts):
     print(f"equal to nltk's and {theirs / ours:,.0f} times as quick")
 
 
+def in_a_round():
+    "What the figures of every round add to a round of the demo."
+    from selfloop_nb import Loop, addition, tiny_llama
+    from selfloop_nb.figures import round_figures
+    task = addition()
+    loop = Loop(tiny_llama(task), task, progress=False)
+    loop.start()
+    began = time.perf_counter()
+    loop.step()
+    whole, samples = time.perf_counter() - began, loop.samples()
+    added = statistics.median(timed(f"figures of {len(samples):,} samples", lambda: round_figures(samples, (0, 1), seed))[0] for seed in range(3))
+    print(f"they are {added / whole:.1%} of a round of the demo, which takes {whole:.1f} s")
+    assert added < whole / 20
+
+
+datasets.disable_progress_bars()
 texts = sentences(N)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(f"{N:,} samples, {sum(map(len, texts)) / 1e6:.1f} million characters, {before:.2f} GB at the start")
@@ -68,3 +119,4 @@ memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(f"all of them: {total:.1f} s, {memory:.2f} GB at most")
 assert total < 60 and memory < 2
 beside_nltk(texts[:FEW])
+in_a_round()
