@@ -25,6 +25,7 @@ _public = {
     "verify": "checking", "export_run": "archive", "import_run": "archive",
     "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift", "audit_history": "audit", "balance_score": "audit",
     "open_run": "views", "Loop": "loop",
+    "ByRound": "arms", "sweep": "sweeping", "sweep_plot": "sweeping", "against": "sweeping", "search": "sweeping",
     "dashboard": "widgets", "explore": "explorer", "browse": "browser", "tree": "run_tree", "compare": "comparer", "rate": "rating",
 }
 __all__ = list(_public)
