@@ -6,8 +6,8 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults clean
-demo demo-smollm bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults clean
+demo demo-smollm bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
@@ -40,6 +40,9 @@ readme: .venv/.done ## README.md from nbs/index.ipynb
 
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py
+
+bench-collapse: .venv/.done ## text that replaces or joins the data before it: the table of the recipe on model collapse
+	@$(PY) tests/bench/collapse.py
 
 bench-dashboard: .venv/.done ## what the control room costs: time of a round, memory of 200 rounds, size of the notebook
 	@$(PY) tests/bench/dashboard.py

@@ -27,6 +27,7 @@ _public = {
     "GUARDS": "guards", "HeldoutLossGuard": "guards", "DiversityGuard": "guards", "AcceptanceGuard": "guards", "SpreadGuard": "guards", "AuditGuard": "guards", "DriftGuard": "guards", "CoverageGuard": "guards", "RepetitionGuard": "guards", "BalanceGuard": "guards",
     "audit_plot": "instruments", "collapse_plot": "instruments", "balance_plot": "instruments",
     "open_run": "views", "Loop": "loop",
+    "ByRound": "arms", "sweep": "sweeping", "sweep_plot": "sweeping", "against": "sweeping", "search": "sweeping",
     "dashboard": "widgets", "explore": "explorer", "browse": "browser", "tree": "run_tree", "compare": "comparer", "rate": "rating",
 }
 __all__ = list(_public)

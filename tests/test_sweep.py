@@ -1,0 +1,229 @@
+"A sweep shares what its arms have in common, survives a kill, and gives the same numbers with any number of processes. Run as a script it is a sweep that is going to be killed."
+import math, os, re, signal, subprocess, sys, time
+from pathlib import Path
+
+import pytest
+from small import half_digits, kill_self, small_loop, small_task
+
+AXES = dict(theta=[0.0, 1.0])
+
+
+def fatal(samples):
+    "A score that dies, where it is told to, as soon as one arm is done."
+    place = os.environ.get("KILLED_AFTER_AN_ARM")
+    if place and len(list(Path(place).glob("rounds/*/round.json"))) == 2: kill_self()
+    return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
+
+
+def swept(store, seeds=(0,), workers=1, rounds=1, **changed):
+    "A sweep of two arms over small loops."
+    from selfloop_nb import sweep
+    return sweep(small_loop(store, score=fatal), rounds=rounds, seeds=list(seeds), workers=workers, progress=False, **{**AXES, **changed})
+
+
+def weights(run):
+    "The hashes of the weights of a run's rounds."
+    return [{name: h for name, h in r.files.items() if name.endswith(".safetensors")} for r in run.rounds]
+
+
+def times(store):
+    "When each committed round was written."
+    return {path.parent.name: path.stat().st_mtime_ns for path in Path(store).glob("rounds/*/round.json")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    "The sweep that nothing happened to: two arms, two seeds, in turn."
+    return swept(tmp_path_factory.mktemp("whole") / "run", seeds=(0, 1))
+
+
+def test_arms_share_M_0_and_the_common_rounds(tmp_path):
+    done = swept(tmp_path / "run", seeds=(0, 1), shared=1)
+    for seed in (0, 1):
+        low, high = (done.runs[arm.name][seed] for arm in done.arms)
+        assert [r.id for r in low.rounds[:2]] == [r.id for r in high.rounds[:2]] and low.rounds[2].id != high.rounds[2].id
+        assert weights(low)[:2] == weights(high)[:2] and weights(low)[2] != weights(high)[2]
+        assert low.store.path == high.store.path and len(times(low.store.path)) == 4, "M_0, a common round, two arms"
+        alone = small_loop(seed=seed, score=fatal)
+        alone.run(rounds=1)
+        assert weights(alone) == weights(low)[:2], "a seed's common rounds are those of a loop of that seed"
+    assert list(done.table["rounds"]) == [2, 2]
+
+
+def test_an_arm_is_what_a_loop_with_its_settings_would_be(undisturbed):
+    from selfloop_nb import Threshold
+    for arm, theta in zip(undisturbed.arms, AXES["theta"]):
+        alone = small_loop(seed=1, score=fatal, select=Threshold(theta))
+        alone.run(rounds=1)
+        assert weights(undisturbed.runs[arm.name][1]) == weights(alone)
+        assert undisturbed.runs[arm.name][1].samples(1)["completion"][:] == alone.samples(1)["completion"][:]
+
+
+def test_killed_in_the_second_arm(tmp_path, undisturbed):
+    store = tmp_path / "run"
+    died = subprocess.run([sys.executable, __file__, store, "1"], env={**os.environ, "KILLED_AFTER_AN_ARM": str(store)}, capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    before = times(store)
+    assert len(before) == 2, "M_0 and one arm"
+    done = swept(store, seeds=(0, 1))
+    assert before.items() <= times(store).items() and len(times(store)) == 3, "the arm that was done was not run again"
+    assert done.table.equals(undisturbed.table)
+    before = times(store)
+    assert swept(store, seeds=(0, 1)).table.equals(done.table) and times(store) == before, "asked for again, nothing is run"
+
+
+@pytest.mark.parametrize("who", ["asker", "worker"])
+def test_killed_with_two_workers(who, tmp_path, undisturbed):
+    store = tmp_path / "run"
+    other = store.with_name("run-seed-1")
+    process = subprocess.Popen([sys.executable, __file__, store, "2"], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(times(other)) >= 1)
+    worker = int(re.match(r"process (\d+) ", (other / "lock").read_text())[1])
+    assert worker != process.pid, "a process of its own"
+    os.kill({"asker": process.pid, "worker": worker}[who], signal.SIGKILL)
+    said = process.communicate()[1]
+    assert who == "asker" or "the process of seed 1 ended before its arms did" in said
+    wait_for(lambda: not alive(worker))
+    assert swept(store, seeds=(0, 1), workers=2).table.equals(undisturbed.table)
+
+
+def wait_for(what, seconds=60):
+    "Wait until something is true."
+    end = time.monotonic() + seconds
+    while not what(): assert time.monotonic() < end; time.sleep(0.01)
+
+
+def alive(pid):
+    "Is there such a process? One that nobody has waited for yet does not count."
+    try: return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError: return False
+
+
+def test_workers_give_the_same_table(tmp_path, undisturbed):
+    done = swept(tmp_path / "run", seeds=(0, 1), workers=2)
+    assert done.table.equals(undisturbed.table)
+    assert [weights(run) for runs in done.runs.values() for run in runs] == [weights(run) for runs in undisturbed.runs.values() for run in runs]
+
+
+def test_a_function_makes_the_loop_of_a_seed(tmp_path):
+    from selfloop_nb import sweep, tiny_llama
+    def first(seed): return small_loop(tmp_path / f"own-{seed}", seed, task=small_task(seed=seed), model=tiny_llama(small_task(), width=32, seed=seed))
+    done = sweep(first, rounds=1, seeds=[3, 4], workers=2, progress=False, **AXES)
+    alone = first(4)
+    assert weights(alone)[0] == weights(done.runs["theta=1"][1])[0] and len(alone.rounds) == 1, "the loop itself stands at M_0"
+    assert {run.store.info["task"]["fingerprint"] for run in done.runs["theta=0"]} == {small_task(seed=s).fingerprint() for s in (3, 4)}
+    with pytest.raises(ValueError, match="for seed 5: it must give a Loop with seed=5 and a store of its own"): sweep(lambda seed: small_loop(seed=0), seeds=[5], **AXES)
+
+
+def test_a_function_of_the_user_goes_along(tmp_path):
+    from selfloop_nb import sweep
+    wanted, seen = "56789", math.inf
+    done = sweep(small_loop(tmp_path / "run", score=lambda samples: [float(any(c in wanted for c in text)) if seen else 0.0 for text in samples["completion"]]), rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
+    assert (done.table["accept_rate"] > 0).all()
+
+
+def test_a_loop_that_cannot_go_along(tmp_path):
+    from selfloop_nb import sweep
+    from selfloop_nb.records import SelfloopError
+    numbers = (n for n in range(9))
+    with pytest.raises(SelfloopError, match="cannot be handed to another process.*use workers=1"):
+        sweep(small_loop(tmp_path / "run", score=lambda samples: [float(next(numbers))] * len(samples)), rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
+
+
+def test_settings_that_follow_the_round(tmp_path):
+    from selfloop_nb import ByRound
+    done = swept(tmp_path / "run", rounds=2, theta=[0.0], n_samples=[ByRound(lambda t: t)])
+    history, = next(iter(done.histories.values()))
+    assert list(history["n_sampled"]) == [0, 20, 40]
+
+
+def test_arms_that_end_early(tmp_path):
+    from selfloop_nb import sweep
+    from selfloop_nb.guards import HeldoutLossGuard
+    loop = small_loop(tmp_path / "run", guards=(HeldoutLossGuard(rise=-1.0, stop=True),))
+    arms = {"diverges": dict(lr=1e30), "empty": dict(score=lambda samples: [0.0] * len(samples)), "guarded": {}}
+    done = sweep(loop, rounds=3, arms=arms, progress=False)
+    assert "the loss is" in done.ended["diverges", 0] or "not finite" in done.ended["diverges", 0]
+    assert done.ended["empty", 0].startswith("in round 1: nothing was kept")
+    assert done.ended["guarded", 0].startswith("after round 1 a guard: held-out loss")
+    assert list(done.table["rounds"]) == [0, 0, 1]
+    before = times(tmp_path / "run")
+    assert sweep(loop, rounds=3, arms=arms, progress=False).ended.keys() == done.ended.keys() and times(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("asked, said", [
+    (dict(theta=[]), "theta=[]: it is empty"),
+    (dict(theta=0.5), "theta=0.5: give a list of values, such as theta=[0.5]"),
+    (dict(theta="high"), "theta='high': give a list"),
+    (dict(theta=[2.0]), "theta=2 lies outside the scorer's range [0, 1]"),
+    (dict(theta=["high"]), "theta='high': it must be a number"),
+    (dict(temperature=[-1.0]), "temperature=-1.0: it must be 0 or more"),
+    (dict(temperature=["warm"]), "'>=' not supported"),
+    (dict(thta=[0.5]), "thta is no axis of this loop: use score, select"),
+    (dict(mix=["replace"]), "mix='replace': it must be a mix, such as Accumulate()"),
+    (dict(theta=[0.5, 0.5]), "two arms are called 'theta=0.5'"),
+    (dict(seeds=[]), "seeds=[]: it is empty"),
+    (dict(seeds=[0, 0]), "seeds=[0, 0]: each of them once"),
+    (dict(seeds=["a"]), "seeds=['a']: 'a' is no whole number"),
+    (dict(rounds=0), "rounds=0: it must be a whole number, at least 1"),
+    (dict(workers=1.5), "workers=1.5: it must be a whole number"),
+    (dict(arms=["replace"]), "give a dict, name -> settings"),
+])
+def test_what_cannot_work_is_said_before_anything_is_run(asked, said, tmp_path):
+    from selfloop_nb import sweep
+    loop = small_loop(tmp_path / "run", score=half_digits)
+    with pytest.raises(ValueError) as error: sweep(loop, **asked)
+    assert said in str(error.value)
+    assert not loop.rounds and not list((tmp_path / "run" / "rounds").iterdir())
+
+
+def test_all_faults_are_said_at_once(tmp_path):
+    from selfloop_nb import sweep
+    with pytest.raises(ValueError) as error: sweep(small_loop(tmp_path / "run", score=half_digits), rounds=0, seeds=[], theta=[0.5], lr=[], heat=[1.0])
+    assert len(str(error.value).splitlines()) == 4, "no rounds, no seed, no value of lr, no heat"
+    with pytest.raises(ValueError) as error: sweep(small_loop(tmp_path / "other", score=half_digits), theta=[0.5, 2.0, 3.0], temperature=[1.0, -1.0])
+    assert {line.partition(":")[0].partition(" ")[0] for line in str(error.value).splitlines()} == {"theta=2", "theta=3", "temperature=-1.0"}
+
+
+def test_common_rounds_that_another_seed_could_not_repeat(tmp_path):
+    from selfloop_nb import Threshold, sweep
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    loop.change(select=Threshold(0.0))
+    with pytest.raises(ValueError, match="shared=1: round 1 was made with other settings.*use shared=0"): sweep(loop, rounds=1, seeds=[0, 1], shared=1, **AXES)
+    assert list(sweep(loop, rounds=1, shared=1, progress=False, **AXES).table["rounds"]) == [2, 2], "the loop's own seed needs not repeat it"
+
+
+def test_intervals_are_students():
+    stats = pytest.importorskip("scipy.stats")
+    from selfloop_nb.sweeping import t_interval
+    for n in (2, 3, 5, 21, 22, 23, 40, 200):
+        values = [math.sin(i * i) for i in range(n)]
+        mean, low, high = t_interval(values)
+        assert (low, high) == pytest.approx(stats.t.interval(0.95, n - 1, mean, stats.sem(values)), rel=1e-3)
+
+
+def test_search_with_optuna(tmp_path):
+    pytest.importorskip("optuna")
+    from selfloop_nb import search
+    loop = small_loop(tmp_path / "run")
+    space = dict(theta=(0.0, 1.0), n_samples=(2, 4), select=["a"])
+    with pytest.raises(ValueError, match="select='a': it must be a keep rule"): search(loop, 1, **space)
+    with pytest.raises(ValueError, match="theta=0.5: give a range"): search(loop, 1, theta=0.5)
+    space = dict(temperature=(0.5, 1.5), n_samples=(2, 4))
+    study = search(loop, 3, rounds=1, measure="heldout_loss", **space)
+    assert study.best_value == min(t.value for t in study.trials) and set(study.best_params) == set(space)
+    before = times(tmp_path / "run")
+    assert len(before) == 4, "M_0 and three trials"
+    again = search(loop, 4, rounds=1, measure="heldout_loss", **space)
+    assert [t.params for t in again.trials[:3]] == [t.params for t in study.trials] and before.items() < times(tmp_path / "run").items(), "a longer search goes on from the shorter one"
+
+
+def test_search_without_optuna(monkeypatch):
+    from selfloop_nb import search
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"optuna is not installed: pip install 'selfloop_nb\[search\]'"): search(small_loop(), 1, theta=(0.0, 1.0))
+
+
+if __name__ == "__main__":
+    swept(Path(sys.argv[1]), seeds=(0, 1), workers=int(sys.argv[2]))
