@@ -9,6 +9,7 @@ __all__ = ['Phases']
 import json, math, threading, time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from .metrics import round_counts, sample_metrics, share_true
 from .models import LanguageModel
@@ -105,7 +106,8 @@ def _written(self, parent:str)->Draft:
 @patch_to(Phases)
 def _sample(self, written:Draft, number:int, model:LanguageModel):
     "S_t = generate(M_t, prompts)"
-    room, prompts = longest_completion(model, self.task), self.task.round_prompts(number)
+    last = self.store.samples(number - 1) if self.task.ask and number > 1 else None
+    room, prompts = longest_completion(model, self.task), self.task.round_prompts(number, last)
     n_samples = len(prompts) * self.sampling.n_samples
     samples = generate_samples(model, prompts, self.sampling, room, self.seed, (number, "sample"), written.parts,
         lambda done, total: self.emit("progress", number, "sample", done=done, total=total, n_samples=n_samples), self._asked_to_stop)
@@ -140,7 +142,8 @@ def _nothing_kept(self, samples)->str:
 def _learn(self, draft:Draft, number:int, model:LanguageModel, table, how:FineTune, seed:int):
     "M_{t+1} = fine-tune(M_t or M_0, D_t)"
     def on_loss(point, n_steps): self.emit("loss", number, "tune", **point, n_steps=n_steps)
-    tuned, losses, statistics = fine_tune(model, table, how, seed, on_loss, self._asked_to_stop)
+    learn = how if callable(how) else partial(fine_tune, how=how) # a way to learn of its own is called as `fine_tune` is
+    tuned, losses, statistics = learn(model, table, seed=seed, on_loss=on_loss, should_stop=self._asked_to_stop)
     return self._save(draft, tuned, losses, statistics)
 
 @patch_to(Phases)
