@@ -19,7 +19,7 @@ _public = {
     "mean_of": "ensembles", "minimum_of": "ensembles", "product_of": "ensembles", "vote_of": "ensembles", "disagreement_of": "ensembles", "calibrated": "ensembles",
     "Threshold": "selection", "Quantile": "selection", "TopK": "selection",
     "AcceptanceTarget": "theta", "Annealed": "theta", "theta_for_precision": "theta",
-    "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine",
+    "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine", "Staircase": "staircase",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
     "FineTune": "tuning", "LoRA": "tuning", "MaskedLM": "masked",
     "verify": "checking", "export_run": "archive", "import_run": "archive",
