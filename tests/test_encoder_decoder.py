@@ -6,7 +6,7 @@ from small import small_loop
 from test_resume import outcome
 
 
-def capitals(n_train=200, n_prompts=60):
+def capitals(n_train=300, n_prompts=60):
     "A toy translation: two to four different letters are written in capitals."
     from selfloop_nb import from_dataset
     dice = random.Random(0)
@@ -36,7 +36,7 @@ def loop_of(kind, store=None, **changed):
     "A loop of rounds that take about a second."
     from selfloop_nb import FineTune, Sampling, verifier
     task = capitals()
-    settings = dict(model=changed.pop("model", None) or model(kind, task), score=verifier(), sampling=Sampling(tokens_per_batch=400), initial=FineTune(steps={"t5": 250, "bart": 60, "marian": 200}[kind], batch_size=32, lr=1e-2 if kind == "t5" else 5e-3), tune=FineTune(steps=60, batch_size=32, lr=5e-3))
+    settings = dict(model=changed.pop("model", None) or model(kind, task), score=verifier(), sampling=Sampling(tokens_per_batch=400), initial=FineTune(steps={"t5": 300, "bart": 60, "marian": 200}[kind], batch_size=64 if kind == "t5" else 32, lr=1e-2 if kind == "t5" else 5e-3), tune=FineTune(steps=60, batch_size=32, lr=5e-3))
     return small_loop(store, task=task, **{**settings, **changed})
 
 

@@ -5,29 +5,32 @@ from test_resume import outcome
 
 
 def levels():
-    "Sums of one and of two digits, and of three, which nobody can do; a level of each."
+    "Sums of one, two and three digits, each a level."
     from selfloop_nb import Staircase, from_dataset
     from selfloop_nb.tasks import addition_problem
     rows = [{**addition_problem(a, a + 1, digits), "level": digits} for digits in (1, 2, 3) for a in range(8)]
     task = from_dataset([{"prompt": r["prompt"], "completion": r["answer"]} for r in rows], rows, None, name="sums", n_prompts=8)
-    task.ask = Staircase(up=0.3, down=0.1)
+    task.ask = Staircase()
     return task
 
 
-def easy(samples):
-    "What is kept: nearly all of the two lower levels, next to nothing of the highest."
-    return [float(level < 3 or completion.startswith("00")) for level, completion in zip(samples["level"], samples["completion"])]
+def climber(store):
+    "A loop that keeps all that is written, so that each round goes well."
+    from selfloop_nb import FineTune, Threshold
+    def fine(samples): return [1.0] * len(samples)
+    few = FineTune(steps=3, batch_size=32)
+    return small_loop(store, task=levels(), score=fine, select=Threshold(1.0, unique=False, finished=False), initial=few, tune=few)
 
 
 def test_the_loop_climbs_and_goes_on_where_it_was(tmp_path):
-    loop = small_loop(tmp_path / "run", task=levels(), score=easy)
+    loop = climber(tmp_path / "run")
     loop.run(rounds=3)
     asked = [sorted(set(loop.samples(number)["level"])) for number in (1, 2, 3)]
     assert asked == [[1, 2], [2, 3], [3]]
     assert len(loop.samples(1)) == 8 * 4 and {s["prompt"] for s in loop.samples(1)} != {s["prompt"] for s in loop.samples(2)}
-    broken = small_loop(tmp_path / "broken", task=levels(), score=easy)
+    broken = climber(tmp_path / "broken")
     broken.run(rounds=1)
-    again = small_loop(tmp_path / "broken", task=levels(), score=easy)
+    again = climber(tmp_path / "broken")
     again.run(rounds=2)
     assert outcome(again) == outcome(loop)
 
