@@ -8,7 +8,7 @@ from importlib import import_module as _import_module
 
 _public = {
     "addition": "tasks", "from_dataset": "tasks", "reasoning": "tasks",
-    "tiny_llama": "models", "load_model": "models", "smollm2": "models",
+    "tiny_llama": "models", "tiny_t5": "encoder_decoder", "load_model": "models", "smollm2": "models",
     "Sampling": "sampling",
     "verifier": "scoring", "confidence": "scoring", "agreement": "scoring", "human": "people",
     "exact_match": "references", "word_f1": "references", "bleu": "references", "chrf": "references", "rouge": "references", "maths": "references",
@@ -19,9 +19,9 @@ _public = {
     "mean_of": "ensembles", "minimum_of": "ensembles", "product_of": "ensembles", "vote_of": "ensembles", "disagreement_of": "ensembles", "calibrated": "ensembles",
     "Threshold": "selection", "Quantile": "selection", "TopK": "selection",
     "AcceptanceTarget": "theta", "Annealed": "theta", "theta_for_precision": "theta",
-    "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine",
+    "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine", "Staircase": "staircase",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
-    "FineTune": "tuning", "LoRA": "tuning",
+    "FineTune": "tuning", "LoRA": "tuning", "MaskedLM": "masked",
     "verify": "checking", "export_run": "archive", "import_run": "archive",
     "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift", "audit_history": "audit", "balance_score": "audit", "round_figures": "figures",
     "GUARDS": "guards", "HeldoutLossGuard": "guards", "DiversityGuard": "guards", "AcceptanceGuard": "guards", "SpreadGuard": "guards", "AuditGuard": "guards", "DriftGuard": "guards", "CoverageGuard": "guards", "RepetitionGuard": "guards", "BalanceGuard": "guards",

@@ -9,6 +9,7 @@ __all__ = ['RUBRIC', 'CONTROLS', 'judge_prompt', 'Judge', 'JudgeWarning', 'judge
 import math, warnings
 from dataclasses import dataclass, replace
 
+from .encoder_decoder import n_places, prompt_batch
 from .models import LanguageModel
 from .records import patch_to, short_hash
 from .scoring import Scorer
@@ -58,7 +59,7 @@ def __call__(self,
 )->list: # floats; nan where there is no verdict, or no room in the context
     "The verdicts' expected value for each sample."
     rows = [self.lm.prompt_ids(judge_prompt(p, c, self.rubric, tuple(self.verdicts))) for p, c in zip(prompts, completions, strict=True)]
-    order, scores = sorted((i for i, ids in enumerate(rows) if len(ids) < self.lm.context), key=lambda i: len(rows[i])), [math.nan] * len(rows)
+    order, scores = sorted((i for i, ids in enumerate(rows) if n_places(self.lm, ids, 1) <= self.lm.context), key=lambda i: len(rows[i])), [math.nan] * len(rows)
     while order:
         size = max(1, self.tokens_per_batch // len(rows[order[-1]]))
         batch, order = order[-size:], order[:-size]
@@ -75,12 +76,10 @@ def _expected(self, shares:dict)->float:
 def _probabilities(self, rows:list)->list: # of dicts: verdict -> probability that the judge says it next
     "Ask the model once for a batch, padded on the left."
     import torch
-    longest, pad = max(map(len, rows)), self.lm.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=self.lm.device)
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=self.lm.device)
+    batch = prompt_batch(self.lm, rows)
+    last = {} if self.lm.is_encoder_decoder else dict(position_ids=(batch["attention_mask"].cumsum(1) - 1).clamp(min=0), logits_to_keep=1)
     self.lm.model.eval()
-    with torch.inference_mode():
-        logits = self.lm.model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), use_cache=False, logits_to_keep=1).logits[:, -1].float()
+    with torch.inference_mode(): logits = self.lm.model(**batch, **last, use_cache=False).logits[:, -1].float()
     return [{word: row[sorted(found)].sum().item() for word, found in self.ids.items()} for row in logits.softmax(-1)]
 
 # %% ../nbs/04g_judging.ipynb #ab4cdd8f

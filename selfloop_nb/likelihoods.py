@@ -8,6 +8,7 @@ __all__ = ['completion_logprobs', 'likelihood']
 # %% ../nbs/04f_likelihoods.ipynb #1f423eed
 import math
 
+from .encoder_decoder import n_places, places, with_encoder
 from .models import LanguageModel
 from .scoring import Scorer
 
@@ -28,7 +29,7 @@ def completion_logprobs(
     import torch
     rows = _rows(lm, samples)
     if same_tokens: rows = [(before, list(after)) for (before, _), after in zip(rows, samples["token_ids"][:])]
-    fits = [i for i, (before, after) in enumerate(rows) if after and len(before) + len(after) <= lm.context]
+    fits = [i for i, (before, after) in enumerate(rows) if after and n_places(lm, before, len(after)) <= lm.context]
     order, means = sorted(fits, key=lambda i: len(rows[i][0]) + len(rows[i][1])), [math.nan] * len(rows)
     lm.model.eval()
     with torch.inference_mode():
@@ -42,11 +43,14 @@ def completion_logprobs(
 def _batch_logprobs(lm:LanguageModel, rows:list)->list:
     "Mean log-probabilities of the completions of one batch, padded on the right."
     import torch
+    read = [places(lm, before)[0] for before, _ in rows]
+    rows = [(places(lm, before)[1], after) for before, after in rows]
     longest = max(len(before) + len(after) for before, after in rows)
     ids = torch.tensor([before + after + [lm.tokenizer.pad_token_id] * (longest - len(before) - len(after)) for before, after in rows], device=lm.device)
     mask = torch.tensor([[1] * (len(before) + len(after)) + [0] * (longest - len(before) - len(after)) for before, after in rows], device=lm.device)
     wanted = torch.tensor([[0] * (len(before) - 1) + [1] * len(after) + [0] * (longest - len(before) - len(after)) for before, after in rows], device=lm.device)
-    logits = lm.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+    batch = with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm.tokenizer.pad_token_id)
+    logits = lm.model(**batch, use_cache=False).logits[:, :-1].float()
     chosen = logits.gather(2, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
     return ((chosen * wanted).sum(1) / wanted.sum(1)).tolist()
 

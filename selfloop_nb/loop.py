@@ -36,7 +36,7 @@ class Loop(Phases):
         mix=Accumulate(),        # what they are joined with
         tune:FineTune|None=None, # how each round trains; None: FineTune(), and GENTLE for a model that comes trained
         sampling:Sampling=Sampling(), # how samples are drawn
-        initial:FineTune=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained
+        initial:FineTune=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained; or MaskedLM
         guards:tuple=GUARDS,     # what warns
         store=None,              # run folder; None: one that goes when the program ends
         branch:str="main",       # of the run

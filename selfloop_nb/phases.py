@@ -10,6 +10,7 @@ import json, math, random, re, threading, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from .audit import audit_column, audit_figures, audit_rises
 from .drift import drift_metrics
@@ -121,7 +122,8 @@ def _written(self, parent:str)->Draft:
 @patch_to(Phases)
 def _sample(self, written:Draft, number:int, model:LanguageModel):
     "S_t = generate(M_t, prompts)"
-    room, prompts = longest_completion(model, self.task), self.task.round_prompts(number)
+    last = self.store.samples(number - 1) if self.task.ask and number > 1 else None
+    room, prompts = longest_completion(model, self.task), self.task.round_prompts(number, last)
     n_samples = len(prompts) * self.sampling.n_samples
     samples = generate_samples(model, prompts, self.sampling, room, self.seed, (number, "sample"), written.parts,
         lambda done, total: self.emit("progress", number, "sample", done=done, total=total, n_samples=n_samples), self._asked_to_stop)
@@ -186,7 +188,8 @@ def _drift(self, samples, seed:int)->dict:
 def _learn(self, draft:Draft, number:int, model:LanguageModel, table, how:FineTune, seed:int):
     "M_{t+1} = fine-tune(M_t or M_0, D_t)"
     def on_loss(point, n_steps): self.emit("loss", number, "tune", **point, n_steps=n_steps)
-    tuned, losses, statistics = fine_tune(model, table, how, seed, on_loss, self._asked_to_stop)
+    learn = how if callable(how) else partial(fine_tune, how=how) # a way to learn of its own is called as `fine_tune` is
+    tuned, losses, statistics = learn(model, table, seed=seed, on_loss=on_loss, should_stop=self._asked_to_stop)
     return self._save(draft, tuned, losses, statistics)
 
 @patch_to(Phases)

@@ -7,8 +7,10 @@ __all__ = ['GREEDY', 'Sampling', 'Chunk', 'plan_chunks', 'sample_chunk', 'longes
 
 # %% ../nbs/03_sampling.ipynb #f8d6d3f0
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .encoder_decoder import n_places, prompt_batch
 from .models import LanguageModel
 from .records import Stopped, clean_text, derive_seed
 from .tasks import Task
@@ -90,11 +92,21 @@ class _Watch:
 
 # %% ../nbs/03_sampling.ipynb #f5971f54
 def _settings(lm:LanguageModel, sampling:Sampling, max_new_tokens:int):
-    "The settings for `generate`; what a model's own file says of sampling is not used."
+    "The settings for `generate`; what a model's own file says of sampling is not used, but for tokens that it never writes."
     from transformers import GenerationConfig
+    own = lm.model.generation_config
+    apart = dict(decoder_start_token_id=lm.start_ids[0]) if lm.is_encoder_decoder else {}
     drawn = dict(do_sample=True, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p) if sampling.temperature else dict(do_sample=False)
     return GenerationConfig(**drawn, max_new_tokens=max_new_tokens, pad_token_id=lm.tokenizer.pad_token_id, eos_token_id=lm.eos_ids, repetition_penalty=1.0,
-        num_beams=1, return_dict_in_generate=True)
+        num_beams=1, return_dict_in_generate=True, bad_words_ids=own.bad_words_ids, **apart)
+
+@contextmanager
+def _own_settings_aside(model):
+    "`generate` fills ours up with the model's own settings, such as a least length or an end that is forced: they are put away for so long."
+    from transformers import GenerationConfig
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try: yield
+    finally: model.generation_config = own
 
 def sample_chunk(
     lm:LanguageModel,
@@ -108,19 +120,17 @@ def sample_chunk(
     "Draw one sample a request, all in one batch."
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
-    longest, pad = max(map(len, ids)), lm.tokenizer.pad_token_id
-    batch = torch.tensor([[pad] * (longest - len(i)) + i for i in ids], device=lm.device)
-    mask = torch.tensor([[0] * (longest - len(i)) + [1] * len(i) for i in ids], device=lm.device)
-    logprobs = _Logprobs()
+    batch, settings = prompt_batch(lm, ids), _settings(lm, sampling, max_new_tokens)
+    start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
+    logprobs, ends = _Logprobs(), set(lm.eos_ids)
     lm.model.eval()
-    with torch.inference_mode(), torch.random.fork_rng(devices=[lm.device] if lm.device.type == "cuda" else []):
+    with torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices=[lm.device] if lm.device.type == "cuda" else []):
         torch.manual_seed(chunk_seed)
-        out = lm.model.generate(input_ids=batch, attention_mask=mask, generation_config=_settings(lm, sampling, max_new_tokens), logits_processor=LogitsProcessorList([logprobs]),
-            stopping_criteria=StoppingCriteriaList([_Watch(lm, longest, sampling.stop, progress, should_stop)])).sequences
+        out = lm.model.generate(**batch, generation_config=settings, logits_processor=LogitsProcessorList([logprobs]),
+            stopping_criteria=StoppingCriteriaList([_Watch(lm, start, sampling.stop, progress, should_stop)])).sequences
     logprobs.note(out[:, -1])
     noted = torch.stack(logprobs.noted, 1).tolist()
-    ends = set(lm.eos_ids)
-    return [_row(lm, tokens, noted[i], ends, sampling.stop) for i, tokens in enumerate(out[:, longest:].tolist())]
+    return [_row(lm, tokens, noted[i], ends, sampling.stop) for i, tokens in enumerate(out[:, start:].tolist())]
 
 # %% ../nbs/03_sampling.ipynb #6238e79f
 def _row(lm:LanguageModel, tokens:list, logprobs:list, ends:set, stop:tuple)->dict:
@@ -151,7 +161,7 @@ def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     "The requests' token ids; raises `ValueError` naming a prompt that does not fit into the model's context."
     known = lm.ids_of_prompts([text for _, _, text in requests])
     for i, _, text in requests:
-        if len(known[text]) + max_new_tokens > lm.context:
+        if n_places(lm, known[text], max_new_tokens) > lm.context:
             raise ValueError(f"prompt {i} ({text[:40]!r}) has {len(known[text])} tokens; with max_new_tokens={max_new_tokens} it exceeds the model's context of {lm.context}: shorten it or lower max_new_tokens")
     return [known[text] for _, _, text in requests]
 

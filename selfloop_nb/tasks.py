@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .records import SAMPLE_COLUMNS, clean_text, patch_to
+from .records import SAMPLE_COLUMNS, clean_text, describe, patch_to, short_hash
 
 # %% ../nbs/01_tasks.ipynb #28b7743f
 def exact_answer(
@@ -30,6 +30,7 @@ class Task:
     heldout:"datasets.Dataset|None"# `prompt`, `completion`; never trained on
     check:Callable|None = None     # row -> bool: is the completion right? None: unknown
     n_prompts:int|None = None      # prompts a round; None: all of them
+    ask:Callable|None = None       # (prompts, samples of the round before or None) -> rows that a round may ask, such as `Staircase`; None: all
 
     def __post_init__(self):
         _need(self.train, "train", ("prompt", "completion"), optional=True)
@@ -45,11 +46,13 @@ class Task:
 @patch_to(Task)
 def round_prompts(self,
     number:int, # of the round, from 1
+    last=None,  # sample table of the round before, for `ask`
 )->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
-    "The prompts of one round: the next `n_prompts` of the pool, from its start again when it is used up."
+    "The prompts of one round: the next `n_prompts` of those that it may ask, from their start again when they are used up."
     from datasets import Dataset
-    n, total = self.n_prompts or len(self.prompts), len(self.prompts)
-    rows = [((number - 1) * n + i) % total for i in range(n)]
+    pool = self.ask(self.prompts, last) if self.ask else range(len(self.prompts))
+    n = min(self.n_prompts or len(pool), len(pool))
+    rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
     return Dataset.from_dict({**self.prompts.select(rows).to_dict(), "prompt_id": rows})
 
 @patch_to(Task)
@@ -61,8 +64,9 @@ def correct(self,
 
 @patch_to(Task)
 def fingerprint(self)->str:
-    "A hash of all texts of the task: the same data gives the same fingerprint."
+    "A hash of all texts of the task, and of how its prompts are chosen: the same data gives the same fingerprint."
     digest = hashlib.sha256()
+    if self.ask: digest.update(short_hash(describe(self.ask)).encode())
     for table in (self.train, self.prompts, self.heldout):
         digest.update(repr(table and sorted(table.to_dict().items())).encode("utf-8", "replace"))
     return digest.hexdigest()[:16]
