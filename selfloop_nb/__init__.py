@@ -21,7 +21,7 @@ _public = {
     "AcceptanceTarget": "theta", "Annealed": "theta", "theta_for_precision": "theta",
     "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
-    "FineTune": "tuning", "LoRA": "tuning",
+    "FineTune": "tuning", "LoRA": "tuning", "DPO": "preferences", "SPIN": "preferences",
     "verify": "checking", "export_run": "archive", "import_run": "archive",
     "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift", "audit_history": "audit", "balance_score": "audit",
     "open_run": "views", "Loop": "loop",
