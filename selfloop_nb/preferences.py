@@ -123,8 +123,9 @@ def prefer(
 @dataclass(frozen=True)
 class _Preferring(FineTune):
     "What DPO and SPIN share: they differ in the pairs that they learn from."
+    steps:int|None=40      # few: pairs are fewer than the rows of a mix
     batch_size:int=64      # pairs a step
-    lr:float=3e-4          # for a tiny model; one that comes trained wants about 1e-6 for all weights, 1e-5 with LoRA
+    lr:float=1e-3          # for a tiny model; one that comes trained wants far less, such as 1e-6 for all weights
     beta:float=0.1         # how dear it is to move away from the reference, above 0
     likelihood:float=1.0   # weight of the chosen completions' own loss; 0: the pair's loss alone
 

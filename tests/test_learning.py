@@ -163,3 +163,20 @@ def test_nothing_is_left_behind_and_nothing_is_sent(tmp_path, monkeypatch):
     for model in (lm.model, tuned.model): assert "forward" not in vars(model) and model.transformer.drop.p == 0.1 and model.config.to_dict() == before
     assert tuned.weights_hash() != lm.weights_hash() and not sent and constants.HF_HUB_DISABLE_TELEMETRY is False
     assert state == (random.getstate(), numpy.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist())
+
+
+@pytest.fixture(scope="module")
+def half_taught():
+    "A loop whose M_0 has seen many solved problems, and not for long."
+    from selfloop_nb import verifier
+    task = addition(n_train=1000, n_prompts=400, n_heldout=300)
+    loop = small_loop(task=task, model=tiny_llama(task), score=verifier(), sampling=Sampling(n_samples=8, temperature=0.7), initial=FineTune(steps=200, lr=2e-3))
+    loop.start()
+    return loop
+
+
+@pytest.mark.parametrize("kind", [DPO, SPIN])
+def test_it_improves_over_m_0(kind, half_taught):
+    "Two rounds of a task that can be checked; `make bench-preferences` does it at full size on three seeds."
+    history = half_taught.branch(kind.__name__, tune=kind()).run(rounds=2)
+    assert history["heldout_accuracy"].iloc[-1] > history["heldout_accuracy"].iloc[0] + 0.1, list(history["heldout_accuracy"])
