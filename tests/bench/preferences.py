@@ -8,8 +8,8 @@ from selfloop_nb import DPO, SPIN, FineTune, Loop, Sampling, addition, tiny_llam
 from selfloop_nb.records import derive_seed
 from selfloop_nb.tuning import fine_tune
 
-ROUNDS, FIRST = 4, FineTune(steps=250, lr=2e-3)
-ARMS = {"DPO": dict(tune=DPO(), sampling=Sampling(n_samples=8, temperature=0.7)), "SPIN": dict(tune=SPIN(), sampling=Sampling(n_samples=4))}
+ROUNDS, FIRST = 3, FineTune(steps=600, lr=2e-3)
+ARMS = {"DPO": dict(tune=DPO(), sampling=Sampling(n_samples=8, temperature=0.7)), "SPIN": dict(tune=SPIN(), sampling=Sampling(n_samples=2))}
 CONTROL = FineTune(steps=SPIN().steps, lr=SPIN().lr)
 
 
