@@ -3,7 +3,7 @@ import math, sys
 
 import pytest
 from datasets import Dataset
-from selfloop_nb import DPO, SPIN, Accumulate, FineTune, Replace, Sampling, Threshold, Window, addition, tiny_llama
+from selfloop_nb import DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition, tiny_llama
 from selfloop_nb.records import EmptyRoundError
 from selfloop_nb.tuning import completion_loss, fine_tune
 from small import half_digits, small_loop, small_task
@@ -168,15 +168,17 @@ def test_nothing_is_left_behind_and_nothing_is_sent(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def half_taught():
     "A loop whose M_0 has seen many solved problems, and not for long."
-    from selfloop_nb import verifier
-    task = addition(n_train=1000, n_prompts=400, n_heldout=300)
-    loop = small_loop(task=task, model=tiny_llama(task), score=verifier(), sampling=Sampling(n_samples=8, temperature=0.7), initial=FineTune(steps=200, lr=2e-3))
+    import torch
+    torch.set_num_threads(1)
+    task = addition(n_train=2000)
+    loop = Loop(tiny_llama(task), task, initial=FineTune(steps=250, lr=2e-3), progress=False)
     loop.start()
     return loop
 
 
-@pytest.mark.parametrize("kind", [DPO, SPIN])
-def test_it_improves_over_m_0(kind, half_taught):
-    "Two rounds of a task that can be checked; `make bench-preferences` does it at full size on three seeds."
-    history = half_taught.branch(kind.__name__, tune=kind()).run(rounds=2)
-    assert history["heldout_accuracy"].iloc[-1] > history["heldout_accuracy"].iloc[0] + 0.1, list(history["heldout_accuracy"])
+@pytest.mark.slow
+@pytest.mark.parametrize("tune, sampling", [(DPO(), Sampling(n_samples=8, temperature=0.7)), (SPIN(), Sampling())], ids=["dpo", "spin"])
+def test_it_improves_over_m_0(tune, sampling, half_taught):
+    "Two rounds on one seed; `make bench-preferences` does more of them on three."
+    history = half_taught.branch(type(tune).__name__, tune=tune, sampling=sampling).run(rounds=2)
+    assert history["heldout_accuracy"].iloc[-1] > history["heldout_accuracy"].iloc[0] + 0.05, list(history["heldout_accuracy"])
