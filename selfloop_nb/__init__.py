@@ -21,7 +21,7 @@ _public = {
     "AcceptanceTarget": "theta", "Annealed": "theta", "theta_for_precision": "theta",
     "NoNearDuplicates": "refine", "Decontaminated": "refine", "PerCluster": "refine", "FarthestFirst": "refine", "Balanced": "refine", "Curriculum": "refine", "Staircase": "staircase",
     "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
-    "FineTune": "tuning", "LoRA": "tuning", "MaskedLM": "masked",
+    "FineTune": "tuning", "LoRA": "tuning", "MaskedLM": "masked", "DPO": "preferences", "SPIN": "preferences",
     "verify": "checking", "export_run": "archive", "import_run": "archive",
     "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift", "audit_history": "audit", "balance_score": "audit", "round_figures": "figures",
     "GUARDS": "guards", "HeldoutLossGuard": "guards", "DiversityGuard": "guards", "AcceptanceGuard": "guards", "SpreadGuard": "guards", "AuditGuard": "guards", "DriftGuard": "guards", "CoverageGuard": "guards", "RepetitionGuard": "guards", "BalanceGuard": "guards",

@@ -34,7 +34,7 @@ class Loop(Phases):
         score=None,              # Q: a scorer or a function; None: verifier()
         select=Threshold(1.0),   # which samples are kept
         mix=Accumulate(),        # what they are joined with
-        tune:FineTune|None=None, # how each round trains; None: FineTune(), and GENTLE for a model that comes trained
+        tune:FineTune|None=None, # how each round trains, or DPO, SPIN; None: FineTune(), and GENTLE for a model that comes trained
         sampling:Sampling=Sampling(), # how samples are drawn
         initial:FineTune=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained; or MaskedLM
         guards:tuple=GUARDS,     # what warns
@@ -145,7 +145,9 @@ def _round(self)->Round:
         samples = draft.table("samples.parquet")
         mixed = lambda: self.mix(self.task.train, [*self._kept(), kept_rows(samples)], derive_seed(self.seed, number, "mix"))
         origin = lambda: model if self.tune.start == "previous" else self._model(self.rounds[0].id)
-        self._phase(draft, number, "tune", lambda: self._learn(draft, number, origin(), mixed(), self.tune, derive_seed(self.seed, number, "tune")))
+        seed = derive_seed(self.seed, number, "tune")
+        tune = lambda: self._prefer(draft, number, origin(), model, samples, seed) if hasattr(self.tune, "learn") else self._learn(draft, number, origin(), mixed(), self.tune, seed)
+        self._phase(draft, number, "tune", tune)
         self._phase(draft, number, "measure", lambda: self._measure(self._model(draft.id), number))
         record = self._commit(draft, number, parent.id, round_counts(samples), sample_metrics(samples))
         shutil.rmtree(written.folder)

@@ -55,6 +55,7 @@ class Phases(Views):
     def check(self):
         "Raise `ValueError` where the settings do not fit together."
         if hasattr(self.select, "check_range"): self.select.check_range(*self.score.range)
+        if hasattr(self.tune, "check_task"): self.tune.check_task(self.task)
 
     def config(self)->dict:
         "Every setting that makes a round, as plain JSON; an instrument that is not asked for is none."
@@ -193,13 +194,21 @@ def _learn(self, draft:Draft, number:int, model:LanguageModel, table, how:FineTu
     return self._save(draft, tuned, losses, statistics)
 
 @patch_to(Phases)
+def _prefer(self, draft:Draft, number:int, model:LanguageModel, parent:LanguageModel, samples, seed:int):
+    "M_{t+1} from better and worse samples of the round"
+    def on_loss(point, n_steps): self.emit("loss", number, "tune", **point, n_steps=n_steps)
+    say = lambda text: self.emit("message", number, "tune", text=f"round {number}: {text}")
+    return self._save(draft, *self.tune.learn(model, parent, samples, self.task, self.sampling, seed, on_loss, self._asked_to_stop, say))
+
+@patch_to(Phases)
 def _save(self, draft:Draft, model:LanguageModel, losses:list, statistics:dict):
     "Write a round's model and losses."
     write_folder(draft.folder / "model", model.save)
     write_file(draft.folder / "losses.jsonl", "".join(json.dumps(point) + "\n" for point in losses))
     self._models = {draft.id: model}
     last = [point["loss"] for point in losses[-10:]]
-    return ["model", "losses.jsonl"], statistics.get("n_tokens", 0), dict(train_loss=sum(last) / len(last) if last else math.nan, padding_share=statistics.get("padding_share", math.nan))
+    figures = dict(train_loss=sum(last) / len(last) if last else math.nan, padding_share=statistics.get("padding_share", math.nan))
+    return ["model", "losses.jsonl"], statistics.get("n_tokens", 0), figures | statistics.get("figures", {})
 
 # %% ../nbs/11c_phases.ipynb #1d281f80
 @patch_to(Phases)

@@ -100,7 +100,7 @@ def environment()->dict:
         try: return version(package)
         except PackageNotFoundError: return None
     return dict(python=platform.python_version(), machine=platform.machine(), system=platform.system(), cpus=os.cpu_count(),
-        **{p: of(p) for p in ("torch", "transformers", "tokenizers", "datasets", "peft", "numpy")})
+        **{p: of(p) for p in ("torch", "transformers", "tokenizers", "datasets", "peft", "trl", "numpy")})
 
 def _not_a_run(path:Path)->str:
     "Why a folder cannot be opened, and which runs lie near it."

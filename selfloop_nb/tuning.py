@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GENTLE', 'LoRA', 'FineTune', 'encode_rows', 'encode_row', 'collate', 'shorter_logits', 'completion_cross_entropy',
-           'completion_loss', 'check_weights', 'fine_tune', 'train_rows']
+           'weighted_cross_entropy', 'completion_loss', 'check_weights', 'train_copy', 'fine_tune', 'train_rows']
 
 # %% ../nbs/07_tuning.ipynb #fe93b8bf
 import gc, inspect, math, tempfile, warnings
@@ -49,12 +49,20 @@ GENTLE = FineTune(steps=None, epochs=2, batch_size=16, lr=2e-5)
 # %% ../nbs/07_tuning.ipynb #416af9a5
 def encode_rows(
     lm:LanguageModel,
-    table, # prompt, completion, and `finished` where it has it
-)->list: # of dicts with input_ids and labels, see `encode_row`; raises `ValueError` for a row longer than the context
+    table, # prompt, completion, and `finished` and `weight` where it has them
+)->list: # of dicts, see `encode_row`, with a weight where there are any; raises `ValueError` for a row longer than the context
     "Token ids and labels of the rows of a training set."
     finished = table["finished"][:] if "finished" in table.column_names else [True] * len(table)
     prompts, completions, end = lm.ids_of_prompts(table["prompt"][:]), lm.ids_of_completions(table["completion"][:]), [lm.tokenizer.eos_token_id]
-    return [encode_row(lm, prompt, prompts[prompt], completions[completion] + end * ended) for prompt, completion, ended in zip(table["prompt"][:], table["completion"][:], finished)]
+    rows = [encode_row(lm, prompt, prompts[prompt], completions[completion] + end * ended) for prompt, completion, ended in zip(table["prompt"][:], table["completion"][:], finished)]
+    return [row | dict(weight=weight) for row, weight in zip(rows, _checked_weights(table["weight"][:]))] if "weight" in table.column_names else rows
+
+def _checked_weights(weights:list)->list:
+    "The weights; raises `ValueError` naming the first that is none, and where all are 0."
+    for i, weight in enumerate(weights):
+        if not (isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0): raise ValueError(f"row {i} has the weight {weight!r}: it must be a finite number of at least 0")
+    if not any(weights): raise ValueError(f"all {len(weights)} rows weigh 0, so nothing would be learnt: leave the column `weight` out, or give a row more")
+    return weights
 
 def encode_row(
     lm:LanguageModel,
@@ -100,6 +108,16 @@ def completion_cross_entropy(
     import torch
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels[:, -logits.shape[1]:].flatten(), ignore_index=-100, reduction=reduction)
 
+# %% ../nbs/07_tuning.ipynb #ba7c0a58
+def weighted_cross_entropy(
+    logits, labels, # as for `completion_cross_entropy`
+    weights, # one a row
+):
+    "The loss of each row multiplied by its weight, a token of the batch."
+    places = labels[:, -logits.shape[1]:]
+    losses = completion_cross_entropy(logits, labels, "none").view_as(places)
+    return (losses * weights[:, None]).sum() / (places != -100).sum()
+
 # %% ../nbs/07_tuning.ipynb #ebe19371
 def completion_loss(
     lm:LanguageModel,
@@ -122,10 +140,9 @@ def completion_loss(
     return total / count
 
 # %% ../nbs/07_tuning.ipynb #d2517255
-def _arguments(how:FineTune, seed:int, folder:str, device):
+def _arguments(how:FineTune, seed:int, folder:str, device)->dict:
     "The settings of transformers' Trainer for ours."
-    from transformers import TrainingArguments
-    return TrainingArguments(output_dir=folder, per_device_train_batch_size=how.batch_size, max_steps=how.steps or -1, num_train_epochs=how.epochs or 1, learning_rate=how.lr,
+    return dict(output_dir=folder, per_device_train_batch_size=how.batch_size, max_steps=how.steps or -1, num_train_epochs=how.epochs or 1, learning_rate=how.lr,
         lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=how.warmup, weight_decay=how.weight_decay, adam_beta1=how.betas[0], adam_beta2=how.betas[1],
         logging_steps=1, logging_nan_inf_filter=False, save_strategy="no", report_to="none", disable_tqdm=True, seed=seed, data_seed=seed, use_cpu=device.type == "cpu",
         dataloader_pin_memory=False, remove_unused_columns=False, train_sampling_strategy="group_by_length", log_level="error")
@@ -160,9 +177,30 @@ def check_weights(
         if not weight.isfinite().all(): raise TrainingError(f"the weight {name} is not finite: a model that was trained has diverged, lower the learning rate; one that was loaded is of no use")
 
 # %% ../nbs/07_tuning.ipynb #79be930d
+def train_copy(
+    lm:LanguageModel,    # stays as it is
+    how:FineTune,
+    trainer:Callable,    # (model, settings of TrainingArguments, callback) -> a Trainer of transformers
+    seed:int=0,
+    on_loss:Callable=lambda point, n_steps: None, # is told each step's loss
+    should_stop:Callable=lambda: False,
+)->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step
+    "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
+    import torch
+    tuned, losses = lm.copy(), []
+    with _own_random_state(), _quick_collection(), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(seed)
+        model = _with_lora(tuned.model, how.lora) if how.lora else tuned.model
+        trainer(model, _arguments(how, seed, folder, lm.device), _listener(losses, on_loss, should_stop)).train()
+    if how.lora: tuned.model = model.merge_and_unload()
+    tuned.model.eval()
+    check_weights(tuned)
+    return tuned, losses
+
+# %% ../nbs/07_tuning.ipynb #a3afe3a6
 def fine_tune(
     lm:LanguageModel, # stays as it is
-    table,            # the mix: prompt, completion, finished
+    table,            # the mix: prompt, completion, finished, weight
     how:FineTune=FineTune(),
     seed:int=0,       # of the order of the rows and of dropout
     on_loss:Callable=lambda point, n_steps: None, # is told each step's loss
@@ -178,28 +216,28 @@ def train_rows(
 )->tuple: # as of `fine_tune`
     "The same for rows that are token ids already."
     import torch
-    losses, counts = [], dict(tokens=0, places=0)
+    counts = dict(tokens=0, places=0)
     def batch(rows):
         made = collate(rows, lm.tokenizer.pad_token_id)
         sides = [side for side in ("input_ids", "decoder_input_ids") if side in made]
         counts["tokens"] += sum(len(r[side]) for r in rows for side in sides) - len(rows); counts["places"] += sum(made[side].numel() for side in sides)
+        if "weight" in rows[0]: made["weights"] = torch.tensor([r["weight"] for r in rows], dtype=torch.float32)
         return made | shorter_logits(lm.model, made) | dict(use_cache=False) # Trainer switches it off, but not in a decoder: there a model from the disk would then differ in the last bit
-    tuned = lm.copy()
-    with _own_random_state(), _quick_collection(), tempfile.TemporaryDirectory() as folder:
-        torch.manual_seed(seed)
-        model = _with_lora(tuned.model, how.lora) if how.lora else tuned.model
-        _trainer(model, _arguments(how, seed, folder, lm.device), rows, batch, _listener(losses, on_loss, should_stop)).train()
-    if how.lora: tuned.model = model.merge_and_unload()
-    tuned.model.eval()
-    check_weights(tuned)
+    tuned, losses = train_copy(lm, how, lambda model, settings, listener: _trainer(model, settings, rows, batch, listener), seed, on_loss, should_stop)
     return tuned, losses, dict(n_tokens=counts["tokens"], padding_share=1 - counts["tokens"] / counts["places"])
 
-# %% ../nbs/07_tuning.ipynb #a3afe3a6
-def _trainer(model, arguments, rows:list, collator, listener):
+# %% ../nbs/07_tuning.ipynb #4172ca80
+def _trainer(model, settings:dict, rows:list, collator, listener):
     "transformers' Trainer on encoded rows, without its printing."
-    from transformers import PrinterCallback, Trainer
-    loss = lambda outputs, labels, num_items_in_batch=None: completion_cross_entropy(outputs.logits, labels)
-    trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator, compute_loss_func=loss, callbacks=[listener])
+    from transformers import PrinterCallback, Trainer, TrainingArguments
+    class RowTrainer(Trainer):
+        def compute_loss(self, model, inputs, *rest, **more):
+            "Keep the weights from the model, for the loss."
+            self.weights = inputs.pop("weights", None)
+            return super().compute_loss(model, inputs, *rest, **more)
+    def loss(outputs, labels, num_items_in_batch=None):
+        return completion_cross_entropy(outputs.logits, labels) if trainer.weights is None else weighted_cross_entropy(outputs.logits, labels, trainer.weights)
+    trainer = RowTrainer(model=model, args=TrainingArguments(**settings), train_dataset=rows, data_collator=collator, compute_loss_func=loss, callbacks=[listener])
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -1,0 +1,184 @@
+"Budgets and weights in whole loops; preference pairs, DPO and SPIN: what they learn, what they count, and what they leave as it was."
+import math, sys
+
+import pytest
+from datasets import Dataset
+from selfloop_nb import DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition, tiny_llama
+from selfloop_nb.records import EmptyRoundError
+from selfloop_nb.tuning import completion_loss, fine_tune
+from small import half_digits, small_loop, small_task
+from test_resume import outcome
+
+FEW = dict(steps=4, batch_size=16)
+
+
+def mixes(loop):
+    "The mixes that a loop trains on, as they come."
+    seen, learn = [], loop._learn
+    loop._learn = lambda draft, number, model, table, *rest: (seen.append((model, table)), learn(draft, number, model, table, *rest))[1]
+    return seen
+
+
+@pytest.mark.parametrize("start", ["previous", "base"])
+@pytest.mark.parametrize("mix, rounds", [(Accumulate, 2), (Window, 2), (Replace, 1)])
+def test_budget_and_weights_go_with_every_mix(mix, rounds, start):
+    settings = dict(n=2) if mix is Window else {}
+    share = 0.5 if mix is Replace else 0.25
+    loop = small_loop(score=half_digits, select=Threshold(0.3), mix=mix(real_share=share, budget=40, weights="score", **settings), tune=FineTune(**FEW, start=start))
+    seen = mixes(loop)
+    loop.run(rounds=2)
+    assert seen[2][0].weights_hash() == loop.language_model(0 if start == "base" else 1).weights_hash()
+    first, last = (table for _, table in seen[1:])
+    scores = {(s["prompt"], s["completion"]): s["score"] for n in (1, 2) for s in loop.samples(n) if s["state"] == "kept"}
+    for table in (first, last):
+        weights = [(w, scores[p, c]) for p, c, w, r in zip(table["prompt"], table["completion"], table["weight"], table["round"]) if r]
+        assert len(table) == 40 and 40 - len(weights) >= 40 * share
+        assert len({score for _, score in weights}) > 1 and len({round(w / score, 9) for w, score in weights}) == 1, "weights are scores, scaled"
+    assert {r for r in last["round"] if r} == set(range(3 - rounds, 3))
+
+
+@pytest.mark.parametrize("weights, said", [(lambda score: -1.0, "has the weight -1.0, it must be a finite number of at least 0"), (lambda score: math.nan, "has the weight nan"), (lambda score: 0, "kept samples weigh 0")])
+def test_weights_that_are_none_cost_no_round(weights, said):
+    loop = small_loop(mix=Accumulate(weights=weights))
+    loop.start()
+    with pytest.raises(ValueError, match=said): loop.step()
+    assert [r.number for r in loop.rounds] == [0]
+    loop.change(mix=Accumulate())
+    assert loop.step().number == 1
+
+
+def test_the_loss_is_the_weighted_sum_of_the_rows_losses():
+    task = small_task()
+    lm, rows = tiny_llama(task), task.train.select([0, 1]).select_columns(["prompt", "completion"])
+    alone = [completion_loss(lm, rows.select([i])) for i in (0, 1)]
+    _, losses, _ = fine_tune(lm, rows.add_column("weight", [0.5, 3.0]), FineTune(steps=1, batch_size=2))
+    assert losses[0]["loss"] == pytest.approx((0.5 * alone[0] + 3 * alone[1]) / 2, abs=1e-3), "both rows have as many tokens"
+
+
+def test_a_budget_of_the_whole_mix_changes_nothing():
+    plain, wide = small_loop(), small_loop(mix=Accumulate(budget=10_000))
+    plain.run(rounds=2), wide.run(rounds=2)
+    assert outcome(plain)[1] == outcome(wide)[1] and plain.language_model().weights_hash() == wide.language_model().weights_hash()
+
+
+def paired(store=None, tune=None, **changed):
+    "A small loop that learns from pairs."
+    settings = dict(score=half_digits, select=Threshold(0.5), sampling=Sampling(n_samples=6, tokens_per_batch=200), tune=tune or DPO(**FEW))
+    return small_loop(store, **{**settings, **changed})
+
+
+def test_a_loop_learns_from_pairs_and_counts_them(tmp_path):
+    loop, said = paired(tmp_path / "run"), []
+    loop.on(lambda event: said.append(event.data["text"]) if event.kind == "message" else None)
+    history = loop.run(rounds=2)
+    assert (history["n_pairs"][1:] > 0).all() and (history["n_pairs"][1:] + history["n_unpaired"][1:] == 20).all()
+    n_pairs, n_unpaired = int(history["n_pairs"][1]), int(history["n_unpaired"][1])
+    assert any(text.startswith(f"round 1: {n_pairs} pairs; {n_unpaired} prompts gave none (") for text in said)
+    assert len(loop.losses(1)) == 4 and loop.rounds[1].config["tune"]["kind"] == "DPO"
+    again = paired(tmp_path / "again")
+    again.run(rounds=1)
+    again = paired(tmp_path / "again")
+    again.run(rounds=1)
+    assert outcome(again) == outcome(loop), "also when the run is opened anew in between"
+
+
+def log_probability(lm, prompt, text):
+    "Of a whole completion, EOS included."
+    return -completion_loss(lm, Dataset.from_dict(dict(prompt=[prompt], completion=[text]))) * (len(text) + 1)
+
+
+def test_the_loss_is_dpos_and_the_reference_the_rounds_parent():
+    from selfloop_nb.preferences import prefer
+    task = small_task()
+    lm, parent = tiny_llama(task, seed=0), tiny_llama(task, seed=1)
+    pairs = Dataset.from_dict(dict(prompt=["12+34="], chosen=["640"], chosen_finished=[True], rejected=["99"], rejected_finished=[True]))
+    apart = lambda text: log_probability(lm, "12+34=", text) - log_probability(parent, "12+34=", text)
+    by_hand = math.log1p(math.exp(-0.5 * (apart("640") - apart("99"))))
+    _, losses, _ = prefer(lm, parent, pairs, DPO(steps=1, beta=0.5, likelihood=0))
+    assert losses[0]["loss"] == pytest.approx(by_hand, abs=1e-3)
+    _, losses, _ = prefer(lm, parent, pairs, DPO(steps=1, beta=0.5, likelihood=2.0))
+    assert losses[0]["loss"] == pytest.approx(by_hand - 2 * log_probability(lm, "12+34=", "640") / 4, abs=1e-3)
+
+
+def test_training_from_the_base_model_keeps_the_parent_as_reference(monkeypatch):
+    loop, seen, learn = paired(tune=DPO(**FEW, start="base")), [], DPO.learn
+    monkeypatch.setattr(DPO, "learn", lambda self, lm, parent, *rest: (seen.append((lm.weights_hash(), parent.weights_hash())), learn(self, lm, parent, *rest))[1])
+    loop.run(rounds=2)
+    assert seen[1] == (loop.language_model(0).weights_hash(), loop.language_model(1).weights_hash())
+
+
+def test_spin_plays_against_d_train_whatever_q_says():
+    loop = paired(tune=SPIN(**FEW))
+    history = loop.run(rounds=1)
+    assert history["n_pairs"][1] > 60 and history["n_unpaired"][1] == 0, "an untrained model never writes the reference: several pairs a row of D_train"
+
+
+def test_pairs_that_cannot_be_formed_cost_no_round():
+    loop = paired(score=lambda samples: [1.0] * len(samples))
+    loop.start()
+    with pytest.raises(EmptyRoundError, match=r"no pair could be formed from 20 prompts \(no sample scores lower: 20\): draw more samples"): loop.step()
+    assert [r.number for r in loop.rounds] == [0]
+    single = paired(sampling=Sampling(n_samples=1))
+    with pytest.raises(EmptyRoundError, match="only one sample"): single.step()
+
+
+def test_spin_without_references():
+    from selfloop_nb import from_dataset
+    task = from_dataset(None, [{"prompt": "1+1="}], [{"prompt": "1+1=", "completion": "2"}])
+    with pytest.raises(ValueError, match="SPIN plays against the references of D_train and the task has none"): small_loop(task=task, model=tiny_llama(task), tune=SPIN())
+
+
+def test_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trl", None)
+    for make in (DPO, SPIN):
+        with pytest.raises(ImportError, match=r"trl is not installed: pip install 'selfloop_nb\[preferences\]'"): make()
+
+
+def test_a_stop_ends_the_training_at_the_next_step(tmp_path):
+    loop = paired(tmp_path / "run", tune=DPO(steps=1000, batch_size=16))
+    loop.start()
+    points = []
+    loop.on(lambda event: (points.append(event.data["step"]), loop.stop()) if event.kind == "loss" else None)
+    loop.run(rounds=1)
+    assert points == [1] and len(loop.rounds) == 1
+
+
+def test_nothing_is_left_behind_and_nothing_is_sent(tmp_path, monkeypatch):
+    "TRL patches the model, switches dropout off, seeds everything and reports to its authors."
+    import random, numpy, torch, transformers
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _telemetry
+    from selfloop_nb.models import LanguageModel
+    from selfloop_nb.preferences import prefer
+    sent = []
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
+    monkeypatch.setattr(_telemetry, "_start_telemetry_thread", lambda: sent.append("report"))
+    tokenizer = tiny_llama(small_task()).tokenizer
+    config = transformers.GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=64, vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2)
+    lm = LanguageModel(transformers.GPT2LMHeadModel(config), tokenizer)
+    before, state = lm.model.config.to_dict(), (random.getstate(), numpy.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist())
+    pairs = Dataset.from_dict(dict(prompt=["1+1="] * 4, chosen=["2"] * 4, chosen_finished=[True] * 4, rejected=["3", "", "44", "5"], rejected_finished=[True, False, False, True]))
+    tuned, _, _ = prefer(lm, lm, pairs, DPO(steps=2, batch_size=2))
+    for model in (lm.model, tuned.model): assert "forward" not in vars(model) and model.transformer.drop.p == 0.1 and model.config.to_dict() == before
+    assert tuned.weights_hash() != lm.weights_hash() and not sent and constants.HF_HUB_DISABLE_TELEMETRY is False
+    assert state == (random.getstate(), numpy.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist())
+
+
+@pytest.fixture(scope="module")
+def half_taught():
+    "A loop whose M_0 has seen many solved problems, and not for long."
+    import torch
+    torch.set_num_threads(1)
+    task = addition(n_train=2000)
+    loop = Loop(tiny_llama(task), task, initial=FineTune(steps=250, lr=2e-3), progress=False)
+    loop.start()
+    return loop
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tune, sampling", [(DPO(), Sampling(n_samples=8, temperature=0.7)), (SPIN(), Sampling())], ids=["dpo", "spin"])
+def test_it_improves_over_m_0(tune, sampling, half_taught):
+    "Two rounds on one seed; `make bench-preferences` does more of them on three."
+    history = half_taught.branch(type(tune).__name__, tune=tune, sampling=sampling).run(rounds=2)
+    assert history["heldout_accuracy"].iloc[-1] > history["heldout_accuracy"].iloc[0] + 0.05, list(history["heldout_accuracy"])
