@@ -6,7 +6,7 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast check export readme clean-notebooks bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults clean
+.PHONY: help demo demo-smollm lab test test-fast test-long check export readme clean-notebooks bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults clean
 demo demo-smollm bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
@@ -23,11 +23,14 @@ demo-smollm: .venv/.done ## the same loop with a real pretrained model, SmolLM2-
 lab: .venv/.done ## JupyterLab on the quickstart
 	@.venv/bin/jupyter-lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/nbs/quickstart.ipynb
 
-test: .venv/.done ## everything: all notebooks' cells, tests/, export in sync, notebooks clean, README in step; two at a time
-	@$(PY) -m pytest -n 2
+test: .venv/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; two at a time
+	@$(PY) -m pytest -n 2 -m "not long"
+
+test-long: .venv/.done ## what takes longest: the recipes at a small size, Notebook 7 and Voila, sweeps that are killed
+	@$(PY) -m pytest -n 2 -m long
 
 test-fast: .venv/.done ## tests/ without the notebooks and the slow tests
-	@$(PY) -m pytest -n 2 -m "not slow" --ignore tests/test_notebooks.py
+	@$(PY) -m pytest -n 2 -m "not slow and not long" --ignore tests/test_notebooks.py
 
 check: .venv/.done ## export in sync, notebooks clean, README in step, layers, style
 	@$(PY) -m pytest -q tests/test_project.py

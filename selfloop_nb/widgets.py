@@ -18,7 +18,7 @@ from .records import patch_to
 from .report import CHARTS, escape
 from .views import Event, OpenRun
 
-SIZE = (216, 190) # width and height of a chart in pixels
+SIZE = (216, 190) # width and height of a chart in pixels, at a font scale of 1
 BLANK = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=") # a picture of nothing, until there is one
 
 # %% ../nbs/13_widgets.ipynb #0b8912c8
@@ -26,6 +26,7 @@ class ControlRoom(View):
     "A loop with buttons, live charts and sample cards; made by `dashboard`."
     def __init__(self, source:Loop|OpenRun, font_scale:float=1.0, dark:bool=False, apart:bool=True):
         self.loop, self.steers, self.scale = source, isinstance(source, Loop), font_scale
+        self.size = tuple(round(n * font_scale) for n in SIZE) # charts grow with their text
         self.look, self.now, self.messages, self.losses, self.scored = dict(font_scale=0.85 * font_scale, dark=dark), _nothing(), [], [], {}
         self.loss_asked, self.passing = 0.0, False
         self.painter, self.publisher = Painter(self._show, apart), Publisher(self._draw, apart=apart)
@@ -108,9 +109,9 @@ def _write_files(self):
     self._say(f"{report}, and {len(files)} files in {files[0].parent}")
 
 # %% ../nbs/13_widgets.ipynb #9853b907
-def _blank()->ipywidgets.Image:
+def _blank(width:int, height:int)->ipywidgets.Image:
     "A place for a chart."
-    return ipywidgets.Image(value=BLANK, format="png", width=SIZE[0], height=SIZE[1], layout={"width": f"{SIZE[0]}px", "height": f"{SIZE[1]}px", "flex": "0 0 auto"})
+    return ipywidgets.Image(value=BLANK, format="png", width=width, height=height, layout={"width": f"{width}px", "height": f"{height}px", "flex": "0 0 auto"})
 
 @patch_to(ControlRoom)
 def _build(self):
@@ -118,7 +119,7 @@ def _build(self):
     text = {"font_size": f"{13 * self.scale:.0f}px"}
     wide = lambda n: {"width": f"{n * (1 + self.scale) / 2:.0f}px"}
     def button(name, press, tip, off=not self.steers):
-        made = ipywidgets.Button(description=name, tooltip=tip, layout=wide(70), style=text, disabled=off)
+        made = ipywidgets.Button(description=name, tooltip=tip, layout={"width": f"{70 * self.scale:.0f}px"}, style=text, disabled=off)
         made.on_click(lambda _: press())
         return made
     narrow = lambda label, n: dict(description=label, layout=wide(n), style={"description_width": "initial"}, disabled=not self.steers)
@@ -130,13 +131,14 @@ def _build(self):
         Branch=button("Branch", self.branch, "a second line from here; the room goes over to it"), Export=button("Export", self.export, "report, figures and tables as files", off=False))
     self.bar = ipywidgets.FloatProgress(value=0, min=0, max=1, layout={"width": "110px"})
     self.status, self.answer, self.warned, self.cards = (ipywidgets.HTML(style=text) for _ in range(4))
-    self.charts, self.instruments = {name: _blank() for name in CHARTS}, ipywidgets.HBox()
-    self.cards.layout = {"flex": "1 1 200px", "height": f"{2 * SIZE[1]}px", "overflow": "auto"}
+    self.charts, self.instruments = {name: _blank(*self.size) for name in CHARTS}, ipywidgets.HBox()
+    self.cards.layout = {"flex": "1 1 200px", "height": f"{2 * self.size[1]}px", "overflow": "auto"}
     row = lambda *widgets: ipywidgets.HBox(widgets, layout={"align_items": "center"})
     b = self.buttons
     top = [row(b["Step"], b["Run"], self.n_rounds, b["Pause"], b["Stop"], self.bar, self.status), row(b["Rewind"], self.back_to, b["Branch"], self.branch_name, b["Export"], self.answer), self.warned]
     charts = [ipywidgets.HBox([self.charts[name] for name in names]) for names in (CHARTS[:4], CHARTS[4:])]
-    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox([*charts, self.instruments], layout={"flex": "0 0 auto"}), self.cards], layout={"flex_flow": "row wrap"})])
+    if self.scale > 1: charts = [ipywidgets.HBox([self.charts[name] for name in CHARTS], layout={"flex_flow": "row wrap"})] # as many beside each other as there is room for
+    return ipywidgets.VBox([*top, ipywidgets.HBox([ipywidgets.VBox([*charts, self.instruments], layout={"flex": "0 1 auto", "max_width": f"{4 * self.size[0] + 8}px"} if self.scale > 1 else {"flex": "0 0 auto"}), self.cards], layout={"flex_flow": "row wrap"})])
 
 # %% ../nbs/13_widgets.ipynb #28641c0e
 @patch_to(ControlRoom)
@@ -208,14 +210,14 @@ def _paint(self, charts:list, cards:int):
     "Ask the painter, with what is not in the run folder yet."
     round, every = self.scored.get("number", self.now["round"]), max(1, len(self.losses) // 500)
     now = dict(number=round, **{k: self.scored[k] for k in ("file", "config") if k in self.scored}, losses=self.losses[::every] or None) if self.scored or self.losses else None
-    self.painter.ask(path=str(self.loop.store.path), branch=self.loop.store.branch, charts=charts, size=SIZE, look=self.look, now=now, **({"cards": cards} if cards else {}))
+    self.painter.ask(path=str(self.loop.store.path), branch=self.loop.store.branch, charts=charts, size=self.size, look=self.look, now=now, **({"cards": cards} if cards else {}))
 
 @patch_to(ControlRoom)
 def _show(self, made:dict):
     "Put what the painter has made into its place."
     if "error" in made: return self._say(f"no picture: {made['error']}")
     more = [name for name in made["charts"] if name not in CHARTS]
-    self.charts |= {name: _blank() for name in more if name not in self.charts}
+    self.charts |= {name: _blank(*self.size) for name in more if name not in self.charts}
     for name, picture in made["charts"].items(): self.charts[name].value = picture
     if set(CHARTS) <= set(made["charts"]): self.instruments.children = tuple(self.charts[name] for name in more)
     if "cards" in made: self.cards.value, self.warned.value = made["cards"], self._warnings()

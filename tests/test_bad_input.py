@@ -150,7 +150,7 @@ def test_out_of_memory(tmp_path, phase, fix, monkeypatch):
     def full(*arguments, **named):
         left[0] -= 1
         if left[0] >= 0 and phase == "sample": return there(*arguments, **named)
-        if phase == "tune": return there(*arguments[:4], lambda *point: torch.empty(2**46), *arguments[5:])
+        if phase == "tune": return there(*arguments, **{**named, "on_loss": lambda *point: torch.empty(2**46)})
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     monkeypatch.setattr(module, name, full)
     with refuse("OutOfMemoryError", f"round 2 is out of memory.*'{phase}'.*{fix}.*stays"): loop.step()

@@ -12,7 +12,7 @@ from project import PROJECT
 from test_browser import LOOP
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is found: apt-get install chromium, or CHROMIUM=/path/to/it")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not CHROMIUM, reason="no Chromium is found: apt-get install chromium, or CHROMIUM=/path/to/it")]
 PLAIN = ["--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.allow_root=True", "--ServerApp.port_retries=0"]
 
 
@@ -51,7 +51,7 @@ def test_notebook_7(tmp_path):
     with served(tmp_path, ["notebook==7.5.1"], lambda port: ["notebook", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={tmp_path}", *PLAIN]) as address, browser() as page:
         page.goto(f"{address}/notebooks/nb.ipynb")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell .cm-content")
-        page.locator(".jp-NotebookKernelStatus, .jp-Notebook-ExecutionIndicator").first.wait_for()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(timeout=120_000)
         page.locator(".jp-CodeCell .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         steps(page, "notebook_7", tmp_path)

@@ -44,7 +44,7 @@ def run_in_kernel(nb, path, folder):
     return sum(bool(cell.get("execution_count")) for cell in cells)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(PROJECT / "nbs").as_posix())
+@pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.long) if path.parent.name == "recipes" else path for path in NOTEBOOKS], ids=lambda path: path.relative_to(PROJECT / "nbs").as_posix())
 def test_notebook(path, tmp_path, monkeypatch):
     nb = nbformat.read(path, as_version=4)
     tunable = any(run_notebook.has_tag(cell, "parameters") for cell in nb.cells)

@@ -127,7 +127,7 @@ def test_the_extras_that_are_named_exist():
     config = ConfigParser(delimiters=["="])
     config.read(PROJECT / "settings.ini", encoding="utf-8")
     named = {extra for path in PACKAGE.glob("*.py") for call in re.findall(r'import_extra\(([^)]*)\)', path.read_text()) for extra in re.findall(r'"[\w.]+", "(\w+)"', call)}
-    assert named == {"text", "math"} and all(f"{extra}_requirements" in config["DEFAULT"] for extra in named)
+    assert named == {"text", "math", "preferences", "search"} and all(f"{extra}_requirements" in config["DEFAULT"] for extra in named)
 
 
 def test_a_column_that_is_missing_stops_the_round_at_once(tmp_path):

@@ -72,6 +72,7 @@ def test_killed_in_the_second_arm(tmp_path, undisturbed):
     assert swept(store, seeds=(0, 1)).table.equals(done.table) and times(store) == before, "asked for again, nothing is run"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("who", ["asker", "worker"])
 def test_killed_with_two_workers(who, tmp_path, undisturbed):
     store = tmp_path / "run"
@@ -105,6 +106,7 @@ def test_workers_give_the_same_table(tmp_path, undisturbed):
     assert [weights(run) for runs in done.runs.values() for run in runs] == [weights(run) for runs in undisturbed.runs.values() for run in runs]
 
 
+@pytest.mark.long
 def test_a_function_makes_the_loop_of_a_seed(tmp_path):
     from selfloop_nb import sweep, tiny_llama
     def first(seed): return small_loop(tmp_path / f"own-{seed}", seed, task=small_task(seed=seed), model=tiny_llama(small_task(), width=32, seed=seed))
