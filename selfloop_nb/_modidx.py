@@ -949,6 +949,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.tuning._listener': ('tuning.html#_listener', 'selfloop_nb/tuning.py'),
                                     'selfloop_nb.tuning._own_random_state': ('tuning.html#_own_random_state', 'selfloop_nb/tuning.py'),
                                     'selfloop_nb.tuning._quick_collection': ('tuning.html#_quick_collection', 'selfloop_nb/tuning.py'),
+                                    'selfloop_nb.tuning._row_trainer': ('tuning.html#_row_trainer', 'selfloop_nb/tuning.py'),
                                     'selfloop_nb.tuning._trainer': ('tuning.html#_trainer', 'selfloop_nb/tuning.py'),
                                     'selfloop_nb.tuning._with_lora': ('tuning.html#_with_lora', 'selfloop_nb/tuning.py'),
                                     'selfloop_nb.tuning.check_weights': ('tuning.html#check_weights', 'selfloop_nb/tuning.py'),

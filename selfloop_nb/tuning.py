@@ -11,6 +11,7 @@ import gc, inspect, math, tempfile, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .encoder_decoder import n_places, places, with_encoder
 from .models import LanguageModel
@@ -227,17 +228,23 @@ def train_rows(
     return tuned, losses, dict(n_tokens=counts["tokens"], padding_share=1 - counts["tokens"] / counts["places"])
 
 # %% ../nbs/07_tuning.ipynb #4172ca80
+@lru_cache(maxsize=1)
+def _row_trainer():
+    "A Trainer with our loss; one class for all rounds, since a class a round is never given back."
+    from transformers import Trainer
+    class RowTrainer(Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            "The loss on the completions, by weight where the rows have one."
+            weights, labels = inputs.pop("weights", None), inputs.pop("labels")
+            outputs = model(**inputs)
+            loss = completion_cross_entropy(outputs.logits, labels) if weights is None else weighted_cross_entropy(outputs.logits, labels, weights)
+            return (loss, outputs) if return_outputs else loss
+    return RowTrainer
+
 def _trainer(model, settings:dict, rows:list, collator, listener):
     "transformers' Trainer on encoded rows, without its printing."
-    from transformers import PrinterCallback, Trainer, TrainingArguments
-    class RowTrainer(Trainer):
-        def compute_loss(self, model, inputs, *rest, **more):
-            "Keep the weights from the model, for the loss."
-            self.weights = inputs.pop("weights", None)
-            return super().compute_loss(model, inputs, *rest, **more)
-    def loss(outputs, labels, num_items_in_batch=None):
-        return completion_cross_entropy(outputs.logits, labels) if trainer.weights is None else weighted_cross_entropy(outputs.logits, labels, trainer.weights)
-    trainer = RowTrainer(model=model, args=TrainingArguments(**settings), train_dataset=rows, data_collator=collator, compute_loss_func=loss, callbacks=[listener])
+    from transformers import PrinterCallback, TrainingArguments
+    trainer = _row_trainer()(model=model, args=TrainingArguments(**settings), train_dataset=rows, data_collator=collator, callbacks=[listener])
     trainer.remove_callback(PrinterCallback)
     return trainer
 
