@@ -545,6 +545,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                       'selfloop_nb/preferences.py'),
                                          'selfloop_nb.preferences._pair_trainer': ( 'preferences.html#_pair_trainer',
                                                                                     'selfloop_nb/preferences.py'),
+                                         'selfloop_nb.preferences._pair_trainer_class': ( 'preferences.html#_pair_trainer_class',
+                                                                                          'selfloop_nb/preferences.py'),
                                          'selfloop_nb.preferences._pairs': ('preferences.html#_pairs', 'selfloop_nb/preferences.py'),
                                          'selfloop_nb.preferences._unheard': ('preferences.html#_unheard', 'selfloop_nb/preferences.py'),
                                          'selfloop_nb.preferences.encode_pairs': ( 'preferences.html#encode_pairs',

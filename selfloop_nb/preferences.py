@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .models import LanguageModel
 from .records import KEPT, EmptyRoundError
@@ -82,13 +83,19 @@ def _unheard():
             yield
     finally: constants.HF_HUB_DISABLE_TELEMETRY = was
 
+@lru_cache(maxsize=1)
+def _pair_trainer_class():
+    "TRL's trainer for rows that are token ids already; one class for all rounds, since a class a round is never given back."
+    trl = import_extra("trl", "preferences")
+    class PairTrainer(trl.DPOTrainer):
+        def _prepare_dataset(self, dataset, *rest, **more): return dataset
+    return PairTrainer
+
 def _pair_trainer(model, reference, settings:dict, rows, how, tokenizer, counts:dict, listener):
     "TRL's trainer on encoded pairs, without its printing."
     from transformers import PrinterCallback
     trl = import_extra("trl", "preferences")
     from trl.trainer.dpo_trainer import DataCollatorForPreference
-    class PairTrainer(trl.DPOTrainer):
-        def _prepare_dataset(self, dataset, *rest, **more): return dataset # these are token ids already
     pad = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     def batch(rows):
         made = pad(rows)
@@ -96,7 +103,7 @@ def _pair_trainer(model, reference, settings:dict, rows, how, tokenizer, counts:
         return made
     losses = {"sigmoid": 1.0, **({"sft": how.likelihood} if how.likelihood else {})}
     arguments = trl.DPOConfig(**settings, beta=how.beta, loss_type=list(losses), loss_weights=list(losses.values()), bf16=False, gradient_checkpointing=False)
-    trainer = PairTrainer(model=model, ref_model=reference, args=arguments, data_collator=batch, train_dataset=rows, processing_class=tokenizer, callbacks=[listener])
+    trainer = _pair_trainer_class()(model=model, ref_model=reference, args=arguments, data_collator=batch, train_dataset=rows, processing_class=tokenizer, callbacks=[listener])
     trainer.remove_callback(PrinterCallback)
     return trainer
 
