@@ -24,7 +24,7 @@ _public = {
     "FineTune": "tuning", "LoRA": "tuning", "MaskedLM": "masked", "DPO": "preferences", "SPIN": "preferences",
     "verify": "checking", "export_run": "archive", "import_run": "archive",
     "diversity_metrics": "diversity", "pass_at_k": "accuracy", "majority_at_k": "accuracy", "drift_metrics": "drift", "audit_history": "audit", "balance_score": "audit", "round_figures": "figures",
-    "GUARDS": "guards", "HeldoutLossGuard": "guards", "DiversityGuard": "guards", "AcceptanceGuard": "guards", "SpreadGuard": "guards", "AuditGuard": "guards", "DriftGuard": "guards", "CoverageGuard": "guards", "RepetitionGuard": "guards", "BalanceGuard": "guards",
+    "GUARDS": "guards", "HeldoutLossGuard": "guards", "DiversityGuard": "guards", "AcceptanceGuard": "guards", "SpreadGuard": "guards", "JudgeGuard": "guards", "AuditGuard": "guards", "DriftGuard": "guards", "CoverageGuard": "guards", "RepetitionGuard": "guards", "BalanceGuard": "guards",
     "audit_plot": "instruments", "collapse_plot": "instruments", "balance_plot": "instruments",
     "open_run": "views", "Loop": "loop",
     "ByRound": "arms", "sweep": "sweeping", "sweep_plot": "sweeping", "against": "sweeping", "search": "sweeping",
