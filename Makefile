@@ -23,8 +23,8 @@ demo-smollm: .venv/.done ## the same loop with a real pretrained model, SmolLM2-
 lab: .venv/.done ## JupyterLab on the quickstart
 	@.venv/bin/jupyter-lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/nbs/quickstart.ipynb
 
-test: .venv/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; two at a time
-	@$(PY) -m pytest -n 2 -m "not long"
+test: .venv/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; three at a time
+	@$(PY) -m pytest -n 3 -m "not long"
 
 test-long: .venv/.done ## what takes longest: the recipes at a small size, Notebook 7 and Voila, sweeps that are killed
 	@$(PY) -m pytest -n 2 -m long

@@ -105,6 +105,7 @@ def _checked_weights(file:Path, path:Path):
     try: parse_json(header.decode(), dict)
     except ValueError: _refuse(path, f"{file.name} holds no safetensors")
 
+# %% ../nbs/09c_archive.ipynb #5a6294c8
 def import_run(
     path,  # of the zip file
     store, # the new run folder; its name is the run's

@@ -25,6 +25,7 @@ class HeldoutLossGuard:
         first, last = _first(history, "heldout_loss"), history[-1].get("heldout_loss", math.nan)
         return f"held-out loss {last:.3f} is over {1 + self.rise:.0%} of M_0's {first:.3f}" if last > first * (1 + self.rise) else ""
 
+# %% ../nbs/08b_guards.ipynb #0a17db13
 @dataclass(frozen=True)
 class DiversityGuard:
     "Distinct-2 of the samples below a share of M_0's: the model repeats itself."
@@ -34,6 +35,7 @@ class DiversityGuard:
         first, last = _first(history, "distinct_2"), history[-1].get("distinct_2", math.nan)
         return f"distinct-2 {last:.4f} is under {self.share:.0%} of M_0's {first:.4f}" if last < first * self.share else ""
 
+# %% ../nbs/08b_guards.ipynb #2b936a07
 @dataclass(frozen=True)
 class AcceptanceGuard:
     "A share of the samples so small is kept that the next model learns from next to nothing."
@@ -52,6 +54,7 @@ class SpreadGuard:
         same = row.get("score_min", math.nan) == row.get("score_max", math.nan)
         return f"all scores of the round are {row['score_min']:.3g}: Q tells nothing apart" if same else ""
 
+# %% ../nbs/08b_guards.ipynb #0a1c3c55
 @dataclass(frozen=True)
 class JudgeGuard:
     "A language model that judges gives answers without content its better verdict."

@@ -109,6 +109,7 @@ def tree_rows(
         rows.append([label_of(line), *(cell(*column) for column in columns)])
     return rows
 
+# %% ../nbs/11d_lineage.ipynb #4068b50e
 def label_of(line:Line)->str:
     "What stands before a line."
     return f"{line.branch}, left by a rewind" if line.left else line.branch if line.rounds else f"{line.branch}, no round yet"

@@ -6,7 +6,7 @@
 __all__ = ['dissolve_team', 'Worker', 'Publisher', 'Watcher', 'sample_cards', 'sample_card', 'View']
 
 # %% ../nbs/12b_live.ipynb #67b32921
-import ctypes, math, queue, sys, threading, time, weakref
+import ctypes, math, os, queue, sys, threading, time, weakref
 from pathlib import Path
 
 from .records import KEPT, REJECTED, Stopped
@@ -21,6 +21,7 @@ def dissolve_team():
         try: ctypes.CDLL(str(library)).omp_pause_resource_all(1) # softly
         except (OSError, AttributeError): pass # an older or another one
 
+# %% ../nbs/12b_live.ipynb #06ae80d9
 class Worker:
     "Does what it is asked in a thread of its own, one thing after the other."
     def __init__(self,
@@ -164,6 +165,7 @@ class View:
     def _ipython_display_(self):
         from IPython.display import display
         display(self.box)
+        if os.environ.get("SERVER_SOFTWARE", "").startswith("voila/"): return # a page of Voila is not saved
         self.static = [*self.static, *(display(_no_formulas(made), raw=True, display_id=True) for made in self.plain())]
 
 def _no_formulas(

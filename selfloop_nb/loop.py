@@ -229,6 +229,7 @@ def rewind(self,
         self.emit("rewind", round)
         return record
 
+# %% ../nbs/12_loop.ipynb #bc55553f
 @patch_to(Loop)
 def _take_over(self, changed:dict):
     "Use other settings from here on; nothing is changed where they do not fit."
@@ -254,6 +255,7 @@ def change(self,
         try: self._take_over(self._wanted)
         finally: self.lock.turn.release()
 
+# %% ../nbs/12_loop.ipynb #7088b5cd
 @patch_to(Loop)
 def branch(self,
     name:str,   # of the branch

@@ -95,6 +95,7 @@ def _begun(self, ids:list)->list:
     if self.tokenizer.bos_token_id is None: raise ValueError("a prompt is empty and the tokenizer has no BOS token to start from: give every prompt some text")
     return [self.tokenizer.bos_token_id]
 
+# %% ../nbs/02_models.ipynb #77329122
 @patch_to(LanguageModel)
 def completion_ids(self,
     completion:str,

@@ -44,6 +44,7 @@ def _cards(run:Run, now:Underway|None, n:int)->str:
     states = [KEPT, REJECTED, *([QUARANTINED] if QUARANTINED in samples["state"][:] else [])]
     return "".join(f"<b>{state}</b>{sample_cards(samples, state, n)}" for state in states)
 
+# %% ../nbs/12c_painter.ipynb #48ac677a
 def overview_png(
     run:Run,
     **look,

@@ -37,6 +37,7 @@ def _memory_errors_in_words(number:int, phase:str):
         if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)): raise
         raise OutOfMemoryError(f"round {number} is out of memory while it does its phase {phase!r}: go on with {LESS_MEMORY[phase]} (loop.change(...)); what was committed stays ({str(error).splitlines()[0] if str(error) else 'MemoryError'})"[:600]) from error
 
+# %% ../nbs/11c_phases.ipynb #63b453aa
 class Phases(Views):
     "The settings of a loop, and the phases that are done with them."
     SETTINGS, SCORERS = ("score", "select", "mix", "tune", "sampling", "initial", "guards", "audit", "drift"), ("score", "audit")

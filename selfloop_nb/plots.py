@@ -153,6 +153,7 @@ def score_ridgeline(
         ax.set_title("scores by round")
     return ax.figure
 
+# %% ../nbs/10_plots.ipynb #74990878
 def _shades(ax, n:int)->list:
     "A shade a round, in order, that can be seen on this background."
     low, high = (0.4, 1.0) if sum(ax.get_facecolor()[:3]) < 1.5 else (0.1, 0.9)

@@ -146,6 +146,7 @@ def _show_trust(self):
     self.picture.value = png(rating_plot(scores, right, theta, score_range_of(self.config), **self.look), 660, 275)
     self.picture.layout.display = self.precision.layout.display = ""
 
+# %% ../nbs/13d_rating.ipynb #ef33af59
 @patch_to(Rater)
 def _others(self)->dict: # name -> kappa and how many both have rated
     "Agreement with the other people who rated."

@@ -152,6 +152,7 @@ def _sync_folder(folder:Path):
     try: os.fsync(handle)
     finally: os.close(handle)
 
+# %% ../nbs/08i_ratings.ipynb #1a295595
 @patch_to(Ratings)
 def add(self,
     row:dict,         # of a sample table: prompt, completion and, where there is one, sample_id
@@ -205,6 +206,7 @@ def _by(figures:list, rows:list)->list:
     "The rows that have a figure, the largest first."
     return sorted((i for i in rows if math.isfinite(figures[i])), key=lambda i: -figures[i])
 
+# %% ../nbs/08i_ratings.ipynb #0a87568e
 def _nearness(samples, theta:float)->list:
     "How near each score is to theta."
     if not math.isfinite(theta): raise ValueError(f"theta={theta}: to pick near theta, give one; or pick at random")

@@ -67,6 +67,7 @@ def score_range_of(config:dict)->tuple:
 
 CHARTS = ("scores", "rounds", "acceptance", "accuracy", "quality", "diversity", "training_loss", "heldout_loss")
 
+# %% ../nbs/11_report.ipynb #5e0e4425
 @dataclass(frozen=True)
 class Underway:
     "A round that is not committed yet: what there is of it to see."
@@ -75,6 +76,7 @@ class Underway:
     config:dict=field(default_factory=dict) # the settings it is made with
     losses:list|None=None    # of its training so far
 
+# %% ../nbs/11_report.ipynb #e7aad32f
 def run_charts(
     run:Run,
     others:dict={},          # name -> Run

@@ -108,6 +108,7 @@ def _own_settings_aside(model):
     try: yield
     finally: model.generation_config = own
 
+# %% ../nbs/03_sampling.ipynb #c036f735
 def sample_chunk(
     lm:LanguageModel,
     ids:list,              # token ids of each request's prompt

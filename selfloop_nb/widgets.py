@@ -94,6 +94,7 @@ def _at_rest(self, work):
     except Exception as error: self._say(str(error))
     self._refresh()
 
+# %% ../nbs/13_widgets.ipynb #d25a1a65
 @patch_to(ControlRoom)
 def _go_over(self, loop:Loop)->str:
     "Show another branch from now on."
@@ -157,6 +158,7 @@ def _listen(self, event:Event):
     if event.kind == "message": self.messages = [*self.messages[-4:], data["text"]]
     self.publisher.tell("status", *{"round": ["round", "static"], "rewind": ["round", "static"], "loss": ["loss"], "scored": ["scored"]}.get(event.kind, []))
 
+# %% ../nbs/13_widgets.ipynb #23899441
 @patch_to(ControlRoom)
 def _status_text(self)->str:
     "Phase, round, rate, time left; and what went wrong, with its fix."
@@ -205,6 +207,7 @@ def _wish_for(self, what:set):
     if "static" in what and not self.worker.busy: charts.append("overview")
     if charts: self._paint(charts, cards=5 if {"scores", "rounds"} & set(charts) else 0)
 
+# %% ../nbs/13_widgets.ipynb #9e985045
 @patch_to(ControlRoom)
 def _paint(self, charts:list, cards:int):
     "Ask the painter, with what is not in the run folder yet."

@@ -108,6 +108,7 @@ class Notebook:
         self.page.keyboard.press("Control+s")
         end = time.monotonic() + 30
         while self.path.stat().st_mtime_ns == before and time.monotonic() < end: time.sleep(0.1)
+        while not self.path.read_text().rstrip().endswith("}") and time.monotonic() < end: time.sleep(0.1) # the server is still at it
 
     def button(self, name, nth=0): return self.page.locator(f"button.jupyter-button:has-text('{name}')").nth(nth)
     def click(self, name, nth=0): self.button(name, nth).click()

@@ -61,3 +61,4 @@ def test_voila(tmp_path):
     with served(tmp_path, ["voila==0.5.11", "websockets"], lambda port: ["voila", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", "nb.ipynb"]) as address, browser() as page:
         page.goto(address)
         steps(page, "voila", tmp_path, ("https://cdn.jsdelivr.net/npm/@fortawesome/",)) # icons of its page
+        assert not page.locator("img:not(.widget-image)").count(), "no picture for a saved notebook: the page is not saved"

@@ -1,11 +1,13 @@
 "Whatever a model writes stays text: on every surface, without a browser here (tests/test_browser.py looks at them in one)."
-import re
+import re, sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hostile_texts import HOSTILE, hostile_run, hostile_table
-from selfloop_nb import browse, dashboard, explore, open_run
+from selfloop_nb import browse, compare, dashboard, explore, open_run, rate, tree
 
+sys.path.append(str(Path(__file__).with_name("faults")))
 ALLOWED = {"table", "thead", "tbody", "tr", "td", "th", "div", "span", "b", "i", "code", "br", "small", "p", "h1", "h2", "h3", "pre", "figure", "figcaption", "img", "html", "head", "meta", "title", "style", "body", "details", "summary", "ul", "li", "ol"}
 
 
@@ -33,40 +35,80 @@ def harmless(page):
 def run(tmp_path_factory): return open_run(hostile_run(tmp_path_factory.mktemp("hostile") / "run").path)
 
 
-def test_control_room(run):
+def pages(view):
+    "The HTML of a view: of every widget in it, and of what the saved notebook keeps."
+    def below(widget):
+        yield widget
+        for child in getattr(widget, "children", ()): yield from below(child)
+    found = [w.value for w in below(view.box) if w.__class__.__name__ == "HTML"] + [output.get("text/html", "") for output in view.plain()]
+    assert found and all(isinstance(page, str) for page in found)
+    return found
+
+
+def control_room(run, folder):
     room = dashboard(run)
     assert room.wait(120) and not room.publisher.errors and "no picture" not in room.answer.value
-    for widget in (room.status, room.answer, room.cards, room.warned): harmless(widget.value)
     assert "example.org" in room.warned.value and "alert" in room.cards.value
-    for output in room.plain(): harmless(output.get("text/html", ""))
+    return pages(room)
 
 
-def test_explorer(run):
+def explorer(run, folder):
     view = explore(run, group="topic")
-    harmless(view.table.value)
     assert view.picture.value[:4] == b"\x89PNG"
-    for output in view.plain(): harmless(output.get("text/html", ""))
+    return pages(view)
 
 
-def test_browser(run):
-    view, read = browse(run), ""
+def browser(run, folder):
+    view, found = browse(run), []
     for _ in range(10):
-        read += harmless(view.cards.value)
+        found += pages(view)
         view.forward.click()
-    assert "你好，世界" in read and "日本語の文" in read and "🙂" in read and len(read) < 1_000_000
-    view.text.value = "<script>"
-    harmless(view.answer.value + view.cards.value)
+    read = "".join(found)
+    assert "你好，世界" in read and "日本語の文" in read and "🙂" in read and len(read) < 2_000_000
+    for text in HOSTILE:
+        if len(text) < 3000: view.text.value = text.encode("utf-8", "replace").decode(); found += pages(view)
+    return found
 
 
-def test_report_and_figures(run, tmp_path):
-    page = harmless(run.report(tmp_path / "report.html").read_text(encoding="utf-8"))
+def rating(run, folder):
+    view, found = rate(run, by="ada", n=len(HOSTILE)), []
+    for n in range(len(HOSTILE)):
+        found += pages(view)
+        view.give(float(n % 2))
+    return found + pages(view)
+
+
+def round_tree(run, folder):
+    view, found = tree(run), []
+    for record in run.rounds:
+        view.show(record.id)
+        found += pages(view)
+    return found
+
+
+def comparison(run, folder): return pages(compare(run))
+def report(run, folder):
+    page = run.report(folder / "report.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page and "你好，世界" in page
-    for path in run.export(tmp_path / "figures", ("svg", "csv")):
+    return [page]
+
+
+def figures(run, folder):
+    for path in run.export(folder / "figures", ("svg", "csv")):
         text = path.read_text(encoding="utf-8")
         assert "<script" not in text or path.suffix == ".csv"
         if path.suffix == ".svg": assert not re.search(r"\son\w+=|<image[^>]+href=\"http|<a\s", text)
-    cells = (tmp_path / "figures" / "samples.csv").read_text(encoding="utf-8")
+    cells = (folder / "figures" / "samples.csv").read_text(encoding="utf-8")
     assert "'=HYPERLINK" in cells and "\n=HYPERLINK" not in cells
+    return []
+
+
+SURFACES = [control_room, explorer, browser, rating, round_tree, comparison, report, figures]
+
+
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.__name__)
+def test_text_stays_text(surface, run, tmp_path):
+    for page in surface(run, tmp_path): harmless(page)
 
 
 def test_plots_with_hostile_names(run):
@@ -79,3 +121,23 @@ def test_plots_with_hostile_names(run):
 def test_every_text_survives_the_store(run):
     from selfloop_nb.records import clean_text
     assert run.samples(2)["completion"][:] == [clean_text(text) for text in HOSTILE] == hostile_table()["completion"][:]
+
+
+def main():
+    "The row of the table: every surface, with all texts."
+    import tempfile
+    losses = []
+    with tempfile.TemporaryDirectory() as place:
+        run = open_run(hostile_run(Path(place) / "run").path)
+        for surface in SURFACES:
+            (folder := Path(place) / surface.__name__).mkdir()
+            try:
+                for page in surface(run, folder): harmless(page)
+            except Exception as error: losses.append(f"{surface.__name__}: {type(error).__name__}: {str(error)[:300]}")
+    names = ", ".join(surface.__name__.replace("_", " ") for surface in SURFACES)
+    return [Row("hostile texts x surfaces", len(HOSTILE) * len(SURFACES), losses, f"{len(HOSTILE)} texts; {names}")]
+
+
+if __name__ == "__main__":
+    from table import Row, show
+    show(main())

@@ -11,7 +11,7 @@ from table import HEAD
 def parts(share):
     "Script and size of each part."
     every, some = max(1, round(1 / share)), lambda n: max(1, round(n * share))
-    return [("kills.py", every), ("disk.py", every), ("../test_state_machine.py", some(300)), ("hostile.py",), ("network.py",), ("fuzz.py", some(60)), ("soak.py", max(20, some(2000))), ("load.py", some(1_000_000))]
+    return [("kills.py", every), ("disk.py", every), ("phases.py", every), ("elsewhere.py",), ("../test_state_machine.py", some(300)), ("../test_hostile.py",), ("hostile.py",), ("network.py",), ("fuzz.py", some(60)), ("soak.py", max(20, some(2000))), ("load.py", some(1_000_000))]
 
 
 def main(share):

@@ -10,9 +10,10 @@ from table import Row, show
 from tiny import finish, outcome, tiny_loop, warm_up
 
 
-def life(store, say, rounds=2):
+def life(store, say, rounds=2, listener=lambda event: None):
     "Run to the end, and tell of every round that is committed."
     loop = tiny_loop(store)
+    loop.on(listener)
     loop.on(lambda event: say({"committed": event.data["record"].id}) if event.kind == "round" else None)
     loop.start()
     while len(loop.rounds) <= rounds: loop.step()
