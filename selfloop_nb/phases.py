@@ -56,7 +56,7 @@ class Phases(Views):
     def check(self):
         "Raise `ValueError` where the settings do not fit together."
         if hasattr(self.select, "check_range"): self.select.check_range(*self.score.range)
-        if hasattr(self.tune, "check_task"): self.tune.check_task(self.task)
+        if hasattr(self.tune, "check"): self.tune.check(self.model, self.task)
 
     def config(self)->dict:
         "Every setting that makes a round, as plain JSON; an instrument that is not asked for is none."

@@ -142,6 +142,10 @@ class _Preferring(FineTune):
         if not 0 <= self.likelihood < math.inf: raise ValueError(f"likelihood={self.likelihood!r}: it must be 0 or more")
         import_extra("trl", "preferences")
 
+    def check(self, lm:LanguageModel, task:Task):
+        "Raise `ValueError` for a model that TRL's trainer does not take."
+        if lm.is_encoder_decoder: raise ValueError(f"{type(self).__name__} learns pairs with TRL, which takes models with a decoder alone, and {lm.name} has an encoder too: use FineTune(...), or a causal model")
+
     def learn(self,
         lm:LanguageModel,      # where training starts
         parent:LanguageModel,  # that the round's samples are from: the reference
@@ -171,8 +175,9 @@ class DPO(_Preferring):
 @dataclass(frozen=True)
 class SPIN(_Preferring):
     "Learn from D_train against the model's own answers to the same prompts (Chen et al. 2024, arXiv 2401.01335); Q only watches. Needs the extra `preferences`."
-    def check_task(self, task:Task):
-        "Raise `ValueError` for a task without references."
+    def check(self, lm:LanguageModel, task:Task):
+        "Raise `ValueError` also for a task without references."
+        super().check(lm, task)
         if task.train is None: raise ValueError("SPIN plays against the references of D_train and the task has none: give the task labelled examples, or use DPO")
 
     def pairs(self, lm, samples, task, sampling, seed, should_stop):

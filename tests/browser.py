@@ -102,6 +102,11 @@ class Notebook:
         self.page.keyboard.press("Escape")
         self.run(self.page.locator(".jp-CodeCell").count())
 
+    def again(self, cell):
+        "Run a cell once more; 0 is the first."
+        self.page.locator(".jp-CodeCell .cm-content").nth(cell).click()
+        self.page.keyboard.press("Control+Enter")
+
     def save(self):
         "Save the notebook and wait until it is on the disk."
         before = self.path.stat().st_mtime_ns

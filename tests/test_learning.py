@@ -176,7 +176,7 @@ def half_taught():
     return loop
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("tune, sampling", [(DPO(), Sampling(n_samples=8, temperature=0.7)), (SPIN(), Sampling())], ids=["dpo", "spin"])
 def test_it_improves_over_m_0(tune, sampling, half_taught):
     "Two rounds on one seed; `make bench-preferences` does more of them on three."

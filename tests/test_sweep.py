@@ -59,6 +59,7 @@ def test_an_arm_is_what_a_loop_with_its_settings_would_be(undisturbed):
         assert undisturbed.runs[arm.name][1].samples(1)["completion"][:] == alone.samples(1)["completion"][:]
 
 
+@pytest.mark.long
 def test_killed_in_the_second_arm(tmp_path, undisturbed):
     store = tmp_path / "run"
     died = subprocess.run([sys.executable, __file__, store, "1"], env={**os.environ, "KILLED_AFTER_AN_ARM": str(store)}, capture_output=True, text=True)
@@ -100,6 +101,7 @@ def alive(pid):
     except FileNotFoundError: return False
 
 
+@pytest.mark.long
 def test_workers_give_the_same_table(tmp_path, undisturbed):
     done = swept(tmp_path / "run", seeds=(0, 1), workers=2)
     assert done.table.equals(undisturbed.table)
@@ -117,6 +119,7 @@ def test_a_function_makes_the_loop_of_a_seed(tmp_path):
     with pytest.raises(ValueError, match="for seed 5: it must give a Loop with seed=5 and a store of its own"): sweep(lambda seed: small_loop(seed=0), seeds=[5], **AXES)
 
 
+@pytest.mark.long
 def test_a_function_of_the_user_goes_along(tmp_path):
     from selfloop_nb import sweep
     wanted, seen = "56789", math.inf
