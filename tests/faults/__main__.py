@@ -2,7 +2,7 @@
 
     python tests/faults [SHARE]      of the whole that is tried: 1 where it is left out; 0.1 for a tenth
 """
-import subprocess, sys
+import subprocess, sys, time
 from pathlib import Path
 
 from table import HEAD
@@ -19,6 +19,7 @@ def main(share):
     failed = []
     print(HEAD, flush=True)
     for script, *arguments in parts(share):
+        print(f"({time.strftime('%H:%M:%S')} {Path(script).name} {' '.join(map(str, arguments))})", file=sys.stderr, flush=True)
         done = subprocess.run([sys.executable, "-W", "ignore", Path(__file__).parent / script, *map(str, arguments)], capture_output=True, text=True, errors="replace")
         for line in done.stdout.splitlines():
             if line.startswith("| ") and line not in HEAD: print(line, flush=True)
