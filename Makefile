@@ -26,7 +26,7 @@ lab: .venv/.done ## JupyterLab on the quickstart
 test: .venv/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; three at a time
 	@$(PY) -m pytest -n 3 -m "not long"
 
-test-long: .venv/.done ## what takes longest: the recipes at a small size, Notebook 7 and Voila, more clicks in JupyterLab, sweeps that are killed
+test-long: .venv/.done ## what takes longest: the recipes at a small size, Notebook 7, Voila, VS Code's widgets, more clicks in JupyterLab, sweeps that are killed
 	@$(PY) -m pytest -n 2 -m long
 
 test-fast: .venv/.done ## `make test` without the notebooks

@@ -71,6 +71,19 @@ def browser():
         finally: chromium.close()
 
 
+def drag_theta(page):
+    "Drag the explorer's slider to the right; a higher theta must keep fewer."
+    kept = lambda: int(page.locator(".widget-html td").nth(1).inner_text().replace(",", ""))
+    before, handle = kept(), page.locator(".noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5); page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 5, steps=8); page.mouse.up()
+    end = time.monotonic() + 20
+    while kept() == before and time.monotonic() < end: time.sleep(0.1)
+    assert kept() < before, "a higher theta keeps fewer"
+
+
 class Notebook:
     "A notebook that is open in the page."
     def __init__(self, page, address, folder, *cells, root=None):

@@ -5,7 +5,7 @@ Where no Chromium is found these tests are skipped. Screenshots: SCREENSHOTS=fol
 import json, os, re, signal, time
 
 import pytest
-from browser import CHROMIUM, Notebook, browser, lab
+from browser import CHROMIUM, Notebook, browser, drag_theta, lab
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is found: apt-get install chromium, or CHROMIUM=/path/to/it")
@@ -108,14 +108,7 @@ def test_the_kernel_dies_and_the_run_goes_on(open_notebook, tmp_path):
 def test_theta_is_dragged(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "loop.run(rounds=1)\nexplore(loop)")
     nb.says("a preview")
-    kept = lambda: nb.page.locator(".widget-html td").nth(1).inner_text()
-    before, handle = kept(), nb.page.locator(".noUi-handle").first
-    box = handle.bounding_box()
-    nb.page.mouse.move(box["x"] + 5, box["y"] + 5); nb.page.mouse.down()
-    nb.page.mouse.move(box["x"] + 90, box["y"] + 5, steps=8); nb.page.mouse.up()
-    end = time.monotonic() + 20
-    while kept() == before and time.monotonic() < end: time.sleep(0.1)
-    assert int(kept().replace(",", "")) < int(before.replace(",", "")), "a higher theta keeps fewer"
+    drag_theta(nb.page)
     nb.shot("6_explorer", tmp_path)
     nb.click("Apply from the next round"); nb.says("applies from the next round")
 
