@@ -68,7 +68,7 @@ class Failpoints:
             file = real["file"](path, mode, *args, **kwargs)
             if inside is None: return file
             self.names[file.fileno()] = inside
-            self.synced.discard(inside)
+            if self.on: self.synced.discard(inside) # what the loss of power itself puts back was on the disk before
             return File(file, inside, self)
         def os_open(path, flags, mode=0o777, *, dir_fd=None):
             inside = self.inside(path, dir_fd)
