@@ -17,6 +17,7 @@ from .pool import Pool
 from .records import patch_to
 from .report import escape, score_range_of, theta_of
 from .selection import Threshold
+from .theta_plot import ThetaPicture
 
 # %% ../nbs/13b_explorer.ipynb #b582fbcd
 def choice_table(
@@ -75,7 +76,7 @@ class Explorer(RoundView):
     "Theta, dragged over the scored samples of a round; made by `explore`."
     def __init__(self, source, round:int, group:str|None, font_scale:float, dark:bool):
         super().__init__(source, round)
-        self.group, self.look, self.pool, self.score_range, self.others = group, dict(font_scale=0.85 * font_scale, dark=dark), None, (-math.inf, math.inf), {}
+        self.group, self.look, self.pool, self.painted, self.score_range, self.others = group, dict(font_scale=0.85 * font_scale, dark=dark), None, None, (-math.inf, math.inf), {}
         self.publisher, self.box = Publisher(self._draw, rate=20), self._build()
         self.show_round()
 
@@ -116,6 +117,7 @@ def show_round(self):
         return self._say("nothing is scored yet: make a round first")
     rule = {f: config["select"][f] for f in ("unique", "finished", "max_tokens") if f in config.get("select", {})}
     self.pool, self.score_range = Pool(samples, self.group, **rule), score_range_of(config)
+    self.painted = ThetaPicture(self.pool, self.score_range, **self.look)
     self._set_slider(theta_of(config))
     self._say("a preview: nothing changes until you press the button")
     self._draw({"theta"})
@@ -144,7 +146,7 @@ def choices(self)->dict:
 def _draw(self, what:set):
     "Bring picture and table up to date."
     if self.pool is None: return
-    self.picture.value = plots.png(plots.pool_plot(self.pool, self.theta, self.score_range, **self.look))
+    self.picture.value = self.painted.png(self.theta)
     self.table.value = choice_table(self.choices())
 
 @patch_to(Explorer)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'MARKERS', 'DASHES', 'RENDERING', 'STATE_LOOK', 'fonts', 'look', 'Chart', 'canvas', 'png', 'score_bins',
-           'score_histogram', 'pool_plot', 'score_ridgeline', 'named_runs', 'round_plot', 'accuracy_plot',
-           'heldout_loss_plot', 'acceptance_plot', 'quality_plot', 'diversity_plot', 'training_loss_plot', 'overview']
+           'score_histogram', 'score_ridgeline', 'named_runs', 'round_plot', 'accuracy_plot', 'heldout_loss_plot',
+           'acceptance_plot', 'quality_plot', 'diversity_plot', 'training_loss_plot', 'overview']
 
 # %% ../nbs/10_plots.ipynb #055041cd
 import functools, io, math, threading
@@ -113,31 +113,6 @@ def score_histogram(
         ax.set(xlabel="score Q(s)", ylabel="samples")
         if finite: ax.legend()
     return ax.figure
-
-# %% ../nbs/10_plots.ipynb #30df1715
-def pool_plot(
-    pool,             # of a round, see `Pool`
-    theta:float,
-    score_range:tuple=(-math.inf, math.inf), # what Q declares
-    width:int=640, height:int=250, # pixels at 100 dpi
-    **style,          # see `look`
-)->"matplotlib.figure.Figure":
-    "What theta would keep of a pool, and the share of the pool that lies above each score."
-    import numpy
-    edges, n_kept = numpy.array(score_bins(list(pool.scores[[0, -1]]) if len(pool.scores) else [], score_range)), pool.at(theta)["n_kept"]
-    kept, others = (numpy.histogram(part, edges)[0] for part in (pool.scores[:n_kept], pool.scores[n_kept:]))
-    with RENDERING, matplotlib.rc_context(look(**style)):
-        figure = Chart(figsize=(width / 100, height / 100))
-        left, right = figure.subplots(1, 2)
-        figure.subplots_adjust(0.1, 0.2, 0.98, 0.88, 0.28)
-        for base, height, state in ((0, kept, KEPT), (kept, kept + others, REJECTED)):
-            left.stairs(height, edges, baseline=base, fill=True, color=STATE_LOOK[state][0], hatch=STATE_LOOK[state][1], edgecolor=left.get_facecolor())
-        places = numpy.unique(numpy.linspace(0, len(pool.scores), min(len(pool.scores) + 1, 400)).astype(int))[1:]
-        right.step(pool.scores[places - 1], places / max(len(pool.scores), 1), where="post", color=COLOURS[0])
-        for ax in (left, right): ax.axvline(theta, color=left.xaxis.label.get_color(), linestyle="--"); ax.set(xlabel="score Q(s), - - is θ", xlim=(edges[0], edges[-1]))
-        left.set_title(f"would keep {n_kept:,} of {pool.n_sampled:,}" if n_kept else f"WOULD KEEP NOTHING of {pool.n_sampled:,}", **({} if n_kept else dict(color="#D00000", fontweight="bold")))
-        right.set(title="share at or above a score", ylim=(0, 1.03))
-    return figure
 
 # %% ../nbs/10_plots.ipynb #2e44b535
 def score_ridgeline(
