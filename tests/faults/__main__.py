@@ -1,8 +1,9 @@
-"""All parts of `make faults`, one after the other, and their figures in one table. Each part can be run alone: see the head of its file.
+"""All parts of `make faults`, two at a time, and their figures in one table. Each part can be run alone: see the head of its file.
 
     python tests/faults [SHARE]      of the whole that is tried: 1 where it is left out; 0.1 for a tenth
 """
 import subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from table import HEAD
@@ -14,16 +15,22 @@ def parts(share):
     return [("kills.py", every), ("disk.py", every), ("phases.py", every), ("elsewhere.py",), ("../test_state_machine.py", some(300)), ("../test_hostile.py",), ("hostile.py",), ("network.py",), ("fuzz.py", some(60)), ("soak.py", max(20, some(2000))), ("load.py", some(1_000_000))]
 
 
+def run(part):
+    "One part, in a process of its own."
+    script, *arguments = part
+    print(f"({time.strftime('%H:%M:%S')} {Path(script).name} {' '.join(map(str, arguments))})", file=sys.stderr, flush=True)
+    return script, subprocess.run([sys.executable, "-W", "ignore", Path(__file__).parent / script, *map(str, arguments)], capture_output=True, text=True, errors="replace")
+
+
 def main(share):
     "Run the parts; the exit code says whether something was lost."
     failed = []
     print(HEAD, flush=True)
-    for script, *arguments in parts(share):
-        print(f"({time.strftime('%H:%M:%S')} {Path(script).name} {' '.join(map(str, arguments))})", file=sys.stderr, flush=True)
-        done = subprocess.run([sys.executable, "-W", "ignore", Path(__file__).parent / script, *map(str, arguments)], capture_output=True, text=True, errors="replace")
-        for line in done.stdout.splitlines():
-            if line.startswith("| ") and line not in HEAD: print(line, flush=True)
-        if done.returncode: failed.append(f"{script}: {done.stderr[-3000:]}")
+    with ThreadPoolExecutor(2) as pool: # two at a time: each computes in one thread
+        for script, done in pool.map(run, parts(share)):
+            for line in done.stdout.splitlines():
+                if line.startswith("| ") and line not in HEAD: print(line, flush=True)
+            if done.returncode: failed.append(f"{script}: {done.stderr[-3000:]}")
     sys.exit("\n".join(failed) or 0)
 
 
