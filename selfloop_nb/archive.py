@@ -10,7 +10,7 @@ import os, re, shutil, stat, tempfile, zipfile, zlib
 from pathlib import Path
 
 from .checking import damage
-from .files import check_name, make_folder, sync
+from .files import check_name, make_folder, sync, write_error
 from .ratings import Ratings
 from .records import DamagedRunError, SelfloopError, parse_json
 from .store import Run
@@ -47,6 +47,7 @@ def export_run(
         sync(temporary)
         os.replace(temporary, path)
         sync(path.absolute().parent)
+    except OSError as error: raise write_error(error, path, f"an archive, after {temporary.stat().st_size if temporary.exists() else 0:,} bytes") from error
     finally: temporary.unlink(missing_ok=True)
     return path
 
@@ -78,8 +79,11 @@ def _unpack(archive:zipfile.ZipFile, entries:list, folder:Path):
     for entry in entries:
         file = folder / entry.filename
         file.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(entry) as source, open(file, "xb") as target: shutil.copyfileobj(source, target, 2**20)
-        sync(file)
+        with archive.open(entry) as source:
+            try:
+                with open(file, "xb") as target: shutil.copyfileobj(source, target, 2**20)
+                sync(file)
+            except OSError as error: raise write_error(error, file, f"{entry.file_size:,} bytes") from error
 
 # %% ../nbs/09c_archive.ipynb #afeef05b
 def _checked_run(folder:Path, path:Path):

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .files import check_name, damaged_files, file_hash, make_folder, read_table, sync, table_bytes, write_file, write_folder
+from .files import check_name, damaged_files, file_hash, make_folder, read_table, sync, table_bytes, write_error, write_file, write_folder
 from .records import DamagedRunError, Round, RunLockedError, SelfloopError, history_frame, history_row, parse_json, patch_to, short_hash
 
 # %% ../nbs/09_store.ipynb #9bb6ee3b
@@ -37,8 +37,13 @@ class RunLock:
             holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(handle)
             raise RunLockedError(f"run {path.parent.name!r} is being written by {holder}: stop it there, or look at the run with open_run({str(path.parent)!r})") from None
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+        holder = f"process {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode()
+        try:
+            os.ftruncate(handle, 0)
+            os.write(handle, holder)
+        except OSError as error:
+            os.close(handle)
+            raise write_error(error, path, f"{len(holder)} bytes") from error
         return handle
 
     def __del__(self):

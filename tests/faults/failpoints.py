@@ -47,8 +47,9 @@ class Failpoints:
         half()
         if self.fault == "power": self.lose_power()
         if self.fault in ("kill", "power"): os.kill(os.getpid(), signal.SIGKILL)
-        elif self.fault == "interrupt": raise KeyboardInterrupt
-        else: raise OSError(number := getattr(errno, self.fault), os.strerror(number), path)
+        if self.fault == "interrupt": raise KeyboardInterrupt
+        number = getattr(errno, self.fault)
+        raise OSError(number, os.strerror(number), *([path] if call not in ("write", "fsync") else [])) # what is done to an open file fails without its name
 
     def lose_power(self):
         "Undo what is not on the disk for certain."
