@@ -112,18 +112,21 @@ class Round:
     files:dict = field(default_factory=dict)    # file -> SHA-256
 
     def to_json(self)->str:
-        "The record as JSON text; a figure that is not finite is written as null."
-        return json.dumps(_finite(asdict(self)), indent=1, sort_keys=True, allow_nan=False)
+        "The record as JSON text, with its own SHA-256 as `sealed`; a figure that is not finite is written as null."
+        data = json.loads(json.dumps(_finite(asdict(self)), allow_nan=False)) # as it will be read
+        return json.dumps({**data, "sealed": short_hash(data, 64)}, indent=1, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text:str)->"Round":
-        "Read a record; raises `ValueError` naming the fields that are missing or unknown."
+        "Read a record; raises `ValueError` naming the fields that are missing or unknown, and for one that is not as it was written."
         data = parse_json(text, dict)
+        seal = data.pop("sealed", None) # none in a record of before
         known = {f.name: f for f in fields(cls)}
         if bad := sorted((set(data) ^ set(known)) - {"warnings"}): raise ValueError(f"not a round record: fields {bad} are missing or unknown")
         if bad := [name for name, value in data.items() if not isinstance(value, known[name].type) or isinstance(value, bool)]: raise ValueError(f"not a round record: {bad[0]} is {data[bad[0]]!r:.40}, it must be {known[bad[0]].type}")
         figures = [*data["counts"].values(), *data["metrics"].values(), *data["seconds"].values(), *data["tokens"].values()]
         if bad := [v for v in figures if not isinstance(v, (int, float, dict, type(None)))]: raise ValueError(f"not a round record: {bad[0]!r:.40} where a figure is needed")
+        if seal not in (None, short_hash(data, 64)): raise ValueError("not a round record: it was changed after it was written")
         return cls(**data)
 
 # %% ../nbs/00_records.ipynb #45e574d0

@@ -2,7 +2,7 @@
 
     python tests/faults/disk.py [EVERY]
 """
-import os, sys, tempfile, warnings
+import os, re, sys, tempfile, warnings
 from pathlib import Path
 
 from failpoints import Failpoints, child
@@ -62,6 +62,7 @@ TEARS = {
     "emptied": lambda f: os.truncate(f, 0),
     "deleted": lambda f: f.unlink(),
     "a bit flipped": lambda f: f.write_bytes((data := f.read_bytes())[:len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1:]),
+    "a digit changed": lambda f: f.write_bytes(re.sub(rb"\d(?=\D*$)", lambda digit: b"%d" % ((int(digit[0]) + 1) % 10), f.read_bytes(), count=1)),
     "a link in its place": lambda f: (f.rename(f.with_name("elsewhere")), f.symlink_to("elsewhere")),
 }
 

@@ -35,10 +35,15 @@ def rehashed(files, name, data):
     record_name = "/".join(name.split("/")[:2]) + "/round.json"
     record = json.loads(files[record_name])
     record["files"][name.split("/", 2)[2]] = hashlib.sha256(data).hexdigest()
+    record.pop("sealed")
     return {**files, name: data, record_name: json.dumps(record).encode()}
 
 
-def edited(entries, name, **fields): return {**entries, name: json.dumps({**json.loads(entries[name]), **fields}).encode()}
+def edited(entries, name, **fields):
+    "The files with fields of one of them changed, and no seal that would tell."
+    data = {**json.loads(entries[name]), **fields}
+    data.pop("sealed", None)
+    return {**entries, name: json.dumps(data).encode()}
 
 
 def archives(good, folder):
@@ -72,6 +77,7 @@ def archives(good, folder):
         "a record of another round": (lambda: pack(edited(files, record, id="0009-other")), "that of round"),
         "a record with files outside": (lambda: pack(edited(files, record, files={"../../../secret": "0" * 64})), "missing or changed|does not have"),
         "a round that is its own parent": (lambda: pack(edited(files, record, parent=place.split("/")[1])), "cannot be"),
+        "a record with another figure": (lambda: pack({**files, record: files[record].replace(b'"n_kept": ', b'"n_kept": 1')}), "changed after it was written"),
         "a record nested too deeply": (lambda: pack({**files, record: b'{"config":' + b"[" * 200_000}), "nested"),
         "a head that is no round": (lambda: pack(edited(files, "heads.json", main="0009-none")), "no round"),
         "a branch that is a path": (lambda: pack(edited(files, "heads.json", **{"../x": heads["main"]})), "no name for a branch"),
