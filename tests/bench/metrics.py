@@ -1,7 +1,7 @@
 """How long every metric takes for 100,000 samples and in how much memory; self-BLEU beside nltk's at 1,000; what the figures of every round add to a round of the demo.
 
 What needs a model or compares all with all is taken of a part: the Vendi score of four draws of 1,000 (n-grams) or 50 (embeddings), self-BLEU also of four draws of 1,000 beside the exact one,
-likelihood and KL of the 1,000 that a round takes. Each such line ends with its error: the standard deviation of a draw, for KL the standard error.
+likelihood and KL of the 1,000 that a round takes. The audit is a cheap scorer, as its figures are timed here and no scorer (`make bench-scorers`). Each such line ends with its error: the standard deviation of a draw, for KL the standard error.
 Limits that are checked: all metrics together under 60 s and 2 GB, self-BLEU at least 20 times as quick as nltk's and equal to it, the figures of every round under a twentieth of a round.
 """
 import math, random, resource, statistics, time
@@ -43,11 +43,11 @@ def table_of(texts):
 
 def everything(texts):
     "Name -> the call, for each metric on the samples of a round."
-    from selfloop_nb import accuracy, audit, diversity, figures, metrics, readability
+    from selfloop_nb import accuracy, audit, diversity, figures, length, metrics
     samples = table_of(texts)
     ids, right, scores, states, topics, answers = (samples[name][:] for name in ("prompt_id", "correct", "score", "state", "group", "answer"))
     vendi = lambda part: diversity.vendi_score(diversity.ngram_kernel(part))
-    checked = lambda: audit.audit_figures(samples.add_column("audit", audit.audit_column(samples, readability(), most=len(samples))[0]))["audit_correlation"]
+    checked = lambda: audit.audit_figures(samples.add_column("audit", audit.audit_column(samples, length(30, 30), most=len(samples))[0]))["audit_correlation"]
     return {"distinct-1": lambda: metrics.distinct(texts, 1), "distinct-2": lambda: metrics.distinct(texts, 2),
         "unique": lambda: metrics.unique_ratio(ids, texts), "agreement": lambda: metrics.agreement_rate(ids, answers),
         "self-BLEU (exact)": lambda: diversity.self_bleu(texts), "self-BLEU (4 draws of 1,000)": lambda: diversity.on_parts(diversity.self_bleu, texts),
@@ -57,7 +57,7 @@ def everything(texts):
         "pass@1": lambda: accuracy.pass_at_k(ids, right, 1), "pass@4": lambda: accuracy.pass_at_k(ids, right, 4),
         "maj@3": lambda: accuracy.majority_at_k(ids, answers, right, 3), "AUC": lambda: accuracy.auc(scores, right),
         "calibration error": lambda: accuracy.calibration_error(scores, right), "kept but wrong": lambda: accuracy.keep_errors(states, right)["kept_but_wrong"],
-        "balance score": lambda: audit.balance_score(samples), "audit by readability": checked,
+        "balance score": lambda: audit.balance_score(samples), "audit by length": checked,
         "shares by group, shift": lambda: accuracy.share_shift(topics, states), "log p under M_0, KL (1,000)": lambda: drifted(samples),
         "the figures of every round": lambda: figures.round_figures(samples, (0, 1), 0)["self_bleu"]}
 
