@@ -610,7 +610,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                      'selfloop_nb.ratings._now': ('ratings.html#_now', 'selfloop_nb/ratings.py'),
                                      'selfloop_nb.ratings._ranks': ('ratings.html#_ranks', 'selfloop_nb/ratings.py'),
                                      'selfloop_nb.ratings._spread': ('ratings.html#_spread', 'selfloop_nb/ratings.py'),
-                                     'selfloop_nb.ratings._sync_folder': ('ratings.html#_sync_folder', 'selfloop_nb/ratings.py'),
                                      'selfloop_nb.ratings.pick': ('ratings.html#pick', 'selfloop_nb/ratings.py'),
                                      'selfloop_nb.ratings.rater_name': ('ratings.html#rater_name', 'selfloop_nb/ratings.py'),
                                      'selfloop_nb.ratings.sample_key': ('ratings.html#sample_key', 'selfloop_nb/ratings.py'),

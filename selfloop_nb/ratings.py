@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
+from .files import sync
 from .records import clean_text, patch_to
 
 # %% ../nbs/08i_ratings.ipynb #75ca92cf
@@ -143,14 +144,8 @@ def _append(self, line:dict):
             if (n := os.write(handle, data)) < len(data): raise OSError(28, f"only {n} of {len(data)} bytes could be written")
             os.fsync(handle)
             self._read_on(handle)
-        if new: _sync_folder(self.path.parent)
+        if new: sync(self.path.parent)
     except OSError as error: raise OSError(error.errno, f"{error.strerror}: this rating is not kept, those before it are", str(self.path)) from error
-
-def _sync_folder(folder:Path):
-    "Force the name of a new file to the disk."
-    handle = os.open(folder, os.O_RDONLY)
-    try: os.fsync(handle)
-    finally: os.close(handle)
 
 # %% ../nbs/08i_ratings.ipynb #1a295595
 @patch_to(Ratings)

@@ -38,6 +38,7 @@ def pool_plot(
         move_theta(figure, pool, theta)
     return figure
 
+# %% ../nbs/10e_theta_plot.ipynb #11fcf85f
 def move_theta(
     figure,           # as `pool_plot` made it of this pool
     pool,
@@ -59,9 +60,13 @@ def move_theta(
 # %% ../nbs/10e_theta_plot.ipynb #f79d3055
 class ThetaPicture:
     "The picture of a pool, for one theta after another."
-    def __init__(self, pool, score_range:tuple=(-math.inf, math.inf), **style): # see `pool_plot`
+    def __init__(self,
+        pool,             # of a round, see `Pool`
+        score_range:tuple=(-math.inf, math.inf), # what Q declares
+        **style,          # see `look`
+    ):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        self.pool, self.style, self.figure = pool, {name: value for name, value in style.items() if name not in ("width", "height")}, pool_plot(pool, 0.0, score_range, **style)
+        self.pool, self.style, self.figure = pool, style, pool_plot(pool, 0.0, score_range, **style)
         with RENDERING, self._settings():
             for artist in move_theta(self.figure, pool, 0.0): artist.set_animated(True)
             self.canvas = FigureCanvasAgg(self.figure)
@@ -70,7 +75,9 @@ class ThetaPicture:
 
     def _settings(self): return matplotlib.rc_context(look(**self.style))
 
-    def png(self, theta:float)->bytes:
+    def png(self,
+        theta:float,
+    )->bytes: # of a PNG
         "The picture at a theta."
         import numpy
         from PIL import Image

@@ -87,6 +87,8 @@ def round_tree(run, folder):
 
 
 def comparison(run, folder): return pages(compare(run))
+
+
 def report(run, folder):
     page = run.report(folder / "report.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page and "你好，世界" in page
