@@ -11,6 +11,7 @@ NO_TORCH = ["records", "selection", "mixing", "metrics", "pool", "store", "guard
 HEAVY = ["torch", "transformers", "datasets", "pandas", "matplotlib", "ipywidgets", "nbdev", "fastcore"]
 MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.name not in ("__init__.py", "_modidx.py"))
 PLACES = re.compile(rf"{re.escape(str(Path.home()))}/|(?<![\w.])/(?:root|tmp|work|home/\w+|Users/\w+|var/folders)/")
+LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 BANNED = re.compile(r"""pypi\.org|python[h]osted|npmjs\.(?:org|com)|deb\.debian\.org|download\.pytorch\.org
     |(?<![\w.:/-])/(?:work|root|farm|home/\w+|Users/\w+|opt/wheels|opt/pypi)/|\.\./(?:shared|\.library)
     |trust_remote_code["']?\s*[=:]\s*True|\bimport\s+pickle\b|\bpickle\.\w+\(|\b(?:to|read)_pickle\(|\btorch\.(?:save|load)\(""", re.VERBOSE)
@@ -78,6 +79,14 @@ def test_notebook_is_fit_to_commit(path):
 def test_readme_in_step():
     done = subprocess.run([sys.executable, "tests/tools/readme.py", "--check"], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *notebooks(PROJECT)], ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    source = path.read_text(encoding="utf-8")
+    texts = ["".join(cell["source"]) for cell in json.loads(source)["cells"] if cell["cell_type"] == "markdown"] if path.suffix == ".ipynb" else [source]
+    places = [place for text in texts for place in LINK.findall(text)]
+    assert [place for place in places if not (path.parent / place).exists()] == []
 
 
 def test_one_notebook_a_module():
