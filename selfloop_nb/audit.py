@@ -28,6 +28,7 @@ def some_samples(
         rows += group
     return sorted(rows or dice.sample(group, most)) if groups else []
 
+# %% ../nbs/08g_audit.ipynb #27083b45
 def audit_column(
     samples,         # a sample table, scored or not; the audit does not see Q's scores
     audit,           # a scorer that has no part in Q

@@ -92,6 +92,7 @@ def _wanted(labels:dict, label, name)->int:
     if label not in labels.values(): raise ValueError(f"label={label!r} is none of the labels of {name}: {list(labels.values())}")
     return next(i for i, l in labels.items() if l == label)
 
+# %% ../nbs/04d_classifiers.ipynb #f8c4aca3
 def reward_model(
     name,                 # a folder, or a name on the hub
     label:str|None=None,  # of a classifier: the label whose probability is the score; None: a reward model with one output

@@ -71,6 +71,7 @@ def curve_plot(
     title, ylabel, share = CURVES[column]
     return plots.round_plot(runs, {column: ""}, title, ylabel, share, ax, **style)
 
+# %% ../nbs/10c_comparison.ipynb #18c96678
 def comparison_plot(
     runs, # name -> history, or name -> list of histories, one a seed
     width:int=760, height:int=430, # pixels at 100 dpi

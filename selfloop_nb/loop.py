@@ -131,6 +131,7 @@ def _step(self)->Round:
     if not self.store.head: self._begin()
     return self._round()
 
+# %% ../nbs/12_loop.ipynb #ded43e44
 @patch_to(Loop)
 def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"

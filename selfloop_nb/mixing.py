@@ -109,6 +109,7 @@ def _own_weights(train)->list:
     "What the rows of D_train weigh: 1, or what their own column says."
     return [float(weight) for weight in train["weight"][:]] if "weight" in train.column_names else [1.0] * len(train)
 
+# %% ../nbs/06_mixing.ipynb #7d379e29
 @dataclass(frozen=True)
 class Accumulate(_Mix):
     "D_train and the kept samples of all rounds."

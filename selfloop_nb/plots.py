@@ -149,6 +149,7 @@ def _ridges(ax, by_round:dict, thetas:dict, score_range:tuple):
     ax.set(xlabel="score Q(s), | is θ", ylabel="round", yticks=range(len(by_round)), ylim=(-0.1, max(len(by_round), 1) + 0.05), xlim=(edges[0], edges[-1]))
     ax.set_yticklabels([str(r) for r in reversed(list(by_round))])
 
+# %% ../nbs/10_plots.ipynb #1c668c71
 def _band(ax, by_round:dict, thetas:dict, score_range:tuple):
     "The median and the band from 10 to 90 % by round."
     import numpy

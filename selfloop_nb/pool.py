@@ -34,6 +34,7 @@ class Pool:
         labels = [str(v) for v in column(group)] if group else []
         self.groups = {name: _running([l == name for l in labels]) for name in sorted(set(labels))}
 
+# %% ../nbs/08c_pool.ipynb #4e13ceec
 def _running(values)->"numpy.ndarray": # one longer than `values`: the sum of the first k stands at k
     "Running sums."
     import numpy
@@ -67,6 +68,7 @@ def at(self,
     import numpy
     return self.first(int(numpy.searchsorted(-self.scores, -theta, side="right")))
 
+# %% ../nbs/08c_pool.ipynb #a2d85194
 @patch_to(Pool)
 def theta_for(self,
     share:float, # of the samples that theta decides about, (0, 1]

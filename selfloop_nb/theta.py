@@ -70,6 +70,7 @@ def round_of(
     try: return int(first["round"] if "round" in first else first["sample_id"].split("-")[0])
     except (KeyError, ValueError): raise ValueError(f"the round cannot be told from the sample id {first.get('sample_id')!r}: it must begin with the round's number, as in '3-sample-17-0', or the table needs a column 'round'") from None
 
+# %% ../nbs/05c_theta.ipynb #1ef8bd03
 @dataclass(frozen=True)
 class Annealed:
     "A theta that goes from `first` to `last` in `rounds` rounds, by equal steps, and stays there."
