@@ -1,4 +1,4 @@
-"""What the control room costs, in a real kernel: the time of a round of the demo with it and without it, alternating; the memory of 200 tiny rounds; the size of the saved notebook."""
+"""What the control room costs, in a real kernel: the time of a round of the demo with it and without it, alternating, fifteen of each, since a round's time varies by a tenth by itself; the memory of 200 tiny rounds; the size of the saved notebook."""
 import sys, tempfile
 from pathlib import Path
 
@@ -34,11 +34,14 @@ def in_the_room():
     assert room.worker.wait() and room.worker.error is None
 
 pairs = []
-for repeat in range(REPEATS + 1): # the first pair warms up
-    pairs.append((timed(in_the_room), timed(alone)))
-    print(f"{'warm-up' if repeat == 0 else f'pair {repeat} '}: in the room {pairs[-1][0]:.2f} s, alone {pairs[-1][1]:.2f} s, ratio {pairs[-1][0] / pairs[-1][1]:.3f}", flush=True)
+for repeat in range(REPEATS + 1): # the first pair warms up; who comes first changes from pair to pair
+    order = (in_the_room, alone) if repeat % 2 else (alone, in_the_room)
+    took = {work: timed(work) for work in order}
+    pairs.append((took[in_the_room], took[alone]))
+    print(f"{'warm-up' if repeat == 0 else f'pair {repeat:2}'}: in the room {pairs[-1][0]:.2f} s, alone {pairs[-1][1]:.2f} s, ratio {pairs[-1][0] / pairs[-1][1]:.3f}", flush=True)
 open_, closed = (statistics.median(side) for side in zip(*pairs[1:]))
-print(f"a round with the control room open takes {open_ / closed:.3f} x the time of a round without it (medians of {REPEATS}, {torch.get_num_threads()} threads)")
+low, _, high = statistics.quantiles([a / b for a, b in pairs[1:]], n=4)
+print(f"a round with the control room open takes {open_ / closed:.3f} x the time of a round without it (medians of {REPEATS}; half of the pairs lie between {low:.3f} and {high:.3f}; {torch.get_num_threads()} threads)")
 """
 SIZE = """
 import os; os.environ["OMP_NUM_THREADS"] = "1" # so small a model gains nothing from a second thread
@@ -82,4 +85,4 @@ def main(repeats, rounds):
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3])) if sys.argv[2:] else main(5, 200)
+    main(*map(int, sys.argv[1:3])) if sys.argv[2:] else main(15, 200)
