@@ -9,7 +9,7 @@ __all__ = ['dissolve_team', 'Worker', 'Publisher', 'Watcher', 'sample_cards', 's
 import ctypes, math, os, queue, sys, threading, time, weakref
 from pathlib import Path
 
-from .records import KEPT, REJECTED, Stopped
+from .records import KEPT, REJECTED, Stopped, patch_to
 from .report import escape
 
 # %% ../nbs/12b_live.ipynb #3a5ecde3
@@ -46,26 +46,30 @@ class Worker:
         self.wishes.put((work, args, kwargs))
         return True
 
-    def _serve(self):
-        while True: self._do(*self.wishes.get())
+# %% ../nbs/12b_live.ipynb #254aac21
+@patch_to(Worker)
+def _serve(self):
+    while True: self._do(*self.wishes.get())
 
-    def _do(self, work, args, kwargs):
-        "One thing; what goes wrong is kept for whoever asks."
-        self.on_change()
-        try: work(*args, **kwargs)
-        except Stopped: pass
-        except BaseException as error: self.error = error
-        if self.apart: dissolve_team()
-        self.busy = False
-        self.on_change()
+@patch_to(Worker)
+def _do(self, work, args, kwargs):
+    "One thing; what goes wrong is kept for whoever asks."
+    self.on_change()
+    try: work(*args, **kwargs)
+    except Stopped: pass
+    except BaseException as error: self.error = error
+    if self.apart: dissolve_team()
+    self.busy = False
+    self.on_change()
 
-    def wait(self,
-        seconds:float|None=None, # None: as long as it takes
-    )->bool: # is it idle?
-        "Wait until nothing is being done."
-        end = math.inf if seconds is None else time.monotonic() + seconds
-        while self.busy and time.monotonic() < end: time.sleep(0.02)
-        return not self.busy
+@patch_to(Worker)
+def wait(self,
+    seconds:float|None=None, # None: as long as it takes
+)->bool: # is it idle?
+    "Wait until nothing is being done."
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    while self.busy and time.monotonic() < end: time.sleep(0.02)
+    return not self.busy
 
 # %% ../nbs/12b_live.ipynb #0529a5dd
 class Publisher:

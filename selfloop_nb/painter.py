@@ -12,7 +12,7 @@ from pathlib import Path
 from . import plots
 from .instruments import INSTRUMENTS, live_of
 from .live import sample_cards
-from .records import KEPT, QUARANTINED, REJECTED
+from .records import KEPT, QUARANTINED, REJECTED, patch_to
 from .report import CHARTS, Underway, run_charts, score_range_of, theta_of
 from .store import Run, read_table
 
@@ -126,26 +126,30 @@ class Painter:
                 self.thread = threading.Thread(target=self._work, daemon=True, name="selfloop-painter")
                 self.thread.start()
 
-    def _work(self):
-        while self.news.wait():
-            with self.guard:
-                wish, self.wish, self.at_work = self.wish, None, True
-                self.news.clear()
-            try: self.show(self._made(wish))
-            finally: self.at_work = False
+# %% ../nbs/12c_painter.ipynb #cfab7539
+@patch_to(Painter)
+def _work(self):
+    while self.news.wait():
+        with self.guard:
+            wish, self.wish, self.at_work = self.wish, None, True
+            self.news.clear()
+        try: self.show(self._made(wish))
+        finally: self.at_work = False
 
-    def _made(self, wish:dict)->dict:
-        "What was wished for; what goes wrong is an answer too."
-        try:
-            if not self.apart: return paint(wish)
-            try: return _Studio.ask(wish)
-            except OSError:
-                self.apart = False
-                return paint(wish)
-        except Exception as error: return {"error": f"{type(error).__name__}: {error}"}
+@patch_to(Painter)
+def _made(self, wish:dict)->dict:
+    "What was wished for; what goes wrong is an answer too."
+    try:
+        if not self.apart: return paint(wish)
+        try: return _Studio.ask(wish)
+        except OSError:
+            self.apart = False
+            return paint(wish)
+    except Exception as error: return {"error": f"{type(error).__name__}: {error}"}
 
-    def flush(self, seconds:float=60.0)->bool: # is all painted?
-        "Wait until every wish is fulfilled."
-        end = time.monotonic() + seconds
-        while (self.wish or self.at_work) and time.monotonic() < end: time.sleep(0.01)
-        return not (self.wish or self.at_work)
+@patch_to(Painter)
+def flush(self, seconds:float=60.0)->bool: # is all painted?
+    "Wait until every wish is fulfilled."
+    end = time.monotonic() + seconds
+    while (self.wish or self.at_work) and time.monotonic() < end: time.sleep(0.01)
+    return not (self.wish or self.at_work)

