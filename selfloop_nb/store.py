@@ -153,14 +153,13 @@ class Run:
     @property
     def head(self)->str|None: return self.heads.get(self.branch)
 
+    def folder(self, id:str)->Path: return self.path / "rounds" / check_name(id, "round")
+
 # %% ../nbs/09_store.ipynb #2b3e4624
 @patch_to(Run)
 def set_head(self, id:str):
     "Move this branch's head; the rounds that it leaves stay on the disk."
     write_file(self.path / "heads.json", json.dumps({**self.heads, self.branch: id}, indent=1))
-
-@patch_to(Run)
-def folder(self, id:str)->Path: return self.path / "rounds" / check_name(id, "round")
 
 @patch_to(Run)
 def ids(self)->list:
