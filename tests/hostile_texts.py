@@ -15,7 +15,7 @@ assert len(HOSTILE) == 30
 def hostile_table():
     "A selected sample table of them; text is cleaned as the sampler cleans it, and nothing else."
     from datasets import Dataset
-    from selfloop_nb.records import clean_text
+    from selfloop_nb.text import clean_text
     texts, n = [clean_text(text) for text in HOSTILE], len(HOSTILE)
     states = ["kept", "rejected", "quarantined"] * (n // 3)
     return Dataset.from_dict(dict(sample_id=[f"1-{i}" for i in range(n)], prompt_id=list(range(n)), prompt=[text[:2000] for text in reversed(texts)], completion=texts, token_ids=[[1]] * n, n_tokens=[1] * n, logprob=[-1.0] * n,
@@ -24,9 +24,10 @@ def hostile_table():
 
 def hostile_run(path):
     "A run of two rounds with these samples, and with warnings of the same kind."
-    from selfloop_nb.metrics import round_counts, sample_metrics
-    from selfloop_nb.records import Round, clean_text
-    from selfloop_nb.store import Draft, Run
+    from selfloop_nb.metrics.basic import round_counts, sample_metrics
+    from selfloop_nb.records import Round
+    from selfloop_nb.text import clean_text
+    from selfloop_nb.storage.store import Draft, Run
     run, table = Run.create(path, {"seed": 0}), hostile_table()
     settings = {"score": {"kind": "Scorer", "name": "<b>Q</b>", "range": [0.0, 1.0]}, "select": {"kind": "Threshold", "theta": 0.0, "unique": True, "finished": True, "max_tokens": None}}
     for number, parent in ((0, None), (1, "0000-x"), (2, "0001-x")):

@@ -60,7 +60,7 @@ def test_two_rounds_with_the_verifier(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 @pytest.mark.parametrize("phase", ["sample", "tune"])
 def test_a_stopped_run_goes_on_to_the_same_weights(kind, phase, tmp_path):
-    from selfloop_nb.records import Stopped
+    from selfloop_nb.core import Stopped
     whole = quick_loop(kind)
     whole.run(rounds=2)
     loop = quick_loop(kind, tmp_path / "run")
@@ -90,7 +90,7 @@ def by_hand(lm, prompt, tokens):
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 def test_log_probabilities_are_those_of_a_computation_by_hand(kind):
     from selfloop_nb import Sampling, likelihood
-    from selfloop_nb.likelihoods import completion_logprobs
+    from selfloop_nb.scorers.likelihoods import completion_logprobs
     from selfloop_nb.sampling import generate_samples
     from selfloop_nb.tuning import completion_loss
     task = capitals()
@@ -127,7 +127,7 @@ def test_lora():
 
 def test_a_judge():
     import torch
-    from selfloop_nb.judging import Judge, judge_prompt
+    from selfloop_nb.scorers.judges import Judge, judge_prompt
     task = capitals()
     lm, rows = model("t5", task), task.heldout.select(range(9))
     said = Judge(lm, verdicts={"a": 1.0, "b": 0.0}, least=0.0)(rows["prompt"][:], rows["completion"][:])
@@ -141,7 +141,7 @@ def test_a_judge():
 def test_what_does_not_fit_is_named():
     from datasets import Dataset
     from selfloop_nb import Sampling
-    from selfloop_nb.likelihoods import completion_logprobs
+    from selfloop_nb.scorers.likelihoods import completion_logprobs
     from selfloop_nb.sampling import generate_samples
     from selfloop_nb.tuning import encode_rows
     lm = model("bart", capitals())
@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_named():
 def test_an_encoder_alone_is_refused(kind, said, tmp_path):
     import json
     from selfloop_nb import load_model
-    from selfloop_nb.records import SelfloopError
+    from selfloop_nb.core import SelfloopError
     model("t5", capitals()).save(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "model_type": kind, "architectures": [said]}))
@@ -168,7 +168,7 @@ def test_an_encoder_alone_is_refused(kind, said, tmp_path):
 
 def test_gaps_first_then_the_labels(tmp_path):
     from selfloop_nb import FineTune, MaskedLM
-    from selfloop_nb.records import Stopped
+    from selfloop_nb.core import Stopped
     how = MaskedLM(steps=20, batch_size=32, then=FineTune(steps=30, batch_size=32, lr=5e-3))
     loop = quick_loop("t5", tmp_path / "run", initial=how)
     loop.on(lambda event: loop.stop() if event.kind == "loss" and event.data["step"] == 25 else None)

@@ -114,14 +114,14 @@ def test_text_stays_text(surface, run, tmp_path):
 
 
 def test_plots_with_hostile_names(run):
-    from selfloop_nb import plots
+    from selfloop_nb.charts import rounds as plots
     history = run.history()
     for text in HOSTILE:
         if len(text) < 3000: plots.png(plots.accuracy_plot({text.encode("utf-8", "replace").decode(): history, "other": history}))
 
 
 def test_every_text_survives_the_store(run):
-    from selfloop_nb.records import clean_text
+    from selfloop_nb.text import clean_text
     assert run.samples(2)["completion"][:] == [clean_text(text) for text in HOSTILE] == hostile_table()["completion"][:]
 
 

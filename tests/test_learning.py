@@ -4,7 +4,7 @@ import math, sys
 import pytest
 from datasets import Dataset
 from selfloop_nb import DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition, tiny_llama
-from selfloop_nb.records import EmptyRoundError
+from selfloop_nb.core import EmptyRoundError
 from selfloop_nb.tuning import completion_loss, fine_tune
 from small import half_digits, small_loop, small_task
 from test_resume import outcome
@@ -88,7 +88,7 @@ def log_probability(lm, prompt, text):
 
 
 def test_the_loss_is_dpos_and_the_reference_the_rounds_parent():
-    from selfloop_nb.preferences import prefer
+    from selfloop_nb.training.preferences import prefer
     task = small_task()
     lm, parent = tiny_llama(task, seed=0), tiny_llama(task, seed=1)
     pairs = Dataset.from_dict(dict(prompt=["12+34="], chosen=["640"], chosen_finished=[True], rejected=["99"], rejected_finished=[True]))
@@ -149,7 +149,7 @@ def test_nothing_is_left_behind_and_nothing_is_sent(tmp_path, monkeypatch):
     from huggingface_hub import constants
     from huggingface_hub.utils import _telemetry
     from selfloop_nb.models import LanguageModel
-    from selfloop_nb.preferences import prefer
+    from selfloop_nb.training.preferences import prefer
     sent = []
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)

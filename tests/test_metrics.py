@@ -16,7 +16,7 @@ def some_texts(seed, n=None):
 @pytest.mark.parametrize("seed", range(40))
 def test_self_bleu_is_nltks(seed):
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-    from selfloop_nb.diversity import self_bleu
+    from selfloop_nb.metrics.diversity import self_bleu
     from selfloop_nb.text import segment
     texts = some_texts(seed)
     cut = list(map(segment, texts))
@@ -28,7 +28,7 @@ def test_self_bleu_is_nltks(seed):
 def test_entropy_is_scipys(seed):
     from collections import Counter
     from scipy.stats import entropy
-    from selfloop_nb.diversity import ngram_entropy
+    from selfloop_nb.metrics.diversity import ngram_entropy
     from selfloop_nb.text import ngrams, segment
     texts = some_texts(seed)
     for n in (1, 2, 3):
@@ -41,7 +41,7 @@ def test_entropy_is_scipys(seed):
 def test_vendi_score_is_vendi_scores(seed):
     from sklearn.feature_extraction.text import CountVectorizer
     from vendi_score import vendi
-    from selfloop_nb.diversity import cosine_kernel, ngram_kernel, vendi_score
+    from selfloop_nb.metrics.diversity import cosine_kernel, ngram_kernel, vendi_score
     from selfloop_nb.text import segment
     texts = [t for t in some_texts(seed, 30) if len(segment(t)) > 1]
     counts = CountVectorizer(tokenizer=segment, token_pattern=None, lowercase=False, ngram_range=(2, 2)).fit_transform(texts).toarray().astype(float)
@@ -71,7 +71,7 @@ def test_near_duplicates_are_datasketchs():
 @pytest.mark.parametrize("seed", range(10))
 def test_ranking_and_calibration_are_sklearns(seed):
     from sklearn.metrics import roc_auc_score
-    from selfloop_nb.accuracy import auc, calibration_error
+    from selfloop_nb.metrics.pass_at_k import auc, calibration_error
     dice = numpy.random.default_rng(seed)
     scores, right = dice.random(200).round(1), dice.random(200) < 0.3
     assert auc(scores.tolist(), right.tolist()) == pytest.approx(roc_auc_score(right, scores), abs=1e-12)
@@ -82,7 +82,7 @@ def test_ranking_and_calibration_are_sklearns(seed):
 
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_pass_at_k_is_without_bias(k):
-    from selfloop_nb.accuracy import pass_at_k
+    from selfloop_nb.metrics.pass_at_k import pass_at_k
     dice, skill, n = numpy.random.default_rng(0), 0.15, 8
     right = dice.random((4000, n)) < skill
     ids = numpy.repeat(numpy.arange(4000), n).tolist()
@@ -93,7 +93,7 @@ def test_pass_at_k_is_without_bias(k):
 
 def test_a_hundred_thousand_equal_texts_are_quickly_told():
     import time
-    from selfloop_nb.diversity import near_duplicate_ratio, ngram_entropy, self_bleu
+    from selfloop_nb.metrics.diversity import near_duplicate_ratio, ngram_entropy, self_bleu
     texts, began = ["all of these are the same text"] * 100_000, time.perf_counter()
     assert near_duplicate_ratio(texts) == 1 - 1e-5 and self_bleu(texts) == 1 and ngram_entropy(texts) == pytest.approx(math.log(6))
     assert time.perf_counter() - began < 60

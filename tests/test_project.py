@@ -7,7 +7,7 @@ import pytest
 from project import PACKAGE, PROJECT, copy_tree, files, imports, module_of, notebooks
 
 ORDER = [module for module in map(module_of, notebooks(PROJECT)) if module] # the notebooks' order is the order of the layers
-NO_TORCH = ["records", "selection", "mixing", "metrics", "pool", "store", "guards", "plots", "report", "live", "painter", "comparison", "lineage", "ratings", "trust", "people", "rating_plots", "files", "text", "references", "rules", "ensembles", "refine", "theta", "staircase", "diversity", "accuracy", "audit", "figures", "instruments", "theta_plot"]
+NO_TORCH = ["records", "selection", "mixing", "metrics", "pool", "store", "guards", "plots", "report", "live", "painter", "comparison", "lineage", "ratings", "trust", "people", "rating_plots", "files", "text", "references", "rules", "ensembles", "refine", "theta", "staircase", "diversity", "accuracy", "audit", "figures", "monitors", "theta_plot"]
 HEAVY = ["torch", "transformers", "datasets", "pandas", "matplotlib", "ipywidgets", "nbdev", "fastcore"]
 MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.name not in ("__init__.py", "_modidx.py"))
 PLACES = re.compile(rf"{re.escape(str(Path.home()))}/|(?<![\w.])/(?:root|tmp|work|home/\w+|Users/\w+|var/folders)/")

@@ -6,16 +6,16 @@ import pytest
 from small import low_digit, small_loop, small_task
 
 from selfloop_nb import Threshold, agreement, dashboard, human, open_run, rate
-from selfloop_nb.people import run_ratings, wanted
-from selfloop_nb.ratings import Ratings, sample_key
-from selfloop_nb.records import EmptyRoundError, ScoringError, Stopped
+from selfloop_nb.people.scorer import run_ratings, wanted
+from selfloop_nb.storage.ratings import Ratings, sample_key
+from selfloop_nb.core import EmptyRoundError, ScoringError, Stopped
 from selfloop_nb.scoring import as_scorer, score_samples
 
 HERE = Path(__file__).parent
 ROW = dict(sample_id="1-0", prompt="2+2=", completion="4")
 RATER = """
 import sys
-from selfloop_nb.ratings import Ratings
+from selfloop_nb.storage.ratings import Ratings
 path, by, n, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 ratings = Ratings(path)
 for i in range(n):

@@ -77,7 +77,7 @@ def test_interrupt_commits_nothing_half(tmp_path, undisturbed):
 
 def test_a_run_that_goes_on_elsewhere_says_that_it_is_not_bit_exact(tmp_path, capsys):
     from selfloop_nb import verify
-    from selfloop_nb.store import write_file
+    from selfloop_nb.storage.store import write_file
     small_loop(tmp_path / "run").start()
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     small_loop(tmp_path / "run", progress=True)
@@ -100,7 +100,7 @@ def test_rounds_without_heads_are_found_again(tmp_path, undisturbed):
 
 def test_settings_of_a_run_that_cannot_be_read(tmp_path):
     from selfloop_nb import open_run
-    from selfloop_nb.records import DamagedRunError
+    from selfloop_nb.core import DamagedRunError
     small_loop(tmp_path / "run").start()
     os.truncate(tmp_path / "run" / "run.json", 20)
     for look in (open_run, small_loop):

@@ -52,7 +52,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def step(self):
-        from selfloop_nb.records import EmptyRoundError
+        from selfloop_nb.core import EmptyRoundError
         n, empty = len(self.loop.rounds), self.loop.select.theta > 100
         try: self.loop.step()
         except EmptyRoundError: assert empty and len(self.loop.rounds) == max(n, 1)
@@ -61,9 +61,9 @@ class Lives(RuleBasedStateMachine):
     @rule(after=st.integers(0, 14), half=st.booleans())
     def die_and_resume(self, after, half):
         "The process ends at its n-th file, before it is written or in the middle; a new kernel opens the run."
-        import selfloop_nb.files, selfloop_nb.phases, selfloop_nb.store
-        from selfloop_nb.records import EmptyRoundError
-        modules, whole, left = (selfloop_nb.phases, selfloop_nb.store), selfloop_nb.files.write_file, [after]
+        import selfloop_nb.storage.files, selfloop_nb.phases, selfloop_nb.storage.store
+        from selfloop_nb.core import EmptyRoundError
+        modules, whole, left = (selfloop_nb.phases, selfloop_nb.storage.store), selfloop_nb.storage.files.write_file, [after]
         def dying(path, data):
             left[0] -= 1
             if left[0] >= 0: return whole(path, data)
@@ -94,8 +94,8 @@ class Lives(RuleBasedStateMachine):
     @rule(data=st.data(), value=st.sampled_from([0.0, 0.5, 1.0, None]), by=st.sampled_from(["ann", "bob"]))
     def rate(self, data, value, by):
         "Somebody gives a verdict on a sample of the newest round, or takes the last one back."
-        from selfloop_nb.people import run_ratings
-        from selfloop_nb.ratings import sample_key
+        from selfloop_nb.people.scorer import run_ratings
+        from selfloop_nb.storage.ratings import sample_key
         samples, ratings, given = self.loop.samples(), run_ratings(self.loop.store), self.rated[self.name].setdefault(by, [])
         if given and data.draw(st.booleans()):
             ratings.undo(by)
@@ -121,7 +121,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self):
         if not hasattr(self, "name"): return
-        from selfloop_nb.people import run_ratings
+        from selfloop_nb.people.scorer import run_ratings
         before = set(self.committed)
         self.note()
         for record in self.loop.store.all_rounds():

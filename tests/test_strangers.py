@@ -3,7 +3,7 @@ import json, math, re, shutil, sys, time
 from pathlib import Path
 
 import pytest
-from selfloop_nb.records import SelfloopError, TrainingError
+from selfloop_nb.core import SelfloopError, TrainingError
 from small import small_loop, small_task
 
 FAULTS = Path(__file__).with_name("faults")

@@ -129,7 +129,7 @@ def test_a_function_of_the_user_goes_along(tmp_path):
 
 def test_a_loop_that_cannot_go_along(tmp_path):
     from selfloop_nb import sweep
-    from selfloop_nb.records import SelfloopError
+    from selfloop_nb.core import SelfloopError
     numbers = (n for n in range(9))
     with pytest.raises(SelfloopError, match="cannot be handed to another process.*use workers=1"):
         sweep(small_loop(tmp_path / "run", score=lambda samples: [float(next(numbers))] * len(samples)), rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
@@ -201,7 +201,7 @@ def test_common_rounds_that_another_seed_could_not_repeat(tmp_path):
 
 def test_intervals_are_students():
     stats = pytest.importorskip("scipy.stats")
-    from selfloop_nb.sweeping import t_interval
+    from selfloop_nb.sweeps.sweep import t_interval
     for n in (2, 3, 5, 21, 22, 23, 40, 200):
         values = [math.sin(i * i) for i in range(n)]
         mean, low, high = t_interval(values)

@@ -3,10 +3,10 @@ import math
 
 import pytest
 from selfloop_nb import AuditGuard, FineTune, Loop, Quantile, Replace, Threshold, agreement, human, open_run, tiny_llama
-from selfloop_nb.audit import audit_figures, audit_history, audit_scores
-from selfloop_nb.drift import drift_metrics
-from selfloop_nb.figures import round_figures
-from selfloop_nb.records import derive_seed
+from selfloop_nb.metrics.audit import audit_metrics, audit_history, audit_scores
+from selfloop_nb.metrics.drift import drift_metrics
+from selfloop_nb.metrics.per_round import round_metrics
+from selfloop_nb.core import derive_seed
 from small import half_digits, low_digit, small_loop, small_task
 
 FIGURES = ("audit_n", "audit_failed", "audit_mean", "audit_std", "audit_kept_mean", "audit_correlation", "q_mean", "q_std", "q_rise", "audit_rise", "audit_gap")
@@ -55,7 +55,7 @@ def test_the_audit_stands_in_samples_history_and_settings(watched):
 
 def test_the_figures_are_those_of_the_pure_functions(watched):
     samples, row = watched.samples(2), watched.rounds[2].metrics
-    expected = round_figures(samples.remove_columns("audit"), (0.0, 1.0), derive_seed(0, 2, "figures"))
+    expected = round_metrics(samples.remove_columns("audit"), (0.0, 1.0), derive_seed(0, 2, "figures"))
     assert {"self_bleu", "near_duplicate_ratio", "entropy_2", "compression_ratio", "pass_at_1", "pass_at_k", "majority_at_k", "balance", "kept_but_wrong", "calibration_error"} <= set(expected)
     assert all(row[name] == value or row[name] is None and math.isnan(value) for name, value in expected.items())
     moved = drift_metrics(samples, watched.language_model(0))
@@ -162,5 +162,5 @@ def test_who_pleases_q_is_seen_and_stopped():
 def test_figures_of_a_table_without_kept_or_finite_rows():
     from datasets import Dataset
     table = Dataset.from_dict(dict(score=[math.nan, 1.0], audit=[1.0, math.nan], state=["quarantined", "rejected"]))
-    figures = audit_figures(table)
+    figures = audit_metrics(table)
     assert figures.pop("audit_n") == 0 and all(map(math.isnan, figures.values()))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas
 from selfloop_nb import FineTune, Loop, Quantile, Threshold, addition, confidence, tiny_llama, verifier
-from selfloop_nb.records import derive_seed
-from selfloop_nb.report import arms_table
+from selfloop_nb.core import derive_seed
+from selfloop_nb.charts.comparison import arms_table
 from selfloop_nb.tuning import completion_loss, fine_tune
 
 ROUNDS = 6

@@ -43,11 +43,16 @@ def table_of(texts):
 
 def everything(texts):
     "Name -> the call, for each metric on the samples of a round."
-    from selfloop_nb import accuracy, audit, diversity, figures, length, metrics
+    from selfloop_nb import length
+    from selfloop_nb.metrics import pass_at_k as accuracy
+    from selfloop_nb.metrics import audit
+    from selfloop_nb.metrics import diversity
+    from selfloop_nb.metrics import per_round as figures
+    from selfloop_nb.metrics import basic as metrics
     samples = table_of(texts)
     ids, right, scores, states, topics, answers = (samples[name][:] for name in ("prompt_id", "correct", "score", "state", "group", "answer"))
     vendi = lambda part: diversity.vendi_score(diversity.ngram_kernel(part))
-    checked = lambda: audit.audit_figures(samples.add_column("audit", audit.audit_column(samples, length(30, 30), most=len(samples))[0]))["audit_correlation"]
+    checked = lambda: audit.audit_metrics(samples.add_column("audit", audit.audit_column(samples, length(30, 30), most=len(samples))[0]))["audit_correlation"]
     return {"distinct-1": lambda: metrics.distinct(texts, 1), "distinct-2": lambda: metrics.distinct(texts, 2),
         "unique": lambda: metrics.unique_ratio(ids, texts), "agreement": lambda: metrics.agreement_rate(ids, answers),
         "self-BLEU (exact)": lambda: diversity.self_bleu(texts), "self-BLEU (4 draws of 1,000)": lambda: diversity.on_parts(diversity.self_bleu, texts),
@@ -59,12 +64,13 @@ def everything(texts):
         "calibration error": lambda: accuracy.calibration_error(scores, right), "kept but wrong": lambda: accuracy.keep_errors(states, right)["kept_but_wrong"],
         "balance score": lambda: audit.balance_score(samples), "audit by length": checked,
         "shares by group, shift": lambda: accuracy.share_shift(topics, states), "log p under M_0, KL (1,000)": lambda: drifted(samples),
-        "the figures of every round": lambda: figures.round_figures(samples, (0, 1), 0)["self_bleu"]}
+        "the figures of every round": lambda: figures.round_metrics(samples, (0, 1), 0)["self_bleu"]}
 
 
 def embedded():
     "The Vendi score of texts by a small encoder from an installed package."
-    from selfloop_nb import diversity, load_encoder
+    from selfloop_nb import load_encoder
+    from selfloop_nb.metrics import diversity
     encoder = load_encoder()
     return lambda part: diversity.vendi_score(diversity.cosine_kernel(encoder(part)))
 
@@ -72,7 +78,7 @@ def embedded():
 def drifted(samples):
     "A thousand samples as if a tiny model had written them, held against another."
     from selfloop_nb import drift_metrics, tiny_llama
-    from selfloop_nb.likelihoods import completion_logprobs
+    from selfloop_nb.scorers.likelihoods import completion_logprobs
     from selfloop_nb.tasks import Task
     few = samples.select(random.Random(2).sample(range(len(samples)), FEW))
     task = Task("texts", few.select_columns(["prompt", "completion"]), few.select_columns(["prompt"]), None)
@@ -86,7 +92,7 @@ def drifted(samples):
 def beside_nltk(texts):
     "Self-BLEU with nltk, text by text, and with ours."
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-    from selfloop_nb.diversity import self_bleu
+    from selfloop_nb.metrics.diversity import self_bleu
     from selfloop_nb.text import segment
     cut, smooth = list(map(segment, texts)), SmoothingFunction().method1
     ours, value = timed(f"self-BLEU of {len(texts):,}", lambda: self_bleu(texts))
@@ -98,14 +104,14 @@ def beside_nltk(texts):
 def in_a_round():
     "What the figures of every round add to a round of the demo."
     from selfloop_nb import Loop, addition, tiny_llama
-    from selfloop_nb.figures import round_figures
+    from selfloop_nb.metrics.per_round import round_metrics
     task = addition()
     loop = Loop(tiny_llama(task), task, progress=False)
     loop.start()
     began = time.perf_counter()
     loop.step()
     whole, samples = time.perf_counter() - began, loop.samples()
-    added = statistics.median(timed(f"figures of {len(samples):,} samples", lambda: round_figures(samples, (0, 1), seed))[0] for seed in range(3))
+    added = statistics.median(timed(f"figures of {len(samples):,} samples", lambda: round_metrics(samples, (0, 1), seed))[0] for seed in range(3))
     print(f"they are {added / whole:.1%} of a round of the demo, which takes {whole:.1f} s")
     assert added < whole / 20
 

@@ -7,7 +7,7 @@ import sys
 
 from selfloop_nb import DPO, SPIN, FineTune, Loop, Sampling, addition, tiny_llama
 from selfloop_nb.models import LanguageModel
-from selfloop_nb.records import derive_seed
+from selfloop_nb.core import derive_seed
 from selfloop_nb.sampling import GREEDY, generate_samples
 from selfloop_nb.tuning import fine_tune
 

@@ -126,7 +126,7 @@ def scorers(sets, known, folder):
 
 def main():
     import torch
-    from selfloop_nb.accuracy import auc
+    from selfloop_nb.metrics.pass_at_k import auc
     torch.set_num_threads(1)
     sets, (judged, known) = texts(), sums()
     sets["SUMS"] = judged

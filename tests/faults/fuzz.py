@@ -33,7 +33,7 @@ def read_run(data, name):
 
 
 def read_samples(data):
-    from selfloop_nb.files import read_table
+    from selfloop_nb.storage.files import read_table
     (PLACE / "samples.parquet").write_bytes(data)
     read_table(PLACE / "samples.parquet")
 
@@ -57,7 +57,7 @@ def targets(newest):
 
 def attempt(read, data):
     "What came out that must not; None where all is well."
-    from selfloop_nb.records import SelfloopError
+    from selfloop_nb.core import SelfloopError
     try: read(data)
     except (SelfloopError, ValueError, OSError): return None
     except BaseException as error: return f"{type(error).__name__}: {error}"[:300]
@@ -90,7 +90,7 @@ def by_mutation(name, seconds):
 def by_coverage(name, seconds):
     "With atheris, in this process, which ends with it."
     import atheris
-    with atheris.instrument_imports(include=["selfloop_nb.records", "selfloop_nb.store", "selfloop_nb.files", "selfloop_nb.archive", "selfloop_nb.checking", "zipfile", "json"]): import selfloop_nb.archive, selfloop_nb.checking
+    with atheris.instrument_imports(include=["selfloop_nb.records", "selfloop_nb.storage.store", "selfloop_nb.storage.files", "selfloop_nb.storage.archive", "selfloop_nb.storage.verify", "zipfile", "json"]): import selfloop_nb.storage.archive, selfloop_nb.storage.verify
     read, seeds = targets(good_run())[name]
     corpus = PLACE / "corpus"
     corpus.mkdir()

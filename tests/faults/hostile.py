@@ -112,7 +112,7 @@ def good_archive(folder):
 def harm(make, said, folder):
     "What an archive has done or how it was refused wrongly; None where all is well."
     from selfloop_nb import import_run
-    from selfloop_nb.records import SelfloopError
+    from selfloop_nb.core import SelfloopError
     path, before = make(), set(folder.parent.rglob("*")) | {folder / "hostile.zip"}
     try: import_run(path, folder / "stranger")
     except SelfloopError as error: words = str(error)

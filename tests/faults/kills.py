@@ -85,7 +85,9 @@ def at_random(n, expected, seed=0):
 
 def careless(how):
     "The run with a store that takes no care: the harness must find each of them out."
-    from selfloop_nb import files, phases, store as storing
+    from selfloop_nb.storage import files
+    from selfloop_nb import phases
+    from selfloop_nb.storage import store as storing
     def life_of(store, say):
         def naive(path, data): path.write_bytes(data.encode() if isinstance(data, str) else data)
         if how == "no temporary file": storing.write_file = phases.write_file = naive

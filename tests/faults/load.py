@@ -29,12 +29,12 @@ def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 def stages(n, folder):
     "Stage -> what is done in it, in order."
     from selfloop_nb import Threshold, browse, confidence, explore, open_run
-    from selfloop_nb.metrics import round_counts, sample_metrics
-    from selfloop_nb.plots import png, score_histogram
+    from selfloop_nb.metrics.basic import round_counts, sample_metrics
+    from selfloop_nb.charts.rounds import png, score_histogram
     from selfloop_nb.records import Round
     from selfloop_nb.scoring import score_samples, verifier
     from selfloop_nb.selection import select_samples
-    from selfloop_nb.store import Draft, Run
+    from selfloop_nb.storage.store import Draft, Run
     at = {}
     def record():
         run, parent = Run.create(folder / "run", {"seed": 0}), None

@@ -13,7 +13,7 @@ from tiny import warm_up
 
 def watched(store, say, reached):
     "A run that calls `reached` with the name of each moment."
-    from selfloop_nb.store import Draft
+    from selfloop_nb.storage.store import Draft
     commit = Draft.end_phase
     def end_phase(draft, phase, *args, **how):
         reached(f"{draft.id[:4]}, {phase}: before it is committed")
