@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass, field
 
 from ..models import LanguageModel
 from ..core import derive_seed, short_hash
-from ..tuning import FineTune, encode_row, fine_tune, train_rows
+from ..tuning import FineTune, Tuner, TuningData, encode_row, fine_tune, train_rows
 
 # %% ../../nbs/training/02_masked.ipynb #f7b7cdab
 def _parts(total:int, n:int, dice:random.Random)->list:
@@ -71,7 +71,7 @@ class MaskedRows:
 
 # %% ../../nbs/training/02_masked.ipynb #5eb63cec
 @dataclass(frozen=True)
-class MaskedLM:
+class MaskedLM(Tuner):
     "M_0 first fills gaps in raw text, then learns from D_train: for `Loop(initial=...)`, with an encoder-decoder whose tokenizer has sentinels. Models with an encoder alone are left out: they cannot be sampled from."
     steps:int=300        # of filling gaps
     then:FineTune=FineTune(steps=600, lr=2e-3) # how D_train is learnt afterwards
@@ -90,6 +90,9 @@ class MaskedLM:
             if not fine: raise ValueError(f"{name}={texts if name == 'texts' else getattr(self, name)!r}: it must be {need}")
         object.__setattr__(self, "_texts", None if texts is None else list(texts))
         object.__setattr__(self, "texts_hash", "" if texts is None else short_hash(list(texts)))
+
+    def train(self, lm, data, seed=0, on_loss=lambda point, n_steps: None, should_stop=lambda: False):
+        return self(lm, data.mix(), seed, on_loss, should_stop)
 
     def __call__(self,
         lm:LanguageModel, # stays as it is

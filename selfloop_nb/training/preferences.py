@@ -19,7 +19,7 @@ from ..records import KEPT
 from ..sampling import Sampling, generate_samples, longest_completion
 from ..tasks import Task
 from ..text import import_extra
-from ..tuning import FineTune, encode_rows, train_copy
+from ..tuning import FineTune, TuningData, encode_rows, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
 def _best_and_worst(rows:list, scores:list, texts:list, kept:list):
@@ -166,6 +166,10 @@ class _Preferring(FineTune):
         if reasons: say(f"{len(pairs)} pairs; {n_unpaired} prompts gave none ({why})")
         tuned, losses, statistics = prefer(lm, parent, pairs, self, seed, on_loss, should_stop)
         return tuned, losses, {**statistics, "figures": dict(n_pairs=len(pairs), n_unpaired=n_unpaired)}
+
+    def train(self, lm, data, seed=0, on_loss=lambda point, n_steps: None, should_stop=lambda: False):
+        "One round's training; raises `EmptyRoundError` where there is no pair at all."
+        return self.learn(lm, data.parent, data.samples, data.task, data.sampling, seed, on_loss, should_stop, data.say)
 
 # %% ../../nbs/training/01_preferences.ipynb #445effe7
 @dataclass(frozen=True)
