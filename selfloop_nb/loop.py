@@ -84,6 +84,7 @@ for _name in ("rounds", "history", "samples", "losses", "report", "export"):
     setattr(Loop, _name, _handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
     setattr(Loop, _name, _handed_on("control", _name))
+Loop.config = _handed_on("settings", "config")
 
 # %% ../nbs/14_loop.ipynb #42e935ee
 @patch_to(Loop)
@@ -289,7 +290,7 @@ def language_model(self,
 def _turn(self):
     """The right to work on the run.
 
-    Raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder has vanished."""
+    Raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder is gone."""
     self.store.heads # asked first: it knows whether the folder is still there
     if not self.lock.turn.acquire(blocking=False):
         raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
@@ -303,7 +304,11 @@ def _at_work(self)->bool:
     "Is a round of this run being made, in this kernel?"
     return self.lock.turn.locked()
 
-Loop.at_work = property(_at_work)
+def _is_temporary(self)->bool:
+    "Does the run folder go when the program ends?"
+    return self._temporary is not None
+
+Loop.at_work, Loop.is_temporary = property(_at_work), property(_is_temporary)
 
 # %% ../nbs/14_loop.ipynb #45e93f0b
 @patch_to(Loop)
