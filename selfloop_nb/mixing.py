@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Protocol
 
-from .core import derive_seed
+from .core import derive_seed, patch_to
 
 # %% ../nbs/09_mixing.ipynb #5a5a33cc
 def draw_rows(
@@ -22,8 +22,10 @@ def draw_rows(
 )->list: # row numbers
     "Take n rows, each as often as the others or once more; which ones once more, the seed says."
     whole, rest = divmod(n, n_rows)
-    return list(range(n_rows)) * whole + sorted(random.Random(seed).sample(range(n_rows), rest))
+    once_more = random.Random(seed).sample(range(n_rows), rest)
+    return list(range(n_rows)) * whole + sorted(once_more)
 
+# %% ../nbs/09_mixing.ipynb #0227c0b4
 def repeat_rows(
     n_rows:int,   # of D_train
     n_other:int,  # rows of the rest of the mix
@@ -32,7 +34,9 @@ def repeat_rows(
 )->list: # row numbers
     "Which rows of D_train to take so that they make up `share` of the mix; none is left out unless the share is 0."
     if share is None or not n_rows: return list(range(n_rows))
-    return [] if share == 0 else draw_rows(n_rows, max(n_rows, math.ceil(share / (1 - share) * n_other)), seed)
+    if share == 0: return []
+    n = math.ceil(share / (1 - share) * n_other)
+    return draw_rows(n_rows, max(n_rows, n), seed)
 
 # %% ../nbs/09_mixing.ipynb #23204a09
 def within_budget(
@@ -46,28 +50,42 @@ def within_budget(
     return real, budget - real
 
 # %% ../nbs/09_mixing.ipynb #63254541
+def _name(weights)->str: return getattr(weights, "__name__", repr(weights))
+
+def _weight(score:float, weights)->float:
+    "The weight of one score, checked."
+    weight = score if weights == "score" else weights(score)
+    is_number = isinstance(weight, Real) and not isinstance(weight, bool)
+    if is_number and math.isfinite(weight) and weight >= 0: return float(weight)
+    raise ValueError(
+        f"weights={_name(weights)}: the score {score:g} has the weight {weight!r}, "
+        "it must be a finite number of at least 0; give a function of the score such as weights=math.exp")
+
+# %% ../nbs/09_mixing.ipynb #f5812cfb
+def _raw_weights(table, weights)->list:
+    "The weights of a table's rows as they come."
+    if "score" in table.column_names: return [_weight(score, weights) for score in table["score"][:]]
+    raise ValueError(
+        f"weights={_name(weights)} needs the scores of the kept samples, "
+        f"they have the columns {table.column_names}: score them first")
+
+# %% ../nbs/09_mixing.ipynb #83c324e6
 def sample_weights(
     tables:list,          # of kept samples, with their `score`
     weights:str|Callable|None, # "score", or a function score -> weight; None: all weigh the same
 )->list: # a list of weights a table; their mean over all tables is 1
     "How much each kept sample counts; raises `ValueError` for a weight that is negative or no number."
     if weights is None: return [[1.0] * len(table) for table in tables]
-    if bare := [table.column_names for table in tables if "score" not in table.column_names]: raise ValueError(f"weights={_name(weights)} needs the scores of the kept samples, they have the columns {bare[0]}: score them first")
-    raw = [[_weight(score, weights) for score in table["score"][:]] for table in tables]
-    mean = sum(map(sum, raw)) / max(1, sum(map(len, raw)))
-    if any(raw) and not mean: raise ValueError(f"weights={_name(weights)}: all {sum(map(len, raw))} kept samples weigh 0, so nothing would be learnt from them: choose another function of the score")
+    raw = [_raw_weights(table, weights) for table in tables]
+    n = sum(map(len, raw))
+    mean = sum(map(sum, raw)) / max(1, n)
+    if n and not mean:
+        raise ValueError(
+            f"weights={_name(weights)}: all {n} kept samples weigh 0, "
+            "so nothing would be learnt from them: choose another function of the score")
     return [[weight / mean for weight in column] for column in raw]
 
-def _name(weights)->str: return getattr(weights, "__name__", repr(weights))
-
-def _weight(score:float, weights)->float:
-    "The weight of one score, checked."
-    weight = score if weights == "score" else weights(score)
-    fine = isinstance(weight, Real) and not isinstance(weight, bool) and math.isfinite(weight) and weight >= 0
-    if not fine: raise ValueError(f"weights={_name(weights)}: the score {score:g} has the weight {weight!r}, it must be a finite number of at least 0; give a function of the score such as weights=math.exp")
-    return float(weight)
-
-# %% ../nbs/09_mixing.ipynb #c51775dd
+# %% ../nbs/09_mixing.ipynb #afb5e8cf
 class Mix(Protocol):
     "What puts the next training set together."
     def rounds(self,
@@ -90,42 +108,70 @@ class _Mix(Mix):
     "A share of real data, a budget, weights."
     real_share:float|None=None # share of D_train in the mix, [0, 1); None: each example once
     budget:int|None=field(default=None, kw_only=True) # most rows of the mix; None: no limit
-    weights:str|Callable|None=field(default=None, kw_only=True) # "score", or a function score -> weight; None: all rows count alike
+    weights:str|Callable|None=field(default=None, kw_only=True) # "score", or a function score -> weight; None: rows count alike
 
     def __post_init__(self):
-        if self.real_share is not None and not 0 <= self.real_share < 1: raise ValueError(f"real_share={self.real_share!r}: it must be at least 0 and below 1, or None")
-        if self.budget is not None and (isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < 1): raise ValueError(f"budget={self.budget!r}: it must be a whole number of at least 1 row, or None")
-        if self.weights not in (None, "score") and not callable(self.weights): raise ValueError(f"weights={self.weights!r}: it must be 'score', a function of a score, or None")
+        if self.real_share is not None and not 0 <= self.real_share < 1:
+            raise ValueError(f"real_share={self.real_share!r}: it must be at least 0 and below 1, or None")
+        if self.budget is not None and not _is_positive(self.budget):
+            raise ValueError(f"budget={self.budget!r}: it must be a whole number of at least 1 row, or None")
+        if self.weights not in (None, "score") and not callable(self.weights):
+            raise ValueError(f"weights={self.weights!r}: it must be 'score', a function of a score, or None")
 
-    def __call__(self,
-        train,       # D_train, or None
-        kept:list,   # a table of kept samples a round, oldest first
-        seed:int=0,
-    )->"datasets.Dataset": # prompt, completion, finished, round (0: real data), and `weight` where there are any
-        "Put the next training set together."
-        from datasets import concatenate_datasets
-        used = {number: t for number, t in enumerate(kept, 1) if number > len(kept) - self.rounds(len(kept))}
-        weigh = self.weights is not None or train is not None and "weight" in train.column_names
-        weights = sample_weights(list(used.values()), self.weights) if weigh else [None] * len(used)
-        written = [_training_rows(t, number, w) for (number, t), w in zip(used.items(), weights)]
-        n_written = sum(map(len, written))
-        n_real, n = within_budget(len(repeat_rows(len(train), n_written, self.real_share, seed)) if train is not None else 0, n_written, self.budget)
-        if n < n_written: written = [concatenate_datasets(written).select(draw_rows(n_written, n, derive_seed(seed, "budget")))]
-        real = [_training_rows(train, 0, _own_weights(train) if weigh else None).select(draw_rows(len(train), n_real, seed))] if n_real else []
-        if not real + written: raise ValueError("the mix is empty: there is neither real data nor a kept sample")
-        return concatenate_datasets(real + written)
+def _is_positive(n)->bool: return isinstance(n, int) and not isinstance(n, bool) and n >= 1
 
 # %% ../nbs/09_mixing.ipynb #ee09a6b8
 def _training_rows(table, number:int, weights:list|None=None):
     "The columns that tuning reads, and the round they come from."
     from datasets import Dataset
-    rows = table.select_columns([name for name in ("prompt", "completion", "finished") if name in table.column_names])[:] # read once: what was kept lies scattered
-    made = Dataset.from_dict(dict(finished=[True] * len(table)) | rows | dict(round=[number] * len(table))).select_columns(["prompt", "completion", "finished", "round"])
-    return made if weights is None else made.add_column("weight", weights)
+    end = ["finished"] if "finished" in table.column_names else []
+    rows = table.select_columns(["prompt", "completion", *end])[:] # read once: what was kept lies scattered
+    rows.setdefault("finished", [True] * len(table))
+    rows["round"] = [number] * len(table)
+    if weights is not None: rows["weight"] = weights
+    return Dataset.from_dict(rows)
 
+# %% ../nbs/09_mixing.ipynb #d72b8316
 def _own_weights(train)->list:
     "What the rows of D_train weigh: 1, or what their own column says."
-    return [float(weight) for weight in train["weight"][:]] if "weight" in train.column_names else [1.0] * len(train)
+    if "weight" not in train.column_names: return [1.0] * len(train)
+    return [float(weight) for weight in train["weight"][:]]
+
+# %% ../nbs/09_mixing.ipynb #f1b7e906
+@patch_to(_Mix)
+def _written(self, kept:list, weighed:bool)->list:
+    "The kept samples of the rounds that are used, a table a round."
+    first = len(kept) - self.rounds(len(kept))
+    used = kept[first:]
+    weights = sample_weights(used, self.weights) if weighed else [None] * len(used)
+    numbers = range(first + 1, len(kept) + 1)
+    return [_training_rows(*row) for row in zip(used, numbers, weights)]
+
+# %% ../nbs/09_mixing.ipynb #1aaf594b
+@patch_to(_Mix)
+def __call__(self,
+    train,       # D_train, or None
+    kept:list,   # a table of kept samples a round, oldest first
+    seed:int=0,
+)->"datasets.Dataset": # prompt, completion, finished, round (0: real data), and `weight` where there are any
+    "Put the next training set together."
+    from datasets import concatenate_datasets
+    n_train = 0 if train is None else len(train)
+    weighed = self.weights is not None or (train is not None and "weight" in train.column_names)
+    written = self._written(kept, weighed)
+    n_written = sum(map(len, written))
+    repeated = repeat_rows(n_train, n_written, self.real_share, seed)
+    n_real, n = within_budget(len(repeated), n_written, self.budget)
+
+    real = []
+    if n_real:
+        rows = _training_rows(train, 0, _own_weights(train) if weighed else None)
+        real = [rows.select(draw_rows(n_train, n_real, seed))]
+    if n < n_written:
+        rows = draw_rows(n_written, n, derive_seed(seed, "budget"))
+        written = [concatenate_datasets(written).select(rows)]
+    if not real + written: raise ValueError("the mix is empty: there is neither real data nor a kept sample")
+    return concatenate_datasets(real + written)
 
 # %% ../nbs/09_mixing.ipynb #7d379e29
 @dataclass(frozen=True)
@@ -133,6 +179,7 @@ class Accumulate(_Mix):
     "D_train and the kept samples of all rounds."
     def rounds(self, n:int)->int: return n
 
+# %% ../nbs/09_mixing.ipynb #03cb1176
 @dataclass(frozen=True)
 class Window(_Mix):
     "D_train and the kept samples of the last n rounds: old samples, written by weaker models, go."
@@ -142,6 +189,7 @@ class Window(_Mix):
         if self.n < 1: raise ValueError(f"n={self.n!r}: it must be at least 1 round")
     def rounds(self, n:int)->int: return min(n, self.n)
 
+# %% ../nbs/09_mixing.ipynb #3572e87e
 @dataclass(frozen=True)
 class Replace(_Mix):
     "Only the newest kept samples, unless `real_share` asks for D_train as well."
