@@ -187,7 +187,6 @@ def step(self)->Round:
     self.control.clear()
     return self.next_round()
 
-# %% ../nbs/14_loop.ipynb #79509d63
 @patch_to(Loop)
 def next_round(self)->Round:
     "The same, for a view: there a request to stop may be older than the step, and is not forgotten."
@@ -222,7 +221,6 @@ def _kept(self)->list:
     self._kept_tables = tables # and no others: a long run must not fill the memory
     return [tables.get(r.id) for r in records]
 
-# %% ../nbs/14_loop.ipynb #47144033
 @patch_to(Loop)
 def _kept_of(self, record:Round)->"datasets.Dataset":
     "The kept samples of a round: those at hand, or from disk."
@@ -255,7 +253,6 @@ def _model(self, id:str)->LanguageModel:
     if id not in self._models: self._models = {id: self._load(self.store.folder(id) / "model")}
     return self._models[id]
 
-# %% ../nbs/14_loop.ipynb #f1e2900a
 @patch_to(Loop)
 def _load(self, folder:Path)->LanguageModel:
     "A model that this run has saved, with the tokenizer that it began with."
@@ -268,7 +265,6 @@ def _origin(self, model:LanguageModel)->LanguageModel:
     "Where the training of a round starts: M_t, or M_0."
     return model if self.settings.tune.start == "previous" else self._model(self.rounds[0].id)
 
-# %% ../nbs/14_loop.ipynb #f455fc7a
 @patch_to(Loop)
 def _model_0(self)->LanguageModel:
     "M_0, which stays in memory once the drift from it was asked for."
@@ -396,7 +392,6 @@ def _round_of(self, round:int|str|None)->Round:
     if isinstance(round, str): return self.store.record(round)
     return self.rounds[-1] if round is None else self.store.of_round(round)
 
-# %% ../nbs/14_loop.ipynb #f42c4ec9
 @patch_to(Loop)
 def _on_branch(self, name:str, settings:Settings)->"Loop":
     "This loop on another branch: model, task, folder and lock are shared; settings, control and place are its own."

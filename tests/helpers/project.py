@@ -8,9 +8,9 @@ FAMILIES = ["scorers", "filters", "training", "metrics", "storage", "people", "c
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
     {"core"},
-    {"records", "text", "guards"},
+    {"records", "text", "tokens", "guards"},
     {"storage", "tasks", "models", "scoring", "selection", "mixing"},
-    {"tokens", "people", "filters"},
+    {"people", "filters"},
     {"scorers", "sampling", "tuning", "charts"},
     {"metrics", "training", "opened"},
     {"phases"},
