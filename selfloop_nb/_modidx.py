@@ -556,6 +556,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.phases.RoundDraft.emit': ('phases.html#rounddraft.emit', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.RoundDraft.id': ('phases.html#rounddraft.id', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.RoundDraft.phase': ('phases.html#rounddraft.phase', 'selfloop_nb/phases.py'),
+                                    'selfloop_nb.phases.RoundDraft.record': ('phases.html#rounddraft.record', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.RoundDraft.say': ('phases.html#rounddraft.say', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.RoundDraft.seed_of': ('phases.html#rounddraft.seed_of', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.Settings': ('phases.html#settings', 'selfloop_nb/phases.py'),

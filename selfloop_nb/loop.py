@@ -231,13 +231,7 @@ def _kept_of(self, record:Round)->"datasets.Dataset":
 @patch_to(Loop)
 def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
-    phases = round.draft.phases
-    for phase in ("score", "tune", "measure"): metrics |= phases.get(phase, {}).get("info", {})
-    parent = round.parent.id if round.parent else None
-    record = Round(round.id, round.number, parent, self.store.branch, self.settings.config(),
-        dict(run=self.seed, tune=round.seed_of("tune")), counts, metrics,
-        {name: phase["seconds"] for name, phase in phases.items()},
-        {name: phase["tokens"] for name, phase in phases.items()})
+    record = round.record(counts, metrics)
     rows = [*self.store.rows(), history_row(record)]
     record.warnings, self._halt = check_guards(self.settings.guards, rows)
     self.store.commit(round.draft, record)

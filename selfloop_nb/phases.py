@@ -174,6 +174,22 @@ def _read(self, draft:Draft, name:str)->object:
     if name == "measure": return draft.phases[name]["info"]
     return draft.table("samples.parquet")
 
+# %% ../nbs/13_phases.ipynb #c13068a4
+@patch_to(RoundDraft)
+def record(self,
+    counts:dict,  # of the samples, by state
+    metrics:dict, # of the samples
+)->Round:
+    "What is known of the round, with the metrics of its phases."
+    phases = self.draft.phases
+    for name in ("score", "tune", "measure"): metrics = metrics | phases.get(name, {}).get("info", {})
+    parent = self.parent.id if self.parent else None
+    seeds = dict(run=self.seed, tune=self.seed_of("tune"))
+    seconds = {name: phase["seconds"] for name, phase in phases.items()}
+    tokens = {name: phase["tokens"] for name, phase in phases.items()}
+    return Round(self.id, self.number, parent, self.store.branch, self.settings.config(), seeds, counts, metrics,
+        seconds, tokens)
+
 # %% ../nbs/13_phases.ipynb #690bfa4d
 LESS_MEMORY = dict(sample="a smaller Sampling(tokens_per_batch=...)", score="a scorer that holds less at a time",
     tune="a smaller FineTune(batch_size=...), or lora=LoRA()", measure="a smaller Sampling(tokens_per_batch=...)")
