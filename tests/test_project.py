@@ -157,7 +157,9 @@ def test_size(name):
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.relative_to(PROJECT / "nbs").as_posix())
 def test_cells_say_one_thing_a_line(path):
-    assert [fault for cell in density.cells(path) for fault in density.faults(cell)] == []
+    cells = density.cells(path)
+    assert [fault for cell in cells for fault in density.faults(cell)] == []
+    assert [cell.place for cell in cells if density.mixed_imports(cell)] == [], "imports have a cell of their own"
 
 
 @pytest.mark.parametrize("source", density.modules("tests", ".ci"), ids=lambda source: source.place)
