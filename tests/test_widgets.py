@@ -108,9 +108,10 @@ def test_a_run_folder_that_has_vanished(room):
 
 
 def test_a_scorer_that_fails_costs_no_round_and_can_be_mended(room):
-    good, room.loop.score = room.loop.score, room.loop.score.__class__("broken", lambda samples: [1.0])
+    good = room.loop.score
+    room.loop.change(score=lambda samples: [1.0])
     click(room, "Step")
     assert room.wait(60) and "returned 1 scores for 80 samples" in room.status.value and len(room.loop.rounds) == 2
-    room.loop.score = good
+    room.loop.change(score=good)
     click(room, "Step")
     assert room.wait(60) and "round 2 is done" in room.status.value
