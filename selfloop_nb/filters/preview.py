@@ -84,7 +84,7 @@ def first(self,
                 mean_tokens=_ratio(sums["tokens"], k),
                 shares={name: _ratio(values[k], k) for name, values in self.groups.items()})
 
-def _ratio(a:float, b:float)->float: return a / b if b else math.nan
+def _ratio(a:float, b:float)->float: return float(a / b) if b else math.nan
 
 # %% ../../nbs/filters/03_preview.ipynb #7160f0a6
 @patch_to(ThresholdPreview)
