@@ -6,29 +6,30 @@
 __all__ = ['Loop']
 
 # %% ../nbs/14_loop.ipynb #54982b7f
-import copy, itertools, tempfile, shutil, threading, time, warnings
+import copy, shutil, tempfile, time, warnings
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
-from .storage.verify import computing, damage, differences
+from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch_to
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
 from .models import LanguageModel, load_model
-from .phases import Phases
-from .core import DamagedRunError, EmptyRoundError, RunLockedError, SelfloopError, Stopped, derive_seed, patch_to, short_hash
+from .opened import Control, ProgressBar, RunReader
+from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
 from .records import Round, history_row
 from .sampling import Sampling
-from .scoring import as_scorer, verifier
+from .scoring import verifier
 from .selection import Threshold, kept_rows
-from .storage.store import Draft, Run, RunLock, check_name
+from .storage.files import check_name
+from .storage.store import Run, RunLock
+from .storage.verify import computing, damage, differences
 from .tasks import Task
-from .tuning import GENTLE, FineTune, check_weights
-from .opened import ProgressBar
-from .opened import open_run
+from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/14_loop.ipynb #b0bfb328
-class Loop(Phases):
+class Loop:
     "A language model that improves on its own output, round by round."
     def __init__(self,
         model:LanguageModel,     # what M_0 is made from
@@ -36,9 +37,9 @@ class Loop(Phases):
         score=None,              # Q: a scorer or a function; None: verifier()
         select=Threshold(1.0),   # which samples are kept
         mix=Accumulate(),        # what they are joined with
-        tune:FineTune|None=None, # how each round trains, or DPO, SPIN; None: FineTune(), and GENTLE for a model that comes trained
+        tune=None,               # how each round trains: FineTune, DPO, SPIN; None: FineTune(), and GENTLE for a model that comes trained
         sampling:Sampling=Sampling(), # how samples are drawn
-        initial:FineTune=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained; or MaskedLM
+        initial=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained; or MaskedLM
         guards:tuple=GUARDS,     # what warns
         store=None,              # run folder; None: one that goes when the program ends
         branch:str="main",       # of the run
@@ -47,133 +48,225 @@ class Loop(Phases):
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
         drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
     ):
-        super().__init__(model, task, verifier() if score is None else score, select, mix, tune or (GENTLE if model.pretrained else FineTune()), sampling, initial, guards, seed, progress, audit, drift)
-        self._halt, self._wanted = False, {}
+        self.model, self.task = model, task
+        self.seed = seed
+        score = verifier() if score is None else score
+        tune = tune or (GENTLE if model.pretrained else FineTune())
+        self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
+        self.settings.check(model, task)
+        self.control = Control([ProgressBar()] if progress else [])
+        self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
+        self._models, self._first_model = {}, {}      # the newest and M_0, where they are at hand, by id of their round
+        self._kept_tables = {}
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
 
     def __repr__(self):
-        return f"<Loop {self.store.name!r}, branch {self.store.branch!r}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
+        place = f"{self.store.name!r}, branch {self.store.branch!r}"
+        return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
+
+# %% ../nbs/14_loop.ipynb #78e68f33
+def _setting(name:str)->property:
+    "A setting, to look at."
+    def read(self): return getattr(self.settings, name)
+    def refuse(self, value): raise AttributeError(f"loop.{name} cannot be assigned: use loop.change({name}=...)")
+    return property(read, refuse, doc=f"The setting `{name}`; `change({name}=...)` replaces it.")
+
+for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
+
+# %% ../nbs/14_loop.ipynb #ac9efff0
+def _handed_on(part:str, name:str)->property:
+    "An attribute of a part, as one of the loop's own."
+    def read(self): return getattr(getattr(self, part), name)
+    return property(read, doc=f"See `loop.{part}.{name}`.")
+
+for _name in ("rounds", "history", "samples", "losses", "report", "export"):
+    setattr(Loop, _name, _handed_on("reader", _name))
+for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
+    setattr(Loop, _name, _handed_on("control", _name))
+Loop.config = _handed_on("settings", "config")
 
 # %% ../nbs/14_loop.ipynb #42e935ee
 @patch_to(Loop)
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
-    info = dict(seed=self.seed, task=dict(name=self.task.name, fingerprint=self.task.fingerprint()), model=dict(name=self.model.name, weights=self.model.weights_hash()))
+    info = self._identity()
     if not (path / "run.json").exists(): Run.create(path, {**info, **computing()}, branch)
-    self.lock, self.store = RunLock(path), Run(path, branch)
-    for name, ours in info.items():
-        if (theirs := self.store.info.get(name)) != ours: raise SelfloopError(f"run {self.store.name!r} was made with {name} {theirs}, this loop has {ours}: use the same, or another store")
+    self.lock = RunLock(path)
+    self._look_at(Run(path, branch))
+    self._check_identity(info)
     self.store.tidy()
     self._fall_back()
     if not self.store.head: return
-    self.emit("message", text=f"run {self.store.name!r} goes on after round {self.rounds[-1].number} of branch {branch!r}")
-    if changed := differences(self.store.info): self.emit("message", text=f"not bit-exact from here on: {changed}")
+    last = self.rounds[-1].number
+    self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
+    changed = differences(self.store.info)
+    if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
 
+# %% ../nbs/14_loop.ipynb #27638fbb
+@patch_to(Loop)
+def _look_at(self, store:Run):
+    "Work on this branch of this folder."
+    self.store, self.reader = store, RunReader(store)
+
+# %% ../nbs/14_loop.ipynb #9fae8c62
+@patch_to(Loop)
+def _identity(self)->dict:
+    "What a run folder belongs to."
+    task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
+    model = dict(name=self.model.name, weights=self.model.weights_hash())
+    return dict(seed=self.seed, task=task, model=model)
+
+# %% ../nbs/14_loop.ipynb #8bd79a11
+@patch_to(Loop)
+def _check_identity(self, info:dict):
+    "Raise `SelfloopError` where the folder belongs to something else."
+    for name, ours in info.items():
+        theirs = self.store.info.get(name)
+        if theirs != ours:
+            raise SelfloopError(f"run {self.store.name!r} was made with {name} {theirs}, this loop has {ours}: "
+                                "use the same, or another store")
+
+# %% ../nbs/14_loop.ipynb #c374bf6a
 @patch_to(Loop)
 def _fall_back(self):
     "Where the newest round is damaged, go on from the one before, and say so."
-    while (id := self.store.head) and (bad := damage(self.store, id)):
+    while id := self.store.head:
+        bad = damage(self.store, id)
+        if not bad: return
         parent = self.store.parent_of(id)
-        text = f"round {id} of run {self.store.name!r} is damaged ({', '.join(bad)} missing or changed): " + (f"going back to {parent}" if parent else "no round before it is left")
-        if parent is None: raise DamagedRunError(text)
-        warnings.warn(text, stacklevel=4)
+        text = f"round {id} of run {self.store.name!r} is damaged ({', '.join(bad)} missing or changed): "
+        if parent is None: raise DamagedRunError(text + "no round before it is left")
+        warnings.warn(text + f"going back to {parent}", stacklevel=4)
         self.store.set_head(parent)
-
-# %% ../nbs/14_loop.ipynb #16743d95
-@patch_to(Loop)
-def _draft(self, number:int, parent:str|None)->Draft:
-    "The draft of the next round: the one that was begun, or a new one."
-    config = self.config()
-    ids = (f"{number:04d}-{short_hash([parent, config, made])}" for made in itertools.count())
-    return Draft(self.store.folder(next(id for id in ids if not self.store.is_committed(id))))
-
-@patch_to(Loop)
-def _commit(self, draft:Draft, number:int, parent:str|None, counts:dict, figures:dict)->Round:
-    "Write the record, ask the guards, tell the listeners."
-    for phase in ("score", "tune", "measure"): figures |= draft.phases.get(phase, {}).get("info", {})
-    record = Round(draft.id, number, parent, self.store.branch, self.config(), dict(run=self.seed, tune=derive_seed(self.seed, number, "tune")), counts, figures,
-        {name: p["seconds"] for name, p in draft.phases.items()}, {name: p["tokens"] for name, p in draft.phases.items()})
-    record.warnings, self._halt = check_guards(self.guards, [*self.store.rows(), history_row(record)])
-    self.store.commit(draft, record)
-    for text in record.warnings: self.emit("message", number, text=f"round {number}: {text}")
-    self.emit("round", number, record=record)
-    return record
 
 # %% ../nbs/14_loop.ipynb #8e61cff2
 @patch_to(Loop)
 def start(self)->Round:
     "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
-    self._listen_to_nobody()
+    self.control.clear()
     return self.rounds[0] if self.store.head else self._begin()
 
+# %% ../nbs/14_loop.ipynb #de034c78
 @patch_to(Loop)
 def _begin(self)->Round:
     "M_0 = train(D_train)"
-    if not self.model.pretrained and self.task.train is None: raise ValueError("M_0 must be trained and the task has no D_train: give the task labelled examples, or a model that comes trained")
+    if not self.model.pretrained and self.task.train is None:
+        raise ValueError("M_0 must be trained and the task has no D_train: "
+                         "give the task labelled examples, or a model that comes trained")
     with self._turn():
-        draft = self._draft(0, None)
-        seed = derive_seed(self.seed, 0, "tune")
+        round = self._new_round(None)
         check_weights(self.model)
-        if self.model.pretrained: self._phase(draft, 0, "tune", lambda: self._save(draft, self.model, [], {}))
-        else: self._phase(draft, 0, "tune", lambda: self._learn(draft, 0, self.model, self.task.train, self.initial, seed))
-        self._phase(draft, 0, "measure", lambda: self._measure(self._model(draft.id), 0))
-        return self._commit(draft, 0, None, dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {})
-
-# %% ../nbs/14_loop.ipynb #f2d18c19
-@patch_to(Loop)
-def step(self)->Round:
-    "One round: sample, score, select, mix, tune, measure, commit. Raises `EmptyRoundError` when nothing is kept; the round before stays."
-    self._listen_to_nobody()
-    return self._step()
-
-@patch_to(Loop)
-def _step(self)->Round:
-    "The same, for the control room: there a wish to stop may be older than the step."
-    if not self.store.head: self._begin()
-    return self._round()
+        if self.model.pretrained: model_0 = round.phase("tune", save, self.model)
+        else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), self.settings.initial)
+        self._models = {round.id: model_0}
+        round.phase("measure", measure, model_0, self.task)
+        return self._commit(round, dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {})
 
 # %% ../nbs/14_loop.ipynb #ded43e44
 @patch_to(Loop)
 def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
-        self._take_over(self._wanted)
         parent = self.rounds[-1]
-        number, model = parent.number + 1, self._model(parent.id)
-        written, draft = self._written(parent.id), self._draft(number, parent.id)
-        self._phase(written, number, "sample", lambda: self._sample(written, number, model))
-        draft.phases["sample"] = {**written.phases["sample"], "files": {}}
-        self._phase(draft, number, "score", lambda: self._judge(draft, number, written.table("samples.parquet")))
-        samples = draft.table("samples.parquet")
-        mixed = lambda: self.mix(self.task.train, [*self._kept(), kept_rows(samples)], derive_seed(self.seed, number, "mix"))
-        origin = lambda: model if self.tune.start == "previous" else self._model(self.rounds[0].id)
-        seed = derive_seed(self.seed, number, "tune")
-        tune = lambda: self._prefer(draft, number, origin(), model, samples, seed) if hasattr(self.tune, "learn") else self._learn(draft, number, origin(), mixed(), self.tune, seed)
-        self._phase(draft, number, "tune", tune)
-        self._phase(draft, number, "measure", lambda: self._measure(self._model(draft.id), number))
-        record = self._commit(draft, number, parent.id, round_counts(samples), sample_metrics(samples))
-        shutil.rmtree(written.folder)
-        return record
+        round, model = self._new_round(parent), self._model(parent.id)
+        samples = round.phase("sample", sample, model, self.task)
+        judged = round.phase("score", judge, samples, self.task, self._model_0)
+        data = self._data_of(round, judged, model)
+        tuned = round.phase("tune", tune, self._origin(model), data, self.settings.tune)
+        self._models = {round.id: tuned}
+        round.phase("measure", measure, tuned, self.task)
+        return self._commit(round, round_counts(judged), sample_metrics(judged))
+
+# %% ../nbs/14_loop.ipynb #f2d18c19
+@patch_to(Loop)
+def step(self)->Round:
+    """One round: sample, score, select, mix, tune, measure, commit.
+
+    Raises `EmptyRoundError` when nothing is kept; the round before stays."""
+    self.control.clear()
+    return self.next_round()
+
+@patch_to(Loop)
+def next_round(self)->Round:
+    "The same, for a view: there a request to stop may be older than the step, and is not forgotten."
+    if not self.store.head: self._begin()
+    return self._round()
+
+# %% ../nbs/14_loop.ipynb #16e2431b
+@patch_to(Loop)
+def _new_round(self, parent:Round|None)->RoundDraft:
+    "The draft of the next round: the one that was begun, or a new one."
+    self.settings = self._next
+    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self._load)
+
+# %% ../nbs/14_loop.ipynb #527fce4e
+@patch_to(Loop)
+def _data_of(self, round:RoundDraft, judged=None, model:LanguageModel|None=None)->TuningData:
+    "What a round has to learn from; M_0 has D_train alone."
+    def mix():
+        if judged is None: return self.task.train
+        return self.settings.mix(self.task.train, [*self._kept(), kept_rows(judged)], round.seed_of("mix"))
+    def say(text): round.say("tune", text)
+    return TuningData(mix, self.task, judged, model, self.settings.sampling, say)
+
+# %% ../nbs/14_loop.ipynb #04406478
+@patch_to(Loop)
+def _kept(self)->list:
+    "The kept samples of this branch's rounds, oldest first; None for those that the mix does not use."
+    records = self.rounds[1:]
+    n_used = self.settings.mix.rounds(len(records) + 1) - 1 # the round under way is one of them
+    used = [r for r in records if r.number > len(records) - n_used]
+    tables = {r.id: self._kept_of(r) for r in used}
+    self._kept_tables = tables # and no others: a long run must not fill the memory
+    return [tables.get(r.id) for r in records]
+
+@patch_to(Loop)
+def _kept_of(self, record:Round)->"datasets.Dataset":
+    "The kept samples of a round: those at hand, or from disk."
+    if record.id in self._kept_tables: return self._kept_tables[record.id]
+    return kept_rows(self.store.samples(record.number))
+
+# %% ../nbs/14_loop.ipynb #16743d95
+@patch_to(Loop)
+def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
+    "Write the record, ask the guards, tell the listeners."
+    record = round.record(counts, metrics)
+    rows = [*self.store.rows(), history_row(record)]
+    record.warnings, self._halt = check_guards(self.settings.guards, rows)
+    self.store.commit(round.draft, record)
+    for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
+    self.emit("round", round.number, record=record)
+    if round.sampled: shutil.rmtree(round.sampled.folder)
+    return record
 
 # %% ../nbs/14_loop.ipynb #ae25ba43
 @patch_to(Loop)
-def _kept(self)->list:
-    "The kept samples of this branch's rounds, oldest first; None for those that the mix does not use, so that a long run does not fill the memory."
-    records = self.rounds[1:]
-    n_used = self.mix.rounds(len(records) + 1) - 1 if hasattr(self.mix, "rounds") else len(records) # the round under way is one of them
-    used = [r for r in records if r.number > len(records) - n_used]
-    self._kept_tables = {r.id: self._kept_tables[r.id] if r.id in self._kept_tables else kept_rows(self.store.samples(r.number)) for r in used}
-    return [self._kept_tables.get(r.id) for r in records]
-
-@patch_to(Loop)
 def _model(self, id:str)->LanguageModel:
     "The model of a round: the one at hand, or from disk."
-    if id not in self._models:
-        model = load_model(self.store.folder(id) / "model", device=str(self.model.device))
-        self._models = {id: LanguageModel(model.model, self.model.tokenizer, self.model.name)}
+    if id not in self._models: self._models = {id: self._load(self.store.folder(id) / "model")}
     return self._models[id]
 
+@patch_to(Loop)
+def _load(self, folder:Path)->LanguageModel:
+    "A model that this run has saved, with the tokenizer that it began with."
+    loaded = load_model(folder, device=str(self.model.device))
+    return LanguageModel(loaded.model, self.model.tokenizer, self.model.name)
+
+# %% ../nbs/14_loop.ipynb #5f80757b
+@patch_to(Loop)
+def _origin(self, model:LanguageModel)->LanguageModel:
+    "Where the training of a round starts: M_t, or M_0."
+    return model if self.settings.tune.start == "previous" else self._model(self.rounds[0].id)
+
+@patch_to(Loop)
+def _model_0(self)->LanguageModel:
+    "M_0, which stays in memory once the drift from it was asked for."
+    id = self.rounds[0].id
+    if id not in self._first_model: self._first_model = {id: self._load(self.store.folder(id) / "model")}
+    return self._first_model[id]
+
+# %% ../nbs/14_loop.ipynb #123c9346
 @patch_to(Loop)
 def language_model(self,
     round:int=-1, # its number; -1: the newest
@@ -185,13 +278,27 @@ def language_model(self,
 @patch_to(Loop)
 @contextmanager
 def _turn(self):
-    "The right to work on the run; raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder has vanished."
+    """The right to work on the run.
+
+    Raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder is gone."""
     self.store.heads # asked first: it knows whether the folder is still there
-    if not self.lock.turn.acquire(blocking=False): raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
+    if not self.lock.turn.acquire(blocking=False):
+        raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
     try: yield
     finally:
         self.lock.turn.release()
         self.emit("phase", phase="idle")
+
+# %% ../nbs/14_loop.ipynb #e20160be
+def _at_work(self)->bool:
+    "Is a round of this run being made, in this kernel?"
+    return self.lock.turn.locked()
+
+def _is_temporary(self)->bool:
+    "Does the run folder go when the program ends?"
+    return self._temporary is not None
+
+Loop.at_work, Loop.is_temporary = property(_at_work), property(_is_temporary)
 
 # %% ../nbs/14_loop.ipynb #45e93f0b
 @patch_to(Loop)
@@ -203,22 +310,30 @@ def run(self,
 )->"pandas.DataFrame":
     "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
     rules = StopRules(target, patience, minutes)
-    self._listen_to_nobody()
-    return self._run(rounds, rules)
+    self.control.clear()
+    return self.go_on(rounds, rules)
 
+# %% ../nbs/14_loop.ipynb #842e895e
 @patch_to(Loop)
-def _run(self, rounds:int, rules:StopRules)->"pandas.DataFrame":
-    "The same, for the control room."
+def go_on(self, rounds:int, rules:StopRules)->"pandas.DataFrame":
+    "The same, for a view: what was asked before is not forgotten."
     began = time.monotonic()
     try:
         if not self.store.head: self._begin()
         for _ in range(rounds):
             record = self._round()
-            why = rules(self.store.rows(), time.monotonic() - began)
-            if self._halt: why = f"a guard asks for it: {'; '.join(record.warnings)}"
-            if why: self.emit("message", record.number, text=f"stopped after round {record.number}: {why}"); break
+            why = self._end(record, rules(self.store.rows(), time.monotonic() - began))
+            if why: break
     except Stopped as stopped: self.emit("message", text=str(stopped))
     return self.history()
+
+# %% ../nbs/14_loop.ipynb #310eca38
+@patch_to(Loop)
+def _end(self, record:Round, why:str)->str:
+    "Why the run ends after a round, told to the listeners; '' where it goes on."
+    if self._halt: why = f"a guard asks for it: {'; '.join(record.warnings)}"
+    if why: self.emit("message", record.number, text=f"stopped after round {record.number}: {why}")
+    return why
 
 # %% ../nbs/14_loop.ipynb #dcaf9a34
 @patch_to(Loop)
@@ -234,29 +349,16 @@ def rewind(self,
 
 # %% ../nbs/14_loop.ipynb #bc55553f
 @patch_to(Loop)
-def _take_over(self, changed:dict):
-    "Use other settings from here on; nothing is changed where they do not fit."
-    allowed = [name for name in self.SETTINGS if name != "initial"]
-    if unknown := sorted(set(changed) - set(allowed)): raise ValueError(f"a run cannot change {unknown}: it can change {allowed}")
-    before = {name: getattr(self, name) for name in changed}
-    for name, value in changed.items(): setattr(self, name, as_scorer(value) if name == "score" or name == "audit" and value is not None else value)
-    try: self.check()
-    except ValueError:
-        for name, value in before.items(): setattr(self, name, value)
-        raise
-    self._wanted = {}
-
-@patch_to(Loop)
 def change(self,
     **changed, # score, select, mix, tune, sampling, guards, audit, drift
 ):
-    "Other settings from the next round on; the round under way and those that are done keep theirs. Raises `ValueError` for what does not fit."
-    trial = copy.copy(self)
-    trial._take_over(changed)
-    self._wanted = {**self._wanted, **changed}
-    if self.lock.turn.acquire(blocking=False):
-        try: self._take_over(self._wanted)
-        finally: self.lock.turn.release()
+    """Other settings from the next round on; the round under way and those that are done keep theirs.
+
+    Raises `ValueError` for what does not fit; then nothing is changed."""
+    settings = self._next.changed(**changed)
+    settings.check(self.model, self.task)
+    self._next = settings
+    if not self.at_work: self.settings = settings
 
 # %% ../nbs/14_loop.ipynb #7088b5cd
 @patch_to(Loop)
@@ -266,15 +368,32 @@ def branch(self,
     **changed,  # settings that are different there: score, select, mix, tune, sampling, guards, audit, drift
 )->"Loop": # it shares the run folder and the rounds so far
     "Start a second line from a round, with the settings of this loop and those changed."
-    if check_name(name, "branch") in self.store.heads: raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: choose another name, or open it with Loop(..., branch={name!r})")
+    if check_name(name, "branch") in self.store.heads:
+        raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: "
+                         f"choose another name, or open it with Loop(..., branch={name!r})")
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
     with self._turn():
-        start = self.store.record(round) if isinstance(round, str) else self.rounds[-1] if round is None else self.store.of_round(round)
-        other = copy.copy(self)
-        other._listen_to_nobody()
-        other._kept_tables, other._wanted, other.store = dict(self._kept_tables), {}, Run(self.store.path, name)
-        other.listeners = [ProgressBar() for l in self.listeners if isinstance(l, ProgressBar)]
-        other._take_over(changed)
+        start = self._round_of(round)
+        other = self._on_branch(name, self.settings.changed(**changed))
         other.store.set_head(start.id)
     self.emit("branch", start.number, loop=other)
+    return other
+
+# %% ../nbs/14_loop.ipynb #cf8403e4
+@patch_to(Loop)
+def _round_of(self, round:int|str|None)->Round:
+    "A round by its number on this branch, by its id, or the newest."
+    if isinstance(round, str): return self.store.record(round)
+    return self.rounds[-1] if round is None else self.store.of_round(round)
+
+@patch_to(Loop)
+def _on_branch(self, name:str, settings:Settings)->"Loop":
+    "This loop on another branch: model, task, folder and lock are shared; settings, control and place are its own."
+    settings.check(self.model, self.task)
+    other = copy.copy(self)
+    other.settings = other._next = settings
+    shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
+    other.control = Control([ProgressBar()] if shown else [])
+    other._kept_tables = dict(self._kept_tables)
+    other._look_at(Run(self.store.path, name))
     return other

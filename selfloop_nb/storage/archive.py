@@ -9,16 +9,18 @@ __all__ = ['MOST_FILES', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'export_run', 'im
 import os, re, shutil, stat, tempfile, zipfile, zlib
 from pathlib import Path
 
-from .verify import damage
+from ..core import DamagedRunError, SelfloopError, parse_json
 from .files import check_name, make_folder, sync, write_error
 from .ratings import Ratings
-from ..core import DamagedRunError, SelfloopError, parse_json
 from .store import Run
+from .verify import damage
 
 # %% ../../nbs/storage/04_archive.ipynb #973059f3
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
-_LISTED = re.compile(rf"(?:run|heads)\.json|ratings\.jsonl|rounds/{_NAME}/(?:{_NAME}\.(?:json|jsonl|parquet)|model/{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model))")
-MOST_FILES, MOST_BYTES, MOST_RATIO = 1_000_000, 2**40, 200 # of an archive, unpacked; and of a file of more than a mebibyte, unpacked to packed
+_IN_RUN = r"(?:run|heads)\.json|ratings\.jsonl"
+_IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
+_IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
+_LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|model/{_IN_MODEL})")
 
 def listed(
     name:str, # of a file in an archive
@@ -29,17 +31,40 @@ def listed(
 # %% ../../nbs/storage/04_archive.ipynb #af0d02ee
 def _files_of(run:Run)->list:
     "All files of the committed rounds, the two of the run, and what people have said."
-    names = [f"rounds/{id}/{name}" for id in run.ids() for name in ("round.json", *sorted(run.record(id).files))]
-    return ["run.json", *(name for name in ("heads.json", "ratings.jsonl") if (run.path / name).is_file()), *names]
+    names = ["run.json", *(name for name in ("heads.json", "ratings.jsonl") if (run.path / name).is_file())]
+    for id in run.ids(): names += [f"rounds/{id}/{name}" for name in ("round.json", *sorted(run.record(id).files))]
+    return names
 
+# %% ../../nbs/storage/04_archive.ipynb #1e8c03b1
+def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
+    "The rounds that are not as they were written."
+    found = {id: damage(run, id) for id in ids}
+    return {id: faults for id, faults in found.items() if faults}
+
+# %% ../../nbs/storage/04_archive.ipynb #f125aab1
+def _pack(archive:zipfile.ZipFile, file:Path, name:str):
+    "Add a file to an archive."
+    about = zipfile.ZipInfo(name)
+    about.compress_type = zipfile.ZIP_STORED if name.endswith((".safetensors", ".parquet")) else zipfile.ZIP_DEFLATED
+    with open(file, "rb") as source, archive.open(about, "w", force_zip64=True) as target:
+        shutil.copyfileobj(source, target, 2**20)
+
+# %% ../../nbs/storage/04_archive.ipynb #f1eb9944
+def _check_export(run:Run):
+    "Raise where a run is not as it was written, or holds files that an archive may not hold."
+    if bad := _damage_of(run, run.ids()):
+        raise DamagedRunError(f"run {run.name!r} is damaged, so it is not exported: {bad}")
+    if odd := [name for name in _files_of(run) if not listed(name)]:
+        raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
+
+# %% ../../nbs/storage/04_archive.ipynb #d90aa523
 def export_run(
     run,   # a Loop, a run that is open, or a run folder
     path,  # of the zip file; one that is there already is replaced
 )->Path:
     "Write a run as one zip file. Raises `DamagedRunError` naming what is not as it was written."
     run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), Path(path)
-    if bad := {id: said for id in run.ids() if (said := damage(run, id))}: raise DamagedRunError(f"run {run.name!r} is damaged, so it is not exported: {bad}")
-    if odd := [name for name in _files_of(run) if not listed(name)]: raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
+    _check_export(run)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with zipfile.ZipFile(temporary, "w") as archive:
@@ -47,61 +72,69 @@ def export_run(
         sync(temporary)
         os.replace(temporary, path)
         sync(path.absolute().parent)
-    except OSError as error: raise write_error(error, path, f"an archive, after {temporary.stat().st_size if temporary.exists() else 0:,} bytes") from error
+    except OSError as error:
+        n_bytes = temporary.stat().st_size if temporary.exists() else 0
+        raise write_error(error, path, f"an archive, after {n_bytes:,} bytes") from error
     finally: temporary.unlink(missing_ok=True)
     return path
 
-def _pack(archive:zipfile.ZipFile, file:Path, name:str):
-    "Add a file without its date and owner; what is packed already is not packed again."
-    about = zipfile.ZipInfo(name)
-    about.compress_type = zipfile.ZIP_STORED if name.endswith((".safetensors", ".parquet")) else zipfile.ZIP_DEFLATED
-    with open(file, "rb") as source, archive.open(about, "w", force_zip64=True) as target: shutil.copyfileobj(source, target, 2**20)
-
 # %% ../../nbs/storage/04_archive.ipynb #994360f3
+MOST_FILES = 1_000_000 # of an archive
+MOST_BYTES = 2**40     # of an archive, unpacked
+MOST_RATIO = 200       # unpacked to packed, of a file of more than a mebibyte
+
 def _refuse(path:Path, why:str): raise SelfloopError(f"{path.name} is no archive of a run: {why}")
 
+# %% ../../nbs/storage/04_archive.ipynb #7db513e9
+def _check_names(names:list, path:Path):
+    "Raise where the names are not those of a run."
+    if len(names) > MOST_FILES: _refuse(path, f"it holds {len(names):,} files, more than {MOST_FILES:,}")
+    odd = [name for name in names if not listed(name)]
+    if odd: _refuse(path, f"it holds {odd[0]!r:.80}, which the format of a run does not have")
+    if len({name.lower() for name in names}) < len(names): _refuse(path, "it holds a name twice")
+
+# %% ../../nbs/storage/04_archive.ipynb #0ba46591
+def _check_entry(entry:zipfile.ZipInfo, path:Path):
+    "Raise where an entry is no plain file, or unpacks to far more than it is."
+    is_encrypted, kind = entry.flag_bits & 1, stat.S_IFMT(entry.external_attr >> 16)
+    if is_encrypted: _refuse(path, f"{entry.filename} is encrypted")
+    if kind not in (0, stat.S_IFREG): _refuse(path, f"{entry.filename} is a link or no plain file")
+    if entry.file_size > max(2**20, MOST_RATIO * entry.compress_size):
+        _refuse(path, f"{entry.filename} unpacks to more than {MOST_RATIO} times its size")
+
+# %% ../../nbs/storage/04_archive.ipynb #79d21623
 def _checked_entries(archive:zipfile.ZipFile, path:Path)->list:
     "The entries, after what can be known before unpacking."
     entries = archive.infolist()
-    names = [entry.filename for entry in entries]
-    if len(entries) > MOST_FILES: _refuse(path, f"it holds {len(entries):,} files, more than {MOST_FILES:,}")
-    if odd := [name for name in names if not listed(name)]: _refuse(path, f"it holds {odd[0]!r:.80}, which the format of a run does not have")
-    if len({name.lower() for name in names}) < len(names): _refuse(path, "it holds a name twice")
-    for entry in entries:
-        if entry.flag_bits & 1: _refuse(path, f"{entry.filename} is encrypted")
-        if not stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG): _refuse(path, f"{entry.filename} is a link or no plain file")
-        if entry.file_size > max(2**20, MOST_RATIO * entry.compress_size): _refuse(path, f"{entry.filename} unpacks to more than {MOST_RATIO} times its size")
-    if (total := sum(entry.file_size for entry in entries)) > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
+    _check_names([entry.filename for entry in entries], path)
+    for entry in entries: _check_entry(entry, path)
+    total = sum(entry.file_size for entry in entries)
+    if total > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
     return entries
 
-def _unpack(archive:zipfile.ZipFile, entries:list, folder:Path):
-    "Write the entries below a folder, no more bytes than each has announced."
-    for entry in entries:
-        file = folder / entry.filename
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(entry) as source:
-            try:
-                with open(file, "xb") as target: shutil.copyfileobj(source, target, 2**20)
-                sync(file)
-            except OSError as error: raise write_error(error, file, f"{entry.file_size:,} bytes") from error
+# %% ../../nbs/storage/04_archive.ipynb #79407b63
+def _unpack_entry(archive:zipfile.ZipFile, entry:zipfile.ZipInfo, file:Path):
+    "Write one entry, no more bytes than it has announced."
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(entry) as source:
+        try:
+            with open(file, "xb") as target: shutil.copyfileobj(source, target, 2**20)
+            sync(file)
+        except OSError as error: raise write_error(error, file, f"{entry.file_size:,} bytes") from error
 
 # %% ../../nbs/storage/04_archive.ipynb #afeef05b
-def _checked_run(folder:Path, path:Path):
-    "Raise where the unpacked files are not a run: every record whole, every file in a record, every head a round."
-    run = Run(folder)
-    ids = sorted(p.name for p in (folder / "rounds").glob("*"))
-    if bad := {id: said for id in ids if (said := damage(run, id))}: _refuse(path, f"its rounds are not what their records say: {bad}")
-    there = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()}
-    if there != set(_files_of(run)): _refuse(path, f"no record lists {sorted(there - set(_files_of(run)))[:3]}")
-    if not (folder / "heads.json").is_file(): _refuse(path, "it has no heads.json")
-    heads = parse_json((folder / "heads.json").read_text(), dict)
+def _check_heads(run:Run, path:Path, ids:list):
+    "Raise where a head is no round of its branch."
+    if not (run.path / "heads.json").is_file(): _refuse(path, "it has no heads.json")
+    heads = parse_json((run.path / "heads.json").read_text(), dict)
     for branch in heads: check_name(branch, "branch")
     for branch, id in heads.items():
-        if id not in ids or [r.id for r in Run(folder, branch).rounds()][-1:] != [id]: _refuse(path, f"branch {branch!r:.80} has a head that is no round of it")
-    for file in folder.rglob("*.safetensors"): _checked_weights(file, path)
-    if (folder / "ratings.jsonl").is_file() and (lines := Ratings(folder / "ratings.jsonl").damaged): _refuse(path, f"its ratings have lines that are none: {lines[:3]}")
+        newest = Run(run.path, branch).rounds()[-1:] if id in ids else []
+        if [record.id for record in newest] != [id]:
+            _refuse(path, f"branch {branch!r:.80} has a head that is no round of it")
 
-def _checked_weights(file:Path, path:Path):
+# %% ../../nbs/storage/04_archive.ipynb #e4fb65ce
+def _check_weights(file:Path, path:Path):
     "Raise where a file of weights is not in the format it is named after, such as a pickle under its name."
     with open(file, "rb") as source:
         n = int.from_bytes(source.read(8), "little")
@@ -109,28 +142,54 @@ def _checked_weights(file:Path, path:Path):
     try: parse_json(header.decode(), dict)
     except ValueError: _refuse(path, f"{file.name} holds no safetensors")
 
+# %% ../../nbs/storage/04_archive.ipynb #88010861
+def _check_run(folder:Path, path:Path):
+    "Raise where the unpacked files are not a run."
+    run = Run(folder)
+    ids = sorted(p.name for p in (folder / "rounds").glob("*"))
+    if bad := _damage_of(run, ids): _refuse(path, f"its rounds are not what their records say: {bad}")
+    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    unknown = sorted(files - set(_files_of(run)))
+    if files != set(_files_of(run)): _refuse(path, f"no record lists {unknown[:3]}")
+    _check_heads(run, path, ids)
+    for file in folder.rglob("*.safetensors"): _check_weights(file, path)
+    ratings = folder / "ratings.jsonl"
+    if ratings.is_file() and (lines := Ratings(ratings).damaged):
+        _refuse(path, f"its ratings have lines that are none: {lines[:3]}")
+
 # %% ../../nbs/storage/04_archive.ipynb #5a6294c8
+_UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, zlib.error)
+
+def _unpack(path:Path, folder:Path):
+    "Unpack an archive into an empty folder, and check all of it."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in _checked_entries(archive, path): _unpack_entry(archive, entry, folder / entry.filename)
+        _check_run(folder, path)
+    except _UNREADABLE as error: _refuse(path, f"it cannot be read ({error})")
+
+# %% ../../nbs/storage/04_archive.ipynb #0e31b147
+def _name_it(temporary:Path, store:Path):
+    "Force the folders to the disk, and give the whole its name."
+    folders = [folder for folder in temporary.rglob("*") if folder.is_dir()]
+    for folder in (*folders, temporary): sync(folder)
+    os.rename(temporary, store)
+    sync(store.absolute().parent)
+
+# %% ../../nbs/storage/04_archive.ipynb #2ddb0414
 def import_run(
     path,  # of the zip file
     store, # the new run folder; its name is the run's
 )->Path: # of the run folder, for `open_run` or a Loop
-    "Unpack an archive as a new run, after checking all of it. Raises `SelfloopError` saying what is wrong; then nothing is left of it."
+    "Unpack an archive as a new run, after checking all of it; `SelfloopError` says what is wrong, and nothing is left."
     path, store = Path(path), Path(store)
     check_name(store.absolute().name)
-    if store.exists() or store.is_symlink(): raise SelfloopError(f"{str(store)!r} is there already: choose another name")
+    if store.exists() or store.is_symlink():
+        raise SelfloopError(f"{str(store)!r} is there already: choose another name")
     make_folder(store.absolute().parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{store.name}.", suffix=".tmp", dir=store.absolute().parent))
     try:
-        try:
-            with zipfile.ZipFile(path) as archive: _unpack(archive, _checked_entries(archive, path), temporary)
-            _checked_run(temporary, path)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, zlib.error) as error: _refuse(path, f"it cannot be read ({error})")
+        _unpack(path, temporary)
         _name_it(temporary, store)
     finally: shutil.rmtree(temporary, ignore_errors=True)
     return store
-
-def _name_it(temporary:Path, store:Path):
-    "Force the folders to the disk, and give the whole its name."
-    for folder in (*(f for f in temporary.rglob("*") if f.is_dir()), temporary): sync(folder)
-    os.rename(temporary, store)
-    sync(store.absolute().parent)

@@ -19,9 +19,8 @@ def check_name(
     what:str="run", # what it names, for the error
 )->str:
     "Return `name` when it is 1 to 64 letters, digits, dots, dashes and underscores; else raise `ValueError`."
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or set(name) == {"."}:
-        raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
-    return name
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and set(name) != {"."}: return name
+    raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
 
 # %% ../../nbs/storage/01_files.ipynb #17f1a69d
 def sync(
@@ -33,6 +32,7 @@ def sync(
     except OSError as error: raise OSError(error.errno, error.strerror, str(path)) from error # it does not by itself
     finally: os.close(handle)
 
+# %% ../../nbs/storage/01_files.ipynb #419509bf
 def make_folder(
     path:Path,
 ):
@@ -42,13 +42,15 @@ def make_folder(
     path.mkdir(exist_ok=True)
     sync(path.absolute().parent)
 
+# %% ../../nbs/storage/01_files.ipynb #12b04a42
 def write_error(
     error:OSError,
     path:Path,
     what:str, # was being written, such as "12 bytes"
 )->OSError:
     "The same error, with what was being written and where."
-    return OSError(error.errno, f"{error.strerror} while writing {what}; what was committed before stays", str(path))
+    text = f"{error.strerror} while writing {what}; what was committed before stays"
+    return OSError(error.errno, text, str(path))
 
 # %% ../../nbs/storage/01_files.ipynb #2d37316d
 def write_file(
@@ -60,19 +62,33 @@ def write_file(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data); file.flush(); os.fsync(file.fileno())
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
         sync(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise write_error(error, path, f"{len(data):,} bytes") from error
 
+# %% ../../nbs/storage/01_files.ipynb #1506dc43
+def _error_number(error:Exception)->int|None:
+    "The system's number of an error, such as 28 for a full disk; None where it has none."
+    if isinstance(error, OSError): return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+# %% ../../nbs/storage/01_files.ipynb #6a73edd2
+def _size(folder:Path)->int:
+    "The bytes of all that is in a folder."
+    return sum(file.stat().st_size for file in folder.rglob("*"))
+
 # %% ../../nbs/storage/01_files.ipynb #2456cfa8
 def write_folder(
     path:Path,
     fill:Callable, # is given an empty folder to write into
 ):
-    "Write a folder whole or not at all; one that is there already is replaced. An `OSError` names the path and the bytes that were written."
+    "Write a folder whole or not at all, in place of one that is there; an `OSError` names the path and the bytes."
     temporary = path
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -83,9 +99,10 @@ def write_folder(
         os.replace(temporary, path)
         sync(path.parent)
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else int((re.findall(r"\(os error (\d+)\)", str(error)) or [0])[0]) # safetensors and tokenizers have errors of their own
+        number = _error_number(error)
         if not number: raise
-        raise write_error(OSError(number, os.strerror(number)), path, f"a folder, after {sum(f.stat().st_size for f in temporary.rglob('*')):,} bytes") from error
+        full = OSError(number, os.strerror(number))
+        raise write_error(full, path, f"a folder, after {_size(temporary):,} bytes") from error
     finally:
         if temporary != path: shutil.rmtree(temporary, ignore_errors=True)
 
@@ -96,13 +113,21 @@ def file_hash(
     "SHA-256 of a file."
     with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
 
+def _is_inside(name:str)->bool:
+    "Does a recorded name stay inside the folder?"
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+# %% ../../nbs/storage/01_files.ipynb #5e8f65f7
 def damaged_files(
     folder:Path,
     hashes:dict, # file -> SHA-256
 )->list: # the names of those that are missing or differ
     "Compare files with their recorded hashes."
-    safe = lambda name: not Path(name).is_absolute() and ".." not in Path(name).parts
-    return [name for name, h in hashes.items() if not safe(name) or not (folder / name).is_file() or (folder / name).is_symlink() or file_hash(folder / name) != h]
+    def is_whole(name, recorded):
+        file = folder / name
+        return _is_inside(name) and file.is_file() and not file.is_symlink() and file_hash(file) == recorded
+    return [name for name, recorded in hashes.items() if not is_whole(name, recorded)]
 
 # %% ../../nbs/storage/01_files.ipynb #889c1ba2
 def table_bytes(
@@ -114,6 +139,7 @@ def table_bytes(
     pyarrow.parquet.write_table(table.with_format("arrow")[:], buffer)
     return buffer.getvalue()
 
+# %% ../../nbs/storage/01_files.ipynb #ca9a34b2
 def read_table(
     path:Path, # of a parquet file
 )->"datasets.Dataset":
@@ -122,4 +148,5 @@ def read_table(
     from datasets import Dataset
     from datasets.table import InMemoryTable
     try: return Dataset(InMemoryTable(pyarrow.parquet.read_table(path, memory_map=False)))
-    except Exception as error: raise DamagedRunError(f"{path.parent.name}/{path.name} cannot be read: {error!r:.200}") from error # a torn file makes pyarrow and datasets raise whatever they trip over
+    except Exception as error: # a torn file makes pyarrow and datasets raise whatever they trip over
+        raise DamagedRunError(f"{path.parent.name}/{path.name} cannot be read: {error!r:.200}") from error

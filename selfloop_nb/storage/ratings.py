@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .files import sync
 from ..core import patch_to
+from .files import sync
 from ..text import clean_text
 
 # %% ../../nbs/storage/05_ratings.ipynb #75ca92cf
@@ -23,12 +23,15 @@ def sample_key(
     "What a sample is known by."
     return clean_text(row["prompt"]), clean_text(row["completion"])
 
+# %% ../../nbs/storage/05_ratings.ipynb #67b34099
 def sample_keys(
     samples, # a sample table
 )->list:
     "The key of each sample of a table."
-    return [(clean_text(prompt), clean_text(completion)) for prompt, completion in zip(samples["prompt"][:], samples["completion"][:])]
+    pairs = zip(samples["prompt"][:], samples["completion"][:])
+    return [(clean_text(prompt), clean_text(completion)) for prompt, completion in pairs]
 
+# %% ../../nbs/storage/05_ratings.ipynb #fc88c764
 def rater_name(
     by:str, # any name
 )->str: # safe to store
@@ -36,12 +39,20 @@ def rater_name(
     if not isinstance(by, str) or not by.strip(): raise ValueError(f"by={by!r}: say who rates, by any name")
     return clean_text(by.strip())[:100]
 
+# %% ../../nbs/storage/05_ratings.ipynb #fffa41e0
+def _is_value(value)->bool:
+    "Is it a rating, or the None of a skip?"
+    if value is None: return True
+    return type(value) in (int, float) and 0 <= value <= 1
+
+# %% ../../nbs/storage/05_ratings.ipynb #26c3b679
 def _is_line(line)->bool:
     "Is it a verdict, or one taken back?"
-    texts = isinstance(line, dict) and all(isinstance(line.get(name), str) for name in ("by", "prompt", "completion"))
-    value = line.get("value") if texts else None
-    return texts and (line.get("undo") is True or "value" in line and (value is None or type(value) in (int, float) and 0 <= value <= 1))
+    if not isinstance(line, dict): return False
+    if not all(isinstance(line.get(name), str) for name in ("by", "prompt", "completion")): return False
+    return line.get("undo") is True or "value" in line and _is_value(line["value"])
 
+# %% ../../nbs/storage/05_ratings.ipynb #81ea24eb
 def _line_in(text:bytes)->dict|None:
     "The line that a text holds; None where it holds none."
     try: line = json.loads(text)
@@ -68,12 +79,17 @@ class Ratings:
         self._start_over()
         if self.refresh() and not self._early: self._damage(self._n_lines + 1)
 
-    def __repr__(self): return f"<Ratings: {', '.join(f'{len(self.verdicts(by))} by {by}' for by in self.raters) or 'none'}>"
+    def __repr__(self):
+        counts = [f"{len(self.verdicts(by))} by {by}" for by in self.raters]
+        return f"<Ratings: {', '.join(counts) or 'none'}>"
 
     @property
     def raters(self)->list: return sorted(by for by, given in self._standing.items() if given)
 
-    def _start_over(self): self._standing, self._offset, self._n_lines, self._early = {}, 0, 0, False
+    def _start_over(self):
+        self._standing = {}                # person -> the lines that stand
+        self._offset = self._n_lines = 0   # how far the file was read
+        self._early = False                # was its last line counted before it had its end?
 
 # %% ../../nbs/storage/05_ratings.ipynb #74f41cee
 @patch_to(Ratings)
@@ -83,38 +99,52 @@ def refresh(self)->bytes: # the end of the file that is no whole line: one that 
         with _locked(self.path, os.O_RDONLY, fcntl.LOCK_SH) as handle: return self._read_on(handle)
     except FileNotFoundError: return b""
 
+# %% ../../nbs/storage/05_ratings.ipynb #60ac9b07
 @patch_to(Ratings)
 def _read_on(self, handle:int)->bytes:
     "Read what has been added to an open file; a last line that lacks nothing but its end counts at once."
-    if (size := os.fstat(handle).st_size) < self._offset: self._start_over()
+    size = os.fstat(handle).st_size
+    if size < self._offset: self._start_over()
     *lines, rest = os.pread(handle, size - self._offset, self._offset).split(b"\n")
-    for line in lines:
-        self._n_lines += 1
-        if self._early: self._early = False
-        elif data := _line_in(line): self._apply(data)
-        elif line.strip(): self._damage(self._n_lines)
+    for line in lines: self._count_line(line)
     self._offset += sum(len(line) + 1 for line in lines)
-    if not self._early and (data := _line_in(rest)):
-        self._apply(data)
+    if not self._early and (verdict := _line_in(rest)):
+        self._apply(verdict)
         self._early = True
     return rest
 
+# %% ../../nbs/storage/05_ratings.ipynb #052f881e
+@patch_to(Ratings)
+def _count_line(self, line:bytes):
+    "Let a line count that has its end, unless it did before."
+    self._n_lines += 1
+    if self._early: self._early = False
+    elif verdict := _line_in(line): self._apply(verdict)
+    elif line.strip(): self._damage(self._n_lines)
+
+# %% ../../nbs/storage/05_ratings.ipynb #2f4dc005
 @patch_to(Ratings)
 def _damage(self, number:int):
     "Say, once, that a line cannot be read."
     if number in self.damaged: return
     self.damaged.append(number)
-    warnings.warn(f"line {number} of {self.path.name} is torn or no rating: it is passed over, the others stand", stacklevel=4)
+    warnings.warn(
+        f"line {number} of {self.path.name} is torn or no rating: it is passed over, the others stand", stacklevel=4)
 
 # %% ../../nbs/storage/05_ratings.ipynb #3a35e75d
 @patch_to(Ratings)
 def _apply(self, line:dict):
     "Let a line count."
     given, key = self._standing.setdefault(line["by"], []), sample_key(line)
-    if "undo" not in line: given.append(line); return
+    if "undo" not in line:
+        given.append(line)
+        return
     for i in reversed(range(len(given))):
-        if sample_key(given[i]) == key: del given[i]; return
+        if sample_key(given[i]) == key:
+            del given[i]
+            return
 
+# %% ../../nbs/storage/05_ratings.ipynb #74ac4527
 @patch_to(Ratings)
 def verdicts(self,
     by:str,
@@ -122,6 +152,7 @@ def verdicts(self,
     "The verdicts of one person that stand, skips among them."
     return {sample_key(line): line for line in self._standing.get(by, [])}
 
+# %% ../../nbs/storage/05_ratings.ipynb #f670df13
 @patch_to(Ratings)
 def means(self,
     by:str|None=None,  # of one person; None: of all
@@ -131,22 +162,32 @@ def means(self,
     values = {}
     for person in self.raters if by is None else [by]:
         for key, line in self.verdicts(person).items():
-            if line["value"] is not None and how in (None, line.get("how")): values.setdefault(key, []).append(line["value"])
+            if line["value"] is None or how not in (None, line.get("how")): continue
+            values.setdefault(key, []).append(line["value"])
     return {key: sum(v) / len(v) for key, v in values.items()}
 
 # %% ../../nbs/storage/05_ratings.ipynb #d03de89b
 @patch_to(Ratings)
 def _append(self, line:dict):
     "Write a line, whole and forced to the disk."
-    new, data = not self.path.exists(), json.dumps(line).encode() + b"\n"
+    is_new, data = not self.path.exists(), json.dumps(line).encode() + b"\n"
     try:
-        with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
-            data = b"\n" + data if self._read_on(handle) else data
-            if (n := os.write(handle, data)) < len(data): raise OSError(28, f"only {n} of {len(data)} bytes could be written")
-            os.fsync(handle)
-            self._read_on(handle)
-        if new: sync(self.path.parent)
-    except OSError as error: raise OSError(error.errno, f"{error.strerror}: this rating is not kept, those before it are", str(self.path)) from error
+        self._append_bytes(data)
+        if is_new: sync(self.path.parent)
+    except OSError as error:
+        text = f"{error.strerror}: this rating is not kept, those before it are"
+        raise OSError(error.errno, text, str(self.path)) from error
+
+# %% ../../nbs/storage/05_ratings.ipynb #d3bf7699
+@patch_to(Ratings)
+def _append_bytes(self, data:bytes):
+    "Add to the file in one write, after an end for a line that was torn."
+    with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
+        if self._read_on(handle): data = b"\n" + data
+        n = os.write(handle, data)
+        if n < len(data): raise OSError(28, f"only {n} of {len(data)} bytes could be written")
+        os.fsync(handle)
+        self._read_on(handle)
 
 # %% ../../nbs/storage/05_ratings.ipynb #1a295595
 @patch_to(Ratings)
@@ -158,22 +199,29 @@ def add(self,
 )->dict: # the line
     "Keep a verdict; raises `ValueError` for a value outside [0, 1] or a name that says nothing."
     prompt, completion = sample_key(row)
-    line = dict(by=rater_name(by), at=_now(), sample_id=clean_text(str(row.get("sample_id", ""))), how=how, value=float(value) if type(value) is bool else value, prompt=prompt, completion=completion)
+    sample_id = clean_text(str(row.get("sample_id", "")))
+    number = float(value) if type(value) is bool else value
+    line = dict(by=rater_name(by), at=_now(), sample_id=sample_id, how=how, value=number,
+                prompt=prompt, completion=completion)
     if not _is_line(line): raise ValueError(f"value={value!r}: a rating is a number from 0 to 1, or None for a skip")
     self._append(line)
     return line
 
 def _now()->str: return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
+# %% ../../nbs/storage/05_ratings.ipynb #d4737e04
 @patch_to(Ratings)
 def undo(self,
     by:str, # whose
 )->dict|None: # the verdict that was taken back; None where there is none
     "Take back the newest verdict of a person that stands."
     self.refresh()
-    if not (given := self._standing.get(by := rater_name(by))): return None
+    by = rater_name(by)
+    given = self._standing.get(by)
+    if not given: return None
     last = given[-1]
-    self._append(dict(by=by, at=_now(), sample_id=last.get("sample_id", ""), undo=True, prompt=last["prompt"], completion=last["completion"]))
+    sample = dict(prompt=last["prompt"], completion=last["completion"])
+    self._append(dict(by=by, at=_now(), sample_id=last.get("sample_id", ""), undo=True, **sample))
     return last
 
 # %% ../../nbs/storage/05_ratings.ipynb #0f327e56
@@ -189,18 +237,26 @@ def pick(
 )->list: # rows of the table, the first to be shown first
     "The samples to rate next; raises `ValueError` where the table does not have what the pick needs."
     if how not in PICKS: raise ValueError(f"how={how!r}: use one of {PICKS}")
-    rows, seen = [], set(rated)
-    for i, key in enumerate(sample_keys(samples)):
-        if key not in seen: rows.append(i)
-        seen.add(key)
+    rows = _not_seen(sample_keys(samples), rated)
     random.Random(seed).shuffle(rows)
-    if how == "near theta": rows = _by(_nearness(samples, theta), rows)
-    if how == "disagreement": rows = _by(_spread(samples), rows)
+    if how == "near theta": rows = _sorted_by(_nearness(samples, theta), rows)
+    if how == "disagreement": rows = _sorted_by(_spread(samples), rows)
     return rows[:n]
 
-def _by(figures:list, rows:list)->list:
-    "The rows that have a figure, the largest first."
-    return sorted((i for i in rows if math.isfinite(figures[i])), key=lambda i: -figures[i])
+# %% ../../nbs/storage/05_ratings.ipynb #43ea6263
+def _not_seen(keys:list, seen:Iterable)->list:
+    "The rows whose key is not among those seen, nor in a row before."
+    rows, seen = [], set(seen)
+    for i, key in enumerate(keys):
+        if key not in seen: rows.append(i)
+        seen.add(key)
+    return rows
+
+# %% ../../nbs/storage/05_ratings.ipynb #1b9d05f8
+def _sorted_by(values:list, rows:list)->list:
+    "The rows that have a value, the largest first."
+    finite = [i for i in rows if math.isfinite(values[i])]
+    return sorted(finite, key=lambda i: -values[i])
 
 # %% ../../nbs/storage/05_ratings.ipynb #0a87568e
 def _nearness(samples, theta:float)->list:
@@ -208,17 +264,23 @@ def _nearness(samples, theta:float)->list:
     if not math.isfinite(theta): raise ValueError(f"theta={theta}: to pick near theta, give one; or pick at random")
     return [-abs(s - theta) if s is not None else math.nan for s in samples["score"][:]]
 
+# %% ../../nbs/storage/05_ratings.ipynb #084adc4a
 def _spread(samples)->list:
     "How far apart the parts of a sum rank each sample, from 0 to 1."
     import numpy
     parts = [name for name in samples.column_names if name.startswith("score_")]
-    if len(parts) < 2: raise ValueError(f"disagreement needs two columns score_<part>, there are {parts}: make Q a sum of scorers, such as verifier() + agreement()")
+    if len(parts) < 2:
+        raise ValueError(
+            f"disagreement needs two columns score_<part>, there are {parts}: "
+            f"make Q a sum of scorers, such as verifier() + agreement()")
     columns = numpy.array([samples[name][:] for name in parts], dtype=float)
     return numpy.ptp([_ranks(column) for column in columns], axis=0).tolist()
 
+# %% ../../nbs/storage/05_ratings.ipynb #0d9839f3
 def _ranks(values)->"numpy.ndarray": # from 0 to 1, ties share the middle; nan stays nan
     "The rank of each value among the finite ones."
     import numpy
-    known = numpy.sort(values[numpy.isfinite(values)])
-    middle = (numpy.searchsorted(known, values, "left") + numpy.searchsorted(known, values, "right") - 1) / 2
-    return numpy.where(numpy.isfinite(values), middle / max(1, len(known) - 1), math.nan)
+    finite = numpy.sort(values[numpy.isfinite(values)])
+    first, last = numpy.searchsorted(finite, values, "left"), numpy.searchsorted(finite, values, "right") - 1
+    middle = (first + last) / 2
+    return numpy.where(numpy.isfinite(values), middle / max(1, len(finite) - 1), math.nan)

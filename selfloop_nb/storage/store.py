@@ -6,49 +6,61 @@
 __all__ = ['RunLock', 'Parts', 'Draft', 'environment', 'Run']
 
 # %% ../../nbs/storage/02_store.ipynb #b1087ef9
-import json, os, platform, threading, time, warnings
+import json, os, platform, threading, time, warnings, weakref
 from collections.abc import MutableMapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from weakref import WeakValueDictionary
 
-from .files import check_name, damaged_files, file_hash, make_folder, read_table, sync, table_bytes, write_error, write_file, write_folder
 from ..core import DamagedRunError, RunLockedError, SelfloopError, parse_json, patch_to, short_hash
 from ..records import Round, history_frame, history_row
+from .files import (
+    check_name, damaged_files, file_hash, make_folder, read_table, table_bytes, write_error, write_file)
+
+# %% ../../nbs/storage/02_store.ipynb #880e6764
+def _open_lock(path:Path)->int:
+    "The lock file, opened to write; a link in its place is refused."
+    import fcntl
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try: handle = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise RunLockedError(
+            f"the lock of run {path.parent.name!r} cannot be opened: {error.strerror}; "
+            f"the folder must be writable and the lock no link") from error
+    try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
+        os.close(handle)
+        raise RunLockedError(
+            f"run {path.parent.name!r} is being written by {holder}: stop it there, "
+            f"or look at the run with open_run({str(path.parent)!r})") from None
+    return handle
+
+# %% ../../nbs/storage/02_store.ipynb #5d2c5d11
+def _sign_lock(handle:int, path:Path):
+    "Write down who holds the lock."
+    holder = f"process {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode()
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, holder)
+    except OSError as error:
+        os.close(handle)
+        raise write_error(error, path, f"{len(holder)} bytes") from error
 
 # %% ../../nbs/storage/02_store.ipynb #9bb6ee3b
 class RunLock:
     "The right to write to a run folder; raises `RunLockedError` that says who has it."
-    _held = WeakValueDictionary() # one a folder in this process
+    _held = weakref.WeakValueDictionary() # one a folder in this process
 
     def __new__(cls, folder:Path):
-        place = os.path.realpath(folder)
-        if (known := cls._held.get(place)) is not None: return known
+        place, path = os.path.realpath(folder), Path(folder) / "lock"
+        lock = cls._held.get(place)
+        if lock is not None: return lock
         lock = super().__new__(cls)
-        lock.handle, lock.turn = lock._take(Path(folder) / "lock"), threading.Lock()
+        lock.handle, lock.turn = _open_lock(path), threading.Lock()
+        _sign_lock(lock.handle, path)
+        weakref.finalize(lock, os.close, lock.handle).atexit = False # at the end the system gives it back
         cls._held[place] = lock
         return lock
-
-    def _take(self, path:Path)->int:
-        import fcntl
-        try: handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except OSError as error: raise RunLockedError(f"the lock of run {path.parent.name!r} cannot be opened: {error.strerror}; the folder must be writable and the lock no link") from error
-        try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
-            os.close(handle)
-            raise RunLockedError(f"run {path.parent.name!r} is being written by {holder}: stop it there, or look at the run with open_run({str(path.parent)!r})") from None
-        holder = f"process {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode()
-        try:
-            os.ftruncate(handle, 0)
-            os.write(handle, holder)
-        except OSError as error:
-            os.close(handle)
-            raise write_error(error, path, f"{len(holder)} bytes") from error
-        return handle
-
-    def __del__(self):
-        if getattr(self, "handle", None) is not None: os.close(self.handle)
 
 # %% ../../nbs/storage/02_store.ipynb #c61211ae
 class Parts(MutableMapping):
@@ -86,33 +98,49 @@ class Draft:
     def table(self, name:str): return read_table(self.folder / name)
     def write_table(self, name:str, table): write_file(self.folder / name, table_bytes(table))
 
-    def end_phase(self, phase:str, files:list, seconds:float, tokens:int=0, info:dict={}):
-        "Commit a phase: from now on it is not done again."
-        hashes = {str(f.relative_to(self.folder)): file_hash(f) for name in files for f in sorted(_files(self.folder / name))}
-        self.phases[phase] = dict(files=hashes, seconds=seconds, tokens=tokens, info=info)
-        write_file(self.folder / "phases.json", json.dumps(self.phases))
-
 # %% ../../nbs/storage/02_store.ipynb #a9ebf49b
 def _files(path:Path)->list:
     "A file, or all files below a folder."
     return [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
 
-
+# %% ../../nbs/storage/02_store.ipynb #4daea78b
+@patch_to(Draft)
+def end_phase(self, phase:str, files:list, seconds:float, tokens:int=0, info:dict={}):
+    "Commit a phase: from now on it is not done again."
+    written = [file for name in files for file in sorted(_files(self.folder / name))]
+    hashes = {str(file.relative_to(self.folder)): file_hash(file) for file in written}
+    self.phases[phase] = dict(files=hashes, seconds=seconds, tokens=tokens, info=info)
+    write_file(self.folder / "phases.json", json.dumps(self.phases))
 
 # %% ../../nbs/storage/02_store.ipynb #f9d4e2e1
+def _version_of(package:str)->str|None:
+    "The version of a package that is installed."
+    try: return version(package)
+    except PackageNotFoundError: return None
+
+# %% ../../nbs/storage/02_store.ipynb #2b69e8b9
 def environment()->dict:
     "What a run depends on beyond its settings: the same here means the same bytes."
-    def of(package):
-        try: return version(package)
-        except PackageNotFoundError: return None
-    return dict(python=platform.python_version(), machine=platform.machine(), system=platform.system(), cpus=os.cpu_count(),
-        **{p: of(p) for p in ("torch", "transformers", "tokenizers", "datasets", "peft", "trl", "numpy")})
+    packages = ("torch", "transformers", "tokenizers", "datasets", "peft", "trl", "numpy")
+    machine = dict(python=platform.python_version(), machine=platform.machine(), system=platform.system(),
+                   cpus=os.cpu_count())
+    return machine | {package: _version_of(package) for package in packages}
 
+# %% ../../nbs/storage/02_store.ipynb #c15c9baa
 def _not_a_run(path:Path)->str:
     "Why a folder cannot be opened, and which runs lie near it."
     place = path if path.is_dir() else path.parent
     near = sorted(p.parent.name for p in place.glob("*/run.json"))
-    return f"{str(path)!r} is no run: " + ("it has no run.json" if path.is_dir() else "there is no such folder") + (f"; runs in {str(place)!r}: {near}" if near else "")
+    why = "it has no run.json" if path.is_dir() else "there is no such folder"
+    if near: why += f"; runs in {str(place)!r}: {near}"
+    return f"{str(path)!r} is no run: {why}"
+
+# %% ../../nbs/storage/02_store.ipynb #92a192d1
+def _stamp(file:Path)->tuple|None:
+    "What tells a file from the one that was there before; None where there is none."
+    if not file.is_file(): return None
+    about = file.stat()
+    return about.st_mtime_ns, about.st_ino
 
 # %% ../../nbs/storage/02_store.ipynb #a6386820
 class Run:
@@ -121,40 +149,67 @@ class Run:
         path,               # of the folder
         branch:str="main",  # whose rounds are shown
     ):
-        self.path, self.branch, self._records, self._rows, self._chain = Path(path), check_name(branch, "branch"), {}, {}, []
-        self._configs = {} # most rounds have the settings of the one before: they are kept once
-        self._heads = None, {}
-        self.name, self.lock = self.path.resolve().name, None
-        if not (self.path / "run.json").is_file(): raise SelfloopError(_not_a_run(self.path))
-        try:
-            self.info = parse_json((self.path / "run.json").read_text(), dict)
-            if not isinstance(self.info.get("environment", {}), dict): raise ValueError("its environment is no object")
-        except ValueError as error: raise DamagedRunError(f"run.json of run {self.name!r} cannot be read ({error}): it says which seed, task and model made the {len(self.ids())} rounds, which are still in {str(self.path / 'rounds')!r}. Put it back from an archive of `export_run`, or from a run with the same seed, task and model") from error
-
-    @classmethod
-    def create(cls, path, info:dict, branch:str="main")->"Run":
-        "Make a run folder; raises `SelfloopError` for a folder that holds something else."
-        path = Path(path)
-        check_name(path.resolve().name)
-        begun = lambda p: p.name == "lock" or p.name.startswith(".run.json.") or p.name == "rounds" and not any(p.iterdir()) # what a process leaves that died in here
-        if path.exists() and not all(map(begun, path.iterdir())): raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
-        make_folder(path / "rounds")
-        write_file(path / "run.json", json.dumps({"format": 1, "created": time.strftime("%Y-%m-%d %H:%M:%S"), "environment": environment(), **info}, indent=1))
-        return cls(path, branch)
+        self.path, self.branch = Path(path), check_name(branch, "branch")
+        self.name = self.path.resolve().name
+        self._records, self._rows = {}, {} # id -> record, row of the history
+        self._chain = []                   # the records from round 0 to the head, as far as they were read
+        self._configs = {}                 # most rounds have the settings of the one before: they are kept once
+        self._heads = None, {}             # what heads.json held, read anew when it is another file
+        self.info = self._read_info()
 
     @property
     def heads(self)->dict:
         "Branch -> id of its newest round; raises `SelfloopError` where the folder has vanished."
-        file = self.path / "heads.json"
-        state = ((s := file.stat()).st_mtime_ns, s.st_ino) if file.is_file() else None
-        if state is None and not (self.path / "run.json").is_file(): raise SelfloopError(f"the run folder {str(self.path)!r} is gone: put it back, or use another store")
-        if state is None or self._heads[0] != state: self._heads = state, self._read_heads()
+        now = _stamp(self.path / "heads.json")
+        if now is None and not (self.path / "run.json").is_file():
+            raise SelfloopError(f"the run folder {str(self.path)!r} is gone: put it back, or use another store")
+        if now is None or self._heads[0] != now: self._heads = now, self._read_heads()
         return dict(self._heads[1])
 
     @property
     def head(self)->str|None: return self.heads.get(self.branch)
 
     def folder(self, id:str)->Path: return self.path / "rounds" / check_name(id, "round")
+
+# %% ../../nbs/storage/02_store.ipynb #4d750521
+@patch_to(Run)
+def _read_info(self)->dict:
+    "What run.json holds; raises `SelfloopError` for a folder that is no run."
+    file = self.path / "run.json"
+    if not file.is_file(): raise SelfloopError(_not_a_run(self.path))
+    try: info = parse_json(file.read_text(), dict)
+    except ValueError as error: raise self._lost_info(error) from error
+    if isinstance(info.get("environment", {}), dict): return info
+    raise self._lost_info("its environment is no object")
+
+# %% ../../nbs/storage/02_store.ipynb #703e1809
+@patch_to(Run)
+def _lost_info(self, why)->DamagedRunError:
+    "The error for a run.json that cannot be read: what is lost with it, and what is not."
+    return DamagedRunError(
+        f"run.json of run {self.name!r} cannot be read ({why}): it says which seed, task and model made the "
+        f"{len(self.ids())} rounds, which are still in {str(self.path / 'rounds')!r}. Put it back from an archive "
+        f"of `export_run`, or from a run with the same seed, task and model")
+
+# %% ../../nbs/storage/02_store.ipynb #35b930a5
+def _is_left_over(path:Path)->bool:
+    "Is it what a process leaves that died before the run had begun?"
+    if path.name == "rounds": return not any(path.iterdir())
+    return path.name == "lock" or path.name.startswith(".run.json.")
+
+# %% ../../nbs/storage/02_store.ipynb #2f44cad4
+@patch_to(Run)
+@classmethod
+def create(cls, path, info:dict, branch:str="main")->"Run":
+    "Make a run folder; raises `SelfloopError` for a folder that holds something else."
+    path = Path(path)
+    check_name(path.resolve().name)
+    if path.exists() and not all(map(_is_left_over, path.iterdir())):
+        raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
+    make_folder(path / "rounds")
+    about = {"format": 1, "created": time.strftime("%Y-%m-%d %H:%M:%S"), "environment": environment(), **info}
+    write_file(path / "run.json", json.dumps(about, indent=1))
+    return cls(path, branch)
 
 # %% ../../nbs/storage/02_store.ipynb #2b3e4624
 @patch_to(Run)
@@ -165,96 +220,138 @@ def set_head(self, id:str):
 @patch_to(Run)
 def ids(self)->list:
     "The ids of all committed rounds, of every branch."
-    return sorted(p.parent.name for p in (self.path / "rounds").glob("*/round.json") if self.is_committed(p.parent.name))
+    records = (self.path / "rounds").glob("*/round.json")
+    return sorted(p.parent.name for p in records if self.is_committed(p.parent.name))
 
+# %% ../../nbs/storage/02_store.ipynb #5ed9c503
 @patch_to(Run)
 def is_committed(self, id:str)->bool:
-    "Is it a round? While its phases are still listed it is a draft: its record may be there, and no branch has pointed at it yet."
+    "Is it a round, with its record, and no draft any more?"
     return (self.folder(id) / "round.json").is_file() and not (self.folder(id) / "phases.json").is_file()
 
 # %% ../../nbs/storage/02_store.ipynb #dc59a068
 @patch_to(Run)
 def _heads_from_records(self)->dict:
     "Branch -> its newest round, as far as the records can be read."
-    found = {}
-    for id in self.ids():
-        if (record := self._whole(id)) is None: continue
-        if record.number >= found.get(record.branch, record).number: found[record.branch] = record
-    return {branch: record.id for branch, record in found.items()}
+    newest = {}
+    for record in map(self._whole, self.ids()):
+        if record is None: continue
+        if record.number >= newest.get(record.branch, record).number: newest[record.branch] = record
+    return {branch: record.id for branch, record in newest.items()}
 
+# %% ../../nbs/storage/02_store.ipynb #ff06a4c0
+@patch_to(Run)
+def _whole(self, id:str)->Round|None:
+    "The record, where it can be read."
+    try: return self.record(id)
+    except DamagedRunError: return None
+
+# %% ../../nbs/storage/02_store.ipynb #eff43326
 @patch_to(Run)
 def _read_heads(self)->dict:
     "Branch -> id of its newest round; what cannot be read is put together from the records, with a warning."
     file = self.path / "heads.json"
+    if not file.is_file() and not self.ids(): return {}
     try:
-        if not file.is_file() and not self.ids(): return {}
         heads = parse_json(file.read_text(), dict)
-        for branch, id in heads.items(): check_name(branch, "branch"), check_name(id, "round")
-    except (FileNotFoundError, ValueError) as error:
-        heads = self._heads_from_records()
-        warnings.warn(f"heads.json of run {self.name!r} is missing or damaged ({error}): taking the newest whole round of each branch, {heads}. Rewind where a branch stood at an earlier one", stacklevel=4)
+        for branch, id in heads.items():
+            check_name(branch, "branch")
+            check_name(id, "round")
+        return heads
+    except (FileNotFoundError, ValueError) as error: why = error
+    heads = self._heads_from_records()
+    warnings.warn(
+        f"heads.json of run {self.name!r} is missing or damaged ({why}): taking the newest whole round of each "
+        f"branch, {heads}. Rewind where a branch stood at an earlier one", stacklevel=4)
     return heads
 
 # %% ../../nbs/storage/02_store.ipynb #72b8ed4e
 @patch_to(Run)
 def record(self, id:str)->Round:
     "One round's record; raises `DamagedRunError` where it cannot be read."
-    if id not in self._records:
-        file = self.folder(id) / "round.json"
-        try: self._records[id] = Round.from_json(file.read_text())
-        except (OSError, ValueError) as error: raise DamagedRunError(f"round.json of round {id} cannot be read: {error}") from error
-        self._records[id].config = self._configs.setdefault(short_hash(self._records[id].config), self._records[id].config)
-        if self._records[id].id != id: raise DamagedRunError(f"round.json in the folder of round {id} is that of round {self._records.pop(id).id!r}")
+    if id not in self._records: self._records[id] = self._read_record(id)
     return self._records[id]
 
+# %% ../../nbs/storage/02_store.ipynb #996e3c58
+@patch_to(Run)
+def _read_record(self, id:str)->Round:
+    "Read a record from the disk."
+    file = self.folder(id) / "round.json"
+    try: record = Round.from_json(file.read_text())
+    except (OSError, ValueError) as error:
+        raise DamagedRunError(f"round.json of round {id} cannot be read: {error}") from error
+    if record.id != id:
+        raise DamagedRunError(f"round.json in the folder of round {id} is that of round {record.id!r}")
+    record.config = self._configs.setdefault(short_hash(record.config), record.config)
+    return record
+
+# %% ../../nbs/storage/02_store.ipynb #24a5ac8e
+def _is_before(record:Round, later:Round|None)->bool:
+    "Can a record stand before a later one, or at the head, by its number?"
+    if (record.number == 0) != (record.parent is None): return False
+    return later is None or record.number == later.number - 1
+
+# %% ../../nbs/storage/02_store.ipynb #24a1bd99
 @patch_to(Run)
 def rounds(self)->list:
     "The records from round 0 to this branch's head; of a run that grows, only what is new is read."
-    known, new, id = self._chain, [], self.head
+    followed, n_followed = self._chain, 0
+    new, id = [], self.head
     while id is not None:
         record = self.record(id)
-        if record.number < len(known) and known[record.number].id == id: break
-        if new and record.number != new[-1].number - 1 or (record.number == 0) != (record.parent is None): raise DamagedRunError(f"round {id} says that it is round {record.number} after {record.parent}: it cannot be")
-        new.append(record); id = record.parent
-    self._chain = known[:0 if id is None else record.number + 1] + new[::-1]
+        if record.number < len(followed) and followed[record.number].id == id:
+            n_followed = record.number + 1
+            break
+        if not _is_before(record, new[-1] if new else None):
+            place = f"round {record.number} after {record.parent}"
+            raise DamagedRunError(f"round {id} says that it is {place}: it cannot be")
+        new.append(record)
+        id = record.parent
+    self._chain = followed[:n_followed] + new[::-1]
     return list(self._chain)
 
+# %% ../../nbs/storage/02_store.ipynb #b9622047
 @patch_to(Run)
 def all_rounds(self)->list:
     "Every committed round of every branch, by number and id."
     return [self.record(id) for id in self.ids()]
 
+# %% ../../nbs/storage/02_store.ipynb #b46cb548
 @patch_to(Run)
 def rows(self)->list:
     "The history as dicts, one a round, see `history_row`; of a run that grows, only what is new is made."
-    for r in self.rounds():
-        if r.id not in self._rows: self._rows[r.id] = history_row(r)
-    return [self._rows[r.id] for r in self._chain]
+    records = self.rounds()
+    for record in records:
+        if record.id not in self._rows: self._rows[record.id] = history_row(record)
+    return [self._rows[record.id] for record in records]
+
+@patch_to(Run)
+def history(self):
+    "One row a round, see `history_frame`."
+    return history_frame(self.rounds())
 
 # %% ../../nbs/storage/02_store.ipynb #76270da6
 @patch_to(Run)
 def of_round(self, number:int)->Round:
     "The record of a round of this branch by its number."
     rounds = self.rounds()
-    if not 0 <= number < len(rounds): raise SelfloopError(f"round {number} is not on branch {self.branch!r}: it has rounds {f'0 to {len(rounds) - 1}' if rounds else 'none yet'}")
-    return rounds[number]
+    if 0 <= number < len(rounds): return rounds[number]
+    there_are = f"0 to {len(rounds) - 1}" if rounds else "none yet"
+    raise SelfloopError(f"round {number} is not on branch {self.branch!r}: it has rounds {there_are}")
 
+# %% ../../nbs/storage/02_store.ipynb #25649879
 @patch_to(Run)
 def samples(self, number:int)->"datasets.Dataset":
     "The sample table of a round (from 1)."
     if number == 0: raise SelfloopError("round 0 is M_0: it has no samples; they begin with round 1")
     return read_table(self.folder(self.of_round(number).id) / "samples.parquet")
 
+# %% ../../nbs/storage/02_store.ipynb #33abda10
 @patch_to(Run)
 def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
     file = self.folder(self.of_round(number).id) / "losses.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-@patch_to(Run)
-def history(self):
-    "One row a round, see `history_frame`."
-    return history_frame(self.rounds())
 
 # %% ../../nbs/storage/02_store.ipynb #9bdce58f
 @patch_to(Run)
@@ -263,15 +360,18 @@ def commit(self, draft:Draft, record:Round):
     record.files = {name: h for p in draft.phases.values() for name, h in p["files"].items()}
     write_file(draft.folder / "round.json", record.to_json())
     self.set_head(record.id)
-    self._records.pop(record.id, None), self._rows.pop(record.id, None)
+    self._records.pop(record.id, None)
+    self._rows.pop(record.id, None)
     (draft.folder / "phases.json").unlink()
 
+# %% ../../nbs/storage/02_store.ipynb #83d76737
 @patch_to(Run)
 def tidy(self):
     "Take away what a process left that died between moving a head and the end of `commit`. For whoever holds the lock."
     for id in set(self.heads.values()):
         if (self.folder(id) / "round.json").is_file(): (self.folder(id) / "phases.json").unlink(missing_ok=True)
 
+# %% ../../nbs/storage/02_store.ipynb #e92ca91a
 @patch_to(Run)
 def verify(self, id:str)->list:
     "Names of the files of a round that are missing or differ from its record."
@@ -279,14 +379,18 @@ def verify(self, id:str)->list:
 
 @patch_to(Run)
 def parent_of(self, id:str)->str|None:
-    "The round before one whose record may be lost: then the newest one, of this branch first, with the number before that in its id; None where there is none."
+    "The round before one; where its record is lost, the likeliest; None where there is none."
     try: return self.record(id).parent
-    except DamagedRunError: number = int(id.partition("-")[0]) if id[:4].isdigit() else -1
-    whole = [r for other in self.ids() if other != id and (r := self._whole(other)) and r.number == number - 1]
-    return max(whole, key=lambda r: (r.branch == self.branch, (self.folder(r.id) / "round.json").stat().st_mtime_ns)).id if whole else None
+    except DamagedRunError: return self._likely_parent(id)
 
+# %% ../../nbs/storage/02_store.ipynb #22812613
 @patch_to(Run)
-def _whole(self, id:str)->Round|None:
-    "The record, where it can be read."
-    try: return self.record(id)
-    except DamagedRunError: return None
+def _likely_parent(self, id:str)->str|None:
+    "The newest round, of this branch first, with the number before that in an id; None where there is none."
+    number = int(id.partition("-")[0]) if id[:4].isdigit() else -1
+    others = [self._whole(other) for other in self.ids() if other != id]
+    before = [record for record in others if record is not None and record.number == number - 1]
+    def nearness(record):
+        written = (self.folder(record.id) / "round.json").stat().st_mtime_ns
+        return record.branch == self.branch, written
+    return max(before, key=nearness).id if before else None

@@ -6,11 +6,12 @@
 __all__ = ['computing', 'differences', 'damage', 'Verdict', 'verify']
 
 # %% ../../nbs/storage/03_verify.ipynb #1fe531a2
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import damaged_files
 from ..core import DamagedRunError, SelfloopError
+from .files import damaged_files
 from .store import Run, environment
 
 # %% ../../nbs/storage/03_verify.ipynb #033dc20a
@@ -19,14 +20,16 @@ def computing()->dict: # threads, instructions
     import torch
     return dict(threads=torch.get_num_threads(), instructions=torch.backends.cpu.get_cpu_capability())
 
+# %% ../../nbs/storage/03_verify.ipynb #0c324aad
 def differences(
     info:dict, # of run.json
 )->str: # '' where there is none
     "What is different here from where the run was made, in words."
     here = {**environment(), **computing()}
-    made = {**info.get("environment", {}), **{name: info[name] for name in computing() if name in info}}
-    changed = {name: (old, here[name]) for name, old in made.items() if name in here and name != "cpus" and here[name] != old}
-    return ", ".join(f"{name} {new} instead of {old}" for name, (old, new) in changed.items())
+    there = dict(info.get("environment", {}))
+    there |= {name: info[name] for name in computing() if name in info}
+    changed = [name for name in there if name in here and name != "cpus" and here[name] != there[name]]
+    return ", ".join(f"{name} {here[name]} instead of {there[name]}" for name in changed)
 
 # %% ../../nbs/storage/03_verify.ipynb #2ccd8307
 def damage(
@@ -39,6 +42,7 @@ def damage(
     except DamagedRunError as error: return [str(error)]
     return [f"{name} missing or changed" for name in damaged_files(run.folder(id), record.files)]
 
+# %% ../../nbs/storage/03_verify.ipynb #10fcdf7d
 @dataclass(frozen=True)
 class Verdict:
     "What `verify` found."
@@ -52,28 +56,38 @@ class Verdict:
     def is_bit_exact(self)->bool: return not self.differs and self.is_whole
 
     def __str__(self):
-        whole = f"{self.n_rounds} rounds, every file as it was written" if self.is_whole else "\n".join(f"{place}: {', '.join(said)}" for place, said in self.damaged.items())
-        return f"{whole}\na continued run is {'bit-exact here' if self.is_bit_exact else 'not bit-exact here: ' + (self.differs or 'rounds are damaged')}"
+        lines = [f"{place}: {', '.join(faults)}" for place, faults in self.damaged.items()]
+        if self.is_whole: lines = [f"{self.n_rounds} rounds, every file as it was written"]
+        exact = "bit-exact here" if self.is_bit_exact else f"not bit-exact here: {self.differs or 'rounds are damaged'}"
+        return "\n".join([*lines, f"a continued run is {exact}"])
 
     __repr__ = __str__
 
 # %% ../../nbs/storage/03_verify.ipynb #02b890ea
+def _heads_as_written(run:Run)->tuple: # the heads, and faults by file
+    "The heads, where they can be read as they were written."
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try: return run.heads, {}
+        except UserWarning as warning: return {}, {"heads.json": [str(warning)]}
+
+def _broken_chain(run:Run, faults:dict)->dict:
+    "A branch whose rounds cannot be followed to round 0, unless a fault that was found before is why."
+    try: run.rounds()
+    except SelfloopError as error:
+        if not any(id in str(error) for id in faults): return {f"branch {run.branch}": [str(error)]}
+    return {}
+
+# %% ../../nbs/storage/03_verify.ipynb #26136a49
 def verify(
     run, # a run folder, or a Loop or run that is open
 )->Verdict:
-    "Read every file of a run again and compare it with its record; say whether a continued run would be bit-exact here. Raises `SelfloopError` for a folder that is no run."
-    import warnings
-    store = Run(Path(getattr(getattr(run, "store", run), "path", run)))
-    damaged = {id: said for id in store.ids() if (said := damage(store, id))}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try: heads = store.heads
-        except UserWarning as warning: heads, damaged["heads.json"] = {}, [str(warning)]
-    for branch, id in heads.items(): damaged |= _broken_chain(Run(store.path, branch), damaged)
-    return Verdict(len(store.ids()), damaged, differences(store.info))
-
-def _broken_chain(run:Run, known:dict)->dict:
-    "A branch whose rounds cannot be followed to round 0, unless it is known why."
-    try: run.rounds()
-    except SelfloopError as error: return {} if any(id in str(error) for id in known) else {f"branch {run.branch}": [str(error)]}
-    return {}
+    "Read every file of a run again; would it go on bit-exact here? Raises `SelfloopError` for a folder that is no run."
+    run = Run(Path(getattr(getattr(run, "store", run), "path", run)))
+    ids = run.ids()
+    faults = {id: damage(run, id) for id in ids}
+    faults = {id: found for id, found in faults.items() if found}
+    heads, lost = _heads_as_written(run)
+    faults |= lost
+    for branch in heads: faults |= _broken_chain(Run(run.path, branch), faults)
+    return Verdict(len(ids), faults, differences(run.info))
