@@ -18,8 +18,8 @@ from typing import Protocol
 from .core import TrainingError, patch_to
 from .models import LanguageModel
 from .tokens import n_places, places, with_encoder
-from .training.lora import LoRA, check_lora, merged, with_lora
-from .training.trainer import loss_listener, shortened_warmup, trainer_arguments, undisturbed
+from .optim.lora import LoRA, check_lora, merged, with_lora
+from .optim.trainer import loss_listener, shortened_warmup, trainer_arguments, undisturbed
 
 # %% ../nbs/10_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."

@@ -19,7 +19,7 @@ from ..records import KEPT
 from ..sampling import generate_samples, longest_completion
 from ..tasks import Task
 from ..text import import_extra
-from .trainer import shortened_warmup
+from ..optim.trainer import shortened_warmup
 from ..tuning import Fed, FineTune, TuningData, encode_rows, ignore_loss, never, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
