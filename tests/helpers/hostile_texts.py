@@ -42,11 +42,12 @@ def hostile_table():
     from selfloop_nb.text import clean_text
     texts = [clean_text(text) for text in HOSTILE]
     n = len(texts)
+    ids = [f"1-{i}" for i in range(n)]
     states = ["kept", "rejected", "quarantined"] * (n // 3)
     scores = [math.nan if state == "quarantined" else i / n for i, state in enumerate(states)]
     reasons = ["" if state == "kept" else text[:80] for text, state in zip(texts, states)]
     return Dataset.from_dict(dict(
-        sample_id=[f"1-{i}" for i in range(n)],
+        sample_id=ids,
         prompt_id=list(range(n)),
         prompt=[text[:2000] for text in reversed(texts)],
         completion=texts,
