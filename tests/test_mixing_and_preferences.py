@@ -1,9 +1,13 @@
-"Budgets and weights in whole loops; preference pairs, DPO and SPIN: what they learn, what they count, and what they leave as it was."
+"""Budgets and weights in whole loops; preference pairs, DPO and SPIN: what they learn, what they count, and what they
+leave as it was.
+"""
 import math, sys
 
 import pytest
 from datasets import Dataset
-from selfloop_nb import DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition, tiny_llama
+from listening import messages_of, trained_on
+from selfloop_nb import (DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition,
+                         tiny_llama)
 from selfloop_nb.core import EmptyRoundError
 from selfloop_nb.tuning import completion_loss, fine_tune
 from small import half_digits, small_loop, small_task
@@ -12,36 +16,46 @@ from test_resume import outcome
 FEW = dict(steps=4, batch_size=16)
 
 
-def mixes(loop):
-    "The mixes that a loop trains on, as they come."
-    seen, learn = [], loop._learn
-    loop._learn = lambda draft, number, model, table, *rest: (seen.append((model, table)), learn(draft, number, model, table, *rest))[1]
-    return seen
-
-
 @pytest.mark.parametrize("start", ["previous", "base"])
 @pytest.mark.parametrize("mix, rounds", [(Accumulate, 2), (Window, 2), (Replace, 1)])
 def test_budget_and_weights_go_with_every_mix(mix, rounds, start):
     settings = dict(n=2) if mix is Window else {}
     share = 0.5 if mix is Replace else 0.25
-    loop = small_loop(score=half_digits, select=Threshold(0.3), mix=mix(real_share=share, budget=40, weights="score", **settings), tune=FineTune(**FEW, start=start))
-    seen = mixes(loop)
+    mixed = mix(real_share=share, budget=40, weights="score", **settings)
+    loop = small_loop(score=half_digits, select=Threshold(0.3), mix=mixed, tune=FineTune(**FEW, start=start))
+    seen = trained_on(loop)
     loop.run(rounds=2)
-    assert seen[2][0].weights_hash() == loop.language_model(0 if start == "base" else 1).weights_hash()
-    first, last = (table for _, table in seen[1:])
-    scores = {(s["prompt"], s["completion"]): s["score"] for n in (1, 2) for s in loop.samples(n) if s["state"] == "kept"}
-    for table in (first, last):
-        weights = [(w, scores[p, c]) for p, c, w, r in zip(table["prompt"], table["completion"], table["weight"], table["round"]) if r]
-        assert len(table) == 40 and 40 - len(weights) >= 40 * share
-        assert len({score for _, score in weights}) > 1 and len({round(w / score, 9) for w, score in weights}) == 1, "weights are scores, scaled"
-    assert {r for r in last["round"] if r} == set(range(3 - rounds, 3))
+    parent = loop.language_model(0 if start == "base" else 1)
+    assert seen[2][0].weights_hash() == parent.weights_hash()
+    scores = {text(row): row["score"] for n in (1, 2) for row in loop.samples(n) if row["state"] == "kept"}
+    tables = [table.to_list() for _, table in seen[1:]]
+    for table in tables:
+        own = [row for row in table if row["round"]]
+        assert len(table) == 40
+        assert 40 - len(own) >= 40 * share
+        assert len({scores[text(row)] for row in own}) > 1
+        ratios = {round(row["weight"] / scores[text(row)], 9) for row in own}
+        assert len(ratios) == 1, "weights are scores, scaled"
+    assert {row["round"] for row in tables[-1] if row["round"]} == set(range(3 - rounds, 3))
 
 
-@pytest.mark.parametrize("weights, said", [(lambda score: -1.0, "has the weight -1.0, it must be a finite number of at least 0"), (lambda score: math.nan, "has the weight nan"), (lambda score: 0, "kept samples weigh 0")])
-def test_weights_that_are_none_cost_no_round(weights, said):
+def text(row): return row["prompt"], row["completion"]
+
+
+def negative(score): return -1.0
+def no_number(score): return math.nan
+def nothing(score): return 0
+
+
+@pytest.mark.parametrize("weights, message", [
+    (negative, "has the weight -1.0, it must be a finite number of at least 0"),
+    (no_number, "has the weight nan"),
+    (nothing, "kept samples weigh 0"),
+])
+def test_weights_that_are_none_cost_no_round(weights, message):
     loop = small_loop(mix=Accumulate(weights=weights))
     loop.start()
-    with pytest.raises(ValueError, match=said): loop.step()
+    with pytest.raises(ValueError, match=message): loop.step()
     assert [r.number for r in loop.rounds] == [0]
     loop.change(mix=Accumulate())
     assert loop.step().number == 1
@@ -49,32 +63,40 @@ def test_weights_that_are_none_cost_no_round(weights, said):
 
 def test_the_loss_is_the_weighted_sum_of_the_rows_losses():
     task = small_task()
-    lm, rows = tiny_llama(task), task.train.select([0, 1]).select_columns(["prompt", "completion"])
-    alone = [completion_loss(lm, rows.select([i])) for i in (0, 1)]
+    lm = tiny_llama(task)
+    rows = task.train.select([0, 1]).select_columns(["prompt", "completion"])
+    first, second = (completion_loss(lm, rows.select([i])) for i in (0, 1))
     _, losses, _ = fine_tune(lm, rows.add_column("weight", [0.5, 3.0]), FineTune(steps=1, batch_size=2))
-    assert losses[0]["loss"] == pytest.approx((0.5 * alone[0] + 3 * alone[1]) / 2, abs=1e-3), "both rows have as many tokens"
+    expected = pytest.approx((0.5 * first + 3 * second) / 2, abs=1e-3)
+    assert losses[0]["loss"] == expected, "both rows have as many tokens"
 
 
 def test_a_budget_of_the_whole_mix_changes_nothing():
     plain, wide = small_loop(), small_loop(mix=Accumulate(budget=10_000))
-    plain.run(rounds=2), wide.run(rounds=2)
-    assert outcome(plain)[1] == outcome(wide)[1] and plain.language_model().weights_hash() == wide.language_model().weights_hash()
+    plain.run(rounds=2)
+    wide.run(rounds=2)
+    assert outcome(plain)[1] == outcome(wide)[1]
+    assert plain.language_model().weights_hash() == wide.language_model().weights_hash()
 
 
 def paired(store=None, tune=None, **changed):
     "A small loop that learns from pairs."
-    settings = dict(score=half_digits, select=Threshold(0.5), sampling=Sampling(n_samples=6, tokens_per_batch=200), tune=tune or DPO(**FEW))
+    sampling = Sampling(n_samples=6, tokens_per_batch=200)
+    settings = dict(score=half_digits, select=Threshold(0.5), sampling=sampling, tune=tune or DPO(**FEW))
     return small_loop(store, **{**settings, **changed})
 
 
 def test_a_loop_learns_from_pairs_and_counts_them(tmp_path):
-    loop, said = paired(tmp_path / "run"), []
-    loop.on(lambda event: said.append(event.data["text"]) if event.kind == "message" else None)
+    loop = paired(tmp_path / "run")
+    messages = messages_of(loop)
     history = loop.run(rounds=2)
-    assert (history["n_pairs"][1:] > 0).all() and (history["n_pairs"][1:] + history["n_unpaired"][1:] == 20).all()
-    n_pairs, n_unpaired = int(history["n_pairs"][1]), int(history["n_unpaired"][1])
-    assert any(text.startswith(f"round 1: {n_pairs} pairs; {n_unpaired} prompts gave none (") for text in said)
-    assert len(loop.losses(1)) == 4 and loop.rounds[1].config["tune"]["kind"] == "DPO"
+    n_pairs, n_unpaired = history["n_pairs"][1:], history["n_unpaired"][1:]
+    assert (n_pairs > 0).all()
+    assert (n_pairs + n_unpaired == 20).all()
+    counted = f"round 1: {int(n_pairs[1])} pairs; {int(n_unpaired[1])} prompts gave none ("
+    assert any(message.startswith(counted) for message in messages)
+    assert len(loop.losses(1)) == 4
+    assert loop.rounds[1].config["tune"]["kind"] == "DPO"
     again = paired(tmp_path / "again")
     again.run(rounds=1)
     again = paired(tmp_path / "again")
@@ -84,25 +106,35 @@ def test_a_loop_learns_from_pairs_and_counts_them(tmp_path):
 
 def log_probability(lm, prompt, text):
     "Of a whole completion, EOS included."
-    return -completion_loss(lm, Dataset.from_dict(dict(prompt=[prompt], completion=[text]))) * (len(text) + 1)
+    row = Dataset.from_dict(dict(prompt=[prompt], completion=[text]))
+    return -completion_loss(lm, row) * (len(text) + 1)
 
 
 def test_the_loss_is_dpos_and_the_reference_the_rounds_parent():
     from selfloop_nb.training.preferences import prefer
     task = small_task()
     lm, parent = tiny_llama(task, seed=0), tiny_llama(task, seed=1)
-    pairs = Dataset.from_dict(dict(prompt=["12+34="], chosen=["640"], chosen_finished=[True], rejected=["99"], rejected_finished=[True]))
-    apart = lambda text: log_probability(lm, "12+34=", text) - log_probability(parent, "12+34=", text)
-    by_hand = math.log1p(math.exp(-0.5 * (apart("640") - apart("99"))))
+    prompt = "12+34="
+    good, bad = "640", "99"
+    pairs = Dataset.from_dict(dict(
+        prompt=[prompt], chosen=[good], chosen_finished=[True], rejected=[bad], rejected_finished=[True]))
+    def moved(text): return log_probability(lm, prompt, text) - log_probability(parent, prompt, text)
+    by_hand = math.log1p(math.exp(-0.5 * (moved(good) - moved(bad))))
     _, losses, _ = prefer(lm, parent, pairs, DPO(steps=1, beta=0.5, likelihood=0))
     assert losses[0]["loss"] == pytest.approx(by_hand, abs=1e-3)
     _, losses, _ = prefer(lm, parent, pairs, DPO(steps=1, beta=0.5, likelihood=2.0))
-    assert losses[0]["loss"] == pytest.approx(by_hand - 2 * log_probability(lm, "12+34=", "640") / 4, abs=1e-3)
+    with_likelihood = by_hand - 2 * log_probability(lm, prompt, good) / 4
+    assert losses[0]["loss"] == pytest.approx(with_likelihood, abs=1e-3)
 
 
 def test_training_from_the_base_model_keeps_the_parent_as_reference(monkeypatch):
-    loop, seen, learn = paired(tune=DPO(**FEW, start="base")), [], DPO.learn
-    monkeypatch.setattr(DPO, "learn", lambda self, lm, parent, *rest: (seen.append((lm.weights_hash(), parent.weights_hash())), learn(self, lm, parent, *rest))[1])
+    seen = []
+    learn = DPO.learn
+    def watched(self, lm, parent, *rest):
+        seen.append((lm.weights_hash(), parent.weights_hash()))
+        return learn(self, lm, parent, *rest)
+    monkeypatch.setattr(DPO, "learn", watched)
+    loop = paired(tune=DPO(**FEW, start="base"))
     loop.run(rounds=2)
     assert seen[1] == (loop.language_model(0).weights_hash(), loop.language_model(1).weights_hash())
 
@@ -110,13 +142,15 @@ def test_training_from_the_base_model_keeps_the_parent_as_reference(monkeypatch)
 def test_spin_plays_against_d_train_whatever_q_says():
     loop = paired(tune=SPIN(**FEW))
     history = loop.run(rounds=1)
-    assert history["n_pairs"][1] > 60 and history["n_unpaired"][1] == 0, "an untrained model never writes the reference: several pairs a row of D_train"
+    assert history["n_pairs"][1] > 60, "an untrained model never writes the reference: several pairs a row of D_train"
+    assert history["n_unpaired"][1] == 0
 
 
 def test_pairs_that_cannot_be_formed_cost_no_round():
     loop = paired(score=lambda samples: [1.0] * len(samples))
     loop.start()
-    with pytest.raises(EmptyRoundError, match=r"no pair could be formed from 20 prompts \(no sample scores lower: 20\): draw more samples"): loop.step()
+    message = r"no pair could be formed from 20 prompts \(no sample scores lower: 20\): draw more samples"
+    with pytest.raises(EmptyRoundError, match=message): loop.step()
     assert [r.number for r in loop.rounds] == [0]
     single = paired(sampling=Sampling(n_samples=1))
     with pytest.raises(EmptyRoundError, match="only one sample"): single.step()
@@ -125,7 +159,8 @@ def test_pairs_that_cannot_be_formed_cost_no_round():
 def test_spin_without_references():
     from selfloop_nb import from_dataset
     task = from_dataset(None, [{"prompt": "1+1="}], [{"prompt": "1+1=", "completion": "2"}])
-    with pytest.raises(ValueError, match="SPIN plays against the references of D_train and the task has none"): small_loop(task=task, model=tiny_llama(task), tune=SPIN())
+    with pytest.raises(ValueError, match="SPIN plays against the references of D_train and the task has none"):
+        small_loop(task=task, model=tiny_llama(task), tune=SPIN())
 
 
 def test_the_extra_is_named(monkeypatch):
@@ -137,32 +172,56 @@ def test_the_extra_is_named(monkeypatch):
 def test_a_stop_ends_the_training_at_the_next_step(tmp_path):
     loop = paired(tmp_path / "run", tune=DPO(steps=1000, batch_size=16))
     loop.start()
-    points = []
-    loop.on(lambda event: (points.append(event.data["step"]), loop.stop()) if event.kind == "loss" else None)
+    steps = []
+    def stop(event):
+        if event.kind == "loss":
+            steps.append(event.data["step"])
+            loop.stop()
+    loop.on(stop)
     loop.run(rounds=1)
-    assert points == [1] and len(loop.rounds) == 1
+    assert steps == [1]
+    assert len(loop.rounds) == 1
+
+
+def random_states():
+    "Where the three generators of random numbers stand."
+    import random, numpy, torch
+    return random.getstate(), numpy.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist()
+
+
+def tiny_gpt2():
+    "A model with dropout, which TRL would switch off."
+    import transformers
+    from selfloop_nb.models import LanguageModel
+    tokenizer = tiny_llama(small_task()).tokenizer
+    sizes = dict(n_embd=32, n_layer=1, n_head=2, n_positions=64)
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2, **sizes)
+    return LanguageModel(transformers.GPT2LMHeadModel(config), tokenizer)
 
 
 def test_nothing_is_left_behind_and_nothing_is_sent(tmp_path, monkeypatch):
     "TRL patches the model, switches dropout off, seeds everything and reports to its authors."
-    import random, numpy, torch, transformers
     from huggingface_hub import constants
     from huggingface_hub.utils import _telemetry
-    from selfloop_nb.models import LanguageModel
     from selfloop_nb.training.preferences import prefer
     sent = []
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
     monkeypatch.setattr(_telemetry, "_start_telemetry_thread", lambda: sent.append("report"))
-    tokenizer = tiny_llama(small_task()).tokenizer
-    config = transformers.GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=64, vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2)
-    lm = LanguageModel(transformers.GPT2LMHeadModel(config), tokenizer)
-    before, state = lm.model.config.to_dict(), (random.getstate(), numpy.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist())
-    pairs = Dataset.from_dict(dict(prompt=["1+1="] * 4, chosen=["2"] * 4, chosen_finished=[True] * 4, rejected=["3", "", "44", "5"], rejected_finished=[True, False, False, True]))
+    lm = tiny_gpt2()
+    config = lm.model.config.to_dict()
+    states = random_states()
+    pairs = Dataset.from_dict(dict(
+        prompt=["1+1="] * 4, chosen=["2"] * 4, chosen_finished=[True] * 4,
+        rejected=["3", "", "44", "5"], rejected_finished=[True, False, False, True]))
     tuned, _, _ = prefer(lm, lm, pairs, DPO(steps=2, batch_size=2))
-    for model in (lm.model, tuned.model): assert "forward" not in vars(model) and model.transformer.drop.p == 0.1 and model.config.to_dict() == before
-    assert tuned.weights_hash() != lm.weights_hash() and not sent and constants.HF_HUB_DISABLE_TELEMETRY is False
-    assert state == (random.getstate(), numpy.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist())
+    for model in (lm.model, tuned.model):
+        assert "forward" not in vars(model)
+        assert model.transformer.drop.p == 0.1
+        assert model.config.to_dict() == config
+    assert tuned.weights_hash() != lm.weights_hash()
+    assert not sent and constants.HF_HUB_DISABLE_TELEMETRY is False
+    assert random_states() == states
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +235,14 @@ def half_taught():
     return loop
 
 
+ARMS = {"dpo": (DPO(), Sampling(n_samples=8, temperature=0.7)), "spin": (SPIN(), Sampling())}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("tune, sampling", [(DPO(), Sampling(n_samples=8, temperature=0.7)), (SPIN(), Sampling())], ids=["dpo", "spin"])
-def test_it_improves_over_m_0(tune, sampling, half_taught):
+@pytest.mark.parametrize("arm", ARMS)
+def test_it_improves_over_m_0(arm, half_taught):
     "Two rounds on one seed; `make bench-preferences` does more of them on three."
+    tune, sampling = ARMS[arm]
     history = half_taught.branch(type(tune).__name__, tune=tune, sampling=sampling).run(rounds=2)
-    assert history["heldout_accuracy"].iloc[-1] > history["heldout_accuracy"].iloc[0] + 0.05, list(history["heldout_accuracy"])
+    accuracies = list(history["heldout_accuracy"])
+    assert accuracies[-1] > accuracies[0] + 0.05, accuracies
