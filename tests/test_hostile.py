@@ -12,6 +12,7 @@ from selfloop_nb import browse, compare, dashboard, explore, open_run, rate, tre
 sys.path += [str(Path(__file__).with_name(folder)) for folder in ("helpers", "faults")]
 from hostile_texts import HOSTILE, hostile_run, hostile_table
 from table import Row, show
+from waiting import wait_until
 
 ALLOWED = set("""table thead tbody tr td th div span b i code br small p h1 h2 h3 pre figure figcaption img html head
     meta title style body details summary ul li ol""".split())
@@ -61,7 +62,8 @@ def pages(view):
 
 def control_room(run, folder):
     room = dashboard(run)
-    assert room.wait() and not room.publisher.errors
+    wait_until(room.wait)
+    assert not room.publisher.errors
     assert "no picture" not in room.answer.value
     assert "example.org" in room.warned.value and "alert" in room.cards.value
     return pages(room)

@@ -264,11 +264,13 @@ def test_the_control_room_stops_a_loop_that_waits():
     room.step()
     wait_until(lambda: wanted(room.loop.store)[0])
     room.stop()
-    assert room.wait() and room.worker.error is None
+    wait_until(room.wait)
+    assert room.worker.error is None
     room.step()
     wait_until(lambda: room.worker.busy)
     rate_all(room.loop.store)
-    assert room.wait() and room.loop.rounds[-1].number == 1
+    wait_until(room.wait)
+    assert room.loop.rounds[-1].number == 1
 
 
 def test_people_in_a_weighted_sum(tmp_path):
