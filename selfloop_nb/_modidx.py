@@ -178,6 +178,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                   'selfloop_nb.core.describe': ('core.html#describe', 'selfloop_nb/core.py'),
                                   'selfloop_nb.core.parse_json': ('core.html#parse_json', 'selfloop_nb/core.py'),
                                   'selfloop_nb.core.patch_to': ('core.html#patch_to', 'selfloop_nb/core.py'),
+                                  'selfloop_nb.core.redact': ('core.html#redact', 'selfloop_nb/core.py'),
                                   'selfloop_nb.core.short_hash': ('core.html#short_hash', 'selfloop_nb/core.py')},
             'selfloop_nb.filters.preview': { 'selfloop_nb.filters.preview.ThresholdPreview': ( 'filters/preview.html#thresholdpreview',
                                                                                                'selfloop_nb/filters/preview.py'),
