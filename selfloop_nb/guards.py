@@ -196,7 +196,7 @@ def check_guards(
     for guard in guards:
         message = guard(history)
         if not message: continue
-        if (text := redact(message)) not in messages: messages.append(text)
+        if (text := redact(str(message))) not in messages: messages.append(text)
         stop = stop or getattr(guard, "stop", False) # a plain function only warns
     return messages, stop
 
