@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['LEAST_CHANGED', 'check_weights', 'share_changed', 'why_unchanged', 'reloaded']
 
-# %% ../../nbs/optim/03_weights.ipynb #392f8ea9
+# %% ../../nbs/optim/03_weights.ipynb #40e9a24f
 from functools import reduce
 from pathlib import Path
 
 from ..core import TrainingError
 from ..models import LanguageModel, load_model
 
-# %% ../../nbs/optim/03_weights.ipynb #9759c8e3
+# %% ../../nbs/optim/03_weights.ipynb #29396c24
 def check_weights(
     lm:LanguageModel,
 ):
@@ -23,21 +23,22 @@ def check_weights(
             f"the weight {name} is not finite: a model that was trained has diverged, "
             "lower the learning rate; one that was loaded is of no use")
 
-# %% ../../nbs/optim/03_weights.ipynb #85e9c75e
+# %% ../../nbs/optim/03_weights.ipynb #e1abde82
 def share_changed(
     before:LanguageModel,
     after:LanguageModel,  # the same, after a training
 )->float: # [0, 1]
     "How many of the weights that could be trained are no longer what they were."
+    embeddings = before.model.get_input_embeddings().weight
+    old = {name: weight for name, weight in before.model.named_parameters() if weight is not embeddings}
     n_changed = n_weights = 0
-    old, embeddings = dict(before.model.named_parameters()), before.model.get_input_embeddings().weight
     for name, weight in after.model.named_parameters():
-        if not old[name].requires_grad or old[name] is embeddings: continue
+        if name not in old or not old[name].requires_grad: continue
         n_changed += int((weight != old[name]).sum())
         n_weights += weight.numel()
     return n_changed / n_weights if n_weights else 1.0
 
-# %% ../../nbs/optim/03_weights.ipynb #2a209b04
+# %% ../../nbs/optim/03_weights.ipynb #bf65d6f5
 LEAST_CHANGED = 0.5 # of the weights of a 16 bit model
 
 def why_unchanged(
@@ -54,7 +55,7 @@ def why_unchanged(
     return (f"{1 - share:.0%} of the weights are as before, after {len(losses)} steps at lr={rate:g}: "
             f"little or nothing was learnt; {fix}")
 
-# %% ../../nbs/optim/03_weights.ipynb #59482de4
+# %% ../../nbs/optim/03_weights.ipynb #1e36d8ff
 def reloaded(
     lm:LanguageModel, # what the loop was given
     folder:Path,      # where a model made from it was saved
@@ -62,7 +63,8 @@ def reloaded(
     "The model that was saved, as it was in memory."
     import torch
     widest = reduce(torch.promote_types, {weight.dtype for weight in lm.model.parameters()})
-    saved = load_model(folder, device="cpu", dtype=widest).model.state_dict()
+    dtype = str(widest).removeprefix("torch.")
+    saved = load_model(folder, device="cpu", dtype=dtype).model.state_dict()
     again = lm.copy()
     again.model.load_state_dict({name: saved[name] for name in again.model.state_dict()})
     again.model.eval()
