@@ -40,16 +40,17 @@ def lines_of(
             id = by_id[id].parent
         return line[::-1], id
     lines = [Line(branch, False, *climb(head)) for branch, head in heads.items()]
-    lines += [Line(r.branch, True, *climb(r.id)) for r in _tips(rounds) if r.id not in placed]
+    for r in _tips(rounds):
+        if r.id not in placed: lines.append(Line(r.branch, True, *climb(r.id)))
     return _nested(lines, by_id)
 
-# %% ../../nbs/charts/09_lineage.ipynb #0fdbed8e
+# %% ../../nbs/charts/09_lineage.ipynb #b78564f1
 def _tips(rounds:list)->list:
     "The rounds that no other descends from, the latest first."
     parents = {r.parent for r in rounds}
     return sorted((r for r in rounds if r.id not in parents), key=lambda r: (-r.number, r.id))
 
-# %% ../../nbs/charts/09_lineage.ipynb #2aac4ed6
+# %% ../../nbs/charts/09_lineage.ipynb #d295c460
 def _nested(lines:list, by_id:dict)->list:
     "Every line below the one it begins on, those that begin later first."
     home = {r.id: place for place, line in enumerate(lines) for r in line.rounds}
@@ -81,7 +82,7 @@ def columns_of(
         else: columns.append((n, n))
     return columns
 
-# %% ../../nbs/charts/09_lineage.ipynb #592227b1
+# %% ../../nbs/charts/09_lineage.ipynb #39276bbf
 def _turning_points(lines:list)->set:
     "The numbers of the rounds where a line begins or ends, or another line begins on it."
     own = [line.rounds for line in lines if line.rounds]
@@ -89,7 +90,7 @@ def _turning_points(lines:list)->set:
     ends = {end.number for rounds in own for end in (rounds[0], rounds[-1])}
     return ends | {number[line.parent] for line in lines if line.parent in number}
 
-# %% ../../nbs/charts/09_lineage.ipynb #34308c73
+# %% ../../nbs/charts/09_lineage.ipynb #f690db80
 def marks_of(
     lines:list,
 )->list: # a dict a line: number of a column -> "╰", "├" or "│"
@@ -112,7 +113,7 @@ def metric_of(
     has_accuracy = any(r.metrics.get("heldout_accuracy") is not None for r in rounds)
     return "heldout_accuracy" if has_accuracy else "accept_rate"
 
-# %% ../../nbs/charts/09_lineage.ipynb #bf689fc7
+# %% ../../nbs/charts/09_lineage.ipynb #b080271a
 def round_text(
     r:Round,
     metric:str, # see `metric_of`
@@ -124,13 +125,13 @@ def round_text(
     if value is not None and not math.isnan(value): text += f" · {value:.0%}"
     return text + " ◀" if is_head else text
 
-# %% ../../nbs/charts/09_lineage.ipynb #8a99d8d7
+# %% ../../nbs/charts/09_lineage.ipynb #ee907cdd
 def label_of(line:Line)->str:
     "What stands before a line."
     if line.left: return f"{line.branch}, left by a rewind"
     return line.branch if line.rounds else f"{line.branch}, no round yet"
 
-# %% ../../nbs/charts/09_lineage.ipynb #0aed5a93
+# %% ../../nbs/charts/09_lineage.ipynb #11757394
 def tree_rows(
     lines:list, heads:dict,
 )->list: # of rows; a row has a label and a text for each column
@@ -143,7 +144,7 @@ def tree_rows(
         rows.append([label_of(line), *(_cell(texts, marks, *column) for column in columns)])
     return rows
 
-# %% ../../nbs/charts/09_lineage.ipynb #a356af97
+# %% ../../nbs/charts/09_lineage.ipynb #43b32620
 def _cell(texts:dict, marks:dict, first:int, last:int)->str:
     "What a line has in a column: a round, a folded stretch, a connection, or nothing."
     if first in texts: return texts[first] if first == last else f"⋯ {last - first + 1} ⋯"
@@ -162,7 +163,7 @@ def tree_text(
         texts.append((label.ljust(widths[0] + 3) + "".join(drawn)).rstrip())
     return "\n".join(texts)
 
-# %% ../../nbs/charts/09_lineage.ipynb #61d73700
+# %% ../../nbs/charts/09_lineage.ipynb #6682314b
 def _drawn(cell:str, after:str, width:int)->str:
     "A cell of the tree, and what leads to the next."
     if cell in ("╰", "├"): return cell + "─" * (width + 1) + " "
@@ -176,7 +177,7 @@ def shade_of(
     "The colour of a line: that of its branch."
     return COLOURS[[*heads, line.branch].index(line.branch) % 7]
 
-# %% ../../nbs/charts/09_lineage.ipynb #17e1bc5c
+# %% ../../nbs/charts/09_lineage.ipynb #f9be04a8
 def ink_on(
     colour:str, # "#rrggbb"
 )->str: # CSS colour
@@ -184,7 +185,7 @@ def ink_on(
     red, green, blue = (int(colour[i:i + 2], 16) for i in (1, 3, 5))
     return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 104 else "#FFFFFF"
 
-# %% ../../nbs/charts/09_lineage.ipynb #39ab8d0d
+# %% ../../nbs/charts/09_lineage.ipynb #c685e7e8
 _LEGEND = ("<small>number of the round · {metric}; ◀ newest round of a branch; "
            "pale and dashed: left by a rewind</small>")
 # what `metric_of` names -> what is said below the tree
@@ -203,12 +204,12 @@ def tree_html(
     metric = metric_of([r for line in lines for r in line.rounds])
     return f"<table>{''.join(rows)}</table>{LEGEND[metric]}"
 
-# %% ../../nbs/charts/09_lineage.ipynb #06de0df8
+# %% ../../nbs/charts/09_lineage.ipynb #03203ba8
 def _pill(shade:str)->str:
     "How a round of a branch looks: CSS of its border and what follows."
     return f"solid {shade};background:{shade};color:{ink_on(shade)}"
 
-# %% ../../nbs/charts/09_lineage.ipynb #a24d0b93
+# %% ../../nbs/charts/09_lineage.ipynb #9531a255
 def _html_cell(text:str, pill:str)->str:
     "A round as a pill, a connection as a line."
     if text in ("", "╰", "├", "│"):
@@ -232,7 +233,7 @@ def round_summary(
     changes = _changes(parent.config, r.config) if parent else ""
     return "".join(warnings) + changes + _numbers(r, parent) + _dropped(r.counts.get("reasons", {}))
 
-# %% ../../nbs/charts/09_lineage.ipynb #af089c40
+# %% ../../nbs/charts/09_lineage.ipynb #eb3b7d7b
 def _changes(before:dict, now:dict)->str:
     "The settings that changed, as HTML."
     import pandas
@@ -241,13 +242,13 @@ def _changes(before:dict, now:dict)->str:
     table = pandas.DataFrame.from_dict(changed, orient="index", columns=["before", "now"])
     return f"<b>settings that changed</b>{html_table(table, CELL)}"
 
-# %% ../../nbs/charts/09_lineage.ipynb #7cbc0876
+# %% ../../nbs/charts/09_lineage.ipynb #4a9d04bf
 def _dropped(reasons:dict)->str:
     "Why samples were dropped, as HTML."
     text = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
     return f"dropped: {escape(text)}" if text else ""
 
-# %% ../../nbs/charts/09_lineage.ipynb #bdce11a1
+# %% ../../nbs/charts/09_lineage.ipynb #4aee0ad5
 def _numbers(r:Round, parent:Round|None)->str:
     "Theta, counts and metrics beside those of the round before, as HTML."
     import pandas
