@@ -10,7 +10,7 @@ import math, random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .core import derive_seed, patch_to
 
@@ -86,6 +86,7 @@ def sample_weights(
     return [[weight / mean for weight in column] for column in raw]
 
 # %% ../nbs/09_mixing.ipynb #afb5e8cf
+@runtime_checkable
 class Mix(Protocol):
     "What puts the next training set together."
     def rounds(self,
