@@ -148,7 +148,7 @@ def ecdf_plot(
             look = dict(color=COLOURS[place % 7], linestyle=DASHES[place % 7])
             look["linewidth"] = 2.2 if len(scores[name]) == 1 else 1.4
             for i, seed in enumerate(seeds): _steps(ax, seed, low, high, label="_" if i else name, **look)
-            theta = thetas.get(name, math.nan)
+            theta = plots.drawable(thetas.get(name, math.nan))
             if math.isfinite(theta): ax.axvline(theta, color=look["color"], linestyle=":", linewidth=1.5, label="_")
         plots.finish(ax, title, "share at or below")
         ax.xaxis.set_major_locator(matplotlib.ticker.AutoLocator())
@@ -159,7 +159,7 @@ def ecdf_plot(
 def _sorted_seeds(seeds:list)->list:
     "The finite scores of each seed in order; seeds without any are left out."
     import numpy
-    finite = [numpy.sort([score for score in seed if math.isfinite(score)]) for seed in seeds]
+    finite = [numpy.sort(plots.drawable([score for score in seed if math.isfinite(score)])) for seed in seeds]
     return [scores for scores in finite if len(scores)]
 
 # %% ../../nbs/charts/04_comparison.ipynb #9dc2366a
