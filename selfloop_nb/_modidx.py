@@ -1760,6 +1760,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                        'selfloop_nb/views/compare.py'),
                                            'selfloop_nb.views.compare._is_list': ( 'views/compare.html#_is_list',
                                                                                    'selfloop_nb/views/compare.py'),
+                                           'selfloop_nb.views.compare._label': ( 'views/compare.html#_label',
+                                                                                 'selfloop_nb/views/compare.py'),
                                            'selfloop_nb.views.compare._made_with': ( 'views/compare.html#_made_with',
                                                                                      'selfloop_nb/views/compare.py'),
                                            'selfloop_nb.views.compare.compare': ( 'views/compare.html#compare',

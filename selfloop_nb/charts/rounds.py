@@ -111,7 +111,7 @@ def finish(ax, title:str, ylabel:str, share:bool=False):
         legend = ax.legend(named, [line.get_label() for line in named], handlelength=3)
         for text in legend.get_texts(): text.set_parse_math(False)
 
-# %% ../../nbs/charts/02_rounds.ipynb #4d5f029d
+# %% ../../nbs/charts/02_rounds.ipynb #050ca605
 FARTHEST = 1e300 # of what is drawn
 
 def drawable(
@@ -182,12 +182,13 @@ def _title_kept(ax, scores:dict):
         title = fitted("NOTHING KEPT", f"of {n:,}", "samples", width=19)
         ax.set_title(title, color=ALARM, fontweight="bold")
         return
-    parts = [f"kept {n_kept:,} of {n:,}", f"({n_kept / n:.0%})"]
+    kept = f"kept {n_kept:,} of {n:,}"
+    share = f"({n_kept / n:.0%})"
     n_lost = len(scores[QUARANTINED])
-    if n_lost: parts = [parts[0], parts[1] + ",", f"{n_lost:,} in quarantine"]
-    ax.set_title(fitted(*parts))
+    if n_lost: ax.set_title(fitted(kept, share + ",", f"{n_lost:,} in quarantine"))
+    else: ax.set_title(fitted(kept, share))
 
-# %% ../../nbs/charts/02_rounds.ipynb #43e46465
+# %% ../../nbs/charts/02_rounds.ipynb #92e81315
 def fitted(
     *parts,       # texts that stay whole
     width:int=24, # characters
@@ -218,7 +219,7 @@ def score_ridgeline(
         ax.set_title("scores by round")
     return ax.figure
 
-# %% ../../nbs/charts/02_rounds.ipynb #2c3c0fb3
+# %% ../../nbs/charts/02_rounds.ipynb #29ccfff0
 def _finite(scores:list)->list: return drawable([score for score in scores if math.isfinite(score)]).tolist()
 
 # %% ../../nbs/charts/02_rounds.ipynb #74990878
