@@ -115,6 +115,7 @@ def _identity(self)->dict:
     "What a run folder belongs to."
     task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
     model = dict(name=self.model.name, weights=self.model.weights_hash())
+    if self.model.system is not None: model["system"] = self.model.system
     return dict(seed=self.seed, task=task, model=model)
 
 # %% ../nbs/14_loop.ipynb #8bd79a11
@@ -251,7 +252,7 @@ def _model(self, id:str)->LanguageModel:
 def _load(self, folder:Path)->LanguageModel:
     "A model that this run has saved, with the tokenizer that it began with."
     loaded = load_model(folder, device=str(self.model.device))
-    return LanguageModel(loaded.model, self.model.tokenizer, self.model.name)
+    return LanguageModel(loaded.model, self.model.tokenizer, self.model.name, self.model.pretrained)
 
 # %% ../nbs/14_loop.ipynb #5f80757b
 @patch_to(Loop)
@@ -272,7 +273,7 @@ def language_model(self,
     round:int=-1, # its number; -1: the newest
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
-    return self._model(self.rounds[round].id).copy()
+    return self._model(self.rounds[round].id).copy(pretrained=True)
 
 # %% ../nbs/14_loop.ipynb #9dd11aa7
 @patch_to(Loop)
