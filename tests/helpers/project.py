@@ -4,12 +4,12 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "selfloop_nb"
-FAMILIES = ["scorers", "filters", "chat", "optim", "training", "metrics", "storage", "people", "charts", "views",
-            "sweeps"]
+FAMILIES = ["scorers", "filters", "chat", "architectures", "optim", "training", "metrics", "storage", "people",
+            "charts", "views", "sweeps"]
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
     {"core"},
-    {"records", "text", "chat", "guards"},
+    {"records", "text", "chat", "guards", "architectures"},
     {"tokens"},
     {"storage", "tasks", "models", "scoring", "selection", "mixing"},
     {"people", "filters", "optim"},
