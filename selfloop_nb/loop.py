@@ -116,6 +116,7 @@ def _identity(self)->dict:
     "What a run folder belongs to."
     task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
     model = dict(name=self.model.name, weights=self.model.weights_hash())
+    if self.model.system is not None: model["system"] = self.model.system
     return dict(seed=self.seed, task=task, model=model)
 
 # %% ../nbs/14_loop.ipynb #8bd79a11
@@ -273,7 +274,7 @@ def language_model(self,
     round:int=-1, # its number; -1: the newest
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
-    return self._model(self.rounds[round].id).copy()
+    return self._model(self.rounds[round].id).copy(pretrained=True)
 
 # %% ../nbs/14_loop.ipynb #9dd11aa7
 @patch_to(Loop)

@@ -125,9 +125,9 @@ def _is_positive(n)->bool: return isinstance(n, int) and not isinstance(n, bool)
 def _training_rows(table, number:int, weights:list|None=None):
     "The columns that tuning reads, and the round they come from."
     from datasets import Dataset
-    end = ["finished"] if "finished" in table.column_names else []
-    rows = table.select_columns(["prompt", "completion", *end])[:] # read once: what was kept lies scattered
-    rows.setdefault("finished", [True] * len(table))
+    rows = dict.fromkeys(("prompt", "completion")) | dict(finished=[True] * len(table), token_ids=[None] * len(table))
+    known = [name for name in rows if name in table.column_names]
+    rows |= table.select_columns(known)[:] # read once: what was kept lies scattered
     rows["round"] = [number] * len(table)
     if weights is not None: rows["weight"] = weights
     return Dataset.from_dict(rows)
@@ -154,7 +154,7 @@ def __call__(self,
     train,       # D_train, or None
     kept:list,   # a table of kept samples a round, oldest first
     seed:int=0,
-)->"datasets.Dataset": # prompt, completion, finished, round (0: real data), and `weight` where there are any
+)->"datasets.Dataset": # prompt, completion, finished, token_ids, round (0: real data), and `weight` where there are any
     "Put the next training set together."
     from datasets import concatenate_datasets
     n_train = 0 if train is None else len(train)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from .core import EmptyRoundError, OutOfMemoryError, derive_seed, describe, patch_to, short_hash
 from .filters.preview import ThresholdPreview
+from .guards import room_advice
 from .metrics.audit import audit_column, audit_metrics, audit_rises
 from .metrics.basic import round_counts, sample_metrics, share_true
 from .metrics.drift import drift_metrics
@@ -22,7 +23,7 @@ from .models import LanguageModel
 from .opened import Control
 from .optim.weights import why_unchanged
 from .records import KEPT, Round
-from .sampling import GREEDY, Sampling, generate_samples, longest_completion
+from .sampling import GREEDY, Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, Threshold, select_samples
 from .mixing import Mix
@@ -74,9 +75,10 @@ class Settings:
         self.select.check_range(*self.score.range)
 
     def check(self, model:LanguageModel, task:Task):
-        "Raise `ValueError` where the way to train does not fit the model or the task."
+        "Raise `ValueError` where the settings do not fit the model or the task."
         self.tune.check(model, task)
         if not model.pretrained: self.initial.check(model, task)
+        check_prompts(model, task, self.sampling)
 
 # %% ../nbs/13_phases.ipynb #e7e46364
 @patch_to(Settings)
@@ -243,7 +245,7 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     def progress(done, total):
         n_samples = len(prompts) * sampling.n_samples
         round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
-    samples = generate_samples(model, prompts, sampling, longest_completion(model, task), round.seed,
+    samples = generate_samples(model, prompts, sampling, room_for(model, task, sampling), round.seed,
         (number, "sample"), round.sampled.parts, progress, round.control.should_stop)
     round.sampled.write_table("samples.parquet", samples)
     return Made(("samples.parquet",), sum(samples["n_tokens"][:]))
@@ -262,6 +264,7 @@ def judge(
     scorer = settings.score.bound(context, samples)
     samples = score_samples(samples, scorer, journal=lambda part: _journal(round, "scores", part))
     samples = select_samples(samples, settings.select)
+    if settings.select.finished: context.notes.update(cut_off(samples))
     kept = KEPT in samples["state"][:]
     if kept: samples = add_monitors(round, samples, context, model_0)
     round.draft.write_table("samples.parquet", samples)
@@ -289,6 +292,8 @@ def nothing_kept(samples, select:KeepRule, last:int)->str:
     scores = ", ".join(f"{name}: {metrics[column]:.4g}" for name, column in names.items())
     more = "Lower"
     if "not rated" in samples["reason"][:]: more = "Have more of them rated (a larger n in human(n=...)), or lower"
+    cut = cut_off(samples)
+    if cut: more = f"{room_advice(cut['cut_share'], cut['max_new_tokens'])}. {more}"
     return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; "
             f"reasons: {round_counts(samples)['reasons']}. {more} theta ({_theta_that_keeps(samples, select)}; "
             f"loop.change(select=...) or a branch with another `select`), or sample more; round {last} stays")
@@ -365,16 +370,18 @@ def save(round:RoundDraft, model:LanguageModel, losses:list=(), statistics:dict=
 def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     "Held-out loss, and held-out accuracy where the task can check (greedy: one answer a problem)."
     if task.heldout is None: return Made()
-    metrics = dict(heldout_loss=completion_loss(model, task.heldout))
-    if task.check is not None: metrics["heldout_accuracy"] = _accuracy(round, model, task)
+    heldout = asked_in_turn(task.heldout, round.settings.sampling.templates)
+    metrics = dict(heldout_loss=completion_loss(model, heldout))
+    if task.check is not None: metrics |= _answers(round, model, task, heldout)
     return Made(metrics=metrics)
 
 # %% ../nbs/13_phases.ipynb #dd0f657c
-def _accuracy(round:RoundDraft, model:LanguageModel, task:Task)->float:
-    "The share of held-out problems whose greedy answer is right."
+def _answers(round:RoundDraft, model:LanguageModel, task:Task, heldout)->dict:
+    "Metrics of greedy answers to held-out problems."
     def progress(done, total): round.emit("progress", "measure", done=done, total=total)
     sampling = round.settings.sampling
-    greedy = replace(GREEDY, max_new_tokens=sampling.max_new_tokens, stop=sampling.stop)
-    answers = generate_samples(model, task.heldout.remove_columns("completion"), greedy,
-        longest_completion(model, task), progress=progress, should_stop=round.control.should_stop)
-    return share_true(task.correct(answers.to_list()))
+    greedy = replace(GREEDY, max_new_tokens=room_for(model, task, sampling), stop=sampling.stop)
+    answers = generate_samples(model, heldout.remove_columns("completion"), greedy,
+        progress=progress, should_stop=round.control.should_stop)
+    right = task.correct(answers.to_list())
+    return dict(heldout_accuracy=share_true(right)) | cut_off(answers, "heldout_")

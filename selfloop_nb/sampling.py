@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .core import Stopped, derive_seed, patch_to
 from .models import LanguageModel
 from .tasks import Task
-from .tokens import Reader, n_places, places, prompt_batch
+from .tokens import Reader, n_places, places, prompt_batch, row_ids
 
 # %% ../nbs/06_sampling.ipynb #3aa82d4e
 @dataclass(frozen=True)
@@ -241,13 +241,26 @@ def check_prompts(
     task:Task,
     sampling:Sampling,
 ):
-    "Raise `ValueError` naming a prompt of the task that leaves a sample no room in the model's context."
+    "Raise `ValueError` naming a prompt that leaves a sample, or its held-out answer, no room in the model's context."
     room = room_for(lm, task, sampling)
-    free = lm.context - room - len(lm.prompt_ids("a")) # what the template adds is in it
-    suspects = [text for text in _asked(task, sampling) if len(text.encode()) > free]
+    free = lm.context - len(lm.prompt_ids("a")) # what the template adds is in it
+    suspects = [text for text in _asked(task, sampling) if len(text.encode()) + room > free]
     for text, ids in lm.ids_of_prompts(suspects).items(): _check_fit(lm, text, ids, room)
+    if task.heldout is None: return
+    heldout = asked_in_turn(task.heldout, sampling.templates)
+    pairs = zip(heldout["prompt"][:], heldout["completion"][:])
+    long = [i for i, pair in enumerate(pairs) if len("".join(pair).encode()) >= free]
+    _check_rows(lm, heldout.select(long))
 
 # %% ../nbs/06_sampling.ipynb #f06660ad
+def _check_rows(lm:LanguageModel, heldout):
+    "Raise `ValueError` where a held-out prompt and its completion do not fit."
+    for prompt, (before, after) in zip(heldout["prompt"][:], row_ids(lm, heldout)):
+        n = n_places(lm, before, len(after))
+        if n <= lm.context: continue
+        raise ValueError(f"the held-out row {prompt[:40]!r} has {n} tokens, the model's context is {lm.context}: "
+                         "shorten it or leave it out")
+
 def _check_fit(lm:LanguageModel, prompt:str, ids:list, max_new_tokens:int, place:str=""):
     "Raise `ValueError` where a prompt and its completion do not fit."
     if n_places(lm, ids, max_new_tokens) <= lm.context: return
@@ -351,8 +364,9 @@ def asked_in_turn(
 # %% ../nbs/06_sampling.ipynb #d76f0018
 def cut_off(
     samples, # a sample table
+    kind:str="", # what stands before the share's name: heldout_
 )->dict: # cut_share and max_new_tokens; empty where at most half of them were
     "How many samples were cut off at max_new_tokens, where most were."
     lengths = [n for n, finished in zip(samples["n_tokens"][:], samples["finished"][:]) if not finished]
     share = len(lengths) / len(samples)
-    return dict(cut_share=share, max_new_tokens=max(lengths)) if share > 0.5 else {}
+    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths)} if share > 0.5 else {}

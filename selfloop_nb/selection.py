@@ -27,6 +27,7 @@ def drop_reasons(
         is_copy = (prompt, completion) in seen
         seen.add((prompt, completion))
         if not math.isfinite(score): reason = "no valid score"
+        elif "\ufffd" in completion: reason = "broken text"
         elif finished and not ended: reason = "unfinished"
         elif max_tokens and n > max_tokens: reason = "too long"
         elif unique and is_copy: reason = "duplicate"

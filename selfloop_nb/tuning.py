@@ -19,7 +19,7 @@ from .models import LanguageModel
 from .optim.lora import LoRA, check_lora, merged, with_lora
 from .optim.trainer import loss_listener, shortened_warmup, trainer_arguments, undisturbed
 from .optim.weights import check_weights
-from .tokens import n_places, places, with_encoder
+from .tokens import n_places, places, row_ids, with_encoder
 
 # %% ../nbs/10_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."
@@ -102,7 +102,7 @@ GENTLE = FineTune(steps=None, epochs=2, batch_size=16, lr=2e-5)
 def encode_row(
     lm:LanguageModel,
     prompt:str, before:list, # for the error, and its token ids
-    after:list, # token ids of the completion, EOS included
+    after:list, # token ids of the completion, the one that ends it included
 )->dict: # input_ids and labels; with an encoder, input_ids are what it reads, decoder_input_ids what is continued
     "One row, where it fits into the context; `collate` feeds all but the last of what is continued."
     n = n_places(lm, before, len(after))
@@ -119,15 +119,10 @@ def encode_row(
 # %% ../nbs/10_tuning.ipynb #c79980be
 def encode_rows(
     lm:LanguageModel,
-    table, # prompt, completion, and `finished` and `weight` where it has them
+    table, # prompt, completion, and `finished`, `token_ids` and `weight` where it has them
 )->list: # of dicts, see `encode_row`, with a weight where there are any; raises `ValueError` for a row longer than the context
-    "Token ids and labels of the rows of a training set."
-    prompts, texts = table["prompt"][:], table["completion"][:]
-    finished = table["finished"][:] if "finished" in table.column_names else [True] * len(table)
-    before, after = lm.ids_of_prompts(prompts), lm.ids_of_completions(texts)
-    end = [lm.tokenizer.eos_token_id]
-    rows = [encode_row(lm, prompt, before[prompt], after[text] + end * ended)
-            for prompt, text, ended in zip(prompts, texts, finished)]
+    "Token ids and labels of the rows of a training set: of a sample those that were sampled, see `row_ids`."
+    rows = [encode_row(lm, prompt, *ids) for prompt, ids in zip(table["prompt"][:], row_ids(lm, table))]
     if "weight" not in table.column_names: return rows
     weights = _checked_weights(table["weight"][:])
     return [row | dict(weight=weight) for row, weight in zip(rows, weights)]
