@@ -10,6 +10,7 @@ import copy, shutil, tempfile, time, warnings
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch_to
 from .guards import GUARDS, StopRules, check_guards
@@ -59,6 +60,7 @@ class Loop:
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
         self._models, self._first_model = {}, {}      # the newest and M_0, where they are at hand, by id of their round
         self._kept_tables = {}
+        self.loops = WeakValueDictionary()            # those of this run, by branch
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
 
@@ -109,6 +111,7 @@ def _open(self, path:Path, branch:str):
 def _look_at(self, store:Run):
     "Work on this branch of this folder."
     self.store, self.reader = store, RunReader(store)
+    self.loops[store.branch] = self
 
 # %% ../nbs/14_loop.ipynb #9fae8c62
 @patch_to(Loop)
@@ -147,7 +150,7 @@ def _fall_back(self):
 def start(self)->Round:
     "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
     self.control.clear()
-    return self.rounds[0] if self.store.head else self._begin()
+    with self.control.work(): return self.rounds[0] if self.store.head else self._begin()
 
 # %% ../nbs/14_loop.ipynb #de034c78
 @patch_to(Loop)
@@ -192,8 +195,9 @@ def step(self)->Round:
 @patch_to(Loop)
 def next_round(self)->Round:
     "The same, for a view: there a request to stop may be older than the step, and is not forgotten."
-    if not self.store.head: self._begin()
-    return self._round()
+    with self.control.work():
+        if not self.store.head: self._begin()
+        return self._round()
 
 # %% ../nbs/14_loop.ipynb #16e2431b
 @patch_to(Loop)
@@ -286,21 +290,26 @@ def _turn(self):
     self.store.heads # asked first: it knows whether the folder is still there
     if not self.lock.turn.acquire(blocking=False):
         raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
+    if self.control.at_work: self.lock.control = self.control
     try: yield
-    finally:
-        self.lock.turn.release()
-        self.emit("phase", phase="idle")
+    finally: self.lock.turn.release()
 
 # %% ../nbs/14_loop.ipynb #e20160be
 def _at_work(self)->bool:
     "Is a round of this run being made, in this kernel?"
     return self.lock.turn.locked()
 
+def _in_charge(self)->Control:
+    "Whom to ask to stop or to wait: the loop of this kernel that works on this run, else this one."
+    other = self.lock.control
+    return other if other is not None and other.at_work else self.control
+
 def _is_temporary(self)->bool:
     "Does the run folder go when the program ends?"
     return self._temporary is not None
 
-Loop.at_work, Loop.is_temporary = property(_at_work), property(_is_temporary)
+Loop.at_work, Loop.in_charge = property(_at_work), property(_in_charge)
+Loop.is_temporary = property(_is_temporary)
 
 # %% ../nbs/14_loop.ipynb #45e93f0b
 @patch_to(Loop)
@@ -319,15 +328,19 @@ def run(self,
 @patch_to(Loop)
 def go_on(self, rounds:int, rules:StopRules)->"pandas.DataFrame":
     "The same, for a view: what was asked before is not forgotten."
-    began = time.monotonic()
-    try:
-        if not self.store.head: self._begin()
-        for _ in range(rounds):
-            record = self._round()
-            why = self._end(record, rules(self.store.rows(), time.monotonic() - began))
-            if why: break
-    except Stopped as stopped: self.emit("message", text=str(stopped))
+    with self.control.work():
+        try: self._rounds(rounds, rules)
+        except Stopped as stopped: self.emit("message", text=str(stopped))
     return self.history()
+
+@patch_to(Loop)
+def _rounds(self, rounds:int, rules:StopRules):
+    "One after the other, until a rule or a guard ends it."
+    began = time.monotonic()
+    if not self.store.head: self._begin()
+    for _ in range(rounds):
+        record = self._round()
+        if self._end(record, rules(self.store.rows(), time.monotonic() - began)): return
 
 # %% ../nbs/14_loop.ipynb #310eca38
 @patch_to(Loop)

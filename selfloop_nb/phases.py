@@ -268,7 +268,8 @@ def judge(
     kept = KEPT in samples["state"][:]
     if kept: samples = add_monitors(round, samples, context, model_0)
     round.draft.write_table("samples.parquet", samples)
-    round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet")
+    file = round.draft.folder / "samples.parquet"
+    round.emit("scored", "score", samples=samples, file=file, config=settings.config())
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes)
 
