@@ -156,7 +156,7 @@ def main():
     found = notebook_cells()
     n_lines = sum(len(cell.lines) for cell in found)
     average = n_lines / len(found)
-    print(f"code lines a notebook cell: {average:.1f} ({n_lines:,} lines, {len(found):,} cells)")
+    print("code lines a notebook cell: {:.1f} ({:,} lines, {:,} cells)".format(average, n_lines, len(found)))
 
 
 if __name__ == "__main__":
