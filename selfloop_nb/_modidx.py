@@ -637,6 +637,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                  'selfloop_nb/models.py'),
                                     'selfloop_nb.models.LanguageModel.eos_ids': ( 'models.html#languagemodel.eos_ids',
                                                                                   'selfloop_nb/models.py'),
+                                    'selfloop_nb.models.LanguageModel.identity': ( 'models.html#languagemodel.identity',
+                                                                                   'selfloop_nb/models.py'),
                                     'selfloop_nb.models.LanguageModel.is_encoder_decoder': ( 'models.html#languagemodel.is_encoder_decoder',
                                                                                              'selfloop_nb/models.py'),
                                     'selfloop_nb.models.LanguageModel.save': ('models.html#languagemodel.save', 'selfloop_nb/models.py'),

@@ -118,9 +118,7 @@ def _look_at(self, store:Run):
 def _identity(self)->dict:
     "What a run folder belongs to."
     task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
-    model = dict(name=self.model.name, weights=self.model.weights_hash())
-    if self.model.system is not None: model["system"] = self.model.system
-    return dict(seed=self.seed, task=task, model=model)
+    return dict(seed=self.seed, task=task, model=self.model.identity())
 
 # %% ../nbs/14_loop.ipynb #8bd79a11
 @patch_to(Loop)

@@ -134,6 +134,13 @@ def weights_hash(self)->str:
         digest.update(_bytes(weight))
     return digest.hexdigest()
 
+# %% ../nbs/05_models.ipynb #911a06a3
+@patch_to(LanguageModel)
+def identity(self)->dict: # plain JSON
+    "What a run belongs to."
+    told = {} if self.system is None else dict(system=self.system)
+    return dict(name=self.name, weights=self.weights_hash(), **told)
+
 # %% ../nbs/05_models.ipynb #feb0a1c5
 def _bytes(weight)->memoryview:
     "The bytes of a tensor, without a copy where it lies on the CPU."

@@ -229,11 +229,15 @@ def room_for(
     return max(longest, min(ROOM, lm.context - max(map(len, begun))))
 
 # %% ../nbs/06_sampling.ipynb #2f315798
-def _asked(task:Task, sampling:Sampling)->list:
+def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in errors
     "Every prompt of the task, and of the held-out ones that are to be answered, in each way in which it is put."
-    prompts = task.prompts["prompt"][:]
-    if task.heldout is not None and task.check is not None: prompts += task.heldout["prompt"][:]
-    return [template.replace("{prompt}", prompt) for template in sampling.templates for prompt in prompts]
+    tables = {"prompt": task.prompts}
+    if task.heldout is not None and task.check is not None: tables["held-out prompt"] = task.heldout
+    texts = {}
+    for name, table in tables.items():
+        for row, prompt in enumerate(table["prompt"][:]):
+            for template in sampling.templates: texts[template.replace("{prompt}", prompt)] = f"{name} {row}"
+    return texts
 
 # %% ../nbs/06_sampling.ipynb #e59cc080
 def check_prompts(
@@ -244,8 +248,9 @@ def check_prompts(
     "Raise `ValueError` naming a prompt that leaves a sample, or its held-out answer, no room in the model's context."
     room = room_for(lm, task, sampling)
     free = lm.context - len(lm.prompt_ids("a")) # what the template adds is in it
-    suspects = [text for text in _asked(task, sampling) if len(text.encode()) + room > free]
-    for text, ids in lm.ids_of_prompts(suspects).items(): _check_fit(lm, text, ids, room)
+    asked = _asked(task, sampling)
+    suspects = [text for text in asked if len(text.encode()) + room > free]
+    for text, ids in lm.ids_of_prompts(suspects).items(): _check_fit(lm, asked[text], text, ids, room)
     if task.heldout is None: return
     heldout = asked_in_turn(task.heldout, sampling.templates)
     pairs = zip(heldout["prompt"][:], heldout["completion"][:])
@@ -261,10 +266,10 @@ def _check_rows(lm:LanguageModel, heldout):
         raise ValueError(f"the held-out row {prompt[:40]!r} has {n} tokens, the model's context is {lm.context}: "
                          "shorten it or leave it out")
 
-def _check_fit(lm:LanguageModel, prompt:str, ids:list, max_new_tokens:int, place:str=""):
+def _check_fit(lm:LanguageModel, name:str, prompt:str, ids:list, max_new_tokens:int):
     "Raise `ValueError` where a prompt and its completion do not fit."
     if n_places(lm, ids, max_new_tokens) <= lm.context: return
-    raise ValueError(f"prompt {place}({prompt[:40]!r}) has {len(ids)} tokens; "
+    raise ValueError(f"{name} ({prompt[:40]!r}) has {len(ids)} tokens; "
                      f"with max_new_tokens={max_new_tokens} it exceeds the model's context of {lm.context}: "
                      "shorten it or lower max_new_tokens")
 
@@ -289,7 +294,8 @@ def _requests(prompts, sampling:Sampling)->list:
 def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     "The requests' token ids; raises `ValueError` naming a prompt that does not fit into the model's context."
     ids_of = lm.ids_of_prompts([request.text for request in requests])
-    for request in requests: _check_fit(lm, request.text, ids_of[request.text], max_new_tokens, f"{request.row} ")
+    for request in requests:
+        _check_fit(lm, f"prompt {request.row}", request.text, ids_of[request.text], max_new_tokens)
     return [ids_of[request.text] for request in requests]
 
 # %% ../nbs/06_sampling.ipynb #29e88938
