@@ -18,7 +18,6 @@ from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
-from .optim.weights import reloaded
 from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
 from .records import Round, history_row
 from .sampling import Sampling
@@ -202,7 +201,7 @@ def next_round(self)->Round:
 def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
     self.settings = self._next
-    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self._load)
+    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self.model.reloaded)
 
 # %% ../nbs/14_loop.ipynb #527fce4e
 @patch_to(Loop)
@@ -249,13 +248,8 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
 @patch_to(Loop)
 def _model(self, id:str)->LanguageModel:
     "The model of a round: the one at hand, or from disk."
-    if id not in self._models: self._models = {id: self._load(self.store.folder(id) / "model")}
+    if id not in self._models: self._models = {id: self.model.reloaded(self.store.folder(id) / "model")}
     return self._models[id]
-
-@patch_to(Loop)
-def _load(self, folder:Path)->LanguageModel:
-    "A model that this run has saved, with the tokenizer that it began with."
-    return reloaded(self.model, folder)
 
 # %% ../nbs/14_loop.ipynb #5f80757b
 @patch_to(Loop)
@@ -267,7 +261,7 @@ def _origin(self, model:LanguageModel)->LanguageModel:
 def _model_0(self)->LanguageModel:
     "M_0, which stays in memory once the drift from it was asked for."
     id = self.rounds[0].id
-    if id not in self._first_model: self._first_model = {id: self._load(self.store.folder(id) / "model")}
+    if id not in self._first_model: self._first_model = {id: self.model.reloaded(self.store.folder(id) / "model")}
     return self._first_model[id]
 
 # %% ../nbs/14_loop.ipynb #123c9346
