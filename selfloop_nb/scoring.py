@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .core import ScoringError, describe, patch_to
+from .core import ScoringError, patch_to
+from .storage.identity import describe
 
 # %% ../nbs/07_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ FAMILIES = ["scorers", "filters", "optim", "training", "metrics", "storage", "pe
 FLOORS = [
     {"core"},
     {"records", "text", "tokens", "guards"},
-    {"storage", "tasks", "models", "scoring", "selection", "mixing"},
+    {"storage"},
+    {"tasks", "models", "scoring", "selection", "mixing"},
     {"people", "filters", "optim"},
     {"scorers", "sampling", "tuning", "charts"},
     {"metrics", "training", "opened"},
