@@ -12,9 +12,10 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
-from .core import EmptyRoundError, OutOfMemoryError, derive_seed, describe, patch_to, short_hash
+from .core import EmptyRoundError, OutOfMemoryError, derive_seed, patch_to, short_hash
 from .filters.preview import ThresholdPreview
 from .guards import room_advice
+from .storage.identity import describe
 from .metrics.audit import audit_column, audit_metrics, audit_rises
 from .metrics.basic import round_counts, sample_metrics, share_true
 from .metrics.drift import drift_metrics

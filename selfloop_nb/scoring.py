@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .core import ScoringError, describe, patch_to, redact
+from .core import ScoringError, patch_to, redact
+from .storage.identity import describe
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)
