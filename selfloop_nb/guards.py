@@ -11,19 +11,28 @@ __all__ = ['GUARDS', 'HeldoutLossGuard', 'DiversityGuard', 'AcceptanceGuard', 'S
 import math
 from dataclasses import dataclass
 
-# %% ../nbs/11_guards.ipynb #5f1f7327
+from .core import patch_to
+
+# %% ../nbs/11_guards.ipynb #b24a2a7b
 def _first(history:list, name:str)->float:
-    "The first value of a figure that is known: M_0's."
+    "The first value of a metric that is known: M_0's."
     return next((row[name] for row in history if not math.isnan(row.get(name, math.nan))), math.nan)
 
+def _last(history:list, name:str)->float:
+    "A metric of the newest round; nan where there is none."
+    return history[-1].get(name, math.nan)
+
+# %% ../nbs/11_guards.ipynb #5f1f7327
 @dataclass(frozen=True)
 class HeldoutLossGuard:
     "Held-out loss above M_0's by more than a share: the model forgets, or learns from its errors."
     rise:float=0.1   # share of M_0's loss
     stop:bool=False  # stop the run? else warn
     def __call__(self, history):
-        first, last = _first(history, "heldout_loss"), history[-1].get("heldout_loss", math.nan)
-        return f"held-out loss {last:.3f} is over {1 + self.rise:.0%} of M_0's {first:.3f}" if last > first * (1 + self.rise) else ""
+        first = _first(history, "heldout_loss")
+        last = _last(history, "heldout_loss")
+        bound = f"{1 + self.rise:.0%} of M_0's {first:.3f}"
+        return f"held-out loss {last:.3f} is over {bound}" if last > first * (1 + self.rise) else ""
 
 # %% ../nbs/11_guards.ipynb #0a17db13
 @dataclass(frozen=True)
@@ -32,8 +41,10 @@ class DiversityGuard:
     share:float=0.5
     stop:bool=False
     def __call__(self, history):
-        first, last = _first(history, "distinct_2"), history[-1].get("distinct_2", math.nan)
-        return f"distinct-2 {last:.4f} is under {self.share:.0%} of M_0's {first:.4f}" if last < first * self.share else ""
+        first = _first(history, "distinct_2")
+        last = _last(history, "distinct_2")
+        bound = f"{self.share:.0%} of M_0's {first:.4f}"
+        return f"distinct-2 {last:.4f} is under {bound}" if last < first * self.share else ""
 
 # %% ../nbs/11_guards.ipynb #2b936a07
 @dataclass(frozen=True)
@@ -42,17 +53,19 @@ class AcceptanceGuard:
     least:float=0.02
     stop:bool=False
     def __call__(self, history):
-        rate = history[-1].get("accept_rate", math.nan)
-        return f"only {rate:.1%} of the samples were kept, less than {self.least:.1%}" if rate < self.least else ""
+        rate = _last(history, "accept_rate")
+        if rate < self.least: return f"only {rate:.1%} of the samples were kept, less than {self.least:.1%}"
+        return ""
 
+# %% ../nbs/11_guards.ipynb #69359695
 @dataclass(frozen=True)
 class SpreadGuard:
     "All scores are equal: Q tells nothing apart, and theta keeps all or nothing."
     stop:bool=False
     def __call__(self, history):
-        row = history[-1]
-        same = row.get("score_min", math.nan) == row.get("score_max", math.nan)
-        return f"all scores of the round are {row['score_min']:.3g}: Q tells nothing apart" if same else ""
+        low = _last(history, "score_min")
+        if low == _last(history, "score_max"): return f"all scores of the round are {low:.3g}: Q tells nothing apart"
+        return ""
 
 # %% ../nbs/11_guards.ipynb #0a1c3c55
 @dataclass(frozen=True)
@@ -61,25 +74,46 @@ class JudgeGuard:
     most:float=0.0   # share of the controls that may pass
     stop:bool=False
     def __call__(self, history):
-        passed = history[-1].get("controls_passed", math.nan)
-        return f"the judge lets {passed:.0%} of its controls pass, answers without content: do not believe it" if passed > self.most else ""
-
-
+        passed = _last(history, "controls_passed")
+        if passed > self.most:
+            return f"the judge lets {passed:.0%} of its controls pass, answers without content: do not believe it"
+        return ""
 
 # %% ../nbs/11_guards.ipynb #4e8d9e8b
 @dataclass(frozen=True)
 class AuditGuard:
     "Q has risen, and an audit that never selects has fallen, or has stayed far behind: the model learns to please Q."
-    fall:float=0.25   # how far the audit may fall, in standard deviations of the first round; of few samples as far as chance allows, twice its standard error
+    fall:float=0.25   # how far the audit may fall, in standard deviations of the first round
     gap:float=0.5     # how far Q may rise above the audit, in the same; inf: as far as it likes
     stop:bool=False
     def __call__(self, history):
-        row = history[-1]
-        q, audit, read, failed = (row.get(name, math.nan) for name in ("q_rise", "audit_rise", "audit_n", "audit_failed"))
-        if failed and not read: return f"the audit failed on all {failed:.0f} samples"
-        if failed > 0.1 * (read + failed): return f"the audit failed on {failed:.0f} of {read + failed:.0f} samples: what it says of the others may not hold for all"
-        if q > 0 and audit < -max(self.fall, 2 * math.sqrt(2 / max(read, 1))): return f"Q has risen by {q:.1f} standard deviations and the audit has fallen by {-audit:.1f}: the model learns to please Q"
-        return f"Q has risen by {q:.1f} standard deviations and the audit by {audit:.1f} only: look at what Q rewards" if q > 0 and q - audit > self.gap else ""
+        return self._failures(history) or self._divergence(history)
+
+# %% ../nbs/11_guards.ipynb #dac29aa2
+@patch_to(AuditGuard)
+def _divergence(self, history:list)->str:
+    "Do Q and the audit part?"
+    q = _last(history, "q_rise")
+    audit = _last(history, "audit_rise")
+    chance = 2 * math.sqrt(2 / max(_last(history, "audit_n"), 1))
+    if q > 0 and audit < -max(self.fall, chance):
+        return (f"Q has risen by {q:.1f} standard deviations and the audit has fallen by {-audit:.1f}: "
+                "the model learns to please Q")
+    if q > 0 and q - audit > self.gap:
+        return f"Q has risen by {q:.1f} standard deviations and the audit by {audit:.1f} only: look at what Q rewards"
+    return ""
+
+# %% ../nbs/11_guards.ipynb #1dce3b22
+@patch_to(AuditGuard)
+def _failures(self, history:list)->str:
+    "Did the audit fail on more than a tenth of the samples?"
+    n_read = _last(history, "audit_n")
+    n_failed = _last(history, "audit_failed")
+    if n_failed and not n_read: return f"the audit failed on all {n_failed:.0f} samples"
+    if n_failed > 0.1 * (n_read + n_failed):
+        return (f"the audit failed on {n_failed:.0f} of {n_read + n_failed:.0f} samples: "
+                "what it says of the others may not hold for all")
+    return ""
 
 # %% ../nbs/11_guards.ipynb #3ba35277
 @dataclass(frozen=True)
@@ -89,22 +123,33 @@ class DriftGuard:
     fall:float=1.0   # nats a token by which the samples may become less likely under M_0
     stop:bool=False
     def __call__(self, history):
-        kl, first, last = history[-1].get("kl_per_token", math.nan), _first(history, "base_logprob"), history[-1].get("base_logprob", math.nan)
-        if kl > self.kl: return f"the KL divergence from M_0 is {kl:.2f} nats a token, over {self.kl:g}: the model has gone far from where it began"
-        return f"M_0 finds the samples less likely than its own by {first - last:.2f} nats a token, over {self.fall:g}" if first - last > self.fall else ""
+        kl = _last(history, "kl_per_token")
+        fall = _first(history, "base_logprob") - _last(history, "base_logprob")
+        if kl > self.kl:
+            return (f"the KL divergence from M_0 is {kl:.2f} nats a token, over {self.kl:g}: "
+                    "the model has gone far from where it began")
+        if fall > self.fall:
+            return f"M_0 finds the samples less likely than its own by {fall:.2f} nats a token, over {self.fall:g}"
+        return ""
 
 # %% ../nbs/11_guards.ipynb #15987c94
 @dataclass(frozen=True)
 class CoverageGuard:
     "pass@1 has risen and pass@k has fallen: right answers come more often, and fewer problems are solved at all."
-    fall:float=0.05   # of pass@k since the first round with as many samples a prompt; of few prompts as far as chance allows, twice its standard error
+    fall:float=0.05   # of pass@k since the first round with as many samples a prompt
     stop:bool=False
     def __call__(self, history):
-        row, k = history[-1], history[-1].get("tries", math.nan)
-        same = [r for r in history if r.get("tries") == k]
-        first, last, once = _first(same, "pass_at_k"), row.get("pass_at_k", math.nan), row.get("pass_at_1", math.nan) - _first(same, "pass_at_1")
-        chance = 2 * math.sqrt(2 * first * (1 - first) * k / max(row.get("n_sampled", 0), 1))
-        return f"pass@1 has risen by {once:.3f} and pass@{k:.0f} has fallen from {first:.3f} to {last:.3f}: the model gives up answers that it had found" if once > 0 and first - last > max(self.fall, chance) else ""
+        k = _last(history, "tries")
+        same = [row for row in history if row.get("tries") == k]
+        first = _first(same, "pass_at_k")
+        last = _last(history, "pass_at_k")
+        rise = _last(history, "pass_at_1") - _first(same, "pass_at_1")
+        n_sampled = max(history[-1].get("n_sampled", 0), 1)
+        chance = 2 * math.sqrt(2 * first * (1 - first) * k / n_sampled)
+        if not (rise > 0 and first - last > max(self.fall, chance)): return ""
+        fallen = f"has fallen from {first:.3f} to {last:.3f}"
+        return (f"pass@1 has risen by {rise:.3f} and pass@{k:.0f} {fallen}: "
+                "the model gives up answers that it had found")
 
 # %% ../nbs/11_guards.ipynb #5641d75f
 @dataclass(frozen=True)
@@ -113,26 +158,33 @@ class RepetitionGuard:
     share:float=0.5   # of the way, and at least 0.1
     stop:bool=False
     def __call__(self, history):
-        if history[-1].get("pass_at_1", math.nan) > _first(history, "pass_at_1"): return ""
+        if _last(history, "pass_at_1") > _first(history, "pass_at_1"): return ""
         for name, what in (("self_bleu", "self-BLEU"), ("near_duplicate_ratio", "the share of near-duplicates")):
-            first, last = _first(history, name), history[-1].get(name, math.nan)
-            if last - first > max(self.share * (1 - first), 0.1): return f"{what} has risen from M_0's {first:.3f} to {last:.3f}: the samples repeat each other"
+            first = _first(history, name)
+            last = _last(history, name)
+            if last - first > max(self.share * (1 - first), 0.1):
+                return f"{what} has risen from M_0's {first:.3f} to {last:.3f}: the samples repeat each other"
         return ""
 
 # %% ../nbs/11_guards.ipynb #65e65fb5
 @dataclass(frozen=True)
 class BalanceGuard:
-    "The balance score below a share of its best so far: too few different right samples are kept, or too many wrong ones."
+    "The balance score below a share of its best: too few different right samples are kept, or too many wrong ones."
     share:float=0.5
     least:float=0.05  # a best that is lower is nothing to lose
     stop:bool=False
     def __call__(self, history):
-        best, last = max((r["balance"] for r in history if not math.isnan(r.get("balance", math.nan))), default=math.nan), history[-1].get("balance", math.nan)
-        return f"the balance score {last:.3f} is under {self.share:.0%} of its best, {best:.3f}: too few different right samples are kept, or too many wrong ones" if best >= self.least and last < best * self.share else ""
+        values = [row.get("balance", math.nan) for row in history]
+        best = max((value for value in values if not math.isnan(value)), default=math.nan)
+        if not (best >= self.least and values[-1] < best * self.share): return ""
+        bound = f"{self.share:.0%} of its best, {best:.3f}"
+        return (f"the balance score {values[-1]:.3f} is under {bound}: "
+                "too few different right samples are kept, or too many wrong ones")
 
 # %% ../nbs/11_guards.ipynb #d3b124f2
-# All of them; one whose figures a run does not have is silent.
-GUARDS = (HeldoutLossGuard(), DiversityGuard(), AcceptanceGuard(), SpreadGuard(), JudgeGuard(), AuditGuard(), DriftGuard(), CoverageGuard(), RepetitionGuard(), BalanceGuard())
+# All of them; one whose metrics a run does not have is silent.
+GUARDS = (HeldoutLossGuard(), DiversityGuard(), AcceptanceGuard(), SpreadGuard(), JudgeGuard(),
+          AuditGuard(), DriftGuard(), CoverageGuard(), RepetitionGuard(), BalanceGuard())
 
 # %% ../nbs/11_guards.ipynb #752bba14
 def check_guards(
@@ -140,38 +192,51 @@ def check_guards(
     history:list, # rows of all rounds so far
 )->tuple: # messages, and whether one of them asks to stop
     "Ask every guard."
-    said = [(guard(history), getattr(guard, "stop", False)) for guard in guards]
-    return list(dict.fromkeys(message for message, _ in said if message)), any(stop for message, stop in said if message)
+    messages, stop = [], False
+    for guard in guards:
+        message = guard(history)
+        if not message: continue
+        if message not in messages: messages.append(message)
+        stop = stop or getattr(guard, "stop", False) # a plain function only warns
+    return messages, stop
 
 # %% ../nbs/11_guards.ipynb #0dbd8e2e
 @dataclass(frozen=True)
 class StopRules:
     "When a run ends; raises `ValueError` for a value out of range."
     target:float|None=None  # held-out accuracy, [0, 1]: enough
-    patience:int|None=None  # rounds without a better held-out figure (accuracy; loss where there is none)
+    patience:int|None=None  # rounds without a better held-out value (accuracy; loss where there is none)
     minutes:float|None=None # time for this run; the round under way is ended
 
     def __post_init__(self):
-        for name, fine, need in (("target", self.target is None or 0 <= self.target <= 1, "in [0, 1]"), ("patience", self.patience is None or self.patience >= 1, "at least 1"), ("minutes", self.minutes is None or self.minutes > 0, "above 0")):
-            if not fine: raise ValueError(f"{name}={getattr(self, name)!r}: it must be {need}, or None")
-
-    def __call__(self,
-        history:list,   # rows of all rounds so far
-        seconds:float,  # since the run began
-    )->str: # why to stop; '' to go on
-        "Ask the rules after a round."
-        accuracy = history[-1].get("heldout_accuracy", math.nan)
-        if self.target is not None and accuracy >= self.target: return f"held-out accuracy {accuracy:.3f} has reached the target {self.target:g}"
-        if self.patience is not None and (n := rounds_without_progress(history)) >= self.patience: return f"no progress on held-out data for {n} rounds"
-        if self.minutes is not None and seconds >= 60 * self.minutes: return f"{self.minutes:g} minutes are up"
-        return ""
+        if self.target is not None and not 0 <= self.target <= 1:
+            raise ValueError(f"target={self.target!r}: it must be in [0, 1], or None")
+        if self.patience is not None and not self.patience >= 1:
+            raise ValueError(f"patience={self.patience!r}: it must be at least 1, or None")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes={self.minutes!r}: it must be above 0, or None")
 
 # %% ../nbs/11_guards.ipynb #7e70200f
 def rounds_without_progress(
     history:list,
 )->int:
-    "How many rounds ago the best held-out figure was reached."
+    "How many rounds ago the best held-out value was reached."
     values = [row.get("heldout_accuracy", math.nan) for row in history]
     if all(map(math.isnan, values)): values = [-row.get("heldout_loss", math.nan) for row in history]
-    known = [-math.inf if math.isnan(v) else v for v in values]
+    known = [-math.inf if math.isnan(value) else value for value in values]
     return len(known) - 1 - known.index(max(known))
+
+# %% ../nbs/11_guards.ipynb #75fb0092
+@patch_to(StopRules)
+def __call__(self,
+    history:list,   # rows of all rounds so far
+    seconds:float,  # since the run began
+)->str: # why to stop; '' to go on
+    "Ask the rules after a round."
+    accuracy = _last(history, "heldout_accuracy")
+    if self.target is not None and accuracy >= self.target:
+        return f"held-out accuracy {accuracy:.3f} has reached the target {self.target:g}"
+    n = rounds_without_progress(history)
+    if self.patience is not None and n >= self.patience: return f"no progress on held-out data for {n} rounds"
+    if self.minutes is not None and seconds >= 60 * self.minutes: return f"{self.minutes:g} minutes are up"
+    return ""

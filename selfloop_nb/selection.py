@@ -9,6 +9,7 @@ __all__ = ['drop_reasons', 'KeepRule', 'Threshold', 'Quantile', 'TopK', 'select_
 import math
 from dataclasses import dataclass
 
+from .core import patch_to
 from .records import KEPT, QUARANTINED, REJECTED
 
 # %% ../nbs/08_selection.ipynb #6c730f2f
@@ -19,18 +20,29 @@ def drop_reasons(
     max_tokens:int|None=None, # drop what is longer; None: nothing
 )->list: # a reason a sample; None where its score decides
     "Why a sample is out before its score is compared."
-    seen, reasons = set(), []
     n_tokens = samples["n_tokens"][:] if max_tokens else [0] * len(samples)
-    for prompt, text, score, ended, n in zip(samples["prompt"][:], samples["completion"][:], samples["score"][:], samples["finished"][:], n_tokens):
-        copy, _ = (prompt, text) in seen, seen.add((prompt, text))
-        reasons.append("no valid score" if not math.isfinite(score) else "unfinished" if finished and not ended
-            else "too long" if max_tokens and n > max_tokens else "duplicate" if unique and copy else None)
+    columns = (samples[name][:] for name in ("prompt", "completion", "score", "finished"))
+    seen, reasons = set(), []
+    for prompt, completion, score, ended, n in zip(*columns, n_tokens):
+        is_copy = (prompt, completion) in seen
+        seen.add((prompt, completion))
+        if not math.isfinite(score): reason = "no valid score"
+        elif finished and not ended: reason = "unfinished"
+        elif max_tokens and n > max_tokens: reason = "too long"
+        elif unique and is_copy: reason = "duplicate"
+        else: reason = None
+        reasons.append(reason)
     return reasons
 
 # %% ../nbs/08_selection.ipynb #43181f41
 @dataclass(frozen=True)
 class KeepRule:
-    "Base of the keep rules; a rule of your own needs `keep` and `reason`."
+    "Base of the keep rules; one of your own needs `keep` and `reason`, or a `__call__` of its own."
+    unique = True         # drop copies of a prompt's sample?
+    finished = True       # drop what never ended?
+    max_tokens = None     # drop what is longer
+    reason = "not chosen" # why a sample is dropped that `keep` does not keep
+
     def keep(self,
         scores:list,     # finite
         prompt_ids:list, # of the same samples
@@ -38,20 +50,32 @@ class KeepRule:
         "Which of the scores to keep."
         raise NotImplementedError
 
-    def __call__(self,
-        samples, # a scored sample table
-    )->tuple: # states, reasons: one of each a sample; a kept one has the reason ''
-        "Decide about every sample of a round."
-        reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
-        rows, scores, prompts = [i for i, r in enumerate(reasons) if r is None], samples["score"][:], samples["prompt_id"][:]
-        for i, kept in zip(rows, self.keep([scores[i] for i in rows], [prompts[i] for i in rows])): reasons[i] = "" if kept else self.reason
-        if "reason" in samples.column_names: reasons = [old or new for old, new in zip(samples["reason"][:], reasons)]
-        return [KEPT if not r else REJECTED if math.isfinite(s) else QUARANTINED for r, s in zip(reasons, scores)], reasons
-
     def check_range(self,
         low:float, high:float, # of the scorer
     ):
-        "Raise `ValueError` where the rule does not fit the scorer's range."
+        "Raise `ValueError` where the rule does not fit the scorer's range; most rules fit every range."
+
+# %% ../nbs/08_selection.ipynb #533862b3
+@patch_to(KeepRule)
+def __call__(self,
+    samples, # a scored sample table
+)->tuple: # states, reasons: one of each a sample; a kept one has the reason ''
+    "Decide about every sample of a round."
+    reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
+    scores = samples["score"][:]
+    prompt_ids = samples["prompt_id"][:]
+    rows = [i for i, reason in enumerate(reasons) if reason is None]
+    kept = self.keep([scores[i] for i in rows], [prompt_ids[i] for i in rows])
+    for i, keep in zip(rows, kept): reasons[i] = "" if keep else self.reason
+    if "reason" in samples.column_names: # the scorer's own words come first
+        reasons = [own or reason for own, reason in zip(samples["reason"][:], reasons)]
+    return [_state(score, reason) for score, reason in zip(scores, reasons)], reasons
+
+# %% ../nbs/08_selection.ipynb #83b2da08
+def _state(score:float, reason:str)->str:
+    "The state of a sample, from its score and the reason why it was dropped."
+    if not reason: return KEPT
+    return REJECTED if math.isfinite(score) else QUARANTINED
 
 # %% ../nbs/08_selection.ipynb #d08606fe
 @dataclass(frozen=True)
@@ -64,10 +88,19 @@ class Threshold(KeepRule):
     reason = "below threshold"
 
     def __post_init__(self):
-        if isinstance(self.theta, bool) or not isinstance(self.theta, (int, float)) or math.isnan(self.theta): raise ValueError(f"theta={self.theta!r}: it must be a number")
-    def keep(self, scores, prompt_ids): return [s >= self.theta for s in scores]
-    def check_range(self, low, high):
-        if self.theta != -math.inf and not low <= self.theta <= high: raise ValueError(f"theta={self.theta:g} lies outside the scorer's range [{low:g}, {high:g}]: it would keep {'all' if self.theta < low else 'nothing'}")
+        is_number = isinstance(self.theta, (int, float)) and not isinstance(self.theta, bool)
+        if not is_number or math.isnan(self.theta): raise ValueError(f"theta={self.theta!r}: it must be a number")
+
+    def keep(self, scores, prompt_ids): return [score >= self.theta for score in scores]
+
+# %% ../nbs/08_selection.ipynb #a815ab4f
+@patch_to(Threshold)
+def check_range(self, low:float, high:float):
+    "Raise `ValueError` where theta lies outside the scorer's range."
+    if self.theta == -math.inf or low <= self.theta <= high: return
+    bounds = f"[{low:g}, {high:g}]"
+    keeps = "all" if self.theta < low else "nothing"
+    raise ValueError(f"theta={self.theta:g} lies outside the scorer's range {bounds}: it would keep {keeps}")
 
 # %% ../nbs/08_selection.ipynb #20289d94
 @dataclass(frozen=True)
@@ -81,10 +114,11 @@ class Quantile(KeepRule):
 
     def __post_init__(self):
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
+
     def keep(self, scores, prompt_ids):
         if not scores: return []
         theta = sorted(scores, reverse=True)[math.ceil(self.share * len(scores)) - 1]
-        return [s >= theta for s in scores]
+        return [score >= theta for score in scores]
 
 # %% ../nbs/08_selection.ipynb #ad525d98
 @dataclass(frozen=True)
@@ -98,6 +132,7 @@ class TopK(KeepRule):
 
     def __post_init__(self):
         if self.k < 1: raise ValueError(f"k={self.k!r}: it must be at least 1")
+
     def keep(self, scores, prompt_ids):
         kept, taken = [False] * len(scores), {}
         for i in sorted(range(len(scores)), key=lambda i: -scores[i]):

@@ -9,17 +9,17 @@ __all__ = ['GENTLE', 'LOGITS', 'ignore_loss', 'ignore_message', 'never', 'Tuning
            'train_rows', 'fine_tune']
 
 # %% ../nbs/10_tuning.ipynb #fe93b8bf
-import gc, inspect, math, tempfile
+import inspect, math, tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from .core import Stopped, TrainingError, patch_to
+from .core import TrainingError, patch_to
 from .models import LanguageModel
 from .tokens import n_places, places, with_encoder
-from .training.lora import LoRA, with_lora
+from .optim.lora import LoRA, check_lora, merged, with_lora
+from .optim.trainer import loss_listener, shortened_warmup, trainer_arguments, undisturbed
 
 # %% ../nbs/10_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."
@@ -87,6 +87,12 @@ class FineTune(Tuner):
         check_setting(self, "lr", self.lr > 0, "above 0")
         check_setting(self, "warmup", 0 <= self.warmup < 1, "in [0, 1)")
         check_setting(self, "start", self.start in ("previous", "base"), "'previous' or 'base'")
+
+# %% ../nbs/10_tuning.ipynb #e6709943
+@patch_to(FineTune)
+def check(self, model:LanguageModel, task):
+    "Raise `ValueError` for a model that cannot be trained so."
+    if self.lora: check_lora(model, self.lora)
 
 # %% ../nbs/10_tuning.ipynb #720fab1a
 # What suits a model that comes trained, all weights of it: it has much to lose.
@@ -224,41 +230,6 @@ def completion_loss(
             n_tokens += (labels != -100).sum().item()
     return total / n_tokens
 
-# %% ../nbs/10_tuning.ipynb #d2517255
-def _arguments(how:FineTune, seed:int, folder:str, device)->dict:
-    "The settings of transformers' Trainer for ours."
-    length = dict(max_steps=how.steps or -1, num_train_epochs=how.epochs or 1)
-    rate = dict(learning_rate=how.lr, warmup_steps=how.warmup, lr_scheduler_type="cosine_with_min_lr")
-    adam = dict(weight_decay=how.weight_decay, adam_beta1=how.betas[0], adam_beta2=how.betas[1])
-    rows = dict(per_device_train_batch_size=how.batch_size, train_sampling_strategy="group_by_length")
-    loading = dict(dataloader_pin_memory=False, remove_unused_columns=False, use_cpu=device.type == "cpu")
-    losses = dict(logging_steps=1, logging_nan_inf_filter=False)
-    silence = dict(log_level="error", report_to="none", disable_tqdm=True)
-    return dict(
-        **length, **rate, **adam, **rows, **loading, **losses, **silence, lr_scheduler_kwargs={"min_lr_rate": 0.1},
-        seed=seed, data_seed=seed, output_dir=folder, save_strategy="no")
-
-# %% ../nbs/10_tuning.ipynb #4c56fd3a
-def _check_loss(loss:float, step:int, lr:float):
-    "Raise `TrainingError` for a loss that is no number."
-    if math.isfinite(loss): return
-    raise TrainingError(
-        f"the loss is {loss} at step {step} with lr={lr:g}: "
-        "lower the learning rate; the round before is untouched")
-
-def _listener(losses:list, on_loss, should_stop):
-    "A Trainer callback that writes every step's loss down, stops at NaN, and stops when it is asked to."
-    from transformers import TrainerCallback
-    class Listener(TrainerCallback):
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            if "loss" not in (logs or {}): return
-            _check_loss(logs["loss"], state.global_step, args.learning_rate)
-            losses.append(dict(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"]))
-            on_loss(losses[-1], state.max_steps)
-        def on_step_end(self, args, state, control, **kwargs):
-            if should_stop(): raise Stopped("stopped while tuning; what was committed stays")
-    return Listener()
-
 # %% ../nbs/10_tuning.ipynb #0b068c02
 def check_weights(
     lm:LanguageModel,
@@ -269,27 +240,6 @@ def check_weights(
         raise TrainingError(
             f"the weight {name} is not finite: a model that was trained has diverged, "
             "lower the learning rate; one that was loaded is of no use")
-
-# %% ../nbs/10_tuning.ipynb #d59101c5
-@contextmanager
-def _own_random_state():
-    "Give the random generators of Python, numpy and torch back as they were."
-    import random, numpy, torch
-    of_python, of_numpy = random.getstate(), numpy.random.get_state()
-    of_torch = torch.random.get_rng_state()
-    try: yield
-    finally:
-        random.setstate(of_python)
-        numpy.random.set_state(of_numpy)
-        torch.random.set_rng_state(of_torch)
-
-# %% ../nbs/10_tuning.ipynb #9d9d42eb
-@contextmanager
-def _quick_collection():
-    "Trainer collects garbage as it begins and ends: spare it the objects of before, a tenth of a short training."
-    gc.freeze()
-    try: yield
-    finally: gc.unfreeze()
 
 # %% ../nbs/10_tuning.ipynb #79be930d
 def train_copy(
@@ -303,12 +253,12 @@ def train_copy(
     "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
     import torch
     tuned, losses = lm.copy(), []
-    with _own_random_state(), _quick_collection(), tempfile.TemporaryDirectory() as folder:
+    with undisturbed(), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(seed)
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
-        listener = _listener(losses, on_loss, should_stop)
-        trainer(model, _arguments(how, seed, folder, lm.device), listener).train()
-    if how.lora: tuned.model = model.merge_and_unload()
+        listener = loss_listener(losses, on_loss, should_stop)
+        trainer(model, trainer_arguments(how, seed, folder, lm.device), listener).train()
+    if how.lora: tuned.model = merged(model, lm.model)
     tuned.model.eval()
     check_weights(tuned)
     return tuned, losses
@@ -370,7 +320,7 @@ def train_rows(
         made = _row_trainer()(model=model, args=TrainingArguments(**settings), callbacks=[listener], **data)
         made.remove_callback(PrinterCallback)
         return made
-    tuned, losses = train_copy(lm, how, trainer, seed, on_loss, should_stop)
+    tuned, losses = train_copy(lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop)
     return tuned, losses, collator.fed.statistics()
 
 # %% ../nbs/10_tuning.ipynb #d537e17b

@@ -35,13 +35,13 @@ def _files_of(run:Run)->list:
     for id in run.ids(): names += [f"rounds/{id}/{name}" for name in ("round.json", *sorted(run.record(id).files))]
     return names
 
-# %% ../../nbs/storage/06_archive.ipynb #1e8c03b1
+# %% ../../nbs/storage/06_archive.ipynb #62e80163
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
     "The rounds that are not as they were written."
     found = {id: damage(run, id) for id in ids}
     return {id: faults for id, faults in found.items() if faults}
 
-# %% ../../nbs/storage/06_archive.ipynb #f125aab1
+# %% ../../nbs/storage/06_archive.ipynb #225ea7bb
 def _pack(archive:zipfile.ZipFile, file:Path, name:str):
     "Add a file to an archive."
     about = zipfile.ZipInfo(name)
@@ -49,7 +49,7 @@ def _pack(archive:zipfile.ZipFile, file:Path, name:str):
     with open(file, "rb") as source, archive.open(about, "w", force_zip64=True) as target:
         shutil.copyfileobj(source, target, 2**20)
 
-# %% ../../nbs/storage/06_archive.ipynb #f1eb9944
+# %% ../../nbs/storage/06_archive.ipynb #de5bb59f
 def _check_export(run:Run):
     "Raise where a run is not as it was written, or holds files that an archive may not hold."
     if bad := _damage_of(run, run.ids()):
@@ -57,7 +57,7 @@ def _check_export(run:Run):
     if odd := [name for name in _files_of(run) if not listed(name)]:
         raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
 
-# %% ../../nbs/storage/06_archive.ipynb #d90aa523
+# %% ../../nbs/storage/06_archive.ipynb #1d20f814
 def export_run(
     run,   # a Loop, a run that is open, or a run folder
     path,  # of the zip file; one that is there already is replaced
@@ -85,7 +85,7 @@ MOST_RATIO = 200       # unpacked to packed, of a file of more than a mebibyte
 
 def _refuse(path:Path, why:str): raise SelfloopError(f"{path.name} is no archive of a run: {why}")
 
-# %% ../../nbs/storage/06_archive.ipynb #7db513e9
+# %% ../../nbs/storage/06_archive.ipynb #0945eaa5
 def _check_names(names:list, path:Path):
     "Raise where the names are not those of a run."
     if len(names) > MOST_FILES: _refuse(path, f"it holds {len(names):,} files, more than {MOST_FILES:,}")
@@ -93,7 +93,7 @@ def _check_names(names:list, path:Path):
     if odd: _refuse(path, f"it holds {odd[0]!r:.80}, which the format of a run does not have")
     if len({name.lower() for name in names}) < len(names): _refuse(path, "it holds a name twice")
 
-# %% ../../nbs/storage/06_archive.ipynb #0ba46591
+# %% ../../nbs/storage/06_archive.ipynb #499b6a26
 def _check_entry(entry:zipfile.ZipInfo, path:Path):
     "Raise where an entry is no plain file, or unpacks to far more than it is."
     is_encrypted, kind = entry.flag_bits & 1, stat.S_IFMT(entry.external_attr >> 16)
@@ -102,7 +102,7 @@ def _check_entry(entry:zipfile.ZipInfo, path:Path):
     if entry.file_size > max(2**20, MOST_RATIO * entry.compress_size):
         _refuse(path, f"{entry.filename} unpacks to more than {MOST_RATIO} times its size")
 
-# %% ../../nbs/storage/06_archive.ipynb #79d21623
+# %% ../../nbs/storage/06_archive.ipynb #9adddd47
 def _checked_entries(archive:zipfile.ZipFile, path:Path)->list:
     "The entries, after what can be known before unpacking."
     entries = archive.infolist()
@@ -112,7 +112,7 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path)->list:
     if total > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
     return entries
 
-# %% ../../nbs/storage/06_archive.ipynb #79407b63
+# %% ../../nbs/storage/06_archive.ipynb #4d79c8a9
 def _unpack_entry(archive:zipfile.ZipFile, entry:zipfile.ZipInfo, file:Path):
     "Write one entry, no more bytes than it has announced."
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _check_heads(run:Run, path:Path, ids:list):
         if [record.id for record in newest] != [id]:
             _refuse(path, f"branch {branch!r:.80} has a head that is no round of it")
 
-# %% ../../nbs/storage/06_archive.ipynb #e4fb65ce
+# %% ../../nbs/storage/06_archive.ipynb #fc5d6ab7
 def _check_weights(file:Path, path:Path):
     "Raise where a file of weights is not in the format it is named after, such as a pickle under its name."
     with open(file, "rb") as source:
@@ -142,7 +142,7 @@ def _check_weights(file:Path, path:Path):
     try: parse_json(header.decode(), dict)
     except ValueError: _refuse(path, f"{file.name} holds no safetensors")
 
-# %% ../../nbs/storage/06_archive.ipynb #88010861
+# %% ../../nbs/storage/06_archive.ipynb #ebc1b7d1
 def _check_run(folder:Path, path:Path):
     "Raise where the unpacked files are not a run."
     run = Run(folder)
@@ -168,7 +168,7 @@ def _unpack(path:Path, folder:Path):
         _check_run(folder, path)
     except _UNREADABLE as error: _refuse(path, f"it cannot be read ({error})")
 
-# %% ../../nbs/storage/06_archive.ipynb #0e31b147
+# %% ../../nbs/storage/06_archive.ipynb #71186f31
 def _name_it(temporary:Path, store:Path):
     "Force the folders to the disk, and give the whole its name."
     folders = [folder for folder in temporary.rglob("*") if folder.is_dir()]
@@ -176,7 +176,7 @@ def _name_it(temporary:Path, store:Path):
     os.rename(temporary, store)
     sync(store.absolute().parent)
 
-# %% ../../nbs/storage/06_archive.ipynb #2ddb0414
+# %% ../../nbs/storage/06_archive.ipynb #53a3ada1
 def import_run(
     path,  # of the zip file
     store, # the new run folder; its name is the run's

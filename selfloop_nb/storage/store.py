@@ -16,7 +16,7 @@ from ..records import Round, history_frame, history_row
 from .files import (
     check_name, damaged_files, file_hash, make_folder, read_table, table_bytes, write_error, write_file)
 
-# %% ../../nbs/storage/03_store.ipynb #880e6764
+# %% ../../nbs/storage/03_store.ipynb #eaf80f34
 def _open_lock(path:Path)->int:
     "The lock file, opened to write; a link in its place is refused."
     import fcntl
@@ -35,7 +35,7 @@ def _open_lock(path:Path)->int:
             f"or look at the run with open_run({str(path.parent)!r})") from None
     return handle
 
-# %% ../../nbs/storage/03_store.ipynb #5d2c5d11
+# %% ../../nbs/storage/03_store.ipynb #71bd3098
 def _sign_lock(handle:int, path:Path):
     "Write down who holds the lock."
     holder = f"process {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode()
@@ -103,7 +103,7 @@ def _files(path:Path)->list:
     "A file, or all files below a folder."
     return [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
 
-# %% ../../nbs/storage/03_store.ipynb #4daea78b
+# %% ../../nbs/storage/03_store.ipynb #5c5905cd
 @patch_to(Draft)
 def end_phase(self, phase:str, files:list, seconds:float, tokens:int=0, info:dict={}):
     "Commit a phase: from now on it is not done again."
@@ -118,7 +118,7 @@ def _version_of(package:str)->str|None:
     try: return version(package)
     except PackageNotFoundError: return None
 
-# %% ../../nbs/storage/03_store.ipynb #2b69e8b9
+# %% ../../nbs/storage/03_store.ipynb #2a934cda
 def environment()->dict:
     "What a run depends on beyond its settings: the same here means the same bytes."
     packages = ("torch", "transformers", "tokenizers", "datasets", "peft", "trl", "numpy")
@@ -126,7 +126,7 @@ def environment()->dict:
                    cpus=os.cpu_count())
     return machine | {package: _version_of(package) for package in packages}
 
-# %% ../../nbs/storage/03_store.ipynb #c15c9baa
+# %% ../../nbs/storage/03_store.ipynb #2df86aea
 def _not_a_run(path:Path)->str:
     "Why a folder cannot be opened, and which runs lie near it."
     place = path if path.is_dir() else path.parent
@@ -135,7 +135,7 @@ def _not_a_run(path:Path)->str:
     if near: why += f"; runs in {str(place)!r}: {near}"
     return f"{str(path)!r} is no run: {why}"
 
-# %% ../../nbs/storage/03_store.ipynb #92a192d1
+# %% ../../nbs/storage/03_store.ipynb #d392801d
 def _stamp(file:Path)->tuple|None:
     "What tells a file from the one that was there before; None where there is none."
     if not file.is_file(): return None
@@ -171,7 +171,7 @@ class Run:
 
     def folder(self, id:str)->Path: return self.path / "rounds" / check_name(id, "round")
 
-# %% ../../nbs/storage/03_store.ipynb #4d750521
+# %% ../../nbs/storage/03_store.ipynb #798a68df
 @patch_to(Run)
 def _read_info(self)->dict:
     "What run.json holds; raises `SelfloopError` for a folder that is no run."
@@ -182,7 +182,7 @@ def _read_info(self)->dict:
     if isinstance(info.get("environment", {}), dict): return info
     raise self._lost_info("its environment is no object")
 
-# %% ../../nbs/storage/03_store.ipynb #703e1809
+# %% ../../nbs/storage/03_store.ipynb #a8a27eaa
 @patch_to(Run)
 def _lost_info(self, why)->DamagedRunError:
     "The error for a run.json that cannot be read: what is lost with it, and what is not."
@@ -191,13 +191,13 @@ def _lost_info(self, why)->DamagedRunError:
         f"{len(self.ids())} rounds, which are still in {str(self.path / 'rounds')!r}. Put it back from an archive "
         f"of `export_run`, or from a run with the same seed, task and model")
 
-# %% ../../nbs/storage/03_store.ipynb #35b930a5
+# %% ../../nbs/storage/03_store.ipynb #4d50f936
 def _is_left_over(path:Path)->bool:
     "Is it what a process leaves that died before the run had begun?"
     if path.name == "rounds": return not any(path.iterdir())
     return path.name == "lock" or path.name.startswith(".run.json.")
 
-# %% ../../nbs/storage/03_store.ipynb #2f44cad4
+# %% ../../nbs/storage/03_store.ipynb #e0c52983
 @patch_to(Run)
 @classmethod
 def create(cls, path, info:dict, branch:str="main")->"Run":
@@ -223,7 +223,7 @@ def ids(self)->list:
     records = (self.path / "rounds").glob("*/round.json")
     return sorted(p.parent.name for p in records if self.is_committed(p.parent.name))
 
-# %% ../../nbs/storage/03_store.ipynb #5ed9c503
+# %% ../../nbs/storage/03_store.ipynb #a48b9d10
 @patch_to(Run)
 def is_committed(self, id:str)->bool:
     "Is it a round, with its record, and no draft any more?"
@@ -239,14 +239,14 @@ def _heads_from_records(self)->dict:
         if record.number >= newest.get(record.branch, record).number: newest[record.branch] = record
     return {branch: record.id for branch, record in newest.items()}
 
-# %% ../../nbs/storage/03_store.ipynb #ff06a4c0
+# %% ../../nbs/storage/03_store.ipynb #7529d3a2
 @patch_to(Run)
 def _whole(self, id:str)->Round|None:
     "The record, where it can be read."
     try: return self.record(id)
     except DamagedRunError: return None
 
-# %% ../../nbs/storage/03_store.ipynb #eff43326
+# %% ../../nbs/storage/03_store.ipynb #bb604135
 @patch_to(Run)
 def _read_heads(self)->dict:
     "Branch -> id of its newest round; what cannot be read is put together from the records, with a warning."
@@ -272,7 +272,7 @@ def record(self, id:str)->Round:
     if id not in self._records: self._records[id] = self._read_record(id)
     return self._records[id]
 
-# %% ../../nbs/storage/03_store.ipynb #996e3c58
+# %% ../../nbs/storage/03_store.ipynb #9ac0e9b4
 @patch_to(Run)
 def _read_record(self, id:str)->Round:
     "Read a record from the disk."
@@ -285,13 +285,13 @@ def _read_record(self, id:str)->Round:
     record.config = self._configs.setdefault(short_hash(record.config), record.config)
     return record
 
-# %% ../../nbs/storage/03_store.ipynb #24a5ac8e
+# %% ../../nbs/storage/03_store.ipynb #dc48e491
 def _is_before(record:Round, later:Round|None)->bool:
     "Can a record stand before a later one, or at the head, by its number?"
     if (record.number == 0) != (record.parent is None): return False
     return later is None or record.number == later.number - 1
 
-# %% ../../nbs/storage/03_store.ipynb #24a1bd99
+# %% ../../nbs/storage/03_store.ipynb #87d2f510
 @patch_to(Run)
 def rounds(self)->list:
     "The records from round 0 to this branch's head; of a run that grows, only what is new is read."
@@ -310,13 +310,13 @@ def rounds(self)->list:
     self._chain = followed[:n_followed] + new[::-1]
     return list(self._chain)
 
-# %% ../../nbs/storage/03_store.ipynb #b9622047
+# %% ../../nbs/storage/03_store.ipynb #186c169a
 @patch_to(Run)
 def all_rounds(self)->list:
     "Every committed round of every branch, by number and id."
     return [self.record(id) for id in self.ids()]
 
-# %% ../../nbs/storage/03_store.ipynb #b46cb548
+# %% ../../nbs/storage/03_store.ipynb #16f5a531
 @patch_to(Run)
 def rows(self)->list:
     "The history as dicts, one a round, see `history_row`; of a run that grows, only what is new is made."
@@ -339,14 +339,14 @@ def of_round(self, number:int)->Round:
     there_are = f"0 to {len(rounds) - 1}" if rounds else "none yet"
     raise SelfloopError(f"round {number} is not on branch {self.branch!r}: it has rounds {there_are}")
 
-# %% ../../nbs/storage/03_store.ipynb #25649879
+# %% ../../nbs/storage/03_store.ipynb #cc69c293
 @patch_to(Run)
 def samples(self, number:int)->"datasets.Dataset":
     "The sample table of a round (from 1)."
     if number == 0: raise SelfloopError("round 0 is M_0: it has no samples; they begin with round 1")
     return read_table(self.folder(self.of_round(number).id) / "samples.parquet")
 
-# %% ../../nbs/storage/03_store.ipynb #33abda10
+# %% ../../nbs/storage/03_store.ipynb #01afea34
 @patch_to(Run)
 def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
@@ -364,14 +364,14 @@ def commit(self, draft:Draft, record:Round):
     self._rows.pop(record.id, None)
     (draft.folder / "phases.json").unlink()
 
-# %% ../../nbs/storage/03_store.ipynb #83d76737
+# %% ../../nbs/storage/03_store.ipynb #c53ef86e
 @patch_to(Run)
 def tidy(self):
     "Take away what a process left that died between moving a head and the end of `commit`. For whoever holds the lock."
     for id in set(self.heads.values()):
         if (self.folder(id) / "round.json").is_file(): (self.folder(id) / "phases.json").unlink(missing_ok=True)
 
-# %% ../../nbs/storage/03_store.ipynb #e92ca91a
+# %% ../../nbs/storage/03_store.ipynb #319833bb
 @patch_to(Run)
 def verify(self, id:str)->list:
     "Names of the files of a round that are missing or differ from its record."
@@ -383,7 +383,7 @@ def parent_of(self, id:str)->str|None:
     try: return self.record(id).parent
     except DamagedRunError: return self._likely_parent(id)
 
-# %% ../../nbs/storage/03_store.ipynb #22812613
+# %% ../../nbs/storage/03_store.ipynb #fb66581f
 @patch_to(Run)
 def _likely_parent(self, id:str)->str|None:
     "The newest round, of this branch first, with the number before that in an id; None where there is none."

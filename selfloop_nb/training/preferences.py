@@ -19,6 +19,7 @@ from ..records import KEPT
 from ..sampling import generate_samples, longest_completion
 from ..tasks import Task
 from ..text import import_extra
+from ..optim.trainer import shortened_warmup
 from ..tuning import Fed, FineTune, TuningData, encode_rows, ignore_loss, never, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
@@ -162,7 +163,8 @@ def prefer(
         made = _pair_trainer_class()(**models, **data, args=_pair_arguments(settings, how), callbacks=[listener])
         made.remove_callback(PrinterCallback)
         return made
-    with _unheard(): trained, losses = train_copy(lm, how, trainer, seed, on_loss, should_stop)
+    with _unheard():
+        trained, losses = train_copy(lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop)
     tuned = lm.copy()
     tuned.model.load_state_dict(trained.model.state_dict())
     tuned.model.eval()
@@ -187,6 +189,7 @@ class _Preferring(FineTune):
 
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` for a model that TRL's trainer does not take."
+        super().check(model, task)
         if not model.is_encoder_decoder: return
         raise ValueError(
             f"{type(self).__name__} learns pairs with TRL, which takes models with a decoder alone, "

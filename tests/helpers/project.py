@@ -4,13 +4,13 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "selfloop_nb"
-FAMILIES = ["scorers", "filters", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
+FAMILIES = ["scorers", "filters", "optim", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
     {"core"},
     {"records", "text", "tokens", "guards"},
     {"storage", "tasks", "models", "scoring", "selection", "mixing"},
-    {"people", "filters"},
+    {"people", "filters", "optim"},
     {"scorers", "sampling", "tuning", "charts"},
     {"metrics", "training", "opened"},
     {"phases"},
