@@ -26,26 +26,26 @@ def check_name(
     if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and set(name) != {"."}: return name
     raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
 
-# %% ../../nbs/storage/01_files.ipynb #48980ba9
+# %% ../../nbs/storage/01_files.ipynb #f87cf5ed
 def fixed_path(
     path, # relative, absolute, or with ~
 )->Path: # absolute
     "What a path means now, whichever folder the program goes to later."
     return Path(path).expanduser().absolute()
 
-# %% ../../nbs/storage/01_files.ipynb #b6dc01e5
+# %% ../../nbs/storage/01_files.ipynb #e8880f40
 _CAREFULLY = 0 # flags that Windows lacks are left out
 for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"): _CAREFULLY |= getattr(os, _flag, 0)
 
 GONE = (FileNotFoundError, NotADirectoryError) # what is raised where a file is missing, and may be raised for ever
 
-# %% ../../nbs/storage/01_files.ipynb #b3ae9e04
+# %% ../../nbs/storage/01_files.ipynb #83f9106c
 def through_link(folder:Path, name:str)->bool:
     "Does the way from a folder to a file in it lead through a link?"
     parts = Path(name).parts
     return any(folder.joinpath(*parts[:n]).is_symlink() for n in range(1, len(parts) + 1))
 
-# %% ../../nbs/storage/01_files.ipynb #1dc35f7a
+# %% ../../nbs/storage/01_files.ipynb #f4a54f08
 def open_file(
     folder:Path,
     name:str,               # of a file in it, or in a folder in it
@@ -62,7 +62,7 @@ def open_file(
     os.close(handle)
     raise odd
 
-# %% ../../nbs/storage/01_files.ipynb #5baa52f1
+# %% ../../nbs/storage/01_files.ipynb #61600f99
 MOST_TEXT = 2**28 # bytes of a file that is read whole
 
 def read_file(
@@ -75,7 +75,7 @@ def read_file(
     if len(data) <= most: return data
     raise DamagedRunError(f"{Path(name).name} in {str(folder)!r} is larger than {most:,} bytes")
 
-# %% ../../nbs/storage/01_files.ipynb #e695ebd7
+# %% ../../nbs/storage/01_files.ipynb #5dd6c9f9
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP} # not an error of the disk: it has no such thing
 
 def force(
@@ -88,7 +88,7 @@ def force(
         if error.errno not in _CANNOT: raise OSError(error.errno, error.strerror, str(path)) from error
         _say_not_forced(os.fstat(handle).st_dev, error.strerror)
 
-# %% ../../nbs/storage/01_files.ipynb #0a13387b
+# %% ../../nbs/storage/01_files.ipynb #e03a708a
 @cache
 def _say_not_forced(device:int, why:str):
     "Said once a file system."
@@ -107,7 +107,7 @@ def sync(
     try: force(handle, path)
     finally: os.close(handle)
 
-# %% ../../nbs/storage/01_files.ipynb #01964a20
+# %% ../../nbs/storage/01_files.ipynb #c19d2c5d
 def make_folder(
     path:Path,
 ):
@@ -117,7 +117,7 @@ def make_folder(
     path.mkdir(exist_ok=True)
     sync(path.absolute().parent)
 
-# %% ../../nbs/storage/01_files.ipynb #052cb7d9
+# %% ../../nbs/storage/01_files.ipynb #8bf45811
 def write_error(
     error:OSError,
     path:Path,
@@ -127,7 +127,7 @@ def write_error(
     text = f"{error.strerror} while writing {what}; what was committed before stays"
     return OSError(error.errno, text, str(path))
 
-# %% ../../nbs/storage/01_files.ipynb #246a7ce4
+# %% ../../nbs/storage/01_files.ipynb #add4dfe0
 def beside(path:Path)->Path:
     "A name for what is still being written: hidden, and nobody else's."
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
@@ -152,7 +152,7 @@ def write_file(
         if not isinstance(error, OSError): raise
         raise write_error(error, path, f"{len(data):,} bytes") from error
 
-# %% ../../nbs/storage/01_files.ipynb #f514c5fe
+# %% ../../nbs/storage/01_files.ipynb #b8988bc1
 def append(
     handle:int, # of a file that was opened for appending
     data:bytes,
@@ -163,7 +163,7 @@ def append(
     if n < len(data): raise OSError(errno.ENOSPC, f"only {n} of {len(data)} bytes could be written", str(path))
     force(handle, path)
 
-# %% ../../nbs/storage/01_files.ipynb #bc7cdc11
+# %% ../../nbs/storage/01_files.ipynb #37808c2d
 def append_line(
     path:Path,
     line:str,
@@ -178,21 +178,21 @@ def append_line(
     finally: os.close(handle)
     if is_new: sync(path.parent)
 
-# %% ../../nbs/storage/01_files.ipynb #f661a855
+# %% ../../nbs/storage/01_files.ipynb #868f4991
 def _ends_torn(file)->bool:
     "Does a file end in the middle of a line?"
     if not file.seek(0, os.SEEK_END): return False
     file.seek(-1, os.SEEK_END)
     return file.read(1) != b"\n"
 
-# %% ../../nbs/storage/01_files.ipynb #b24f9342
+# %% ../../nbs/storage/01_files.ipynb #378637f4
 def _error_number(error:Exception)->int|None:
     "The system's number of an error, such as 28 for a full disk; None where it has none."
     if isinstance(error, OSError): return error.errno
     found = re.search(r"\(os error (\d+)\)", str(error))
     return int(found[1]) if found else None
 
-# %% ../../nbs/storage/01_files.ipynb #d7ba66a2
+# %% ../../nbs/storage/01_files.ipynb #2561c297
 def _size(folder:Path)->int:
     "The bytes of all that is in a folder."
     return sum(file.stat().st_size for file in folder.rglob("*"))
@@ -219,7 +219,7 @@ def write_folder(
         raise write_error(full, path, f"a folder, after {_size(temporary):,} bytes") from error
     finally: shutil.rmtree(temporary, ignore_errors=True)
 
-# %% ../../nbs/storage/01_files.ipynb #e8140eb3
+# %% ../../nbs/storage/01_files.ipynb #f7fceca1
 def sweep(folder:Path):
     "Take away what processes have begun to write in a folder and not ended. For whoever may write there."
     for path in folder.glob(".*.tmp"):
@@ -233,13 +233,13 @@ def file_hash(
     "SHA-256 of a file."
     with open(open_file(path.parent, path.name), "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
 
-# %% ../../nbs/storage/01_files.ipynb #2cee9b7d
+# %% ../../nbs/storage/01_files.ipynb #43b94f2e
 def _is_inside(name:str)->bool:
     "Does a recorded name stay inside the folder?"
     path = Path(name)
     return "\0" not in name and not path.is_absolute() and ".." not in path.parts
 
-# %% ../../nbs/storage/01_files.ipynb #b59cd87b
+# %% ../../nbs/storage/01_files.ipynb #26fe3dca
 def damaged_files(
     folder:Path,
     hashes:dict, # file -> SHA-256
@@ -261,14 +261,14 @@ def table_bytes(
     pyarrow.parquet.write_table(table.with_format("arrow")[:], buffer)
     return buffer.getvalue()
 
-# %% ../../nbs/storage/01_files.ipynb #99fd052f
+# %% ../../nbs/storage/01_files.ipynb #fd185006
 @dataclass(frozen=True)
 class TableSize:
     "What a table takes when it is read."
     n_rows:int
     n_bytes:int # in memory, at most
 
-# %% ../../nbs/storage/01_files.ipynb #ae9b0100
+# %% ../../nbs/storage/01_files.ipynb #0343186f
 def _at_most(footer)->int: # bytes
     "What the footer allows: each text may be as long as all texts of its column together."
     groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
@@ -276,7 +276,7 @@ def _at_most(footer)->int: # bytes
     def most(column): return column.total_uncompressed_size if column.physical_type.endswith("BYTE_ARRAY") else 8
     return sum(column.num_values * most(column) for column in columns)
 
-# %% ../../nbs/storage/01_files.ipynb #9968bfb1
+# %% ../../nbs/storage/01_files.ipynb #cf8f23f0
 def _written_out(array)->int: # bytes
     "What an array takes whose texts are kept once each, when every one is written out."
     import pyarrow, pyarrow.compute
@@ -286,7 +286,7 @@ def _written_out(array)->int: # bytes
     lengths = pyarrow.compute.binary_length(array.dictionary)
     return pyarrow.compute.sum(lengths.take(array.indices)).as_py() or 0
 
-# %% ../../nbs/storage/01_files.ipynb #3e2d08b1
+# %% ../../nbs/storage/01_files.ipynb #bd329607
 SMALL_TABLE = 2**28 # bytes
 
 def table_size(
@@ -305,7 +305,7 @@ def table_size(
             n_bytes = sum(map(_written_out, table.columns))
         return TableSize(footer.num_rows, n_bytes)
 
-# %% ../../nbs/storage/01_files.ipynb #59693d09
+# %% ../../nbs/storage/01_files.ipynb #90d529ca
 @contextmanager
 def _parquet_errors(path:Path):
     "A torn file makes pyarrow and datasets raise whatever they trip over; what the system raises has a number."
@@ -315,14 +315,14 @@ def _parquet_errors(path:Path):
         if passes or isinstance(error, (MemoryError, SelfloopError)): raise
         raise DamagedRunError(f"{path.parent.name}/{path.name} cannot be read: {error!r:.200}") from error
 
-# %% ../../nbs/storage/01_files.ipynb #bcff68d2
+# %% ../../nbs/storage/01_files.ipynb #50eb6dbd
 @cache
 def _memory()->int: # bytes
     "What this machine has; a guess where the system does not say."
     try: return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError): return 2**34
 
-# %% ../../nbs/storage/01_files.ipynb #d87f9c2d
+# %% ../../nbs/storage/01_files.ipynb #d53101f5
 def read_table(
     path:Path, # of a parquet file
 )->"datasets.Dataset":

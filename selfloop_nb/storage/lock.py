@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['lock_file', 'RunLock']
 
-# %% ../../nbs/storage/02_lock.ipynb #d634ee4f
+# %% ../../nbs/storage/02_lock.ipynb #54f94533
 import errno, os, platform, secrets, threading, time, warnings, weakref
 from pathlib import Path
 
 from ..core import DamagedRunError, RunLockedError, patch_to
 from .files import GONE, open_file, read_file, write_error
 
-# %% ../../nbs/storage/02_lock.ipynb #c3620432
+# %% ../../nbs/storage/02_lock.ipynb #321d3b52
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 def lock_file(
@@ -30,14 +30,14 @@ def lock_file(
     except portalocker.LockException as error: return _why_not(error.__cause__ or error)
     return ""
 
-# %% ../../nbs/storage/02_lock.ipynb #0aa353af
+# %% ../../nbs/storage/02_lock.ipynb #82a38ecd
 def _why_not(error:Exception)->str:
     "Why a file cannot be locked; what is wrong otherwise, such as an error of the disk, is raised."
     if not isinstance(error, OSError): return str(error)
     if error.errno in _NO_LOCKS: return error.strerror
     raise error
 
-# %% ../../nbs/storage/02_lock.ipynb #9b45fd29
+# %% ../../nbs/storage/02_lock.ipynb #221f4d54
 def _open_lock(folder:Path)->int:
     "The lock file of a run folder, locked."
     name = folder.name
@@ -57,13 +57,13 @@ def _open_lock(folder:Path)->int:
     if problem: _warn_without_lock(name, problem)
     return handle
 
-# %% ../../nbs/storage/02_lock.ipynb #16787cdf
+# %% ../../nbs/storage/02_lock.ipynb #fbb8bd40
 def _warn_without_lock(name:str, problem:str):
     warnings.warn(
         f"run {name!r} cannot be locked here ({problem}): take care that one program alone writes to it. "
         f"Where a second one begins, the first stops before its next write", stacklevel=5)
 
-# %% ../../nbs/storage/02_lock.ipynb #daf9be44
+# %% ../../nbs/storage/02_lock.ipynb #aacafe6d
 def _signature(folder:Path)->str:
     "What stands in the lock; '' where there is none."
     try: return read_file(folder, "lock").decode("utf-8", "replace")
@@ -74,7 +74,7 @@ def _holder(folder:Path)->str:
     try: return _signature(folder).partition("\n")[0] or "another process"
     except OSError: return "another process" # on Windows nobody can read what is locked
 
-# %% ../../nbs/storage/02_lock.ipynb #b497abac
+# %% ../../nbs/storage/02_lock.ipynb #c2dfd74d
 def _sign(handle:int, path:Path)->str:
     "Write down who holds the lock: a line to be read, and one that no other lock has."
     began = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -89,7 +89,7 @@ def _sign(handle:int, path:Path)->str:
         raise write_error(error, path, f"{len(data)} bytes") from error
     return signature
 
-# %% ../../nbs/storage/02_lock.ipynb #adfc52f8
+# %% ../../nbs/storage/02_lock.ipynb #dec07b7b
 class RunLock:
     "The right to write to a run folder; raises `RunLockedError` that says who has it."
     _held = weakref.WeakValueDictionary() # one a folder in this process
@@ -108,7 +108,7 @@ class RunLock:
         cls._held[place] = lock
         return lock
 
-# %% ../../nbs/storage/02_lock.ipynb #8af5183b
+# %% ../../nbs/storage/02_lock.ipynb #7c392aea
 @property
 def _is_mine(self)->bool:
     "Does this process hold it, and is it the lock of what lies in the folder now?"
@@ -117,7 +117,7 @@ def _is_mine(self)->bool:
 
 RunLock.is_mine = _is_mine
 
-# %% ../../nbs/storage/02_lock.ipynb #e841488f
+# %% ../../nbs/storage/02_lock.ipynb #66ee50ca
 @patch_to(RunLock)
 def check(self):
     "Raise `RunLockedError` where this process must not write."
@@ -130,7 +130,7 @@ def check(self):
     raise RunLockedError(f"run {name!r} was opened here, and {now}: another may write to it. "
                          "What was committed stays; to write here again, make the Loop anew with the same store")
 
-# %% ../../nbs/storage/02_lock.ipynb #5592c09e
+# %% ../../nbs/storage/02_lock.ipynb #c6bd63b2
 def _let_go():
     "In a child that was forked: close the locks of its parent, which keeps them."
     for lock in list(RunLock._held.values()): lock._close()
