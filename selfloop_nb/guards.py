@@ -11,7 +11,7 @@ __all__ = ['GUARDS', 'HeldoutLossGuard', 'DiversityGuard', 'AcceptanceGuard', 'S
 import math
 from dataclasses import dataclass
 
-from .core import patch_to
+from .core import patch_to, redact
 
 # %% ../nbs/11_guards.ipynb #b24a2a7b
 def _first(history:list, name:str)->float:
@@ -196,7 +196,7 @@ def check_guards(
     for guard in guards:
         message = guard(history)
         if not message: continue
-        if message not in messages: messages.append(message)
+        if (text := redact(str(message))) not in messages: messages.append(text)
         stop = stop or getattr(guard, "stop", False) # a plain function only warns
     return messages, stop
 

@@ -15,8 +15,9 @@ from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
-from .models import LanguageModel, load_model
+from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
+from .optim.weights import reloaded
 from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
 from .records import Round, history_row
 from .sampling import Sampling
@@ -233,7 +234,8 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
     record = round.record(counts, metrics)
     rows = [*self.store.rows(), history_row(record)]
-    record.warnings, self._halt = check_guards(self.settings.guards, rows)
+    warnings, self._halt = check_guards(self.settings.guards, rows)
+    record.warnings += warnings
     self.store.commit(round.draft, record)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
     self.emit("round", round.number, record=record)
@@ -250,8 +252,7 @@ def _model(self, id:str)->LanguageModel:
 @patch_to(Loop)
 def _load(self, folder:Path)->LanguageModel:
     "A model that this run has saved, with the tokenizer that it began with."
-    loaded = load_model(folder, device=str(self.model.device))
-    return LanguageModel(loaded.model, self.model.tokenizer, self.model.name)
+    return reloaded(self.model, folder)
 
 # %% ../nbs/14_loop.ipynb #5f80757b
 @patch_to(Loop)

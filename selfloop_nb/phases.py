@@ -20,6 +20,7 @@ from .metrics.drift import drift_metrics
 from .metrics.per_round import round_metrics
 from .models import LanguageModel
 from .opened import Control
+from .optim.weights import why_unchanged
 from .records import KEPT, Round
 from .sampling import GREEDY, Sampling, generate_samples, longest_completion
 from .scoring import Context, Scorer, as_scorer, score_samples
@@ -75,6 +76,7 @@ class Settings:
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` where the way to train does not fit the model or the task."
         self.tune.check(model, task)
+        if not model.pretrained: self.initial.check(model, task)
 
 # %% ../nbs/13_phases.ipynb #e7e46364
 @patch_to(Settings)
@@ -109,6 +111,7 @@ class Made:
     n_tokens:int=0
     metrics:dict=field(default_factory=dict)
     model:LanguageModel|None=None # where it made one: it need not be read again
+    warning:str=""   # what a reader of the round must know
 
 # %% ../nbs/13_phases.ipynb #92ed3ea4
 class RoundDraft:
@@ -186,7 +189,8 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     began, held = time.perf_counter(), self.control.seconds_held
     with _memory_errors_in_words(self.number, name): made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
-    draft.end_phase(name, list(made.files), seconds, made.n_tokens, made.metrics)
+    info = dict(made.metrics, warning=made.warning) if made.warning else made.metrics
+    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info)
     return made
 
 # %% ../nbs/13_phases.ipynb #0df054ec
@@ -210,8 +214,9 @@ def record(self,
     seeds = dict(run=self.seed, tune=self.seed_of("tune"))
     seconds = {name: phase["seconds"] for name, phase in phases.items()}
     tokens = {name: phase["tokens"] for name, phase in phases.items()}
+    warning = metrics.pop("warning", "")
     return Round(self.id, self.number, parent, self.store.branch, self.settings.config(), seeds, counts, metrics,
-        seconds, tokens)
+        seconds, tokens, [warning] if warning else [])
 
 # %% ../nbs/13_phases.ipynb #690bfa4d
 LESS_MEMORY = dict(sample="a smaller Sampling(tokens_per_batch=...)", score="a scorer that holds less at a time",
@@ -340,7 +345,9 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
     "M_{t+1} = fine-tune(M_t or M_0, D_t)"
     def on_loss(point, n_steps): round.emit("loss", "tune", **point, n_steps=n_steps)
     tuned, losses, statistics = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
-    return save(round, tuned, losses, statistics)
+    made = save(round, tuned, losses, statistics)
+    made.warning = why_unchanged(model, tuned, losses)
+    return made
 
 # %% ../nbs/13_phases.ipynb #716e6e1c
 def save(round:RoundDraft, model:LanguageModel, losses:list=(), statistics:dict={})->Made:
@@ -351,7 +358,7 @@ def save(round:RoundDraft, model:LanguageModel, losses:list=(), statistics:dict=
     last = [point["loss"] for point in losses[-10:]]
     metrics = dict(train_loss=sum(last) / len(last) if last else math.nan)
     metrics["padding_share"] = statistics.get("padding_share", math.nan)
-    metrics |= statistics.get("figures", {})
+    metrics |= statistics.get("metrics", {})
     return Made(("model", "losses.jsonl"), statistics.get("n_tokens", 0), metrics, model)
 
 # %% ../nbs/13_phases.ipynb #1d281f80

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['GENTLE', 'LOGITS', 'ignore_loss', 'ignore_message', 'never', 'TuningData', 'Tuner', 'check_setting', 'FineTune',
            'encode_row', 'encode_rows', 'collate', 'shorter_logits', 'completion_cross_entropy',
-           'weighted_cross_entropy', 'completion_loss', 'check_weights', 'train_copy', 'Fed', 'RowCollator',
-           'train_rows', 'fine_tune']
+           'weighted_cross_entropy', 'completion_loss', 'train_copy', 'Fed', 'RowCollator', 'train_rows', 'fine_tune']
 
 # %% ../nbs/10_tuning.ipynb #fe93b8bf
 import inspect, math, tempfile
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from .core import TrainingError, patch_to
+from .core import patch_to
 from .models import LanguageModel
-from .tokens import n_places, places, with_encoder
 from .optim.lora import LoRA, check_lora, merged, with_lora
 from .optim.trainer import loss_listener, shortened_warmup, trainer_arguments, undisturbed
+from .optim.weights import check_weights
+from .tokens import n_places, places, with_encoder
 
 # %% ../nbs/10_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."
@@ -229,17 +229,6 @@ def completion_loss(
             total += completion_cross_entropy(logits, labels, "sum").item()
             n_tokens += (labels != -100).sum().item()
     return total / n_tokens
-
-# %% ../nbs/10_tuning.ipynb #0b068c02
-def check_weights(
-    lm:LanguageModel,
-):
-    "Raise `TrainingError` naming the first weight that is not finite."
-    for name, weight in lm.model.named_parameters():
-        if weight.isfinite().all(): continue
-        raise TrainingError(
-            f"the weight {name} is not finite: a model that was trained has diverged, "
-            "lower the learning rate; one that was loaded is of no use")
 
 # %% ../nbs/10_tuning.ipynb #79be930d
 def train_copy(

@@ -12,7 +12,7 @@ from project import reading_order, room_of, sources
 MODULES = modules()
 ORDER = [module_of(path) for path in reading_order()] # the order in which they are read
 NEEDS_TORCH = ["models", "tokens", "sampling", "tuning", "phases", "loop", "scorers.classifiers", "scorers.embeddings",
-               "scorers.likelihoods", "scorers.judges", "metrics.drift", "optim.trainer", "optim.lora", "training.preferences", "training.masked",
+               "scorers.likelihoods", "scorers.judges", "metrics.drift", "architectures.context", "architectures.whole", "optim.trainer", "optim.lora", "optim.weights", "training.preferences", "training.masked",
                "training.encoder_decoder", "sweeps.arms", "sweeps.seeds", "sweeps.sweep", "storage.verify", "views.dashboard", "views.explore",
                "views.browse", "views.rate", "views.tree", "views.compare"]
 LIGHT = [name for name in MODULES if name not in NEEDS_TORCH]

@@ -212,13 +212,7 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     if not len(pairs): raise _no_pairs(n_unpaired, why, data.samples)
     if reasons: data.say(f"{len(pairs)} pairs; {n_unpaired} prompts gave none ({why})")
     tuned, losses, statistics = prefer(lm, data.parent, pairs, self, seed, on_loss, should_stop)
-    return tuned, losses, {**statistics, "figures": dict(n_pairs=len(pairs), n_unpaired=n_unpaired)}
-
-# %% ../../nbs/training/01_preferences.ipynb #bf052211
-@patch_to(_Preferring)
-def learn(self, lm, parent, samples, task, sampling, seed, on_loss, should_stop, say):
-    "As phases call it today."
-    return self.train(lm, TuningData(lambda: None, task, samples, parent, sampling, say), seed, on_loss, should_stop)
+    return tuned, losses, {**statistics, "metrics": dict(n_pairs=len(pairs), n_unpaired=n_unpaired)}
 
 # %% ../../nbs/training/01_preferences.ipynb #445effe7
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "selfloop_nb"
-FAMILIES = ["scorers", "filters", "optim", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
+FAMILIES = ["scorers", "filters", "architectures", "optim", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
     {"core"},
-    {"records", "text", "tokens", "guards"},
+    {"records", "text", "tokens", "guards", "architectures"},
     {"storage", "tasks", "models", "scoring", "selection", "mixing"},
     {"people", "filters", "optim"},
     {"scorers", "sampling", "tuning", "charts"},
