@@ -6,13 +6,16 @@
 __all__ = ['MOST_FILES', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'export_run', 'import_run']
 
 # %% ../../nbs/storage/08_archive.ipynb #d26e70f0
-import os, re, shutil, stat, tempfile, zipfile, zlib
+import os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
-from .files import check_name, make_folder, sync, write_error
+from ..records import Round
+from selfloop_nb.storage.files import (
+    MOST_TEXT, SMALL_TABLE, beside, check_name, fixed_path, make_folder, open_file, read_file, sync, table_size,
+    write_error)
 from .ratings import Ratings
-from .store import Run
+from .store import FORMAT, Run
 from .verify import damage
 
 # %% ../../nbs/storage/08_archive.ipynb #973059f3
@@ -29,49 +32,54 @@ def listed(
     return bool(_LISTED.fullmatch(name)) and not name.endswith("/phases.json")
 
 # %% ../../nbs/storage/08_archive.ipynb #af0d02ee
-def _files_of(run:Run)->list:
-    "All files of the committed rounds, the two of the run, and what people have said."
-    names = ["run.json", *(name for name in ("heads.json", "ratings.jsonl") if (run.path / name).is_file())]
-    for id in run.ids(): names += [f"rounds/{id}/{name}" for name in ("round.json", *sorted(run.record(id).files))]
+def _files_of(records:list)->list: # of names
+    "All files of some rounds."
+    names = [f"rounds/{record.id}/round.json" for record in records]
+    for record in records: names += [f"rounds/{record.id}/{name}" for name in sorted(record.files)]
     return names
 
-# %% ../../nbs/storage/08_archive.ipynb #5d4413e0
+def _names_of(run:Run)->list:
+    "All files of the committed rounds, the two of the run, and what people have said."
+    names = [name for name in ("run.json", "heads.json", "ratings.jsonl") if os.path.lexists(run.path / name)]
+    return names + _files_of(run.all_rounds())
+
+# %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
     "The rounds that are not as they were written."
     found = {id: damage(run, id) for id in ids}
     return {id: faults for id, faults in found.items() if faults}
 
-# %% ../../nbs/storage/08_archive.ipynb #29807c52
-def _pack(archive:zipfile.ZipFile, file:Path, name:str):
+# %% ../../nbs/storage/08_archive.ipynb #080ffad1
+def _pack(archive:zipfile.ZipFile, folder:Path, name:str):
     "Add a file to an archive."
     about = zipfile.ZipInfo(name)
     about.compress_type = zipfile.ZIP_STORED if name.endswith((".safetensors", ".parquet")) else zipfile.ZIP_DEFLATED
-    with open(file, "rb") as source, archive.open(about, "w", force_zip64=True) as target:
+    with open(open_file(folder, name), "rb") as source, archive.open(about, "w", force_zip64=True) as target:
         shutil.copyfileobj(source, target, 2**20)
 
-# %% ../../nbs/storage/08_archive.ipynb #e8a1c159
+# %% ../../nbs/storage/08_archive.ipynb #8c0bd3b0
 def _check_export(run:Run):
     "Raise where a run is not as it was written, or holds files that an archive may not hold."
     if bad := _damage_of(run, run.ids()):
         raise DamagedRunError(f"run {run.name!r} is damaged, so it is not exported: {bad}")
-    if odd := [name for name in _files_of(run) if not listed(name)]:
+    if odd := [name for name in _names_of(run) if not listed(name)]:
         raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
 
-# %% ../../nbs/storage/08_archive.ipynb #dc83502a
+# %% ../../nbs/storage/08_archive.ipynb #361b80db
 def export_run(
     run,   # a Loop, a run that is open, or a run folder
     path,  # of the zip file; one that is there already is replaced
 )->Path:
     "Write a run as one zip file. Raises `DamagedRunError` naming what is not as it was written."
-    run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), Path(path)
+    run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), fixed_path(path)
     _check_export(run)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = beside(path)
     try:
         with zipfile.ZipFile(temporary, "w") as archive:
-            for name in _files_of(run): _pack(archive, run.path / name, name)
+            for name in _names_of(run): _pack(archive, run.path, name)
         sync(temporary)
         os.replace(temporary, path)
-        sync(path.absolute().parent)
+        sync(path.parent)
     except OSError as error:
         n_bytes = temporary.stat().st_size if temporary.exists() else 0
         raise write_error(error, path, f"an archive, after {n_bytes:,} bytes") from error
@@ -81,11 +89,11 @@ def export_run(
 # %% ../../nbs/storage/08_archive.ipynb #994360f3
 MOST_FILES = 1_000_000 # of an archive
 MOST_BYTES = 2**40     # of an archive, unpacked
-MOST_RATIO = 200       # unpacked to packed, of a file of more than a mebibyte
+MOST_RATIO = 200       # unpacked to packed, of what is more than a mebibyte
 
 def _refuse(path:Path, why:str): raise SelfloopError(f"{path.name} is no archive of a run: {why}")
 
-# %% ../../nbs/storage/08_archive.ipynb #6c56f2bb
+# %% ../../nbs/storage/08_archive.ipynb #1733174b
 def _check_names(names:list, path:Path):
     "Raise where the names are not those of a run."
     if len(names) > MOST_FILES: _refuse(path, f"it holds {len(names):,} files, more than {MOST_FILES:,}")
@@ -93,7 +101,7 @@ def _check_names(names:list, path:Path):
     if odd: _refuse(path, f"it holds {odd[0]!r:.80}, which the format of a run does not have")
     if len({name.lower() for name in names}) < len(names): _refuse(path, "it holds a name twice")
 
-# %% ../../nbs/storage/08_archive.ipynb #c229bd4d
+# %% ../../nbs/storage/08_archive.ipynb #3463fac9
 def _check_entry(entry:zipfile.ZipInfo, path:Path):
     "Raise where an entry is no plain file, or unpacks to far more than it is."
     is_encrypted, kind = entry.flag_bits & 1, stat.S_IFMT(entry.external_attr >> 16)
@@ -102,17 +110,50 @@ def _check_entry(entry:zipfile.ZipInfo, path:Path):
     if entry.file_size > max(2**20, MOST_RATIO * entry.compress_size):
         _refuse(path, f"{entry.filename} unpacks to more than {MOST_RATIO} times its size")
 
-# %% ../../nbs/storage/08_archive.ipynb #26ef3aeb
-def _checked_entries(archive:zipfile.ZipFile, path:Path)->list:
+# %% ../../nbs/storage/08_archive.ipynb #ab1c6be1
+def _check_total(entries:list, path:Path, folder:Path):
+    "Raise where all of it together is far more than the archive, or than the disk can take."
+    total, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
+    if total > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
+    if total > max(2**20, MOST_RATIO * packed): _refuse(path, f"it unpacks to more than {MOST_RATIO} times its size")
+    free = shutil.disk_usage(folder).free
+    if total > free: raise OSError(28, f"{path.name} unpacks to {total:,} bytes, the disk has {free:,}", str(folder))
+
+# %% ../../nbs/storage/08_archive.ipynb #ac36eecb
+def _member(archive:zipfile.ZipFile, name:str)->bytes:
+    "A small file of an archive."
+    if archive.getinfo(name).file_size > MOST_TEXT: raise ValueError(f"{name} is larger than {MOST_TEXT:,} bytes")
+    return archive.read(name)
+
+def _records_in(archive:zipfile.ZipFile, names:list)->list:
+    "The rounds of an archive, as their records tell them."
+    records = []
+    for name in names:
+        if not name.endswith("/round.json") or name.count("/") != 2: continue
+        record = Round.from_json(_member(archive, name).decode())
+        if record.id != name.split("/")[1]: raise ValueError(f"{name} is the record of round {record.id!r:.80}")
+        records.append(record)
+    return records
+
+# %% ../../nbs/storage/08_archive.ipynb #1e952076
+def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     "The entries, after what can be known before unpacking."
     entries = archive.infolist()
-    _check_names([entry.filename for entry in entries], path)
+    names = [entry.filename for entry in entries]
+    _check_names(names, path)
     for entry in entries: _check_entry(entry, path)
-    total = sum(entry.file_size for entry in entries)
-    if total > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
+    _check_total(entries, path, folder)
+    for name in ("run.json", "heads.json"):
+        if name not in names: _refuse(path, f"it has no {name}")
+    number = parse_json(_member(archive, "run.json").decode(), dict).get("format", FORMAT)
+    if number != FORMAT: _refuse(path, f"it was made by a newer version of selfloop_nb (format {number!r:.20})")
+    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(_records_in(archive, names))}
+    unknown, missing = sorted(set(names) - known), sorted(known - {"ratings.jsonl"} - set(names))
+    if unknown: _refuse(path, f"no record lists {unknown[:3]}")
+    if missing: _refuse(path, f"it lacks {missing[:3]}")
     return entries
 
-# %% ../../nbs/storage/08_archive.ipynb #03e9e81a
+# %% ../../nbs/storage/08_archive.ipynb #761d7889
 def _unpack_entry(archive:zipfile.ZipFile, entry:zipfile.ZipInfo, file:Path):
     "Write one entry, no more bytes than it has announced."
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -125,15 +166,14 @@ def _unpack_entry(archive:zipfile.ZipFile, entry:zipfile.ZipInfo, file:Path):
 # %% ../../nbs/storage/08_archive.ipynb #afeef05b
 def _check_heads(run:Run, path:Path, ids:list):
     "Raise where a head is no round of its branch."
-    if not (run.path / "heads.json").is_file(): _refuse(path, "it has no heads.json")
-    heads = parse_json((run.path / "heads.json").read_text(), dict)
+    heads = parse_json(read_file(run.path, "heads.json").decode(), dict)
     for branch in heads: check_name(branch, "branch")
     for branch, id in heads.items():
         newest = Run(run.path, branch).rounds()[-1:] if id in ids else []
         if [record.id for record in newest] != [id]:
             _refuse(path, f"branch {branch!r:.80} has a head that is no round of it")
 
-# %% ../../nbs/storage/08_archive.ipynb #e20a2373
+# %% ../../nbs/storage/08_archive.ipynb #de3ac736
 def _check_weights(file:Path, path:Path):
     "Raise where a file of weights is not in the format it is named after, such as a pickle under its name."
     with open(file, "rb") as source:
@@ -142,16 +182,26 @@ def _check_weights(file:Path, path:Path):
     try: parse_json(header.decode(), dict)
     except ValueError: _refuse(path, f"{file.name} holds no safetensors")
 
-# %% ../../nbs/storage/08_archive.ipynb #708379bb
+# %% ../../nbs/storage/08_archive.ipynb #351a569c
+def _check_table(file:Path, n_rows:int, path:Path):
+    "Raise where a sample table is not as long as it should be, or would fill the memory."
+    size, small = table_size(file), max(SMALL_TABLE, MOST_RATIO * file.stat().st_size)
+    if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
+    if size.n_bytes > small: _refuse(path, f"{file.name} would take {size.n_bytes:,} bytes of memory")
+
+def _check_tables(run:Run, record:Round, path:Path):
+    "Raise where a table of a round cannot be what its record tells of."
+    for name in record.files:
+        if name == "samples.parquet": _check_table(run.folder(record.id) / name, record.counts.get("n_sampled"), path)
+
+# %% ../../nbs/storage/08_archive.ipynb #09dc5d75
 def _check_run(folder:Path, path:Path):
     "Raise where the unpacked files are not a run."
     run = Run(folder)
-    ids = sorted(p.name for p in (folder / "rounds").glob("*"))
+    ids = run.ids()
     if bad := _damage_of(run, ids): _refuse(path, f"its rounds are not what their records say: {bad}")
-    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    unknown = sorted(files - set(_files_of(run)))
-    if files != set(_files_of(run)): _refuse(path, f"no record lists {unknown[:3]}")
     _check_heads(run, path, ids)
+    for record in run.all_rounds(): _check_tables(run, record, path)
     for file in folder.rglob("*.safetensors"): _check_weights(file, path)
     ratings = folder / "ratings.jsonl"
     if ratings.is_file() and (lines := Ratings(ratings).damaged):
@@ -164,31 +214,33 @@ def _unpack(path:Path, folder:Path):
     "Unpack an archive into an empty folder, and check all of it."
     try:
         with zipfile.ZipFile(path) as archive:
-            for entry in _checked_entries(archive, path): _unpack_entry(archive, entry, folder / entry.filename)
+            for entry in _checked_entries(archive, path, folder):
+                _unpack_entry(archive, entry, folder / entry.filename)
         _check_run(folder, path)
     except _UNREADABLE as error: _refuse(path, f"it cannot be read ({error})")
 
-# %% ../../nbs/storage/08_archive.ipynb #defb4681
+# %% ../../nbs/storage/08_archive.ipynb #475501c2
 def _name_it(temporary:Path, store:Path):
     "Force the folders to the disk, and give the whole its name."
     folders = [folder for folder in temporary.rglob("*") if folder.is_dir()]
     for folder in (*folders, temporary): sync(folder)
     os.rename(temporary, store)
-    sync(store.absolute().parent)
+    sync(store.parent)
 
-# %% ../../nbs/storage/08_archive.ipynb #8908788f
+# %% ../../nbs/storage/08_archive.ipynb #8c720739
 def import_run(
     path,  # of the zip file
     store, # the new run folder; its name is the run's
 )->Path: # of the run folder, for `open_run` or a Loop
     "Unpack an archive as a new run, after checking all of it; `SelfloopError` says what is wrong, and nothing is left."
-    path, store = Path(path), Path(store)
-    check_name(store.absolute().name)
+    path, store = fixed_path(path), fixed_path(store)
+    check_name(store.name)
     if store.exists() or store.is_symlink():
         raise SelfloopError(f"{str(store)!r} is there already: choose another name")
-    make_folder(store.absolute().parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{store.name}.", suffix=".tmp", dir=store.absolute().parent))
+    make_folder(store.parent)
+    temporary = beside(store)
     try:
+        temporary.mkdir()
         _unpack(path, temporary)
         _name_it(temporary, store)
     finally: shutil.rmtree(temporary, ignore_errors=True)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNDO', 'Move', 'Heads']
 
-# %% ../../nbs/storage/04_heads.ipynb #8ccc56ac
+# %% ../../nbs/storage/04_heads.ipynb #fb8f3b4d
 import json, time, warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core import DamagedRunError, SelfloopError, parse_json, patch_to
 from .files import GONE, append_line, check_name, read_file, write_file
 
-# %% ../../nbs/storage/04_heads.ipynb #24689661
+# %% ../../nbs/storage/04_heads.ipynb #031da878
 UNDO = "undo" # why a head is moved by `Loop.undo`
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class Move:
     def now(cls, branch:str, origin:str|None, to:str, why:str)->"Move":
         return cls(time.strftime("%Y-%m-%d %H:%M:%S"), branch, origin, to, why)
 
-# %% ../../nbs/storage/04_heads.ipynb #f234e27e
+# %% ../../nbs/storage/04_heads.ipynb #bd568ec9
 def _move_in(line:bytes)->Move|None:
     "The move that a line holds; None where it holds none."
     try: data = parse_json(line.decode(), dict)
     except ValueError: return None
     return Move(**data) if set(data) == {field.name for field in fields(Move)} else None
 
-# %% ../../nbs/storage/04_heads.ipynb #6f5e9b48
+# %% ../../nbs/storage/04_heads.ipynb #3b2bd52f
 def _stamp(file:Path)->tuple|None:
     "What tells a file from the one that was there before; None where there is none."
     try: about = file.stat()
     except GONE: return None
     return about.st_mtime_ns, about.st_ino
 
-# %% ../../nbs/storage/04_heads.ipynb #26f4e20e
+# %% ../../nbs/storage/04_heads.ipynb #6be9e98e
 class Heads:
     "Where the branches of a run stand, and how they came there."
     def __init__(self,
@@ -62,7 +62,7 @@ class Heads:
         if stamp is None or self._read_before[0] != stamp: self._read_before = stamp, self._read()
         return dict(self._read_before[1])
 
-# %% ../../nbs/storage/04_heads.ipynb #53cc5b15
+# %% ../../nbs/storage/04_heads.ipynb #10c5a93a
 @patch_to(Heads)
 def _read(self)->dict:
     "Branch -> id; what cannot be read is put together from the records, with a warning."
@@ -70,9 +70,10 @@ def _read(self)->dict:
     except (FileNotFoundError, DamagedRunError, ValueError) as error: why = error
     heads = self.rebuild()
     if heads is None and isinstance(why, FileNotFoundError): return {}
+    name = self.folder.resolve().name
     warnings.warn(
-        f"heads.json of run {self.folder.resolve().name!r} is missing or damaged ({why}): taking the newest whole round "
-        f"of each branch, {heads or {}}. Rewind where a branch stood at an earlier one", stacklevel=4)
+        f"heads.json of run {name!r} is missing or damaged ({why}): taking the newest whole round of each branch, "
+        f"{heads or {}}. Rewind where a branch stood at an earlier one", stacklevel=4)
     return heads or {}
 
 def _checked(heads:dict)->dict:
@@ -82,7 +83,7 @@ def _checked(heads:dict)->dict:
         check_name(id, "round")
     return heads
 
-# %% ../../nbs/storage/04_heads.ipynb #0c7cf37d
+# %% ../../nbs/storage/04_heads.ipynb #71682470
 @patch_to(Heads)
 def write(self, moves:list):
     "Move the heads, one move after the other; for whoever holds the lock of the run."
@@ -92,7 +93,7 @@ def write(self, moves:list):
         heads[move.branch] = move.to
     write_file(self.folder / "heads.json", json.dumps(heads, indent=1))
 
-# %% ../../nbs/storage/04_heads.ipynb #6dcd36bf
+# %% ../../nbs/storage/04_heads.ipynb #20a9233f
 @patch_to(Heads)
 def moves(self, branch:str)->list: # of `Move`, the oldest first
     "The moves of a branch's head that came to pass."
@@ -102,7 +103,7 @@ def moves(self, branch:str)->list: # of `Move`, the oldest first
     stood = [move.origin for move in moves[1:]] + [self.now().get(branch)]
     return [move for move, place in zip(moves, stood) if move.to == place]
 
-# %% ../../nbs/storage/04_heads.ipynb #2669cc26
+# %% ../../nbs/storage/04_heads.ipynb #25b0d038
 @patch_to(Heads)
 def before_last_move(self, branch:str)->str: # id of a round
     "Where a branch stood before its last move that stands; raises `SelfloopError` where there is none."

@@ -24,7 +24,7 @@ def _version_of(package:str)->str|None:
     try: return version(package)
     except PackageNotFoundError: return None
 
-# %% ../../nbs/storage/05_store.ipynb #681ffe82
+# %% ../../nbs/storage/05_store.ipynb #c406991f
 def environment()->dict:
     "What a run depends on beyond its settings: the same here means the same bytes."
     packages = ("torch", "transformers", "tokenizers", "datasets", "peft", "trl", "numpy")
@@ -32,7 +32,7 @@ def environment()->dict:
                    cpus=os.cpu_count())
     return machine | {package: _version_of(package) for package in packages}
 
-# %% ../../nbs/storage/05_store.ipynb #f8dbc5b3
+# %% ../../nbs/storage/05_store.ipynb #84db9628
 def _not_a_run(path:Path)->str:
     "Why a folder cannot be opened, and which runs lie near it."
     place = path if path.is_dir() else path.parent
@@ -74,7 +74,7 @@ class Run:
         if through_link(self.path, name): raise DamagedRunError(f"the folder of round {id} is reached by a link")
         return self.path / name
 
-# %% ../../nbs/storage/05_store.ipynb #e9239f16
+# %% ../../nbs/storage/05_store.ipynb #72faf0b4
 @patch_to(Run)
 def _read_info(self)->dict:
     "What run.json holds; raises `SelfloopError` for a folder that is no run."
@@ -84,7 +84,7 @@ def _read_info(self)->dict:
     if isinstance(info.get("environment", {}), dict): return info
     raise self._lost_info("its environment is no object")
 
-# %% ../../nbs/storage/05_store.ipynb #3f0cb090
+# %% ../../nbs/storage/05_store.ipynb #87dda9b3
 @patch_to(Run)
 def _lost_info(self, why)->DamagedRunError:
     "The error for a run.json that cannot be read: what is lost with it, and what is not."
@@ -93,13 +93,13 @@ def _lost_info(self, why)->DamagedRunError:
         f"{len(self._settled())} rounds, which are still in {str(self.path / 'rounds')!r}. Put it back from an archive "
         f"of `export_run`, or from a run with the same seed, task and model")
 
-# %% ../../nbs/storage/05_store.ipynb #74fca5f0
+# %% ../../nbs/storage/05_store.ipynb #de310eae
 def _is_left_over(path:Path)->bool:
     "Is it what a process leaves that died before the run had begun?"
     if path.name == "rounds": return not any(path.iterdir())
     return path.name == "lock" or path.name.startswith(".run.json.")
 
-# %% ../../nbs/storage/05_store.ipynb #bbb62af9
+# %% ../../nbs/storage/05_store.ipynb #6d261c6e
 def _check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
     check_name(path.resolve().name)
@@ -109,10 +109,10 @@ def _check_place(path:Path):
     if path.is_dir() and not all(map(_is_left_over, path.iterdir())):
         raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
 
-# %% ../../nbs/storage/05_store.ipynb #dc9c5048
+# %% ../../nbs/storage/05_store.ipynb #0a99afaf
 FORMAT = 1 # of a run folder; a number above this is one that we do not know
 
-# %% ../../nbs/storage/05_store.ipynb #46cbeeb3
+# %% ../../nbs/storage/05_store.ipynb #983f4ebb
 @patch_to(Run)
 @classmethod
 def create(cls, path, info:dict, branch:str="main")->"Run":
@@ -124,7 +124,7 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
     write_file(path / "run.json", json.dumps({**about, **info}, indent=1))
     return cls(path, branch)
 
-# %% ../../nbs/storage/05_store.ipynb #0a179093
+# %% ../../nbs/storage/05_store.ipynb #998414a2
 @patch_to(Run)
 @classmethod
 def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
@@ -141,13 +141,13 @@ def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
     run.tidy()
     return run
 
-# %% ../../nbs/storage/05_store.ipynb #504c139e
+# %% ../../nbs/storage/05_store.ipynb #3db7750e
 @patch_to(Run)
 def _check_lock(self):
     "Raise where this process must not write; a run without a lock is its maker's own affair."
     if self.lock: self.lock.check()
 
-# %% ../../nbs/storage/05_store.ipynb #4682c572
+# %% ../../nbs/storage/05_store.ipynb #e885a04b
 @property
 def _newer(self)->str:
     "What a newer version has written, in words; '' where all is known."
@@ -158,7 +158,7 @@ def _newer(self)->str:
 
 Run.newer = _newer
 
-# %% ../../nbs/storage/05_store.ipynb #e5aec9d5
+# %% ../../nbs/storage/05_store.ipynb #1cb7fb02
 @patch_to(Run)
 def draft(self, name:str)->Draft: # such as "rounds/0001-ab"
     "A draft below the run folder."
@@ -172,14 +172,14 @@ def _settled(self)->list:
     folders = (file.parent for file in (self.path / "rounds").glob("*/round.json"))
     return sorted(folder.name for folder in folders if not os.path.lexists(folder / "phases.json"))
 
-# %% ../../nbs/storage/05_store.ipynb #43e18156
+# %% ../../nbs/storage/05_store.ipynb #54268574
 @patch_to(Run)
 def ids(self)->list:
     "The ids of all committed rounds, of every branch."
     heads = {id for id in self._heads.now().values() if (self.path / "rounds" / id / "round.json").is_file()}
     return sorted(heads.union(self._settled()))
 
-# %% ../../nbs/storage/05_store.ipynb #7696b8fa
+# %% ../../nbs/storage/05_store.ipynb #71a0ea20
 @patch_to(Run)
 def is_committed(self, id:str)->bool:
     "Is it a round, and no draft any more?"
@@ -187,7 +187,7 @@ def is_committed(self, id:str)->bool:
     if not (folder / "round.json").is_file(): return False
     return not os.path.lexists(folder / "phases.json") or id in self._heads.now().values()
 
-# %% ../../nbs/storage/05_store.ipynb #fafb9be2
+# %% ../../nbs/storage/05_store.ipynb #2c8e488b
 @patch_to(Run)
 def set_head(self, id:str, why:str="moved"):
     "Move this branch's head; the rounds that it leaves stay on the disk."
@@ -197,19 +197,25 @@ def set_head(self, id:str, why:str="moved"):
     self._heads.write([*moves, Move.now(self.branch, self.head, id, why)])
     self._gone_back = None
 
+# %% ../../nbs/storage/05_store.ipynb #43c3b36b
+@patch_to(Run)
+def moves(self)->list: # of `Move`, the oldest first
+    "How this branch's head came to where it stands."
+    return self._heads.moves(self.branch)
+
 @patch_to(Run)
 def before_last_move(self)->str:
     "Where this branch stood before its last move that was not taken back; raises `SelfloopError` where there is none."
     return self._heads.before_last_move(self.branch)
 
-# %% ../../nbs/storage/05_store.ipynb #85afa1fe
+# %% ../../nbs/storage/05_store.ipynb #ac774fa4
 @patch_to(Run)
 def tidy(self):
     "End what a process, or an error, left undone between moving a head and the end of `commit`."
     for id in set(self._heads.now().values()):
         if through_link(self.path, f"rounds/{id}"): continue
-        folder = self.folder(id)
-        if (folder / "round.json").is_file(): (folder / "phases.json").unlink(missing_ok=True)
+        record, phases = self.folder(id) / "round.json", self.folder(id) / "phases.json"
+        if record.is_file() and os.path.lexists(phases): phases.unlink()
 
 # %% ../../nbs/storage/05_store.ipynb #dc59a068
 @patch_to(Run)
@@ -222,7 +228,7 @@ def _heads_from_records(self)->dict|None:
         if record.number >= newest.get(record.branch, record).number: newest[record.branch] = record
     return {branch: record.id for branch, record in newest.items()}
 
-# %% ../../nbs/storage/05_store.ipynb #1995b012
+# %% ../../nbs/storage/05_store.ipynb #5bac9ca2
 @patch_to(Run)
 def _whole(self, id:str)->Round|None:
     "The record, where it can be read."
@@ -236,7 +242,7 @@ def record(self, id:str)->Round:
     if id not in self._records: self._records[id] = self._read_record(id)
     return self._records[id]
 
-# %% ../../nbs/storage/05_store.ipynb #d4da7757
+# %% ../../nbs/storage/05_store.ipynb #c94edb70
 @patch_to(Run)
 def _read_record(self, id:str)->Round:
     "Read a record from the disk; an error of the system is raised as it is, and says nothing of the record."
@@ -248,7 +254,7 @@ def _read_record(self, id:str)->Round:
     record.config = self._configs.setdefault(short_hash(record.config), record.config)
     return record
 
-# %% ../../nbs/storage/05_store.ipynb #90d082ad
+# %% ../../nbs/storage/05_store.ipynb #f353ed95
 def _check_place_of(record:Round, later:Round|None):
     "Raise where a record cannot stand before a later one, or at the head, by its number."
     is_first = record.number == 0
@@ -256,7 +262,7 @@ def _check_place_of(record:Round, later:Round|None):
     place = f"round {record.number} after {record.parent}"
     raise DamagedRunError(f"round {record.id} says that it is {place}: it cannot be")
 
-# %% ../../nbs/storage/05_store.ipynb #f6e748d8
+# %% ../../nbs/storage/05_store.ipynb #029d4245
 @patch_to(Run)
 def rounds(self)->list:
     "The records from round 0 to this branch's head; of a run that grows, only what is new is read."
@@ -273,13 +279,13 @@ def rounds(self)->list:
     self._chain = followed[:n_followed] + new[::-1]
     return list(self._chain)
 
-# %% ../../nbs/storage/05_store.ipynb #8b85ae2e
+# %% ../../nbs/storage/05_store.ipynb #62b8fc47
 @patch_to(Run)
 def all_rounds(self)->list:
     "Every committed round of every branch, by number and id."
     return [self.record(id) for id in self.ids()]
 
-# %% ../../nbs/storage/05_store.ipynb #e0c49805
+# %% ../../nbs/storage/05_store.ipynb #b0f1fddd
 @patch_to(Run)
 def rows(self)->list:
     "The history as dicts, one a round, see `history_row`; of a run that grows, only what is new is made."
@@ -288,7 +294,7 @@ def rows(self)->list:
         if record.id not in self._rows: self._rows[record.id] = history_row(record)
     return [self._rows[record.id] for record in records]
 
-# %% ../../nbs/storage/05_store.ipynb #768fc2ce
+# %% ../../nbs/storage/05_store.ipynb #90e1fdc9
 @patch_to(Run)
 def history(self):
     "One row a round, see `history_frame`."
@@ -303,14 +309,14 @@ def of_round(self, number:int)->Round:
     there_are = f"0 to {len(rounds) - 1}" if rounds else "none yet"
     raise SelfloopError(f"round {number} is not on branch {self.branch!r}: it has rounds {there_are}")
 
-# %% ../../nbs/storage/05_store.ipynb #65e1336e
+# %% ../../nbs/storage/05_store.ipynb #259de8b4
 @patch_to(Run)
 def samples(self, number:int)->"datasets.Dataset":
     "The sample table of a round (from 1)."
     if number == 0: raise SelfloopError("round 0 is M_0: it has no samples; they begin with round 1")
     return read_table(self.folder(self.of_round(number).id) / "samples.parquet")
 
-# %% ../../nbs/storage/05_store.ipynb #fcbce26a
+# %% ../../nbs/storage/05_store.ipynb #8f3aa4db
 @patch_to(Run)
 def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
@@ -330,27 +336,32 @@ def commit(self, draft:Draft, record:Round):
     self.set_head(record.id, f"round {record.number}")
     self.tidy()
 
-# %% ../../nbs/storage/05_store.ipynb #f114dc6d
+# %% ../../nbs/storage/05_store.ipynb #97175e05
 @patch_to(Run)
 def verify(self, id:str)->list:
     "Names of the files of a round that are missing or differ from its record."
     return damaged_files(self.folder(id), self.record(id).files)
 
-# %% ../../nbs/storage/05_store.ipynb #c64529b4
+# %% ../../nbs/storage/05_store.ipynb #052c6140
 @patch_to(Run)
-def is_whole(self, id:str)->bool:
-    "Are the files of a round as they were written, and can its records be followed to round 0?"
+def can_be_followed(self, id:str)->bool:
+    "Can the records be read from a round back to round 0?"
+    later = None
     try:
-        if self.verify(id): return False
-        later = None
         while id is not None:
             record = self.record(id)
             _check_place_of(record, later)
             later, id = record, record.parent
-        return True
     except DamagedRunError: return False
+    return True
 
-# %% ../../nbs/storage/05_store.ipynb #acc36d96
+# %% ../../nbs/storage/05_store.ipynb #f4baec89
+@patch_to(Run)
+def is_whole(self, id:str)->bool:
+    "Are the files of a round as they were written, and can it be followed to round 0?"
+    return self.can_be_followed(id) and not self.verify(id)
+
+# %% ../../nbs/storage/05_store.ipynb #2363f827
 @patch_to(Run)
 def whole_before(self, id:str)->str|None:
     "The newest whole round before one: along its parents, as far as they can be read; None where none is left."
@@ -362,7 +373,7 @@ def whole_before(self, id:str)->str|None:
         if record is not None and record.number >= number: return None
     return self._likeliest_before(id)
 
-# %% ../../nbs/storage/05_store.ipynb #0c4eede9
+# %% ../../nbs/storage/05_store.ipynb #d3f54391
 @patch_to(Run)
 def _likeliest_before(self, id:str)->str|None:
     "The newest whole round, of this branch where there is any, with a number below the one in the id of a lost record."
@@ -375,7 +386,7 @@ def _likeliest_before(self, id:str)->str|None:
     ordered = sorted(earlier, key=newness, reverse=True)
     return next((record.id for record in ordered if self.is_whole(record.id)), None)
 
-# %% ../../nbs/storage/05_store.ipynb #54b37c60
+# %% ../../nbs/storage/05_store.ipynb #1d19fe42
 @patch_to(Run)
 def go_back(self, id:str, why:str):
     "Go on from another round, in memory; the head on the disk moves with the next round, or by `set_head`."

@@ -20,7 +20,7 @@ def computing()->dict: # threads, instructions
     import torch
     return dict(threads=torch.get_num_threads(), instructions=torch.backends.cpu.get_cpu_capability())
 
-# %% ../../nbs/storage/07_verify.ipynb #d2bffb2b
+# %% ../../nbs/storage/07_verify.ipynb #d072dcff
 def differences(
     info:dict, # of run.json
 )->str: # '' where there is none
@@ -42,7 +42,7 @@ def damage(
     except DamagedRunError as error: return [str(error)]
     return [f"{name} missing or changed" for name in damaged_files(run.folder(id), record.files)]
 
-# %% ../../nbs/storage/07_verify.ipynb #9e580acc
+# %% ../../nbs/storage/07_verify.ipynb #5ebd32fb
 @dataclass(frozen=True)
 class Verdict:
     "What `verify` found."
@@ -78,7 +78,7 @@ def _broken_chain(run:Run, faults:dict)->dict:
         if not any(id in str(error) for id in faults): return {f"branch {run.branch}": [str(error)]}
     return {}
 
-# %% ../../nbs/storage/07_verify.ipynb #22411110
+# %% ../../nbs/storage/07_verify.ipynb #0b5ed585
 def verify(
     run, # a run folder, or a Loop or run that is open
 )->Verdict:
