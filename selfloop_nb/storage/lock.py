@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['lock_file', 'RunLock']
 
-# %% ../../nbs/storage/02_lock.ipynb #54f94533
+# %% ../../nbs/storage/02_lock.ipynb #79bd79f3
 import errno, os, platform, secrets, threading, time, warnings, weakref
 from pathlib import Path
 
 from ..core import DamagedRunError, RunLockedError, patch_to
 from .files import GONE, open_file, read_file, write_error
 
-# %% ../../nbs/storage/02_lock.ipynb #321d3b52
+# %% ../../nbs/storage/02_lock.ipynb #c5cc84c2
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 def lock_file(
@@ -30,14 +30,14 @@ def lock_file(
     except portalocker.LockException as error: return _why_not(error.__cause__ or error)
     return ""
 
-# %% ../../nbs/storage/02_lock.ipynb #82a38ecd
+# %% ../../nbs/storage/02_lock.ipynb #b4428781
 def _why_not(error:Exception)->str:
     "Why a file cannot be locked; what is wrong otherwise, such as an error of the disk, is raised."
     if not isinstance(error, OSError): return str(error)
     if error.errno in _NO_LOCKS: return error.strerror
     raise error
 
-# %% ../../nbs/storage/02_lock.ipynb #221f4d54
+# %% ../../nbs/storage/02_lock.ipynb #a1b6f3a2
 def _open_lock(folder:Path)->int:
     "The lock file of a run folder, locked."
     name = folder.name
@@ -57,13 +57,13 @@ def _open_lock(folder:Path)->int:
     if problem: _warn_without_lock(name, problem)
     return handle
 
-# %% ../../nbs/storage/02_lock.ipynb #fbb8bd40
+# %% ../../nbs/storage/02_lock.ipynb #f84f62c3
 def _warn_without_lock(name:str, problem:str):
     warnings.warn(
         f"run {name!r} cannot be locked here ({problem}): take care that one program alone writes to it. "
         f"Where a second one begins, the first stops before its next write", stacklevel=5)
 
-# %% ../../nbs/storage/02_lock.ipynb #aacafe6d
+# %% ../../nbs/storage/02_lock.ipynb #c58948a3
 def _signature(folder:Path)->str:
     "What stands in the lock; '' where there is none."
     try: return read_file(folder, "lock").decode("utf-8", "replace")
@@ -74,7 +74,7 @@ def _holder(folder:Path)->str:
     try: return _signature(folder).partition("\n")[0] or "another process"
     except OSError: return "another process" # on Windows nobody can read what is locked
 
-# %% ../../nbs/storage/02_lock.ipynb #c2dfd74d
+# %% ../../nbs/storage/02_lock.ipynb #0bc93c98
 def _sign(handle:int, path:Path)->str:
     "Write down who holds the lock: a line to be read, and one that no other lock has."
     began = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -89,10 +89,11 @@ def _sign(handle:int, path:Path)->str:
         raise write_error(error, path, f"{len(data)} bytes") from error
     return signature
 
-# %% ../../nbs/storage/02_lock.ipynb #dec07b7b
+# %% ../../nbs/storage/02_lock.ipynb #ace1a7a4
 class RunLock:
     "The right to write to a run folder; raises `RunLockedError` that says who has it."
     _held = weakref.WeakValueDictionary() # one a folder in this process
+    control = None # of the loop that has worked on the run last
 
     def __new__(cls, folder:Path):
         place = Path(os.path.realpath(folder))
@@ -108,7 +109,7 @@ class RunLock:
         cls._held[place] = lock
         return lock
 
-# %% ../../nbs/storage/02_lock.ipynb #7c392aea
+# %% ../../nbs/storage/02_lock.ipynb #82dddeeb
 @property
 def _is_mine(self)->bool:
     "Does this process hold it, and is it the lock of what lies in the folder now?"
@@ -117,7 +118,7 @@ def _is_mine(self)->bool:
 
 RunLock.is_mine = _is_mine
 
-# %% ../../nbs/storage/02_lock.ipynb #66ee50ca
+# %% ../../nbs/storage/02_lock.ipynb #3d1e34cd
 @patch_to(RunLock)
 def check(self):
     "Raise `RunLockedError` where this process must not write."
@@ -130,7 +131,7 @@ def check(self):
     raise RunLockedError(f"run {name!r} was opened here, and {now}: another may write to it. "
                          "What was committed stays; to write here again, make the Loop anew with the same store")
 
-# %% ../../nbs/storage/02_lock.ipynb #c6bd63b2
+# %% ../../nbs/storage/02_lock.ipynb #7a569a14
 def _let_go():
     "In a child that was forked: close the locks of its parent, which keeps them."
     for lock in list(RunLock._held.values()): lock._close()
