@@ -24,7 +24,8 @@ from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.files import check_name
-from .storage.store import Run, RunLock
+from .storage.heads import UNDO
+from .storage.store import Run
 from .storage.verify import computing, damage, differences
 from .tasks import Task
 from .tuning import GENTLE, FineTune, TuningData, check_weights
@@ -93,11 +94,9 @@ Loop.config = _handed_on("settings", "config")
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     info = self._identity()
-    if not (path / "run.json").exists(): Run.create(path, {**info, **computing()}, branch)
-    self.lock = RunLock(path)
-    self._look_at(Run(path, branch))
+    self._look_at(Run.open_to_write(path, {**info, **computing()}, branch))
+    self.lock = self.store.lock
     self._check_identity(info)
-    self.store.tidy()
     self._fall_back()
     if not self.store.head: return
     last = self.rounds[-1].number
@@ -132,15 +131,17 @@ def _check_identity(self, info:dict):
 # %% ../nbs/13_loop.ipynb #c374bf6a
 @patch_to(Loop)
 def _fall_back(self):
-    "Where the newest round is damaged, go on from the one before, and say so."
-    while id := self.store.head:
-        bad = damage(self.store, id)
-        if not bad: return
-        parent = self.store.parent_of(id)
-        text = f"round {id} of run {self.store.name!r} is damaged ({', '.join(bad)} missing or changed): "
-        if parent is None: raise DamagedRunError(text + "no round before it is left")
-        warnings.warn(text + f"going back to {parent}", stacklevel=4)
-        self.store.set_head(parent)
+    "Where the newest round is damaged, go on from the newest whole one before it, and say so."
+    id = self.store.head
+    if id is None: return
+    bad = damage(self.store, id)
+    if not bad and self.store.can_be_followed(id): return
+    words = ", ".join(bad or ["a round before it"])
+    text = f"round {id} of run {self.store.name!r} is damaged ({words} missing or changed): "
+    whole = self.store.whole_before(id)
+    if whole is None: raise DamagedRunError(text + "no round before it is left")
+    warnings.warn(text + f"going back to {whole}", stacklevel=4)
+    self.store.go_back(whole, f"{id} is damaged: {words}")
 
 # %% ../nbs/13_loop.ipynb #8e61cff2
 @patch_to(Loop)
@@ -278,8 +279,9 @@ def language_model(self,
 def _turn(self):
     """The right to work on the run.
 
-    Raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder is gone."""
+    Raises `RunLockedError` while another has it or is at it, `SelfloopError` where the folder is gone."""
     self.store.heads # asked first: it knows whether the folder is still there
+    self.lock.check()
     if not self.lock.turn.acquire(blocking=False):
         raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
     if self.control.at_work: self.lock.control = self.control
@@ -348,11 +350,31 @@ def rewind(self,
     round:int, # its number: 0 is M_0
 )->Round:
     "Go back: the next step starts from this round. The rounds after it stay on the disk."
-    with self._turn():
-        record = self.store.of_round(round)
-        self.store.set_head(record.id)
-        self.emit("rewind", round)
-        return record
+    with self._turn(): return self._stand_at(self.store.of_round(round), "rewind")
+
+# %% ../nbs/13_loop.ipynb #258ce21b
+@patch_to(Loop)
+def undo(self)->Round:
+    "Take back the last move: a round, a rewind; the next step starts from where this branch stood before it."
+    with self._turn(): return self._stand_at(self.store.record(self.store.before_last_move()), UNDO)
+
+# %% ../nbs/13_loop.ipynb #f7ca1bab
+@patch_to(Loop)
+def _stand_at(self, record:Round, why:str)->Round:
+    "Move the head to a round, and tell the listeners."
+    self._check_whole(record)
+    self.store.set_head(record.id, why)
+    self.emit("rewind", record.number)
+    return record
+
+# %% ../nbs/13_loop.ipynb #4110e83b
+@patch_to(Loop)
+def _check_whole(self, record:Round):
+    "Raise where a round is not as it was written: what starts from it would be another run."
+    bad = damage(self.store, record.id)
+    if bad: raise DamagedRunError(
+        f"round {record.id} of run {self.store.name!r} is damaged ({', '.join(bad)}): "
+        "start from another round, or put its files back from an archive")
 
 # %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
@@ -381,8 +403,9 @@ def branch(self,
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
     with self._turn():
         start = self._round_of(round)
+        self._check_whole(start)
         other = self._on_branch(name, self.settings.changed(**changed))
-        other.store.set_head(start.id)
+        other.store.set_head(start.id, f"branch from {self.store.branch}")
     self.emit("branch", start.number, loop=other)
     return other
 
@@ -403,4 +426,5 @@ def _on_branch(self, name:str, settings:Settings)->"Loop":
     other.control = Control([ProgressBar()] if shown else [])
     other._kept_tables = dict(self._kept_tables)
     other._look_at(Run(self.store.path, name))
+    other.store.lock = self.lock
     return other
