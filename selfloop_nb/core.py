@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['whole_number', 'real_number', 'plain_fields', 'plain_scalar', 'derive_seed', 'short_hash', 'parse_json', 'redact',
-           'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError',
-           'RunLockedError', 'DamagedRunError', 'Stopped']
+           'is_secret', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../nbs/00_core.ipynb #2f331b3f
 import hashlib, json, operator, re, sys
@@ -98,18 +98,34 @@ def _intern_names(pairs:list)->dict:
     return {sys.intern(name): value for name, value in pairs}
 
 # %% ../nbs/00_core.ipynb #40615748
-# Keys of services, and passwords in addresses.
-_KEY = r"\b(?:sk|pk|hf|ghp|gho|xox[abp]|AKIA|glpat)[-_]?[A-Za-z0-9_-]{16,}"
-_PASSWORD = r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-_SECRET = re.compile(f"{_KEY}|{_PASSWORD}")
-_SECRET_NAME = re.compile(r"(?i)api[-_]?key|secret|password|authorization|access[-_]?token|^token$")
+_SECRET_NAME = re.compile(r"""(?ix)
+    (?: passw | secret | credential | authorization | cookie | bearer
+      | ^ (?: key | auth | token | pass ) $ | (?:^|[-_]) pwd $
+      | (?: api | access | private | account | shared | signing | ssh )[-_]?key
+      | (?: api | access | auth | hf | hub | bot | id | refresh | session | github )[-_]?token )""")
+_SECRET = re.compile(r"""(?xs)
+    \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[abeoprs])[-_]
+        | AKIA | ASIA | AIza | SG\. | ya29\. ) [\w.-]{16,}                  # keys of services
+  | \beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?                                # JSON web tokens
+  | -----BEGIN[^-]*KEY-----.*?(?:-----END[^-]*-----|\Z)                 # keys in files
+  | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                                     # passwords in addresses
+  | (?P<name> (?i: \b(?:bearer|basic)\s+                                # headers, then name=value and name: value
+        | (?<![\w-])[\w-]{0,40}?
+          (?: key | token | secret | passw(?:or)?d | pwd | auth | authorization | credentials? | cookie | sig )
+          (?:\ provided)?["']?\s*[=:]\s*["']? ) ) [^\s"'&,;<>]{6,}""")
 
+# %% ../nbs/00_core.ipynb #bc0743b2
 def redact(
-    text:str,
+    text:str, # that may have come from anywhere
     name:str="", # of the setting that it is the value of
-)->str:
-    "`text` without the secrets in it; nothing of it where its name says that it is one."
-    return "[redacted]" if _SECRET_NAME.search(name) else _SECRET.sub("[redacted]", text)
+)->str: # with [redacted] in the place of keys, tokens and passwords
+    "The text as it may stand in a record; nothing of it where its name says that it is a secret."
+    if is_secret(name): return "[redacted]"
+    return _SECRET.sub(lambda match: (match["name"] or "") + "[redacted]", text)
+
+def is_secret(name:str)->bool:
+    "Is this what a secret is called?"
+    return _SECRET_NAME.search(name) is not None
 
 # %% ../nbs/00_core.ipynb #f99acd68
 def patch_to(cls):

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..core import patch_to, plain_scalar, redact, short_hash
+from ..core import is_secret, patch_to, plain_scalar, redact, short_hash
 
 # %% ../../nbs/storage/06_identity.ipynb #d0de05f3
 class _Look:
@@ -42,7 +42,7 @@ def _plain(thing)->object:
 @patch_to(_Look)
 def named(self, name:str, thing)->object:
     "Describe what has a name; a secret, by the look of its name, stays out."
-    if isinstance(thing, str): return redact(thing, name)
+    if is_secret(name) and not isinstance(thing, (bool, int, float, types.NoneType)): return "[redacted]"
     self.path.append(name)
     description = self(thing) if len(self.path) < 50 else self.not_known(thing)
     self.path.pop()

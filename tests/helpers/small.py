@@ -1,8 +1,11 @@
-"""A loop small enough for a test, in this process or in one that is going to be killed: `KILLED_IN=tune python small.py STORE`."""
+"""A loop small enough for a test, in this process or in one that is going to be killed:
+
+    KILLED_IN=tune python small.py STORE
+"""
 import os, signal, sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 def small_task(**changed):
@@ -18,7 +21,9 @@ def small_loop(store=None, seed=0, **changed):
     torch.set_num_threads(1)
     task = changed.pop("task", None) or small_task()
     model = changed.pop("model", None) or tiny_llama(task, width=32)
-    settings = dict(score=low_digit, select=Threshold(1.0), sampling=Sampling(tokens_per_batch=200), tune=FineTune(steps=20, batch_size=32), initial=FineTune(steps=20, batch_size=32), progress=False)
+    few = FineTune(steps=20, batch_size=32)
+    settings = dict(score=low_digit, select=Threshold(1.0), sampling=Sampling(tokens_per_batch=200),
+                    tune=few, initial=few, progress=False)
     return Loop(model, task, store=store, seed=seed, **{**settings, **changed})
 
 
@@ -39,10 +44,16 @@ def kill_self():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def is_halfway(event, phase):
+    "Is more than half of this phase done, as the event tells it?"
+    if event.phase != phase: return False
+    if event.kind == "progress": return 2 * event.data["done"] > event.data["total"]
+    return event.kind == "loss" and 2 * event.data["step"] > event.data["n_steps"]
+
+
 def kill_in_phase(event):
     "A listener that dies in the middle of a phase of round 2."
-    done, total = event.data.get("step", event.data.get("done", 0)), event.data.get("n_steps", event.data.get("total", 0))
-    if event.round == 2 and event.phase == os.environ.get("KILLED_IN") and event.kind in ("progress", "loss") and 2 * done > total: kill_self()
+    if event.round == 2 and is_halfway(event, os.environ.get("KILLED_IN")): kill_self()
 
 
 if __name__ == "__main__":
