@@ -50,6 +50,7 @@ def _sign_lock(handle:int, path:Path):
 class RunLock:
     "The right to write to a run folder; raises `RunLockedError` that says who has it."
     _held = weakref.WeakValueDictionary() # one a folder in this process
+    control = None # of the loop that has worked on the run last
 
     def __new__(cls, folder:Path):
         place, path = os.path.realpath(folder), Path(folder) / "lock"

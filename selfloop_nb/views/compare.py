@@ -18,7 +18,7 @@ from ..core import SelfloopError, patch_to
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
-from .background import Publisher
+from .background import Publisher, weakly
 from .view import View, labelled, picture_output, picture_place, push_button
 
 # %% ../../nbs/views/09_compare.ipynb #b7e2bef2
@@ -69,12 +69,13 @@ CURVES_SIZE, SCORES_SIZE = (760, 430), (310, 350) # width and height in pixels
 class Comparison(View):
     "Several runs in the same charts; made by `compare`."
     def __init__(self, runs:dict, font_scale:float=1.0, dark:bool=False):
+        super().__init__()
         self.runs, self.histories = runs, {} # name -> one a seed
         self.look = dict(font_scale=0.85 * font_scale, dark=dark)
-        self.publisher = Publisher(self._draw)
+        self.publisher = Publisher(weakly(self._draw))
         self.box = self._build()
         for run in self._all_runs():
-            if hasattr(run, "on"): run.on(self._listen)
+            if hasattr(run, "control"): self.hear(run.control, self._listen)
         self.refresh()
 
     def refresh(self):
@@ -94,7 +95,11 @@ class Comparison(View):
         return settings_table(had)
 
     def _listen(self, event):
-        if event.kind in ("round", "rewind"): self.publisher.tell("runs")
+        if event.kind in ("round", "rewind"): self._changed("runs")
+
+    def _changed(self, what:str):
+        self.publisher.tell(what)
+        self.publisher.settle()
 
     def _all_runs(self)->list: return [run for seeds in self.runs.values() for run in seeds]
 
@@ -166,13 +171,16 @@ def _build(self)->ipywidgets.VBox:
     self.charts, self.scores = picture_place(*CURVES_SIZE), picture_place(*SCORES_SIZE)
     self.tables, self.answer = ipywidgets.HTML(layout={"overflow": "auto"}), ipywidgets.HTML()
     self.round = ipywidgets.IntSlider(value=0, min=0, max=0, disabled=True, **labelled("scores of round", "310px"))
-    self.round.observe(lambda _: self.publisher.tell("scores"), "value")
-    again = push_button("Refresh", self.refresh, "look for rounds that were made elsewhere")
+    self.round.observe(weakly(self._moved), "value")
+    again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere")
     right = ipywidgets.VBox([ipywidgets.HBox([again, self.answer]), self.round, self.scores])
     pictures = ipywidgets.HBox([self.charts, right], layout={"flex_flow": "row wrap"})
     return ipywidgets.VBox([pictures, self.tables])
 
 # %% ../../nbs/views/09_compare.ipynb #e088c1e7
+@patch_to(Comparison)
+def _moved(self, change:dict): self._changed("scores")
+
 @patch_to(Comparison)
 def plain(self)->list: # of outputs by MIME type
     "Pictures and tables without any widget."
