@@ -62,7 +62,7 @@ def test_an_answer_that_the_model_gives_has_no_heldout_loss(make, kind, taught):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_read_is_what_was_cut(kind):
     "Word pieces have no spaces, and what a vocabulary does not hold cannot come back."
-    from selfloop_nb.tokens import Reader
+    from selfloop_nb.backend.tokens import Reader
     lm = causal(kind)
     read, unknown = Reader(lm), lm.tokenizer.unk_token_id
     texts = odd_texts(300)
