@@ -1,5 +1,5 @@
 "Runs that older versions have made are opened, verified and gone on with; tests/old_runs holds one of each."
-import json
+import json, re
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,7 @@ def test_it_goes_on_with_the_same_round(archive, tmp_path):
     loop = loop_on(tmp_path / "run")
     record = loop.step()
     assert record.number == 3 and record.id == expected["id"]
-    if same_machine:
-        assert loop.samples()["completion"][:] == expected["completions"]
+    if same_machine: # but that control tokens in the middle of a sample, which were dropped then, are shown and learnt
+        said = [re.sub("<(bos|pad|unk)>", "", text) for text in loop.samples()["completion"]]
+        assert said == expected["completions"]
         assert loop.language_model().weights_hash() == expected["weights"]
