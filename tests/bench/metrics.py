@@ -43,12 +43,13 @@ def table_of(texts):
     "The texts as a round's selected samples, four a prompt, with verdicts, scores, states, topics."
     rng = random.Random(1)
     n = len(texts)
+    right = [rng.random() < 0.4 for _ in texts]
     return datasets.Dataset.from_dict(dict(
         prompt_id=[i // 4 for i in range(n)],
         prompt=["Say something."] * n,
         completion=texts,
         finished=[True] * n,
-        correct=[rng.random() < 0.4 for _ in texts],
+        correct=right,
         score=[rng.random() for _ in texts],
         state=[rng.choice(["kept", "rejected"]) for _ in texts],
         group=rng.choices("abcdef", k=n),

@@ -2,7 +2,7 @@
 
     python tests/faults/soak.py [ROUNDS]
 """
-import gc, statistics, sys, tempfile, time
+import statistics, sys, tempfile, time
 from pathlib import Path
 
 from table import Row, show
