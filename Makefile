@@ -6,13 +6,14 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast test-long check export readme clean-notebooks bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults clean
-demo demo-smollm bench-collapse bench-dashboard bench-demo bench-explore bench-metrics bench-peers bench-preferences bench-round bench-scorers faults: export TOKENIZERS_PARALLELISM = false
+.PHONY: help demo demo-smollm lab test test-fast test-long check export readme clean-notebooks faults clean
+export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-17s %s\n", $$1, $$2 }'
+	@awk 'FNR == 1 && gsub(/"/, "") { n = split(FILENAME, part, "[/.]"); printf "make bench-%-11s %s\n", part[n - 1], $$0 }' tests/bench/*.py
 
 demo: .venv/.done ## the quickstart without a browser: six rounds, three arms, a report in demo_output/
 	@$(PY) $(NOTEBOOK) nbs/quickstart.ipynb --out demo_output
@@ -44,32 +45,11 @@ readme: .venv/.done ## README.md from nbs/index.ipynb
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py
 
-bench-collapse: .venv/.done ## text that replaces or joins the data before it: the table of the recipe on model collapse
-	@$(PY) tests/bench/collapse.py
-
-bench-dashboard: .venv/.done ## what the control room costs: time of a round, memory of 200 rounds, size of the notebook
-	@$(PY) tests/bench/dashboard.py
-
-bench-demo: .venv/.done ## the demo's three arms on seeds 0, 1, 2: the README's table
-	@$(PY) tests/bench/demo.py
-
-bench-explore: .venv/.done ## how quickly the theta explorer answers a drag
-	@$(PY) tests/bench/explore.py
-
-bench-metrics: .venv/.done ## every metric on 100,000 samples, and self-BLEU beside nltk's
-	@$(PY) tests/bench/metrics.py
-
-bench-peers: .venv-peers/.done ## the same rounds with TRL's SFTTrainer and, for the same wall time, its GRPO
+bench-peers: .venv-peers/.done
 	@.venv-peers/bin/python tests/bench/peers.py
 
-bench-preferences: .venv/.done ## DPO and SPIN on seeds 0, 1, 2: held-out accuracy of M_0 and at the end
-	@$(PY) tests/bench/preferences.py
-
-bench-round: .venv/.done ## what the loop costs over a bare script that does the same work
-	@$(PY) tests/bench/round.py
-
-bench-scorers: .venv/.done ## every scorer that can judge text offline: seconds and AUC on labelled sentences
-	@$(PY) tests/bench/scorers.py
+bench-%: .venv/.done
+	@$(PY) tests/bench/$*.py
 
 faults: .venv/.done .atheris/.done ## whole runs killed, starved, torn, forged, fuzzed and soaked: the table of what was lost
 	@PYTHONPATH=.atheris $(PY) tests/faults $(SHARE)

@@ -1,47 +1,49 @@
 """A language model improves on its own output, round by round, in a notebook.
 
-The public names below are loaded when they are first used, so that `import selfloop_nb` stays quick.
+The public names below, by module, are loaded when they are first used, so that `import selfloop_nb` stays quick.
 """
-__version__ = "0.1.0"
-
 from importlib import import_module as _import_module
 
-_public = {
-    "addition": "tasks", "from_dataset": "tasks", "reasoning": "tasks", "Task": "tasks",
-    "tiny_llama": "models", "tiny_t5": "training.encoder_decoder", "load_model": "models", "smollm2": "models", "LanguageModel": "models",
-    "Sampling": "sampling", "generate_samples": "sampling",
-    "Scorer": "scoring", "score_samples": "scoring", "verifier": "scoring", "confidence": "scoring", "agreement": "scoring", "human": "people.scorer",
-    "exact_match": "scorers.references", "word_f1": "scorers.references", "bleu": "scorers.references", "chrf": "scorers.references", "rouge": "scorers.references", "maths": "scorers.references",
-    "length": "scorers.rules", "no_repetition": "scorers.rules", "readability": "scorers.rules", "script": "scorers.rules", "style": "scorers.rules", "novelty": "scorers.rules",
-    "sentiment": "scorers.classifiers", "train_classifier": "scorers.classifiers", "reward_model": "scorers.classifiers",
-    "load_encoder": "scorers.embeddings", "similarity": "scorers.embeddings", "embedding_agreement": "scorers.embeddings", "reworded_agreement": "scorers.embeddings",
-    "likelihood": "scorers.likelihoods", "judge": "scorers.judges",
-    "mean_of": "scorers.ensembles", "minimum_of": "scorers.ensembles", "product_of": "scorers.ensembles", "vote_of": "scorers.ensembles", "disagreement_of": "scorers.ensembles", "calibrated": "scorers.ensembles",
-    "KeepRule": "selection", "select_samples": "selection", "kept_rows": "selection", "Threshold": "selection", "Quantile": "selection", "TopK": "selection",
-    "AcceptanceTarget": "filters.theta", "Annealed": "filters.theta", "theta_for_precision": "filters.theta",
-    "Refinement": "filters.refine", "NoNearDuplicates": "filters.refine", "Decontaminated": "filters.refine", "PerCluster": "filters.refine", "FarthestFirst": "filters.refine", "Balanced": "filters.refine", "Curriculum": "filters.refine", "Staircase": "filters.staircase",
-    "Accumulate": "mixing", "Replace": "mixing", "Window": "mixing",
-    "fine_tune": "tuning", "completion_loss": "tuning", "FineTune": "tuning", "LoRA": "tuning", "MaskedLM": "training.masked", "DPO": "training.preferences", "SPIN": "training.preferences",
-    "verify": "storage.verify", "export_run": "storage.archive", "import_run": "storage.archive",
-    "diversity_metrics": "metrics.diversity", "pass_at_k": "metrics.pass_at_k", "majority_at_k": "metrics.pass_at_k", "drift_metrics": "metrics.drift", "audit_history": "metrics.audit", "balance_score": "metrics.audit", "round_figures": "metrics.per_round", "round_metrics": "metrics.per_round",
-    "GUARDS": "guards", "HeldoutLossGuard": "guards", "DiversityGuard": "guards", "AcceptanceGuard": "guards", "SpreadGuard": "guards", "JudgeGuard": "guards", "AuditGuard": "guards", "DriftGuard": "guards", "CoverageGuard": "guards", "RepetitionGuard": "guards", "BalanceGuard": "guards",
-    "audit_plot": "charts.monitors", "collapse_plot": "charts.monitors", "balance_plot": "charts.monitors",
-    "open_run": "opened", "Loop": "loop",
-    "ByRound": "sweeps.arms", "sweep": "sweeps.sweep", "sweep_plot": "sweeps.sweep", "against": "sweeps.sweep", "search": "sweeps.sweep",
-    "dashboard": "views.dashboard", "explore": "views.explore", "browse": "views.browse", "tree": "views.tree", "compare": "views.compare", "rate": "views.rate",
+__version__ = "0.1.0"
+_names = {
+    "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model smollm2 LanguageModel",
+    "training.encoder_decoder": "tiny_t5", "sampling": "Sampling generate_samples",
+    "scoring": "Scorer score_samples verifier confidence agreement", "people.scorer": "human",
+    "scorers.references": "exact_match word_f1 bleu chrf rouge maths",
+    "scorers.rules": "length no_repetition readability script style novelty",
+    "scorers.classifiers": "sentiment train_classifier reward_model",
+    "scorers.embeddings": "load_encoder similarity embedding_agreement reworded_agreement",
+    "scorers.likelihoods": "likelihood", "scorers.judges": "judge",
+    "scorers.ensembles": "mean_of minimum_of product_of vote_of disagreement_of calibrated",
+    "selection": "KeepRule select_samples kept_rows Threshold Quantile TopK",
+    "filters.theta": "AcceptanceTarget Annealed theta_for_precision",
+    "filters.refine": "Refinement NoNearDuplicates Decontaminated PerCluster FarthestFirst Balanced Curriculum",
+    "filters.staircase": "Staircase", "mixing": "Accumulate Replace Window",
+    "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
+    "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
+    "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
+    "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",
+    "metrics.per_round": "round_figures round_metrics",
+    "guards": "GUARDS HeldoutLossGuard DiversityGuard AcceptanceGuard SpreadGuard "
+        "JudgeGuard AuditGuard DriftGuard CoverageGuard RepetitionGuard BalanceGuard",
+    "charts.monitors": "audit_plot collapse_plot balance_plot", "opened": "open_run", "loop": "Loop",
+    "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search", "views.dashboard": "dashboard",
+    "views.explore": "explore", "views.browse": "browse", "views.tree": "tree", "views.compare": "compare",
+    "views.rate": "rate",
 }
-__all__ = list(_public)
+_module_of = {name: module for module, names in _names.items() for name in names.split()}
+__all__ = list(_module_of)
 
 
 def __getattr__(name):
     "Load a public name from its module at first use, and remember it."
-    if name not in _public:
+    if name not in _module_of:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(_import_module(f".{_public[name]}", __name__), name)
+    value = getattr(_import_module(f".{_module_of[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__():
     "What tab completion offers."
-    return sorted({*globals(), *_public})
+    return sorted({*globals(), *_module_of})

@@ -10,10 +10,12 @@ __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'HISTO
 import json, math
 from dataclasses import asdict, dataclass, field, fields
 
-from .core import parse_json, short_hash
+from .core import parse_json, patch_to, short_hash
 
 # %% ../nbs/01_records.ipynb #c338f2bf
-KEPT, REJECTED, QUARANTINED = "kept", "rejected", "quarantined"
+KEPT = "kept"
+REJECTED = "rejected"
+QUARANTINED = "quarantined"
 STATES = (KEPT, REJECTED, QUARANTINED)
 # The columns that every sample table has; the columns of the prompts (an answer, a topic) stand beside them.
 SAMPLE_COLUMNS = ("sample_id", "prompt_id", "prompt", "completion", "token_ids", "n_tokens", "logprob", "finished")
@@ -40,29 +42,54 @@ class Round:
     config:dict                                 # every setting that made it
     seeds:dict                                  # phase -> seed
     counts:dict                                 # n_sampled, n_kept, n_rejected, n_quarantined, reasons
-    metrics:dict                                # figures by name; None where there is none
+    metrics:dict                                # numbers by name; None where there is none
     seconds:dict                                # phase -> seconds
     tokens:dict                                 # phase -> tokens
-    warnings:list = field(default_factory=list) # what the guards said
+    warnings:list = field(default_factory=list) # messages of the guards
     files:dict = field(default_factory=dict)    # file -> SHA-256
+    newer = ()                                  # names of fields that a newer version wrote; itself no field
 
-    def to_json(self)->str:
-        "The record as JSON text, with its own SHA-256 as `sealed`; a figure that is not finite is written as null."
-        data = json.loads(json.dumps(_finite(asdict(self)), allow_nan=False)) # as it will be read
-        return json.dumps({**data, "sealed": short_hash(data, 64)}, indent=1, sort_keys=True, allow_nan=False)
+    @property
+    def theta(self)->float:
+        "The theta of the round's keep rule; nan where it has none."
+        return theta_of(self.config)
+
+    @property
+    def score_range(self)->tuple:
+        "The range that the round's scorer declares."
+        return score_range_of(self.config)
 
     @classmethod
     def from_json(cls, text:str)->"Round":
-        "Read a record; raises `ValueError` naming the fields that are missing or unknown, and for one that is not as it was written."
+        "Read a record; raises `ValueError` naming what is missing, unknown or not as it was written."
         data = parse_json(text, dict)
         seal = data.pop("sealed", None) # none in a record of before
-        known = {f.name: f for f in fields(cls)}
-        if bad := sorted((set(data) ^ set(known)) - {"warnings"}): raise ValueError(f"not a round record: fields {bad} are missing or unknown")
-        if bad := [name for name, value in data.items() if not isinstance(value, known[name].type) or isinstance(value, bool)]: raise ValueError(f"not a round record: {bad[0]} is {data[bad[0]]!r:.40}, it must be {known[bad[0]].type}")
-        figures = [*data["counts"].values(), *data["metrics"].values(), *data["seconds"].values(), *data["tokens"].values()]
-        if bad := [v for v in figures if not isinstance(v, (int, float, dict, type(None)))]: raise ValueError(f"not a round record: {bad[0]!r:.40} where a figure is needed")
-        if seal not in (None, short_hash(data, 64)): raise ValueError("not a round record: it was changed after it was written")
-        return cls(**data)
+        known, newer = _split_fields(data, sealed=seal is not None)
+        _check_types(known)
+        _check_numbers(known)
+        if seal not in (None, short_hash(data, 64)):
+            raise ValueError("not a round record: it was changed after it was written")
+        record = cls(**known)
+        record.newer = newer
+        return record
+
+# %% ../nbs/01_records.ipynb #1e3309db
+def theta_of(config:dict)->float:
+    "The theta of a round's settings; nan where its keep rule has none."
+    rule = config.get("select")
+    theta = rule.get("theta") if isinstance(rule, dict) else None
+    return math.nan if theta is None else float(theta)
+
+def score_range_of(config:dict)->tuple:
+    "The range that a round's scorer declares."
+    return tuple(float(end) for end in config.get("score", {}).get("range", ("-inf", "inf")))
+
+# %% ../nbs/01_records.ipynb #497a1cfa
+@patch_to(Round)
+def to_json(self)->str:
+    "The record as JSON text, with its own SHA-256 as `sealed`; a number that is not finite is written as null."
+    data = json.loads(json.dumps(_finite(asdict(self)), allow_nan=False)) # as it will be read
+    return json.dumps({**data, "sealed": short_hash(data, 64)}, indent=1, sort_keys=True, allow_nan=False)
 
 # %% ../nbs/01_records.ipynb #45e574d0
 def _finite(data):
@@ -71,33 +98,38 @@ def _finite(data):
     if isinstance(data, (list, tuple)): return [_finite(v) for v in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
-# %% ../nbs/01_records.ipynb #1e3309db
-def theta_of(config:dict)->float:
-    "The theta of a round's settings; nan where its keep rule has none."
-    theta = config.get("select", {}).get("theta") if isinstance(config.get("select"), dict) else None
-    return math.nan if theta is None else float(theta)
+# %% ../nbs/01_records.ipynb #1e26d8af
+def _split_fields(data:dict, sealed:bool)->tuple: # the fields we know, as a dict; the names of the others
+    "Raise where a field is missing, or one is unknown that nothing vouches for."
+    names = {f.name for f in fields(Round)}
+    missing, newer = names - set(data) - {"warnings"}, set(data) - names
+    if missing or newer and not sealed:
+        raise ValueError(f"not a round record: fields {sorted(missing | newer)} are missing or unknown")
+    return {name: data[name] for name in data if name in names}, sorted(newer)
 
-def score_range_of(config:dict)->tuple:
-    "The range that a round's scorer declares."
-    return tuple(float(end) for end in config.get("score", {}).get("range", ("-inf", "inf")))
+# %% ../nbs/01_records.ipynb #000532a9
+def _check_types(data:dict):
+    "Raise where a field is of another type."
+    types = {f.name: f.type for f in fields(Round)}
+    for name, value in data.items():
+        if isinstance(value, bool) or not isinstance(value, types[name]):
+            raise ValueError(f"not a round record: {name} is {value!r:.40}, it must be {types[name]}")
 
-@property
-def _theta(self)->float:
-    "The theta of the round's keep rule; nan where it has none."
-    return theta_of(self.config)
+# %% ../nbs/01_records.ipynb #f9a53314
+def _check_numbers(data:dict):
+    "Raise where text stands in the place of a number."
+    for name in ("counts", "metrics", "seconds", "tokens"):
+        for value in data[name].values():
+            if not isinstance(value, (int, float, dict, type(None))):
+                raise ValueError(f"not a round record: {value!r:.40} where a figure is needed")
 
-@property
-def _score_range(self)->tuple:
-    "The range that the round's scorer declares."
-    return score_range_of(self.config)
-
-Round.theta, Round.score_range = _theta, _score_range
-
-# %% ../nbs/01_records.ipynb #8b8700a5
+# %% ../nbs/01_records.ipynb #bf9d88d8
 HISTORY_COLUMNS = ("round", "n_sampled", "n_kept", "n_rejected", "n_quarantined", "accept_rate",
     "score_mean", "score_p10", "score_p50", "score_p90", "precision", "heldout_accuracy", "heldout_loss",
-    "distinct_1", "distinct_2", "unique_ratio", "agreement", "train_loss", "seconds_sample", "seconds_score", "seconds_tune")
+    "distinct_1", "distinct_2", "unique_ratio", "agreement",
+    "train_loss", "seconds_sample", "seconds_score", "seconds_tune")
 
+# %% ../nbs/01_records.ipynb #8b8700a5
 def history_row(
     record:Round,
 )->dict: # one value a column of `HISTORY_COLUMNS`, then any further metric; nan where there is none
@@ -105,9 +137,10 @@ def history_row(
     row = {"round": record.number, **record.counts, **record.metrics}
     row |= {f"seconds_{phase}": s for phase, s in record.seconds.items()}
     row.pop("reasons", None)
-    extra = [k for k in row if k not in HISTORY_COLUMNS]
-    return {k: float("nan") if row.get(k) is None else row[k] for k in (*HISTORY_COLUMNS, *extra)}
+    further = [name for name in row if name not in HISTORY_COLUMNS]
+    return {name: math.nan if row.get(name) is None else row[name] for name in (*HISTORY_COLUMNS, *further)}
 
+# %% ../nbs/01_records.ipynb #d9afda39
 def history_frame(
     records:list, # of `Round`, in order
 )->"pandas.DataFrame":

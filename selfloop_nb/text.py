@@ -19,7 +19,6 @@ def clean_text(
 
 # %% ../nbs/02_text.ipynb #17837920
 _UNIT = re.compile(r"[぀-ヿ㐀-鿿가-힣豈-﫿฀-๿]|\d|(?:(?![぀-ヿ㐀-鿿가-힣豈-﫿฀-๿])[^\W\d_])+|[^\w\s]|_")
-
 _ASCII_UNIT = re.compile(r"[A-Za-z]+|\d|[^\w\s]|_") # finds the same in a third of the time
 
 def segment(
@@ -28,6 +27,7 @@ def segment(
     "Cut a text into the units that n-grams are counted in."
     return (_ASCII_UNIT if text.isascii() else _UNIT).findall(text)
 
+# %% ../nbs/02_text.ipynb #3070219e
 def ngrams(
     units:list, # of a text
     n:int,      # length of the runs, at least 1
@@ -41,12 +41,14 @@ def number_units(
 )->tuple: # numpy arrays: the units of all texts one after the other, as numbers; where each text begins, and the end
     "Texts as numbers, equal for equal units."
     import numpy
-    known, all_, starts = {}, [], [0]
+    numbers = {}
+    units, starts = [], [0]
     for text in texts:
-        all_.extend([known.setdefault(u, len(known)) for u in segment(text)])
-        starts.append(len(all_))
-    return numpy.array(all_, dtype=numpy.int64), numpy.array(starts)
+        units.extend([numbers.setdefault(unit, len(numbers)) for unit in segment(text)])
+        starts.append(len(units))
+    return numpy.array(units, dtype=numpy.int64), numpy.array(starts)
 
+# %% ../nbs/02_text.ipynb #0dac2c11
 def number_ngrams(
     units, starts, # as `number_units` makes them
     n:int,
@@ -55,10 +57,16 @@ def number_ngrams(
     import numpy
     owner = numpy.repeat(numpy.arange(len(starts) - 1), numpy.diff(starts))
     grams = units
-    for k in range(1, n):
-        _, grams = numpy.unique(grams[:-1] * (units.max(initial=0) + 1) + units[k:], return_inverse=True) if len(grams) > 1 else (0, grams[:0])
+    for k in range(1, n): grams = _longer(grams, units, k)
     whole = owner[:len(grams)] == owner[n - 1:]
     return grams[whole], owner[:len(grams)][whole]
+
+def _longer(grams, units, k:int):
+    "Numbers for the runs of k + 1 units, from those of the runs of k units."
+    import numpy
+    if len(grams) <= 1: return grams[:0]
+    pairs = grams[:-1] * (units.max(initial=0) + 1) + units[k:]
+    return numpy.unique(pairs, return_inverse=True)[1]
 
 # %% ../nbs/02_text.ipynb #133a2fc9
 def signatures(
@@ -67,27 +75,55 @@ def signatures(
     n_hashes:int=64,
     seed:int=0,
 )->"numpy.ndarray": # n_texts x n_hashes; a text without n-grams has the largest number throughout
-    "MinHash signatures (Broder 1997): two texts agree in a share of the places that estimates their Jaccard similarity."
+    "MinHash signatures (Broder 1997): the share of places where two agree estimates their Jaccard similarity."
     import numpy
-    dice, filled = numpy.random.default_rng(seed), numpy.unique(owner)
-    table, first = numpy.full((n_texts, n_hashes), numpy.iinfo(numpy.uint32).max, dtype=numpy.uint32), numpy.searchsorted(owner, filled)
-    shuffled = dice.integers(2**63, size=int(grams.max(initial=-1)) + 1, dtype=numpy.uint64)[grams]
+    rng = numpy.random.default_rng(seed)
+    table = numpy.full((n_texts, n_hashes), numpy.iinfo(numpy.uint32).max, dtype=numpy.uint32)
+    filled = numpy.unique(owner)
+    first = numpy.searchsorted(owner, filled)
+    shuffled = rng.integers(2**63, size=int(grams.max(initial=-1)) + 1, dtype=numpy.uint64)[grams]
     for k in range(n_hashes if len(grams) else 0):
-        factor, term = dice.integers(2**63, size=2, dtype=numpy.uint64)
-        table[filled, k] = numpy.minimum.reduceat(((shuffled * (2 * factor + 1) + term) >> 32).astype(numpy.uint32), first)
+        factor, term = rng.integers(2**63, size=2, dtype=numpy.uint64)
+        hashes = ((shuffled * (2 * factor + 1) + term) >> 32).astype(numpy.uint32)
+        table[filled, k] = numpy.minimum.reduceat(hashes, first)
     return table
 
 # %% ../nbs/02_text.ipynb #21a5169f
 def _band(least:float, n_hashes:int)->int:
-    "How many places of a signature make a band: the most with which a pair at `least` is missed less than once in a thousand."
-    return max(r for r in (1, 2, 4, 8, 16) if r == 1 or (1 - least ** r) ** (n_hashes // r) < 1e-3)
+    "How many places make a band: the most with which a pair at `least` is missed less than once in a thousand."
+    def missed(r): return (1 - least ** r) ** (n_hashes // r)
+    return max(r for r in (1, 2, 4, 8, 16) if r == 1 or missed(r) < 1e-3)
 
+# %% ../nbs/02_text.ipynb #59fc50a3
+def _buckets(table, band:int)->dict: # text -> keys; texts that share none are left out
+    "The buckets in which a text meets others: those that agree with it in all of a band's places."
+    import numpy
+    rng = numpy.random.default_rng(0)
+    buckets = {}
+    for k in range(0, table.shape[1], band):
+        factors = 2 * rng.integers(2**63, size=band, dtype=numpy.uint64) + 1
+        keys = table[:, k:k + band].astype(numpy.uint64) @ factors
+        _, group, counts = numpy.unique(keys, return_inverse=True, return_counts=True)
+        empty = table[:, k] == numpy.iinfo(numpy.uint32).max
+        rows = numpy.flatnonzero((counts[group] > 1) & ~empty)
+        for i, key in zip(rows.tolist(), group[rows].tolist()): buckets.setdefault(i, []).append((k, key))
+    return buckets
+
+# %% ../nbs/02_text.ipynb #0c481b65
 def jaccard(
     a:set, b:set,
 )->float: # in [0, 1]; 1 for two empty sets
     "What two sets share, over what they have together."
     return len(a & b) / len(a | b) if a or b else 1.0
 
+# %% ../nbs/02_text.ipynb #245d6518
+def _first_equals(units, starts)->list: # for each text the place of the first one with the same units
+    "Where each text occurs first."
+    first = {}
+    texts = (units[a:b].tobytes() for a, b in zip(starts, starts[1:]))
+    return [first.setdefault(text, i) for i, text in enumerate(texts)]
+
+# %% ../nbs/02_text.ipynb #d6ed045f
 def near_duplicates(
     texts:list,
     least:float=0.8, # Jaccard similarity from which on two texts are nearly the same, (0, 1]
@@ -95,35 +131,25 @@ def near_duplicates(
     n_hashes:int=64, # places of a signature
     seed:int=0,
 )->list: # for each text the place of an earlier one, itself none, that it nearly repeats; None where there is none
-    "Near-duplicates by MinHash: of a pair at `least` fewer than one in a thousand is missed, and a pair that is found is checked in full."
+    "Near-duplicates by MinHash: each is checked in full; of pairs at `least` one in a thousand may be missed."
     if not 0 < least <= 1: raise ValueError(f"least={least!r}: it must be above 0 and at most 1")
     import numpy
     units, starts = number_units(texts)
     grams, owner = number_ngrams(units, starts, n)
-    bounds, first = numpy.searchsorted(owner, numpy.arange(len(texts) + 1)), {}
-    shingles = lambda i: set(grams[bounds[i]:bounds[i + 1]].tolist())
+    bounds = numpy.searchsorted(owner, numpy.arange(len(texts) + 1))
+    def shingles(i): return set(grams[bounds[i]:bounds[i + 1]].tolist())
     buckets = _buckets(signatures(grams, owner, len(texts), n_hashes, seed), _band(least, n_hashes))
-    shelves, twins = {}, []
-    for i in range(len(texts)):
-        equal, own = first.setdefault(units[starts[i]:starts[i + 1]].tobytes(), i), buckets.get(i, ())
-        if equal != i: twins.append(equal if twins[equal] is None else twins[equal]); continue
-        rivals, mine = sorted({j for key in own for j in shelves.get(key, ())}), shingles(i) if own else set()
-        twins.append(next((j for j in rivals if jaccard(mine, shingles(j)) >= least), None))
+    originals, twins = {}, [] # bucket -> texts that repeat none
+    for i, equal in enumerate(_first_equals(units, starts)):
+        if equal != i:
+            twins.append(equal if twins[equal] is None else twins[equal])
+            continue
+        rivals = sorted({j for key in buckets.get(i, ()) for j in originals.get(key, ())})
+        own = shingles(i) if rivals else set()
+        twins.append(next((j for j in rivals if jaccard(own, shingles(j)) >= least), None))
         if twins[i] is None:
-            for key in own: shelves.setdefault(key, []).append(i)
+            for key in buckets.get(i, ()): originals.setdefault(key, []).append(i)
     return twins
-
-# %% ../nbs/02_text.ipynb #59fc50a3
-def _buckets(table, band:int)->dict: # text -> keys; texts that share none are left out
-    "The buckets in which a text meets others: those that agree with it in all of a band's places."
-    import numpy
-    dice, found = numpy.random.default_rng(0), {}
-    for k in range(0, table.shape[1], band):
-        factors = 2 * dice.integers(2**63, size=band, dtype=numpy.uint64) + 1
-        _, group, counts = numpy.unique(table[:, k:k + band].astype(numpy.uint64) @ factors, return_inverse=True, return_counts=True)
-        rows = numpy.flatnonzero((counts[group] > 1) & (table[:, k] != table.dtype.type(-1 % 2**32)))
-        for i, key in zip(rows.tolist(), group[rows].tolist()): found.setdefault(i, []).append((k, key))
-    return found
 
 # %% ../nbs/02_text.ipynb #9e4eb281
 def runs(
@@ -132,8 +158,10 @@ def runs(
 )->list: # of tuples
     "The n-grams of a text; all of it where it is shorter; none where it is empty."
     units = segment(text)
-    return ngrams(units, n) if len(units) >= n else [tuple(units)] if units else []
+    if not units: return []
+    return ngrams(units, n) if len(units) >= n else [tuple(units)]
 
+# %% ../nbs/02_text.ipynb #c0236ea6
 def known_runs(
     texts:list,
     n:int,
@@ -141,6 +169,7 @@ def known_runs(
     "All runs of the texts, to ask `seen_share` about."
     return {run for text in texts for run in runs(text, n)}
 
+# %% ../nbs/02_text.ipynb #fc74b030
 def seen_share(
     text:str,
     known:set, # see `known_runs`
@@ -159,5 +188,6 @@ def import_extra(
     "A module of an extra; raises `ImportError` with the command that installs it."
     try: return import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != module.split(".")[0]: raise
-        raise ImportError(f"{package or module.split('.')[0]} is not installed: pip install 'selfloop_nb[{extra}]'") from None
+        missing = module.split(".")[0]
+        if (error.name or "").split(".")[0] != missing: raise
+        raise ImportError(f"{package or missing} is not installed: pip install 'selfloop_nb[{extra}]'") from None

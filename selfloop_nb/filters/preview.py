@@ -8,9 +8,9 @@ __all__ = ['ThresholdPreview']
 # %% ../../nbs/filters/03_preview.ipynb #80488b62
 import math
 
-from ..text import segment
 from ..core import patch_to
 from ..selection import drop_reasons
+from ..text import segment
 
 # %% ../../nbs/filters/03_preview.ipynb #41719a71
 class ThresholdPreview:
@@ -21,45 +21,72 @@ class ThresholdPreview:
         **rule,              # unique, finished, max_tokens: see `drop_reasons`
     ):
         import numpy
-        if group is not None and group not in samples.column_names: raise ValueError(f"group={group!r} is no column of the samples: use one of {sorted(samples.column_names)}")
-        scores, reasons = numpy.array(samples["score"][:], dtype=float), drop_reasons(samples, **rule)
-        open_rows = numpy.flatnonzero([r is None for r in reasons])
-        self.rows = open_rows[numpy.argsort(-scores[open_rows], kind="stable")]
-        self.samples, self.group, self.n_sampled, self.scores = samples, group, len(samples), scores[self.rows]
-        def column(name):
-            values = samples[name][:] if name in samples.column_names else [None] * len(samples)
-            return [values[i] for i in self.rows]
-        self.prompt_ids, verdicts = column("prompt_id"), column("correct")
-        self.sums = dict(right=_running([float(v or 0) for v in verdicts]), known=_running([v is not None for v in verdicts]), tokens=_running(column("n_tokens")), **_bigrams(column("completion")))
-        labels = [str(v) for v in column(group)] if group else []
-        self.groups = {name: _running([l == name for l in labels]) for name in sorted(set(labels))}
+        if group is not None and group not in samples.column_names:
+            raise ValueError(f"group={group!r} is no column of the samples: use one of {sorted(samples.column_names)}")
+        scores = numpy.array(samples["score"][:], dtype=float)
+        deciding = numpy.flatnonzero([reason is None for reason in drop_reasons(samples, **rule)])
+        self.rows = deciding[numpy.argsort(-scores[deciding], kind="stable")]
+        self.scores = scores[self.rows]
+        self.samples = samples
+        self.group = group
+        self.n_sampled = len(samples)
+        self.prompt_ids = self._column("prompt_id")
+        self._sum_up()
+
+# %% ../../nbs/filters/03_preview.ipynb #c8f6afc6
+@patch_to(ThresholdPreview)
+def _column(self, name:str)->list:
+    "A column of the samples that theta decides about, best first; None throughout where there is no such column."
+    if name not in self.samples.column_names: return [None] * len(self.rows)
+    values = self.samples[name][:]
+    return [values[i] for i in self.rows]
+
+# %% ../../nbs/filters/03_preview.ipynb #ab875eed
+@patch_to(ThresholdPreview)
+def _sum_up(self):
+    "Write the running sums beside the sorted samples."
+    correct = self._column("correct")
+    self.sums = _bigram_sums(self._column("completion"))
+    self.sums["right"] = _running_sum([float(value or 0) for value in correct])
+    self.sums["known"] = _running_sum([value is not None for value in correct])
+    self.sums["tokens"] = _running_sum(self._column("n_tokens"))
+    labels = [str(value) for value in self._column(self.group)] if self.group else []
+    self.groups = {name: _running_sum([label == name for label in labels]) for name in sorted(set(labels))}
 
 # %% ../../nbs/filters/03_preview.ipynb #4e13ceec
-def _running(values)->"numpy.ndarray": # one longer than `values`: the sum of the first k stands at k
-    "Running sums."
+def _running_sum(values)->"numpy.ndarray": # one longer than `values`: the sum of the first k stands at k
     import numpy
     return numpy.concatenate([[0.0], numpy.cumsum(numpy.array(values, dtype=float))])
 
-def _bigrams(texts:list)->dict:
+def _bigram_sums(texts:list)->dict:
     "Running sums of the bigrams, and of those that no text before had."
-    seen, all_, new = set(), [], []
+    seen = set()
+    n_all, n_new = [], []
     for text in texts:
         units = segment(text)
-        grams, before = list(zip(units, units[1:])), len(seen)
-        seen.update(grams)
-        all_.append(len(grams)); new.append(len(seen) - before)
-    return dict(bigrams=_running(all_), new_bigrams=_running(new))
+        bigrams = list(zip(units, units[1:]))
+        n_before = len(seen)
+        seen.update(bigrams)
+        n_all.append(len(bigrams))
+        n_new.append(len(seen) - n_before)
+    return dict(bigrams=_running_sum(n_all), new_bigrams=_running_sum(n_new))
 
 # %% ../../nbs/filters/03_preview.ipynb #2441ea01
 @patch_to(ThresholdPreview)
 def first(self,
     k:int, # from 0 to the number of samples that theta decides about
 )->dict: # n_kept, n_sampled, accept_rate, precision, distinct_2, mean_tokens, shares; nan where there is none
-    "The figures of the k best."
-    of = lambda a, b: self.sums[a][k] / self.sums[b][k] if self.sums[b][k] else math.nan
-    return dict(n_kept=int(k), n_sampled=self.n_sampled, accept_rate=k / self.n_sampled if self.n_sampled else math.nan, precision=of("right", "known"), distinct_2=of("new_bigrams", "bigrams"),
-        mean_tokens=self.sums["tokens"][k] / k if k else math.nan, shares={name: sums[k] / k if k else math.nan for name, sums in self.groups.items()})
+    "The metrics of the k best."
+    sums = {name: values[k] for name, values in self.sums.items()}
+    return dict(n_kept=int(k), n_sampled=self.n_sampled, accept_rate=_ratio(k, self.n_sampled),
+                precision=_ratio(sums["right"], sums["known"]),
+                distinct_2=_ratio(sums["new_bigrams"], sums["bigrams"]),
+                mean_tokens=_ratio(sums["tokens"], k),
+                shares={name: _ratio(values[k], k) for name, values in self.groups.items()})
 
+def _ratio(a:float, b:float)->float: return float(a / b) if b else math.nan
+
+# %% ../../nbs/filters/03_preview.ipynb #7160f0a6
 @patch_to(ThresholdPreview)
 def at(self,
     theta:float,
@@ -75,17 +102,20 @@ def theta_for(self,
 )->float: # nan for an empty preview
     "The theta that keeps at least this share: the best ones, and ties with the last of them."
     if not 0 < share <= 1: raise ValueError(f"share={share!r}: it must be above 0 and at most 1")
-    return float(self.scores[math.ceil(share * len(self.scores)) - 1]) if len(self.scores) else math.nan
+    if not len(self.scores): return math.nan
+    return float(self.scores[math.ceil(share * len(self.scores)) - 1])
 
+# %% ../../nbs/filters/03_preview.ipynb #b0fa0c8c
 @patch_to(ThresholdPreview)
 def top(self,
     k:int, # samples of each prompt, at least 1
 )->dict: # see `first`
     "What top-k of each prompt would keep."
     taken, rows = {}, []
-    for place, prompt in enumerate(self.prompt_ids):
+    for row, prompt in zip(self.rows, self.prompt_ids):
         taken[prompt] = taken.get(prompt, 0) + 1
-        if taken[prompt] <= k: rows.append(int(self.rows[place]))
+        if taken[prompt] <= k: rows.append(int(row))
     chosen = ThresholdPreview(self.samples.select(rows), self.group, unique=False, finished=False).first(len(rows))
-    shares = {name: chosen["shares"].get(name, 0.0 if rows else math.nan) for name in self.groups}
-    return {**chosen, "n_sampled": self.n_sampled, "accept_rate": len(rows) / self.n_sampled if self.n_sampled else math.nan, "shares": shares}
+    none = 0.0 if rows else math.nan
+    return {**chosen, "n_sampled": self.n_sampled, "accept_rate": _ratio(len(rows), self.n_sampled),
+            "shares": {name: chosen["shares"].get(name, none) for name in self.groups}}

@@ -8,18 +8,20 @@ __all__ = ['Refinement', 'NoNearDuplicates', 'Decontaminated', 'word_vectors', '
 
 # %% ../../nbs/filters/01_refine.ipynb #f0e8cfdf
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
-from ..core import short_hash
+from ..core import patch_to, short_hash
 from ..records import KEPT, REJECTED
+from ..selection import KeepRule
 from ..text import known_runs, near_duplicates, runs, segment
 
 # %% ../../nbs/filters/01_refine.ipynb #e0ac5e9c
 @dataclass(frozen=True)
-class Refinement:
+class Refinement(KeepRule):
     "Base of the rules that stand around another; one of your own needs `drop`."
-    rule:object # the keep rule whose choice is refined
+    rule:KeepRule # whose choice is refined
 
     def drop(self,
         samples,   # a scored sample table
@@ -28,19 +30,24 @@ class Refinement:
         "Which of the kept samples to drop, and why."
         raise NotImplementedError
 
-    def __call__(self,
-        samples, # a scored sample table
-    )->tuple: # states, reasons: one of each a sample
-        "Decide about every sample of a round."
-        states, reasons = map(list, self.rule(samples))
-        scores = samples["score"][:]
-        kept = sorted((i for i, state in enumerate(states) if state == KEPT), key=lambda i: -scores[i])
-        for i, reason in self.drop(samples, kept).items(): states[i], reasons[i] = REJECTED, reason
-        return states, reasons
-
     def check_range(self, low:float, high:float):
         "Raise `ValueError` where the inner rule does not fit the scorer's range."
-        if hasattr(self.rule, "check_range"): self.rule.check_range(low, high)
+        self.rule.check_range(low, high)
+
+# %% ../../nbs/filters/01_refine.ipynb #258f4eb5
+@patch_to(Refinement)
+def __call__(self,
+    samples, # a scored sample table
+)->tuple: # states, reasons: one of each a sample
+    "Decide about every sample of a round."
+    states, reasons = map(list, self.rule(samples))
+    scores = samples["score"][:]
+    kept = [i for i, state in enumerate(states) if state == KEPT]
+    kept.sort(key=lambda i: -scores[i])
+    for i, reason in self.drop(samples, kept).items():
+        states[i] = REJECTED
+        reasons[i] = reason
+    return states, reasons
 
 # %% ../../nbs/filters/01_refine.ipynb #16140762
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class NoNearDuplicates(Refinement):
 
     def __post_init__(self):
         if not 0 < self.least <= 1: raise ValueError(f"least={self.least!r}: it must be above 0 and at most 1")
+
     def drop(self, samples, kept):
         texts = samples["completion"][:]
         rows = [i for i in kept if len(segment(texts[i])) >= self.shortest]
@@ -67,11 +75,13 @@ class Decontaminated(Refinement):
     heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
-        if not len(heldout): raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
+        if not len(heldout):
+            raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
         long = [text for text in heldout if len(segment(text)) >= self.n]
         if not long: raise ValueError(f"no held-out text has n={self.n} units: lower n, or leave Decontaminated() out")
         object.__setattr__(self, "heldout_hash", short_hash(list(heldout)))
         object.__setattr__(self, "_known", known_runs(long, self.n))
+
     def drop(self, samples, kept):
         texts = samples["completion"][:]
         return {i: "held-out text" for i in kept if not self._known.isdisjoint(runs(texts[i], self.n))}
@@ -84,30 +94,40 @@ def word_vectors(
     import numpy, zlib
     vectors = numpy.zeros((len(texts), 1024), dtype=numpy.float32)
     for row, text in zip(vectors, texts):
-        for run in (*runs(text.lower(), 1), *runs(text.lower(), 2)): row[zlib.crc32(" ".join(run).encode("utf-8", "replace")) % 1024] += 1
+        for run in (*runs(text.lower(), 1), *runs(text.lower(), 2)):
+            row[zlib.crc32(" ".join(run).encode("utf-8", "replace")) % 1024] += 1
     return vectors / numpy.maximum(numpy.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
+# %% ../../nbs/filters/01_refine.ipynb #718e7583
 @dataclass(frozen=True)
 class PerCluster(Refinement):
-    "At most `k` samples of a kind, the best ones; a sample is of the kind of the first one that is as near as `radius`."
+    "At most `k` samples of a kind, the best; a sample is of the kind of the first one as near as `radius`."
     k:int=1
     radius:float=0.5           # cosine distance up to which two samples are of a kind, (0, 1)
     vectors:Callable=word_vectors # texts -> rows of length 1, such as an `Encoder`
 
     def __post_init__(self):
-        if self.k < 1 or not 0 < self.radius < 1: raise ValueError(f"k={self.k!r}, radius={self.radius!r}: use at least 1, and a radius between 0 and 1")
-    def drop(self, samples, kept):
-        import numpy
-        if not kept: return {}
-        texts, sizes, dropped = samples["completion"][:], [], {}
-        table = self.vectors([texts[i] for i in kept])
-        middles = numpy.empty_like(table)
-        for i, vector in zip(kept, table):
-            near = numpy.flatnonzero(middles[:len(sizes)] @ vector >= 1 - self.radius)
-            if not len(near): middles[len(sizes)] = vector; sizes.append(1)
-            elif sizes[near[0]] < self.k: sizes[near[0]] += 1
-            else: dropped[i] = "enough of its kind"
-        return dropped
+        if self.k < 1 or not 0 < self.radius < 1:
+            raise ValueError(f"k={self.k!r}, radius={self.radius!r}: use at least 1, and a radius between 0 and 1")
+
+# %% ../../nbs/filters/01_refine.ipynb #5e1e7f80
+@patch_to(PerCluster)
+def drop(self, samples, kept:list)->dict:
+    "The rows whose kind has enough samples already, in the order of the scores."
+    import numpy
+    if not kept: return {}
+    texts = samples["completion"][:]
+    table = self.vectors([texts[i] for i in kept])
+    middles = numpy.empty_like(table) # of each kind its first sample
+    sizes, dropped = [], {}
+    for i, vector in zip(kept, table):
+        near = numpy.flatnonzero(middles[:len(sizes)] @ vector >= 1 - self.radius)
+        if not len(near):
+            middles[len(sizes)] = vector
+            sizes.append(1)
+        elif sizes[near[0]] < self.k: sizes[near[0]] += 1
+        else: dropped[i] = "enough of its kind"
+    return dropped
 
 # %% ../../nbs/filters/01_refine.ipynb #cbdd2f1e
 @dataclass(frozen=True)
@@ -118,45 +138,66 @@ class FarthestFirst(Refinement):
 
     def __post_init__(self):
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
-    def drop(self, samples, kept):
-        import numpy
-        if not kept: return {}
-        texts = samples["completion"][:]
-        table = self.vectors([texts[i] for i in kept])
-        last, taken, nearest = 0, {0}, table @ table[0]
-        while len(taken) < math.ceil(self.share * len(kept)):
-            nearest[last] = numpy.inf
-            last = int(nearest.argmin())
-            taken.add(last)
-            nearest = numpy.maximum(nearest, table @ table[last])
-        return {i: "too near to others" for k, i in enumerate(kept) if k not in taken}
+
+# %% ../../nbs/filters/01_refine.ipynb #092e71b5
+@patch_to(FarthestFirst)
+def drop(self, samples, kept:list)->dict:
+    "The rows that are not among the most spread out."
+    import numpy
+    if not kept: return {}
+    texts = samples["completion"][:]
+    table = self.vectors([texts[i] for i in kept])
+    last, taken = 0, {0}
+    nearest = table @ table[0] # of each sample, how alike the nearest taken one is
+    while len(taken) < math.ceil(self.share * len(kept)):
+        nearest[last] = numpy.inf
+        last = int(nearest.argmin())
+        taken.add(last)
+        nearest = numpy.maximum(nearest, table @ table[last])
+    return {i: "too near to others" for k, i in enumerate(kept) if k not in taken}
 
 # %% ../../nbs/filters/01_refine.ipynb #927635d0
 @dataclass(frozen=True)
 class Balanced(Refinement):
-    "Give the groups the shares among the kept that they have among the samples, by dropping the worst of those that have too many."
+    "Give the groups the shares among the kept that they have among all samples, by dropping the worst."
     column:str="topic" # of the prompts
 
     def drop(self, samples, kept):
-        if self.column not in samples.column_names: raise ValueError(f"column={self.column!r} is no column of the samples: use one of {samples.column_names}")
-        groups = [str(g) for g in samples[self.column][:]]
-        of = lambda rows: {g: [i for i in rows if groups[i] == g] for g in sorted(set(groups))}
-        there, mine = of(range(len(samples))), of(kept)
-        size = min((len(mine[g]) / len(there[g]) for g in there if mine[g]), default=0) # what the group that is kept least allows; groups without a kept sample cannot be helped
-        return {i: f"enough of {g}" for g in there for i in mine[g][math.ceil(size * len(there[g]) - 1e-9):]}
+        if self.column not in samples.column_names:
+            raise ValueError(f"column={self.column!r} is no column of the samples: use one of {samples.column_names}")
+        groups = [str(group) for group in samples[self.column][:]]
+        sampled = _rows_by_group(groups, range(len(groups)))
+        best = _rows_by_group(groups, kept)
+        # What the group that is kept least allows; one without a kept sample cannot be helped.
+        share = min((len(rows) / len(sampled[group]) for group, rows in best.items()), default=0)
+        allowed = {group: math.ceil(share * len(rows) - 1e-9) for group, rows in sampled.items()}
+        return {i: f"enough of {group}" for group, rows in best.items() for i in rows[allowed[group]:]}
+
+# %% ../../nbs/filters/01_refine.ipynb #ba509a27
+def _rows_by_group(groups:list, rows)->dict:
+    "group -> its rows, in the order given; groups in alphabetical order."
+    found = {}
+    for i in rows: found.setdefault(groups[i], []).append(i)
+    return dict(sorted(found.items()))
 
 # %% ../../nbs/filters/01_refine.ipynb #2b793f35
 @dataclass(frozen=True)
 class Curriculum(Refinement):
-    "Keep the samples of prompts that are neither too hard nor too easy, by the share of their samples that the inner rule keeps."
+    "Keep the samples of prompts that are neither too hard nor too easy, by the share that the inner rule keeps."
     low:float=0.1  # [0, 1]
     high:float=0.9 # [low, 1]
 
     def __post_init__(self):
-        if not 0 <= self.low <= self.high <= 1: raise ValueError(f"low={self.low!r}, high={self.high!r}: use 0 <= low <= high <= 1")
+        if not 0 <= self.low <= self.high <= 1:
+            raise ValueError(f"low={self.low!r}, high={self.high!r}: use 0 <= low <= high <= 1")
+
     def drop(self, samples, kept):
-        prompts, passed, asked = samples["prompt_id"][:], {}, {}
-        for p in prompts: asked[p] = asked.get(p, 0) + 1
-        for i in kept: passed[prompts[i]] = passed.get(prompts[i], 0) + 1
-        rates = {p: passed[p] / asked[p] for p in passed}
-        return {i: "prompt too easy" if rates[prompts[i]] > self.high else "prompt too hard" for i in kept if not self.low <= rates[prompts[i]] <= self.high}
+        prompts = samples["prompt_id"][:]
+        n_sampled = Counter(prompts)
+        n_kept = Counter(prompts[i] for i in kept)
+        dropped = {}
+        for i in kept:
+            rate = n_kept[prompts[i]] / n_sampled[prompts[i]]
+            if rate > self.high: dropped[i] = "prompt too easy"
+            elif rate < self.low: dropped[i] = "prompt too hard"
+        return dropped

@@ -9,6 +9,7 @@ __all__ = ['pass_rates', 'Staircase']
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from ..core import patch_to
 from ..records import KEPT, QUARANTINED
 
 # %% ../../nbs/filters/04_staircase.ipynb #69b819e2
@@ -33,27 +34,33 @@ class Staircase:
     down:float=0.2 # and below which one down, [0, up)
 
     def __post_init__(self):
-        if not 0 <= self.down < self.up <= 1: raise ValueError(f"down={self.down!r}, up={self.up!r}: use 0 <= down < up <= 1")
+        if not 0 <= self.down < self.up <= 1:
+            raise ValueError(f"down={self.down!r}, up={self.up!r}: use 0 <= down < up <= 1")
 
-    def __call__(self,
-        prompts, # the pool, with `column`
-        last,    # sample table of the round before; None: there is none
-    )->list: # rows of the pool, the two levels in turn
-        "Which prompts the next round may ask."
-        if self.column not in prompts.column_names: raise ValueError(f"column={self.column!r} is no column of the prompts: use one of {prompts.column_names}")
-        levels = prompts[self.column][:]
-        ladder = sorted(set(levels))
-        reached = ladder.index(self.reached(ladder, last))
-        rows = [[i for i, level in enumerate(levels) if level == wanted] for wanted in ladder[reached:reached + 2]]
-        return [i for some in zip_longest(*rows) for i in some if i is not None]
+# %% ../../nbs/filters/04_staircase.ipynb #10c739d7
+@patch_to(Staircase)
+def reached(self,
+    ladder:list, # all levels, the easiest first
+    last,        # sample table of the round before; None: there is none
+)->object: # a level
+    "The level that the last round leads to."
+    rates = pass_rates(last, self.column) if last is not None else {}
+    if not rates: return ladder[0]
+    at = min(rates)
+    step = (rates[at] >= self.up) - (rates[at] < self.down)
+    return ladder[min(max(ladder.index(at) + step, 0), len(ladder) - 1)]
 
-    def reached(self,
-        ladder:list, # all levels, the easiest first
-        last,        # as above
-    )->object: # a level
-        "The level that the last round leads to."
-        rates = pass_rates(last, self.column) if last is not None else {}
-        if not rates: return ladder[0]
-        at = min(rates)
-        step = (rates[at] >= self.up) - (rates[at] < self.down)
-        return ladder[min(max(ladder.index(at) + step, 0), len(ladder) - 1)]
+# %% ../../nbs/filters/04_staircase.ipynb #e70e4cea
+@patch_to(Staircase)
+def __call__(self,
+    prompts, # the pool, with `column`
+    last,    # sample table of the round before; None: there is none
+)->list: # rows of the pool, the two levels in turn
+    "Which prompts the next round may ask."
+    if self.column not in prompts.column_names:
+        raise ValueError(f"column={self.column!r} is no column of the prompts: use one of {prompts.column_names}")
+    levels = prompts[self.column][:]
+    ladder = sorted(set(levels))
+    reached = ladder.index(self.reached(ladder, last))
+    rows = [[i for i, level in enumerate(levels) if level == wanted] for wanted in ladder[reached:reached + 2]]
+    return [i for pair in zip_longest(*rows) for i in pair if i is not None]

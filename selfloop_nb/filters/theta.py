@@ -9,12 +9,13 @@ __all__ = ['AcceptanceTarget', 'wilson_low', 'theta_for_precision', 'round_of', 
 import math
 from dataclasses import dataclass
 
-from ..selection import Threshold, drop_reasons
+from ..core import patch_to
+from ..selection import KeepRule, Threshold, drop_reasons
 
 # %% ../../nbs/filters/02_theta.ipynb #558e6d16
 @dataclass(frozen=True)
-class AcceptanceTarget:
-    "Keep the best samples until they are a share of all that were generated, ties with the last of them included; fewer where there are not enough."
+class AcceptanceTarget(KeepRule):
+    "Keep the best until they are a share of all that were generated, and ties with the last; fewer if there are none."
     share:float               # of all samples, (0, 1]
     unique:bool=True          # drop copies of a prompt's sample?
     finished:bool=True        # drop what never ended?
@@ -27,9 +28,10 @@ class AcceptanceTarget:
         samples, # a scored sample table
     )->tuple: # states, reasons
         "Decide about every sample of a round."
-        reasons, scores = drop_reasons(samples, self.unique, self.finished, self.max_tokens), samples["score"][:]
-        open_ = sorted((s for s, r in zip(scores, reasons) if r is None), reverse=True)
-        theta = open_[min(math.ceil(self.share * len(samples)), len(open_)) - 1] if open_ else math.inf
+        reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
+        scores = sorted((s for s, r in zip(samples["score"][:], reasons) if r is None), reverse=True)
+        n_wanted = min(math.ceil(self.share * len(samples)), len(scores))
+        theta = scores[n_wanted - 1] if scores else math.inf
         return Threshold(theta, self.unique, self.finished, self.max_tokens)(samples)
 
 # %% ../../nbs/filters/02_theta.ipynb #8a785c86
@@ -39,40 +41,48 @@ def wilson_low(
 )->float: # in [0, 1]; 0 for none
     "Lower end of the interval of Wilson (1927) for a share."
     if not n: return 0.0
-    p, spread = n_right / n, z * z / n
+    p = n_right / n
+    spread = z * z / n
     return (p + spread / 2 - z * math.sqrt(p * (1 - p) / n + spread / (4 * n))) / (1 + spread)
 
+# %% ../../nbs/filters/02_theta.ipynb #cbb7f407
 def theta_for_precision(
     scores:list,
     correct:list,        # True, False, or None for not rated
     precision:float=0.9, # that is wanted of the kept samples, (0, 1)
 )->float: # theta, for `Threshold`
-    "The lowest theta with which the kept samples are right as often as wanted, as far as the ratings can tell; raises `ValueError` with the best that can be had where none will do."
-    if len(scores) != len(correct): raise ValueError(f"{len(scores)} scores but {len(correct)} ratings: give one a sample, None where there is none")
+    "The lowest theta that is surely right as often as wanted; raises `ValueError` with the best where none is."
+    if len(scores) != len(correct):
+        raise ValueError(f"{len(scores)} scores but {len(correct)} ratings: "
+                         "give one a sample, None where there is none")
     if not 0 < precision < 1: raise ValueError(f"precision={precision!r}: it must be above 0 and below 1")
-    known = sorted(((s, bool(c)) for s, c in zip(scores, correct) if c is not None and math.isfinite(s)), reverse=True)
-    found, n_right = {}, 0
-    for n, (score, right) in enumerate(known, 1):
+    rated = [(s, bool(c)) for s, c in zip(scores, correct) if c is not None and math.isfinite(s)]
+    lows, n_right = {}, 0
+    for n, (score, right) in enumerate(sorted(rated, reverse=True), 1):
         n_right += right
-        found[score] = wilson_low(n_right, n) # of equal scores the last stands: theta keeps all of them
-    fine = [score for score, low in found.items() if low >= precision]
-    if fine: return min(fine)
-    best = max(found, key=found.get, default=math.nan)
-    raise ValueError(f"no theta is surely right {precision:.0%} of the time on {len(known)} rated samples: the best, {best:.4g}, is at least {found.get(best, 0):.0%}; rate more samples, ask for less, or use a better Q")
+        lows[score] = wilson_low(n_right, n) # of equal scores the last stands: theta keeps all of them
+    sure = [score for score, low in lows.items() if low >= precision]
+    if sure: return min(sure)
+    best = max(lows, key=lows.get, default=math.nan)
+    found = f"the best, {best:.4g}, is at least {lows.get(best, 0):.0%}"
+    raise ValueError(f"no theta is surely right {precision:.0%} of the time on {len(rated)} rated samples: {found}; "
+                     "rate more samples, ask for less, or use a better Q")
 
 # %% ../../nbs/filters/02_theta.ipynb #5846ea3d
 def round_of(
     samples, # a sample table
 )->int: # the number of the round that it was drawn in; 1 where the table is empty
-    "The round of a sample table, from its column `round` or from its sample ids; raises `ValueError` where neither tells."
+    "The round of a sample table, by its column `round` or its sample ids; raises `ValueError` where neither tells."
     if not len(samples): return 1
     first = samples[0]
     try: return int(first["round"] if "round" in first else first["sample_id"].split("-")[0])
-    except (KeyError, ValueError): raise ValueError(f"the round cannot be told from the sample id {first.get('sample_id')!r}: it must begin with the round's number, as in '3-sample-17-0', or the table needs a column 'round'") from None
+    except (KeyError, ValueError):
+        raise ValueError(f"the round cannot be told from the sample id {first.get('sample_id')!r}: it must begin with "
+                         "the round's number, as in '3-sample-17-0', or the table needs a column 'round'") from None
 
 # %% ../../nbs/filters/02_theta.ipynb #1ef8bd03
 @dataclass(frozen=True)
-class Annealed:
+class Annealed(KeepRule):
     "A theta that goes from `first` to `last` in `rounds` rounds, by equal steps, and stays there."
     first:float    # theta of round 1
     last:float     # theta from round `rounds` on
@@ -89,15 +99,18 @@ class Annealed:
         number:int, # of the round, from 1
     )->float:
         "theta in a round."
-        done = min(1.0, (number - 1) / max(self.rounds - 1, 1)) if self.rounds > 1 else 1.0
+        done = min(1.0, (number - 1) / (self.rounds - 1)) if self.rounds > 1 else 1.0
         return self.first + (self.last - self.first) * done
 
-    def __call__(self,
-        samples, # a scored sample table
-    )->tuple: # states, reasons
-        "Decide about every sample of a round."
-        return Threshold(self.theta(round_of(samples)), self.unique, self.finished, self.max_tokens)(samples)
+# %% ../../nbs/filters/02_theta.ipynb #06fd7909
+@patch_to(Annealed)
+def __call__(self,
+    samples, # a scored sample table
+)->tuple: # states, reasons
+    "Decide about every sample of a round."
+    return Threshold(self.theta(round_of(samples)), self.unique, self.finished, self.max_tokens)(samples)
 
-    def check_range(self, low:float, high:float):
-        "Raise `ValueError` where theta leaves the scorer's range."
-        for theta in (self.first, self.last): Threshold(theta).check_range(low, high)
+@patch_to(Annealed)
+def check_range(self, low:float, high:float):
+    "Raise `ValueError` where theta leaves the scorer's range."
+    for theta in (self.first, self.last): Threshold(theta).check_range(low, high)

@@ -10,10 +10,11 @@ import json, time
 from dataclasses import replace
 from pathlib import Path
 
-from ..storage.ratings import Ratings, pick, sample_keys
-from ..core import ScoringError, Stopped, derive_seed
+from ..core import ScoringError, Stopped, derive_seed, parse_json
 from ..scoring import Context, Scorer
-from ..storage.store import Run, write_file
+from ..storage.files import read_file, write_file
+from ..storage.ratings import Ratings, pick, sample_keys
+from ..storage.store import Run
 
 # %% ../../nbs/people/02_scorer.ipynb #c2e1b771
 RATINGS, WANTED = "ratings.jsonl", "wanted.json" # files of a run folder
@@ -24,20 +25,23 @@ def run_ratings(
     "The ratings of a run."
     return Ratings(run.path / RATINGS)
 
+# %% ../../nbs/people/02_scorer.ipynb #aed7ffa3
 def wanted(
     run:Run,
 )->tuple: # number of the round and its samples, a table; None, None where none are asked for
     "The samples that a loop asks people to rate."
     from datasets import Dataset
-    try: note = json.loads((run.path / WANTED).read_text())
+    try: note = parse_json(read_file(run.path, WANTED).decode(), dict)
     except (FileNotFoundError, ValueError): return None, None
     if run.head != note.get("parent"): return None, None
     return note["round"], Dataset.from_list(note["samples"])
 
+# %% ../../nbs/people/02_scorer.ipynb #a4cbe79e
 def _want(context:Context, samples):
     "Leave a note of the samples that are asked for."
     rows = samples.select_columns(["sample_id", "prompt", "completion"]).to_list()
-    write_file(context.folder / WANTED, json.dumps(dict(round=context.round, parent=context.parent, samples=rows)))
+    note = dict(round=context.round, parent=context.parent, samples=rows)
+    write_file(context.folder / WANTED, json.dumps(note))
 
 # %% ../../nbs/people/02_scorer.ipynb #d3537f08
 def _unanswered(asked:list, ratings:Ratings)->list:
@@ -46,24 +50,49 @@ def _unanswered(asked:list, ratings:Ratings)->list:
     answered = set().union(*map(ratings.verdicts, ratings.raters))
     return [key for key in asked if key not in answered]
 
+# %% ../../nbs/people/02_scorer.ipynb #ccb9eaf7
+def _ask(context:Context, n_left:int):
+    "Say, once, that people are waited for, and how they can answer."
+    context.tell("message", text=
+        f"round {context.round} waits for people: {n_left} samples to rate. Show rate(loop) beside dashboard(loop), "
+        f"or rate(open_run(...)) in another kernel; Stop ends the wait, and nothing is lost")
+
+# %% ../../nbs/people/02_scorer.ipynb #aee91501
 def _wait(context:Context, asked:list, ratings:Ratings):
     "Wait until all that is asked for is answered; raises `Stopped` when the loop is asked to stop."
-    said = None
+    n, reported = len(asked), None
     while left := _unanswered(asked, ratings):
-        done = len(asked) - len(left)
-        if said is None: context.tell("message", text=f"round {context.round} waits for people: {len(left)} samples to rate. Show rate(loop) beside dashboard(loop), or rate(open_run(...)) in another kernel; Stop ends the wait, and nothing is lost")
-        if done != said: context.tell("waiting", n_rated=done, n_samples=len(asked))
-        said = done
-        if context.asked_to_stop(): raise Stopped(f"round {context.round} waits for {len(left)} of {len(asked)} ratings: those that are given are kept, step() goes on waiting")
+        if reported is None: _ask(context, len(left))
+        if reported != n - len(left):
+            reported = n - len(left)
+            context.tell("waiting", n_rated=reported, n_samples=n)
+        if context.asked_to_stop():
+            raise Stopped(
+                f"round {context.round} waits for {len(left)} of {n} ratings: "
+                f"those that are given are kept, step() goes on waiting")
         time.sleep(0.1)
-    if said is not None: context.tell("waiting", n_rated=len(asked), n_samples=len(asked))
+    if reported is not None: context.tell("waiting", n_rated=n, n_samples=n)
     (context.folder / WANTED).unlink(missing_ok=True)
 
+# %% ../../nbs/people/02_scorer.ipynb #6c2b22d5
 def _note(context:Context, samples, ratings:Ratings):
     "How many ratings, by how many people, the round rests on."
     keys = set(sample_keys(samples))
-    n = {by: sum(key in keys and line["value"] is not None for key, line in ratings.verdicts(by).items()) for by in ratings.raters}
-    context.notes.update(n_ratings=sum(n.values()), n_raters=sum(map(bool, n.values())))
+    def n_by(person):
+        return sum(key in keys and line["value"] is not None for key, line in ratings.verdicts(person).items())
+    counts = [n_by(person) for person in ratings.raters]
+    context.notes.update(n_ratings=sum(counts), n_raters=sum(map(bool, counts)))
+
+# %% ../../nbs/people/02_scorer.ipynb #5be50b37
+def _mean_ratings(samples, means:dict)->list:
+    "The rating of each sample; None where nobody rated it."
+    return [means.get(key) for key in sample_keys(samples)]
+
+# %% ../../nbs/people/02_scorer.ipynb #5e08093f
+def _chosen(samples, n:int|None, context:Context):
+    "The samples of a round that people are asked for."
+    ended = samples.select([i for i, finished in enumerate(samples["finished"][:]) if finished])
+    return ended.select(pick(ended, "random", n, derive_seed(context.seed, context.round, "human")))
 
 # %% ../../nbs/people/02_scorer.ipynb #8b5018a9
 def human(
@@ -75,22 +104,21 @@ def human(
     if n is not None and n < 1: raise ValueError(f"n={n!r}: at least 1 sample a round, or None for all")
     kept = Ratings(ratings) if isinstance(ratings, (str, Path)) else ratings
     def human(samples):
-        if kept is None: raise ScoringError("human() uses the ratings of the run it works in: on a table say where they are, human(ratings='.../ratings.jsonl')")
+        if kept is None:
+            raise ScoringError(
+                "human() uses the ratings of the run it works in: "
+                "on a table say where they are, human(ratings='.../ratings.jsonl')")
         kept.refresh()
         return _mean_ratings(samples, kept.means())
     def bind(context, samples):
         given = kept or Ratings(context.folder / RATINGS)
-        ended = samples.select([i for i, e in enumerate(samples["finished"][:]) if e])
-        chosen = ended.select(pick(ended, "random", n, derive_seed(context.seed, context.round, "human")))
+        chosen = _chosen(samples, n, context)
         asked = sample_keys(chosen)
         if _unanswered(asked, given): _want(context, chosen)
         if wait: _wait(context, asked, given)
         _note(context, samples, given)
         means = given.means()
         return replace(scorer, function=lambda table: _mean_ratings(table, means))
-    scorer = Scorer("human", human, (0.0, 1.0), dict(judges="people", wait=wait, n=n), bind=bind, abstains="not rated")
+    settings = dict(judges="people", wait=wait, n=n)
+    scorer = Scorer("human", human, (0.0, 1.0), settings, bind=bind, abstains="not rated")
     return scorer
-
-def _mean_ratings(samples, means:dict)->list:
-    "The rating of each sample; None where nobody rated it."
-    return [means.get(key) for key in sample_keys(samples)]

@@ -9,42 +9,68 @@ __all__ = ['sentiment', 'train_classifier', 'reward_model']
 import math
 from pathlib import Path
 
-from ..core import SelfloopError, short_hash
+from ..core import SelfloopError, patch_to, short_hash
 from ..scoring import Scorer
 from ..text import import_extra, segment
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #6249aca9
 def sentiment()->Scorer: # in [-1, 1]
     "Q is VADER's compound sentiment (Hutto and Gilbert 2014), English. Needs the extra `text`."
-    analyse = import_extra("vaderSentiment.vaderSentiment", "text", "vaderSentiment").SentimentIntensityAnalyzer().polarity_scores
+    vader = import_extra("vaderSentiment.vaderSentiment", "text", "vaderSentiment")
+    analyse = vader.SentimentIntensityAnalyzer().polarity_scores
     def sentiment(samples): return [analyse(text)["compound"] for text in samples["completion"][:]]
     return Scorer("sentiment", sentiment, (-1.0, 1.0), dict(lexicon="vader"))
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #cac6eb88
 def _check_labels(texts:list, labels:list):
     "Raise `ValueError` where texts and labels do not fit together."
-    if len(texts) != len(labels): raise ValueError(f"{len(texts)} texts but {len(labels)} labels: give one label a text")
-    if missing := sum(label is None for label in labels): raise ValueError(f"{missing} of {len(labels)} labels are None: leave these texts out")
-    if len(kinds := set(labels)) < 2: raise ValueError(f"all labels are {next(iter(kinds), 'missing')!r}: a classifier needs at least two kinds")
+    if len(texts) != len(labels):
+        raise ValueError(f"{len(texts)} texts but {len(labels)} labels: give one label a text")
+    if missing := sum(label is None for label in labels):
+        raise ValueError(f"{missing} of {len(labels)} labels are None: leave these texts out")
+    kinds = set(labels)
+    if len(kinds) < 2:
+        raise ValueError(f"all labels are {next(iter(kinds), 'missing')!r}: a classifier needs at least two kinds")
 
+# %% ../../nbs/scorers/03_classifiers.ipynb #16e03ff2
+def _positive(labels:list, positive=None):
+    "The label whose probability is the score: True, or the larger of two, unless it is named."
+    kinds = set(labels)
+    names = sorted(map(str, kinds))[:6]
+    if positive is None and len(kinds) > 2:
+        raise ValueError(f"there are {len(kinds)} labels, {names}: say which one is wanted with positive=")
+    if positive is None: return max(kinds)
+    if positive not in kinds: raise ValueError(f"positive={positive!r} is none of the labels {names}")
+    return positive
+
+# %% ../../nbs/scorers/03_classifiers.ipynb #0023d941
 def _lower_units(text:str)->list: return segment(text.lower())
 
+# %% ../../nbs/scorers/03_classifiers.ipynb #a680826c
+def _vectorizer():
+    "TF-IDF of words and pairs of words."
+    text = import_extra("sklearn.feature_extraction.text", "text", "scikit-learn")
+    return text.TfidfVectorizer(tokenizer=_lower_units, token_pattern=None, lowercase=False, ngram_range=(1, 2),
+                                sublinear_tf=True)
+
+# %% ../../nbs/scorers/03_classifiers.ipynb #4aa94951
 def train_classifier(
     texts:list,
-    labels:list,      # one a text
-    positive=None,    # the label whose probability is the score; None: True, or the larger of two
+    labels:list,         # one a text
+    positive=None,       # the label whose probability is the score; None: True, or the larger of two
     strength:float=10.0, # inverse of the regularisation
 )->Scorer: # in [0, 1]
     "Q is the probability of a label by TF-IDF and logistic regression, trained on these texts. Needs the extra `text`."
     _check_labels(texts, labels)
-    if positive is None and len(set(labels)) > 2: raise ValueError(f"there are {len(set(labels))} labels, {sorted(map(str, set(labels)))[:6]}: say which one is wanted with positive=")
-    positive = max(set(labels)) if positive is None else positive
-    if positive not in labels: raise ValueError(f"positive={positive!r} is none of the labels {sorted(map(str, set(labels)))[:6]}")
-    vectors, model = import_extra("sklearn.feature_extraction.text", "text", "scikit-learn"), import_extra("sklearn.linear_model", "text", "scikit-learn")
-    vectorizer = vectors.TfidfVectorizer(tokenizer=_lower_units, token_pattern=None, lowercase=False, ngram_range=(1, 2), sublinear_tf=True)
-    fitted = model.LogisticRegression(C=strength, max_iter=1000).fit(vectorizer.fit_transform(texts), [label == positive for label in labels])
-    def classifier(samples): return fitted.predict_proba(vectorizer.transform(samples["completion"][:]))[:, 1].tolist() if len(samples) else []
-    return Scorer("classifier", classifier, (0.0, 1.0), dict(positive=str(positive), strength=strength, data=short_hash([list(texts), list(map(str, labels))])))
+    positive = _positive(labels, positive)
+    vectorizer = _vectorizer()
+    model = import_extra("sklearn.linear_model", "text", "scikit-learn").LogisticRegression(C=strength, max_iter=1000)
+    model.fit(vectorizer.fit_transform(texts), [label == positive for label in labels])
+    def classifier(samples):
+        return (model.predict_proba(vectorizer.transform(samples["completion"][:]))[:, 1].tolist()
+                if len(samples) else [])
+    data = short_hash([list(texts), list(map(str, labels))])
+    return Scorer("classifier", classifier, (0.0, 1.0), dict(positive=str(positive), strength=strength, data=data))
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #7a490e33
 class _Classifier:
@@ -52,60 +78,77 @@ class _Classifier:
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model.eval(), tokenizer
         if tokenizer.pad_token_id is None: tokenizer.pad_token = tokenizer.eos_token
-        self.context = min(getattr(model.config, "max_position_embeddings", None) or 1_000_000, tokenizer.model_max_length)
+        n_positions = getattr(model.config, "max_position_embeddings", None) or 1_000_000
+        self.context = min(n_positions, tokenizer.model_max_length)
         model.config.pad_token_id = tokenizer.pad_token_id
 
     def encode(self, prompt:str, completion:str)->list:
+        "Token ids of a prompt and its completion."
         if self.tokenizer.chat_template:
-            return list(self.tokenizer.apply_chat_template([{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}], return_dict=False))
+            chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+            return list(self.tokenizer.apply_chat_template(chat, return_dict=False))
         return self.tokenizer(prompt, completion)["input_ids"] if prompt else self.tokenizer(completion)["input_ids"]
 
-    def logits(self, rows:list, batch_size:int)->list: # of lists; None where there is no room
-        "One list of outputs a row of token ids."
-        import torch
-        found = [None] * len(rows)
-        order = sorted((i for i, ids in enumerate(rows) if len(ids) <= self.context), key=lambda i: len(rows[i]))
-        with torch.inference_mode():
-            for k in range(0, len(order), batch_size):
-                batch = order[k:k + batch_size]
-                padded = self.tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt").to(self.model.device)
-                for i, row in zip(batch, self.model(**padded).logits.float().tolist()): found[i] = row
-        return found
+# %% ../../nbs/scorers/03_classifiers.ipynb #2ae5b8f3
+@patch_to(_Classifier)
+def logits(self, rows:list, batch_size:int)->list: # of lists; None where there is no room
+    "One list of outputs a row of token ids."
+    import torch
+    outputs = [None] * len(rows)
+    fits = [i for i, ids in enumerate(rows) if len(ids) <= self.context]
+    order = sorted(fits, key=lambda i: len(rows[i]))
+    for k in range(0, len(order), batch_size):
+        batch = order[k:k + batch_size]
+        padded = self.tokenizer.pad({"input_ids": [rows[i] for i in batch]}, return_tensors="pt").to(self.model.device)
+        with torch.inference_mode(): found = self.model(**padded).logits.float().tolist()
+        for i, row in zip(batch, found): outputs[i] = row
+    return outputs
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #b6e01cba
 def _load_classifier(name, device)->_Classifier:
     "Load by name or folder; raises `SelfloopError` that says what to do where it cannot."
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    load = AutoModelForSequenceClassification.from_pretrained
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(name, trust_remote_code=False, use_safetensors=True)
+        model = load(name, trust_remote_code=False, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:
-        raise SelfloopError(f"no classifier could be loaded from {str(name)!r}: {str(error).splitlines()[0]} (give a folder with config.json, tokenizer and *.safetensors, or a hub name while there is a network)") from error
+        raise SelfloopError(
+            f"no classifier could be loaded from {str(name)!r}: {str(error).splitlines()[0]} (give a folder with "
+            "config.json, tokenizer and *.safetensors, or a hub name while there is a network)") from error
     return _Classifier(model.to(device), tokenizer)
 
-def _wanted(labels:dict, label, name)->int:
+# %% ../../nbs/scorers/03_classifiers.ipynb #140f1e24
+def _output(labels:dict, label, name)->int:
     "Which output is the score; raises `ValueError` where that is not clear."
+    if len(labels) == 1 and label is None: return 0
+    names = list(labels.values())
     if len(labels) == 1:
-        if label is not None: raise ValueError(f"label={label!r}, but {name} has one output, a reward: leave `label` out")
-        return 0
-    if label is None: raise ValueError(f"{name} has {len(labels)} labels, {list(labels.values())}: say which one is wanted with label=")
-    if label not in labels.values(): raise ValueError(f"label={label!r} is none of the labels of {name}: {list(labels.values())}")
+        raise ValueError(f"label={label!r}, but {name} has one output, a reward: leave `label` out")
+    if label is None: raise ValueError(f"{name} has {len(labels)} labels, {names}: say which one is wanted with label=")
+    if label not in names: raise ValueError(f"label={label!r} is none of the labels of {name}: {names}")
     return next(i for i, l in labels.items() if l == label)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #f8c4aca3
 def reward_model(
-    name,                 # a folder, or a name on the hub
-    label:str|None=None,  # of a classifier: the label whose probability is the score; None: a reward model with one output
+    name,                # a folder, or a name on the hub
+    label:str|None=None, # of a classifier: the label whose probability is the score; None: a reward model, one output
     batch_size:int=32,
     device:str="cpu",
 )->Scorer: # in (-inf, inf), or in [0, 1] with a label
     "Q from a sequence classifier of transformers, which reads prompt and completion; too long a sample has no score."
-    import torch
     classifier = _load_classifier(name, device)
-    place = _wanted(classifier.model.config.id2label, label, name)
+    output = _output(classifier.model.config.id2label, label, name)
     def reward(samples):
         rows = [classifier.encode(p, c) for p, c in zip(samples["prompt"][:], samples["completion"][:])]
-        found = classifier.logits(rows, batch_size)
-        value = (lambda row: row[0]) if label is None else lambda row: torch.tensor(row).softmax(0)[place].item()
-        return [math.nan if row is None else value(row) for row in found]
-    return Scorer("reward", reward, (-math.inf, math.inf) if label is None else (0.0, 1.0), dict(model=Path(str(name)).name, label=label))
+        outputs = classifier.logits(rows, batch_size)
+        if label is None: return [math.nan if row is None else row[output] for row in outputs]
+        return [math.nan if row is None else _share(row, output) for row in outputs]
+    bounds = (-math.inf, math.inf) if label is None else (0.0, 1.0)
+    return Scorer("reward", reward, bounds, dict(model=Path(str(name)).name, label=label))
+
+# %% ../../nbs/scorers/03_classifiers.ipynb #bb650eae
+def _share(row:list, output:int)->float:
+    "The probability of one output among all."
+    import torch
+    return torch.tensor(row).softmax(0)[output].item()

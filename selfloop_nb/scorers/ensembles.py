@@ -17,17 +17,28 @@ from ..text import import_extra
 def _on_unit(scorer:Scorer, samples)->list:
     "A scorer's scores from its range to [0, 1]; nan where it failed."
     low, high = scorer.range
-    return [(s - low) / (high - low) for s in run_scorer(scorer, samples)[0]]
+    return [(s - low) / (high - low) for s in run_scorer(scorer, samples).values]
 
+# %% ../../nbs/scorers/07_ensembles.ipynb #a6b90e3a
+def _check_parts(name:str, scorers:tuple):
+    "Raise `ValueError` where an ensemble cannot be made of these scorers."
+    if len(scorers) < 2: raise ValueError(f"{name}() needs at least two scorers, got {len(scorers)}")
+    for s in scorers:
+        if not all(map(math.isfinite, s.range)):
+            raise ValueError(f"{name}(): the scorer {s.name!r} has the range {s.range}, without bounds: "
+                             f"make it a probability first, with calibrated({s.name}, …)")
+
+# %% ../../nbs/scorers/07_ensembles.ipynb #2c00dff5
 def _joined(name:str, scorers:tuple, join:Callable, **settings)->Scorer:
     "A scorer that joins the opinions of several, on the scale from 0 to 1."
     scorers = tuple(map(as_scorer, scorers))
-    if len(scorers) < 2: raise ValueError(f"{name}() needs at least two scorers, got {len(scorers)}")
-    for s in scorers:
-        if not all(map(math.isfinite, s.range)): raise ValueError(f"{name}(): the scorer {s.name!r} has the range {s.range}, without bounds: make it a probability first, with calibrated({s.name}, …)")
+    _check_parts(name, scorers)
     def opinions(samples):
-        return [math.nan if any(map(math.isnan, row)) else join(row) for row in zip(*(_on_unit(s, samples) for s in scorers))]
-    return Scorer(f"{name}({', '.join(s.name for s in scorers)})", opinions, (0.0, 1.0), dict(join=join, scorers=[s.describe() for s in scorers], **settings))
+        return [math.nan if any(map(math.isnan, row)) else join(row)
+                for row in zip(*(_on_unit(s, samples) for s in scorers))]
+    names = ", ".join(s.name for s in scorers)
+    parts = [s.describe() for s in scorers]
+    return Scorer(f"{name}({names})", opinions, (0.0, 1.0), dict(join=join, scorers=parts, **settings))
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #c6f6f42a
 def mean_of(*scorers)->Scorer: # in [0, 1]
@@ -42,6 +53,7 @@ def product_of(*scorers)->Scorer: # in [0, 1]
     "The product of the opinions: for probabilities of independent requirements, that of all of them."
     return _joined("product_of", scorers, math.prod)
 
+# %% ../../nbs/scorers/07_ensembles.ipynb #639f598e
 def vote_of(
     *scorers,
     least:float=0.5, # from which opinion on a scorer votes for a sample, on the scale from 0 to 1
@@ -56,39 +68,60 @@ def disagreement_of(*scorers)->Scorer: # in [0, 1]
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #d21ed438
 def calibrated(
-    scorer,        # any scorer
-    samples,       # rated samples, as the scorer reads them
-    labels:list,   # one a sample: True, False, or None for not rated
+    scorer,      # any scorer
+    samples,     # rated samples, as the scorer reads them
+    labels:list, # one a sample: True, False, or None for not rated
     method:str="platt", # "platt" or "isotonic"
 )->Scorer: # in [0, 1]
-    "The scorer as the probability of approval, fitted to rated samples. Needs the extra `text`; raises `ValueError` where the ratings do not allow it."
-    scorer, fitters = as_scorer(scorer), {"platt": _platt, "isotonic": _isotonic}
+    """The scorer as the probability of approval, fitted to rated samples. Needs the extra `text`.
+
+    Raises `ValueError` where the ratings do not allow it."""
+    scorer = as_scorer(scorer)
+    fitters = {"platt": _platt, "isotonic": _isotonic}
     if method not in fitters: raise ValueError(f"method={method!r}: use one of {list(fitters)}")
-    if len(labels) != len(samples): raise ValueError(f"{len(samples)} samples but {len(labels)} labels: give one a sample, None where there is none")
-    known = [(s, bool(l)) for s, l in zip(run_scorer(scorer, samples)[0], labels) if l is not None and math.isfinite(s)]
-    if len({l for _, l in known}) < 2: raise ValueError(f"{len(known)} rated samples with a score, {sum(l for _, l in known)} of them approved: both approved and disapproved ones are needed")
-    if len({s for s, _ in known}) < 2: raise ValueError(f"the scorer {scorer.name!r} says {known[0][0]:g} of all {len(known)} rated samples: there is nothing to calibrate")
-    fitted = fitters[method](*map(list, zip(*known)))
+    rated = _rated(scorer, samples, labels)
+    fitted = fitters[method](*map(list, zip(*rated)))
     def probability(rows):
-        scores = run_scorer(scorer, rows)[0]
+        scores = run_scorer(scorer, rows).values
         finite = [s for s in scores if math.isfinite(s)]
         values = iter(fitted(finite) if finite else [])
         return [next(values) if math.isfinite(s) else math.nan for s in scores]
-    return Scorer(f"calibrated({scorer.name})", probability, (0.0, 1.0), dict(scorer=scorer.describe(), method=method, ratings=short_hash(known)))
+    settings = dict(scorer=scorer.describe(), method=method, ratings=short_hash(rated))
+    return Scorer(f"calibrated({scorer.name})", probability, (0.0, 1.0), settings)
+
+# %% ../../nbs/scorers/07_ensembles.ipynb #010e2163
+def _rated(scorer:Scorer, samples, labels:list)->list:
+    "(score, approved?) of the rated samples; raises `ValueError` where nothing can be fitted to them."
+    if len(labels) != len(samples):
+        raise ValueError(f"{len(samples)} samples but {len(labels)} labels: "
+                         "give one a sample, None where there is none")
+    pairs = zip(run_scorer(scorer, samples).values, labels)
+    rated = [(s, bool(label)) for s, label in pairs if label is not None and math.isfinite(s)]
+    scores, approved = {s for s, _ in rated}, [label for _, label in rated]
+    if len(set(approved)) < 2:
+        raise ValueError(f"{len(rated)} rated samples with a score, {sum(approved)} of them approved: "
+                         "both approved and disapproved ones are needed")
+    if len(scores) < 2:
+        raise ValueError(f"the scorer {scorer.name!r} says {rated[0][0]:g} of all {len(rated)} rated samples: "
+                         "there is nothing to calibrate")
+    return rated
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #9b3b26b5
 def _platt(scores:list, labels:list)->Callable:
-    "A logistic curve, towards Platt's targets in place of 0 and 1: they keep it from certainty where ratings are few."
+    "A logistic curve."
     import numpy
     x, right = numpy.array(scores), numpy.array(labels)
     target = numpy.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
-    middle, spread = x.mean(), x.std()
-    column = lambda values: (numpy.array(values)[:, None] - middle) / spread
-    fitted = import_extra("sklearn.linear_model", "text", "scikit-learn").LogisticRegression(C=1e6, tol=1e-8, max_iter=1000)
-    fitted.fit(numpy.tile(column(x), (2, 1)), numpy.repeat([1, 0], len(x)), sample_weight=numpy.concatenate([target, 1 - target]))
+    def column(values): return (numpy.array(values)[:, None] - x.mean()) / x.std()
+    linear = import_extra("sklearn.linear_model", "text", "scikit-learn")
+    fitted = linear.LogisticRegression(C=1e6, tol=1e-8, max_iter=1000)
+    both, twice = numpy.repeat([1, 0], len(x)), numpy.tile(column(x), (2, 1))
+    fitted.fit(twice, both, sample_weight=numpy.concatenate([target, 1 - target]))
     return lambda values: fitted.predict_proba(column(values))[:, 1].tolist()
 
+# %% ../../nbs/scorers/07_ensembles.ipynb #f642fead
 def _isotonic(scores:list, labels:list)->Callable:
     "Rising steps; beyond the rated scores the last step holds."
-    fitted = import_extra("sklearn.isotonic", "text", "scikit-learn").IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, labels)
+    isotonic = import_extra("sklearn.isotonic", "text", "scikit-learn")
+    fitted = isotonic.IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, labels)
     return lambda values: fitted.predict(values).tolist()

@@ -8,47 +8,58 @@ __all__ = ['completion_logprobs', 'likelihood']
 # %% ../../nbs/scorers/05_likelihoods.ipynb #1f423eed
 import math
 
-from ..tokens import n_places, places, with_encoder
 from ..models import LanguageModel
 from ..scoring import Scorer
+from ..backend.tokens import n_places, places, row_ids, with_encoder
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
-def _rows(lm:LanguageModel, samples)->list:
-    "(prompt's ids, completion's ids) of each sample, as this model cuts them."
-    finished = samples["finished"][:] if "finished" in samples.column_names else [True] * len(samples)
-    asked = {p: lm.prompt_ids(p) for p in set(samples["prompt"][:])}
-    return [(asked[p], lm.completion_ids(c, f)) for p, c, f in zip(samples["prompt"][:], samples["completion"][:], finished)]
+def _rows(lm:LanguageModel, samples, same_tokens:bool)->list: # (prompt's ids, completion's ids) of each sample
+    "The samples' own ids, or what this model makes of the samples, see `row_ids`."
+    if not same_tokens: return row_ids(lm, samples)
+    asked = lm.ids_of_prompts(samples["prompt"][:])
+    return [(asked[prompt], list(ids)) for prompt, ids in zip(samples["prompt"][:], samples["token_ids"][:])]
 
+# %% ../../nbs/scorers/05_likelihoods.ipynb #bb644160
 def completion_logprobs(
     lm:LanguageModel,
-    samples,               # a sample table: prompt, completion, finished, and token_ids for `same_tokens`
-    same_tokens:bool=False,# use the samples' own token ids? only for the model, or the tokenizer, that wrote them
+    samples,                   # a sample table: prompt, completion, finished, and token_ids for `same_tokens`
+    same_tokens:bool=False,    # use the samples' own token ids, unseen? only for the tokenizer that wrote them
     tokens_per_batch:int=8192, # most tokens that are held at a time
 )->list: # mean log-probability of a token, natural log; nan where there is no token or no room in the context
     "How likely the model finds each completion, given its prompt."
     import torch
-    rows = _rows(lm, samples)
-    if same_tokens: rows = [(before, list(after)) for (before, _), after in zip(rows, samples["token_ids"][:])]
-    fits = [i for i, (before, after) in enumerate(rows) if after and n_places(lm, before, len(after)) <= lm.context]
-    order, means = sorted(fits, key=lambda i: len(rows[i][0]) + len(rows[i][1])), [math.nan] * len(rows)
+    rows = _rows(lm, samples, same_tokens)
+    means = [math.nan] * len(rows)
     lm.model.eval()
     with torch.inference_mode():
-        while order:
-            longest = len(rows[order[-1]][0]) + len(rows[order[-1]][1])
-            batch, order = order[-max(1, tokens_per_batch // longest):], order[:-max(1, tokens_per_batch // longest)]
+        for batch in _batches(lm, rows, tokens_per_batch):
             for i, mean in zip(batch, _batch_logprobs(lm, [rows[i] for i in batch])): means[i] = mean
     return means
+
+# %% ../../nbs/scorers/05_likelihoods.ipynb #beb348a1
+def _batches(lm:LanguageModel, rows:list, tokens_per_batch:int):
+    "The rows that have room in the context, the longest first, in batches of about as many tokens."
+    def size(i): return len(rows[i][0]) + len(rows[i][1])
+    fits = [i for i, (before, after) in enumerate(rows) if after and n_places(lm, before, len(after)) <= lm.context]
+    order = sorted(fits, key=size)
+    while order:
+        n = max(1, tokens_per_batch // size(order[-1]))
+        yield order[-n:]
+        del order[-n:]
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #0454560d
 def _batch_logprobs(lm:LanguageModel, rows:list)->list:
     "Mean log-probabilities of the completions of one batch, padded on the right."
     import torch
+    from torch.nn.utils.rnn import pad_sequence
     read = [places(lm, before)[0] for before, _ in rows]
     rows = [(places(lm, before)[1], after) for before, after in rows]
-    longest = max(len(before) + len(after) for before, after in rows)
-    ids = torch.tensor([before + after + [lm.tokenizer.pad_token_id] * (longest - len(before) - len(after)) for before, after in rows], device=lm.device)
-    mask = torch.tensor([[1] * (len(before) + len(after)) + [0] * (longest - len(before) - len(after)) for before, after in rows], device=lm.device)
-    wanted = torch.tensor([[0] * (len(before) - 1) + [1] * len(after) + [0] * (longest - len(before) - len(after)) for before, after in rows], device=lm.device)
+    def padded(lists, filler=0):
+        "A tensor of some lists, as long as the longest."
+        return pad_sequence(list(map(torch.tensor, lists)), batch_first=True, padding_value=filler).to(lm.device)
+    ids = padded([before + after for before, after in rows], lm.tokenizer.pad_token_id)
+    mask = padded([[1] * (len(before) + len(after)) for before, after in rows])
+    wanted = padded([[0] * (len(before) - 1) + [1] * len(after) for before, after in rows])
     batch = with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm.tokenizer.pad_token_id)
     logits = lm.model(**batch, use_cache=False).logits[:, :-1].float()
     chosen = logits.gather(2, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)

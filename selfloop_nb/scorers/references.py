@@ -19,12 +19,22 @@ def references_of(
     samples,
     column:str, # of the prompts: text, number, or list of texts
 )->list: # a list of texts for each sample, empty where there is none
-    "The references of a sample table; raises `ScoringError` where the column is missing and `ValueError` where all of it is empty."
-    if column not in samples.column_names: raise ScoringError(f"the samples lack the reference column {column!r}: they have {samples.column_names}; add it to the prompts, or name another")
-    rows = [[str(v) for v in (value if isinstance(value, (list, tuple)) else [value]) if v is not None and str(v).strip()] for value in samples[column][:]]
-    if rows and not any(rows): raise ValueError(f"the reference column {column!r} is empty: give each prompt a reference")
+    "The references of a sample table; raises `ScoringError` without the column, `ValueError` where it is empty."
+    if column not in samples.column_names:
+        raise ScoringError(f"the samples lack the reference column {column!r}: "
+                           f"they have {samples.column_names}; add it to the prompts, or name another")
+    rows = [_texts(value) for value in samples[column][:]]
+    if rows and not any(rows):
+        raise ValueError(f"the reference column {column!r} is empty: give each prompt a reference")
     return rows
 
+# %% ../../nbs/scorers/01_references.ipynb #56453c75
+def _texts(value)->list:
+    "The references in one row of the column, as texts; those that are empty left out."
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [str(v) for v in values if v is not None and str(v).strip()]
+
+# %% ../../nbs/scorers/01_references.ipynb #96273c86
 def against_references(
     name:str,
     compare:Callable, # completion, list of references -> float in [0, 1]
@@ -39,17 +49,20 @@ def against_references(
 
 # %% ../../nbs/scorers/01_references.ipynb #8a014afd
 def exact_match(
-    reference:str="answer",      # column
-    normalise:Callable=str.strip,# what is done to both before they are compared
+    reference:str="answer",       # column
+    normalise:Callable=str.strip, # what is done to both before they are compared
 )->Scorer: # 0 or 1
     "Q is 1 where the completion equals a reference."
     def compare(text, given): return float(normalise(text) in map(normalise, given))
     return against_references("exact_match", compare, reference, normalise=normalise)
 
+# %% ../../nbs/scorers/01_references.ipynb #ed3afaa3
 def word_f1(
     reference:str="answer", # column
 )->Scorer: # in [0, 1]
-    "Q is the F1 of the words in common (as for SQuAD, Rajpurkar et al. 2016, arXiv 1606.05250, articles kept): case and marks do not count, of several references the best does."
+    """Q is the F1 of the words in common, as for SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250), but articles count.
+
+    Case and marks do not; of several references the best does."""
     def compare(text, given): return max(_f1(_words(text), _words(g)) for g in given)
     return against_references("word_f1", compare, reference)
 
@@ -68,6 +81,7 @@ def bleu(
     def compare(text, given): return min(metric.sentence_score(cut(text), list(map(cut, given))).score / 100, 1.0)
     return against_references("bleu", compare, reference, tokenize=tokenize)
 
+# %% ../../nbs/scorers/01_references.ipynb #25bff14c
 def chrf(
     reference:str="answer", # column
 )->Scorer: # in [0, 1]
@@ -81,12 +95,14 @@ class _Cut:
     "`segment`, in lower case and without marks, as rouge-score wants it."
     def tokenize(self, text): return [u for u in segment(text.lower()) if u.isalnum()]
 
+# %% ../../nbs/scorers/01_references.ipynb #6f26f474
 def rouge(
     reference:str="answer", # column
     kind:str="rougeL",      # "rouge1", "rouge2", "rougeL" or "rougeLsum"
 )->Scorer: # in [0, 1]
-    "Q is the F-measure of ROUGE (Lin 2004) by rouge-score; of several references the best counts. Needs the extra `text`."
-    if kind not in (kinds := ("rouge1", "rouge2", "rougeL", "rougeLsum")): raise ValueError(f"kind={kind!r}: use one of {kinds}")
+    "Q is the F-measure of ROUGE (Lin 2004) by rouge-score, of the best reference. Needs the extra `text`."
+    kinds = "rouge1", "rouge2", "rougeL", "rougeLsum"
+    if kind not in kinds: raise ValueError(f"kind={kind!r}: use one of {kinds}")
     metric = import_extra("rouge_score.rouge_scorer", "text", "rouge-score").RougeScorer([kind], tokenizer=_Cut())
     def compare(text, given): return max(metric.score(g, text)[kind].fmeasure for g in given)
     return against_references(kind, compare, reference)
@@ -95,7 +111,7 @@ def rouge(
 def maths(
     reference:str="answer", # column
 )->Scorer: # 0 or 1
-    "Q is 1 where the completion's last expression has the value of a reference, by math-verify. Needs the extra `math`."
+    "Q is 1 where a completion's last expression has a reference's value, by math-verify. Needs the extra `math`."
     package = import_extra("math_verify", "math", "math-verify")
     def value(text, seconds): return package.parse(text, parsing_timeout=seconds)
     def compare(text, given):

@@ -30,12 +30,14 @@ def length(
     high:int,
 )->Scorer: # in [0, 1]
     "Q is 1 from `low` to `high` units; below it falls to 0 in proportion, above it as high/n."
-    if not 0 <= low <= high or high == 0: raise ValueError(f"low={low!r}, high={high!r}: use 0 <= low <= high, and high above 0")
+    if not 0 <= low <= high or high == 0:
+        raise ValueError(f"low={low!r}, high={high!r}: use 0 <= low <= high, and high above 0")
     def rate(text):
         n = len(segment(text))
         return n / low if n < low else high / n if n > high else 1.0
     return text_rule("length", rate, low=low, high=high)
 
+# %% ../../nbs/scorers/02_rules.ipynb #162821ba
 def no_repetition(
     n:int=3, # length of the n-grams
 )->Scorer: # in (0, 1]
@@ -49,23 +51,30 @@ def no_repetition(
 def _syllables(word:str)->int:
     "Groups of vowels; a silent e at the end is none."
     groups = len(re.findall(r"[aeiouy]+", word))
-    return max(1, groups - (word.endswith("e") and not word.endswith(("le", "ee")) and groups > 1))
+    silent = word.endswith("e") and not word.endswith(("le", "ee")) and groups > 1
+    return max(1, groups - silent)
 
+# %% ../../nbs/scorers/02_rules.ipynb #a310850d
 def reading_ease(
     text:str, # English
 )->float: # 100: very easy, 0: very hard, beyond both for odd texts; nan without English words
     "Flesch's reading ease: 206.835 - 1.015 words a sentence - 84.6 syllables a word."
-    words, letters = re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower()), sum(c.isalpha() for c in text)
+    words = re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())
+    letters = sum(c.isalpha() for c in text)
     if not words or sum(map(len, words)) < 0.8 * letters: return math.nan
     sentences = max(1, len(re.findall(r"[.!?]+(?=\s|$)", text.strip())))
     return 206.835 - 1.015 * len(words) / sentences - 84.6 * sum(map(_syllables, words)) / len(words)
 
+# %% ../../nbs/scorers/02_rules.ipynb #4941597b
 def readability(
     ease:float=60.0, # reading ease that is enough: 90 very easy, 60 plain English, 30 academic
 )->Scorer: # in [0, 1]
-    "Q is 1 where the text reads as easily as `ease` or more easily, and falls to 0 in proportion. English only: no verdict elsewhere."
+    "Q is 1 where the text reads at least as easily as `ease`, and falls to 0 in proportion. English only."
     if ease <= 0: raise ValueError(f"ease={ease!r}: it must be above 0")
-    return text_rule("readability", lambda text: min(1.0, max(0.0, reading_ease(text) / ease)) if not math.isnan(reading_ease(text)) else math.nan, ease=ease)
+    def rate(text):
+        share = reading_ease(text) / ease
+        return share if math.isnan(share) else min(1.0, max(0.0, share))
+    return text_rule("readability", rate, ease=ease)
 
 # %% ../../nbs/scorers/02_rules.ipynb #bc5fc7e0
 @lru_cache(maxsize=100_000)
@@ -73,22 +82,28 @@ def _script(letter:str)->str:
     "The first word of a letter's Unicode name: LATIN, CYRILLIC, GREEK, ARABIC, HIRAGANA, CJK, …"
     return unicodedata.name(letter, "?").split()[0].split("-")[0]
 
+# %% ../../nbs/scorers/02_rules.ipynb #d25d96a5
+@lru_cache(maxsize=1)
+def _scripts()->set:
+    "The scripts that letters of the basic plane have."
+    return {_script(c) for c in map(chr, range(0x10000)) if c.isalpha()}
+
+# What an error suggests: the names of the commonest.
+_COMMON = {"LATIN", "CYRILLIC", "GREEK", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "DEVANAGARI"}
+
+# %% ../../nbs/scorers/02_rules.ipynb #bed727c7
 def script(
     *names, # such as "Latin", or "CJK", "Hiragana", "Katakana" for Japanese
 )->Scorer: # in [0, 1]
     "Q is the share of a completion's letters that belong to the scripts; no verdict without letters."
     wanted = {name.upper() for name in names}
-    if unknown := sorted(w for w in wanted if w not in _scripts()): raise ValueError(f"{unknown} is no script: use names such as {sorted(_scripts() & {'LATIN', 'CYRILLIC', 'GREEK', 'ARABIC', 'CJK', 'HIRAGANA', 'KATAKANA', 'HANGUL', 'THAI', 'DEVANAGARI'})}")
+    if unknown := sorted(wanted - _scripts()):
+        raise ValueError(f"{unknown} is no script: use names such as {sorted(_scripts() & _COMMON)}")
     if not wanted: raise ValueError("script() needs the name of at least one script, such as 'Latin'")
     def rate(text):
         letters = [c for c in text if c.isalpha()]
         return sum(_script(c) in wanted for c in letters) / len(letters) if letters else math.nan
     return text_rule("script", rate, names=sorted(wanted))
-
-@lru_cache(maxsize=1)
-def _scripts()->set:
-    "The scripts that letters of the basic plane have."
-    return {_script(c) for c in map(chr, range(0x10000)) if c.isalpha()}
 
 # %% ../../nbs/scorers/02_rules.ipynb #9fb71fdd
 def style(
@@ -96,10 +111,12 @@ def style(
     must_not:tuple=(), # and those that must not
 )->Scorer: # in [0, 1]
     "Q is the share of the rules that hold."
-    if isinstance(must, str) or isinstance(must_not, str): raise ValueError(f"must={must!r}, must_not={must_not!r}: give tuples of patterns")
+    if isinstance(must, str) or isinstance(must_not, str):
+        raise ValueError(f"must={must!r}, must_not={must_not!r}: give tuples of patterns")
     if not must and not must_not: raise ValueError("style() needs at least one pattern, in `must` or `must_not`")
     rules = [(_pattern(p), True) for p in must] + [(_pattern(p), False) for p in must_not]
-    return text_rule("style", lambda text: sum(bool(p.search(text)) == wanted for p, wanted in rules) / len(rules), must=list(must), must_not=list(must_not))
+    return text_rule("style", lambda text: sum(bool(p.search(text)) == wanted for p, wanted in rules) / len(rules),
+                     must=list(must), must_not=list(must_not))
 
 def _pattern(pattern:str):
     try: return re.compile(pattern, re.IGNORECASE)
@@ -113,4 +130,5 @@ def novelty(
     "Q is the share of a completion's n-grams that are not in D_train; an empty one has none that is new."
     texts = train if isinstance(train, list) else train["completion"][:]
     known = known_runs(texts, n)
-    return text_rule("novelty", lambda text: 1 - seen_share(text, known, n) if segment(text) else 0.0, n=n, train=short_hash(texts))
+    return text_rule("novelty", lambda text: 1 - seen_share(text, known, n) if segment(text) else 0.0,
+                     n=n, train=short_hash(texts))

@@ -6,41 +6,66 @@
 __all__ = ['WHOLE', 'ByRound', 'settings_of', 'Arm', 'short', 'grid', 'plan', 'open_arm', 'run_arm', 'run_seed']
 
 # %% ../../nbs/sweeps/01_arms.ipynb #b553d5e8
-import copy, itertools, json, re, threading
+import itertools, json, re, threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import reduce
 
+from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError, short_hash
+from ..storage.identity import describe
 from ..guards import check_guards
 from ..loop import Loop
-from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError, describe, short_hash
 from ..sampling import Sampling
 from ..scoring import Scorer
 
 # %% ../../nbs/sweeps/01_arms.ipynb #63624f49
 # Settings that can be an axis as they are; each field of one can be an axis, too.
-WHOLE = {"score": "a scorer or a function", "select": "a keep rule, such as Threshold(0.5)", "mix": "a mix, such as Accumulate()", "tune": "a FineTune(...)", "sampling": "a Sampling(...)"}
+WHOLE = {
+    "score": "a scorer or a function",
+    "select": "a keep rule, such as Threshold(0.5)",
+    "mix": "a mix, such as Accumulate()",
+    "tune": "a FineTune(...)",
+    "sampling": "a Sampling(...)",
+}
 
+# %% ../../nbs/sweeps/01_arms.ipynb #7d18ec25
 @dataclass(frozen=True)
 class ByRound:
     "A value that follows the round, such as `ByRound(lambda t: Sampling(n_samples=t + 1))`."
     rule:Callable # number of the round, from 1 -> the value
 
-def _at(value, number:int): return value.rule(number) if isinstance(value, ByRound) else value
+# %% ../../nbs/sweeps/01_arms.ipynb #3b3ecc62
+def _at(value, number:int):
+    "The value in a round."
+    return value.rule(number) if isinstance(value, ByRound) else value
 
+# %% ../../nbs/sweeps/01_arms.ipynb #e49e4e58
 def _owner(name:str, settings:dict)->str:
     "The setting that has a field of this name."
-    has = {s: [f.name for f in fields(v)] for s, v in settings.items() if is_dataclass(v) and not isinstance(v, Scorer)}
+    has = {s: [f.name for f in fields(v)] for s, v in settings.items() if _has_axes(v)}
     owners = [s for s, names in has.items() if name in names]
     if len(owners) == 1: return owners[0]
-    if owners: raise ValueError(f"{name} is a field of {' and of '.join(owners)}: give whole settings, such as {owners[0]}=[...]")
-    raise ValueError(f"{name} is no axis of this loop: use {', '.join(WHOLE)}, or a field of one: " + "; ".join(f"{s}: {', '.join(names)}" for s, names in has.items()))
+    if owners:
+        raise ValueError(f"{name} is a field of {' and of '.join(owners)}: "
+                         f"give whole settings, such as {owners[0]}=[...]")
+    known = "; ".join(f"{s}: {', '.join(names)}" for s, names in has.items())
+    raise ValueError(f"{name} is no axis of this loop: use {', '.join(WHOLE)}, or a field of one: {known}")
+
+# %% ../../nbs/sweeps/01_arms.ipynb #cd515a9e
+def _has_axes(setting)->bool:
+    "Can a field of it be an axis? A scorer's cannot: it is what it is."
+    return is_dataclass(setting) and not isinstance(setting, Scorer)
 
 # %% ../../nbs/sweeps/01_arms.ipynb #abfa0a77
 def _check_kind(name:str, value):
     "Raise `ValueError` where a value cannot be that setting at all."
-    fine = isinstance(value, Sampling) if name == "sampling" else is_dataclass(value) if name == "tune" else callable(value)
-    if isinstance(value, type) or not fine: raise ValueError(f"{name}={value!r}: it must be {WHOLE[name]}")
+    if name == "sampling": fits = isinstance(value, Sampling)
+    elif name == "tune": fits = is_dataclass(value)
+    else: fits = callable(value)
+    if isinstance(value, type) or not fits: raise ValueError(f"{name}={value!r}: it must be {WHOLE[name]}")
 
+# %% ../../nbs/sweeps/01_arms.ipynb #295647e0
 def settings_of(
     loop:Loop,
     values:dict,  # name of a setting, or of a field of one -> value
@@ -49,9 +74,12 @@ def settings_of(
     "The settings of an arm where they differ from the loop's: whole ones first, then their fields."
     changed = {name: _at(value, number) for name, value in values.items() if name in WHOLE}
     for name, value in changed.items(): _check_kind(name, value)
-    for name in (n for n in values if n not in WHOLE):
-        owner = _owner(name, {s: changed.get(s, getattr(loop, s)) for s in WHOLE})
-        changed[owner] = replace(changed.get(owner, getattr(loop, owner)), **{name: _at(values[name], number)})
+    own = {name: getattr(loop, name) for name in WHOLE}
+    for name in values:
+        if name in WHOLE: continue
+        now = {**own, **changed}
+        owner = _owner(name, now)
+        changed[owner] = replace(now[owner], **{name: _at(values[name], number)})
     return changed
 
 # %% ../../nbs/sweeps/01_arms.ipynb #7c41cf0a
@@ -62,26 +90,46 @@ class Arm:
     place:dict   # axis -> where the arm lies on it: a number, or a text
     values:dict  # name of a setting, or of a field of one -> value
 
+    def __add__(self, other:"Arm")->"Arm":
+        "What both of them set."
+        name = ", ".join(filter(None, [self.name, other.name]))
+        return Arm(name, {**self.place, **other.place}, {**self.values, **other.values})
+
     def follows_round(self)->bool: return any(isinstance(value, ByRound) for value in self.values.values())
 
+# %% ../../nbs/sweeps/01_arms.ipynb #64c4e6b5
 def short(
     value, # of a setting
 )->str:
     "A setting as a label: only what differs from the default."
     if isinstance(value, Scorer): return value.name
     if isinstance(value, ByRound): return f"by round ({short_hash(describe(value), 4)})"
-    if is_dataclass(value): return f"{type(value).__name__}({', '.join(f'{f.name}={short(v)}' for f in fields(value) if (v := getattr(value, f.name)) != f.default)})"
-    return f"{value:g}" if isinstance(value, float) else getattr(value, "__name__", None) or str(value)
+    if is_dataclass(value): return f"{type(value).__name__}({', '.join(_unusual(value))})"
+    if isinstance(value, float): return f"{value:g}"
+    return getattr(value, "__name__", None) or str(value)
 
+# %% ../../nbs/sweeps/01_arms.ipynb #6e3edf50
+def _unusual(setting)->list: # of "name=value"
+    "The fields of a setting that are not as they are by default."
+    values = {f.name: getattr(setting, f.name) for f in fields(setting)}
+    return [f"{f.name}={short(values[f.name])}" for f in fields(setting) if values[f.name] != f.default]
+
+# %% ../../nbs/sweeps/01_arms.ipynb #9506300d
 def grid(
     axes:dict,    # name -> values
     arms:dict={}, # name -> settings
 )->list: # of `Arm`, the last axis moving fastest
     "All combinations."
-    sides = [[(name, dict(arm=name), settings) for name, settings in arms.items()]] if arms else []
-    sides += [[(f"{name}={short(v)}", {name: v if isinstance(v, (int, float)) and not isinstance(v, bool) else short(v)}, {name: v}) for v in values] for name, values in axes.items()]
-    join = lambda parts: {k: v for part in parts for k, v in part.items()}
-    return [Arm(", ".join(names) or "as it is", join(places), join(values)) for names, places, values in (zip(*side) if side else ((), (), ()) for side in itertools.product(*sides))]
+    sides = [[_point(name, value) for value in values] for name, values in axes.items()]
+    if arms: sides.insert(0, [Arm(name, dict(arm=name), settings) for name, settings in arms.items()])
+    combined = [reduce(Arm.__add__, side, Arm("", {}, {})) for side in itertools.product(*sides)]
+    return [arm if arm.name else replace(arm, name="as it is") for arm in combined]
+
+# %% ../../nbs/sweeps/01_arms.ipynb #3a03df04
+def _point(name:str, value)->Arm:
+    "One value of one axis."
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Arm(f"{name}={short(value)}", {name: value if is_number else short(value)}, {name: value})
 
 # %% ../../nbs/sweeps/01_arms.ipynb #e2849952
 def _listed(values)->list|None: # None: it is no list
@@ -89,42 +137,77 @@ def _listed(values)->list|None: # None: it is no list
     values = values.tolist() if hasattr(values, "tolist") else values
     return list(values) if isinstance(values, (list, tuple)) else None
 
-def _whole(value, least:int)->bool: return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _is_whole(value, least:int)->bool:
+    "Is it a whole number of at least so much?"
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
-def _list_faults(axes:dict, arms:dict, seeds:list, counts:dict)->list:
-    "What is wrong with the lists and numbers themselves."
-    said = [f"{name}={v!r:.60}: give a list of values, such as {name}=[{v!r:.60}]" if _listed(v) is None else f"{name}=[]: it is empty, give at least one value" for name, v in {**axes, "seeds": seeds}.items() if not _listed(v)]
-    said += [f"{name}={value!r}: it must be a whole number, at least {least}" for name, (value, least) in counts.items() if not _whole(value, least)]
-    if odd := [s for s in _listed(seeds) or [] if not _whole(s, 0)]: said.append(f"seeds={seeds!r}: {odd[0]!r} is no whole number")
-    elif len(set(_listed(seeds) or [])) < len(_listed(seeds) or []): said.append(f"seeds={seeds!r}: each of them once")
-    if not isinstance(arms, dict) or not all(isinstance(settings, dict) for settings in arms.values()): said.append(f"arms={arms!r}: give a dict, name -> settings, such as arms={{'replace': dict(mix=Replace())}}")
-    return said
+# %% ../../nbs/sweeps/01_arms.ipynb #51f383c0
+def _list_faults(axes:dict, arms:dict, seeds:list, counts:dict):
+    "What is wrong with the lists and numbers themselves, a text each."
+    for name, values in {**axes, "seeds": seeds}.items():
+        if _listed(values) is None:
+            yield f"{name}={values!r:.60}: give a list of values, such as {name}=[{values!r:.60}]"
+        elif not _listed(values): yield f"{name}=[]: it is empty, give at least one value"
+    for name, (value, least) in counts.items():
+        if not _is_whole(value, least): yield f"{name}={value!r}: it must be a whole number, at least {least}"
+    yield from _seed_faults(seeds, _listed(seeds) or [])
+    if not _are_arms(arms):
+        yield f"arms={arms!r}: give a dict, name -> settings, such as arms={{'replace': dict(mix=Replace())}}"
 
-def _arm_faults(loop:Loop, found:list, numbers:range)->list:
+# %% ../../nbs/sweeps/01_arms.ipynb #b5814e01
+def _seed_faults(seeds, listed:list):
+    "Seeds that are none, or stand there twice."
+    odd = [seed for seed in listed if not _is_whole(seed, 0)]
+    if odd: yield f"seeds={seeds!r}: {odd[0]!r} is no whole number"
+    elif len(set(listed)) < len(listed): yield f"seeds={seeds!r}: each of them once"
+
+# %% ../../nbs/sweeps/01_arms.ipynb #f7d4601e
+def _are_arms(arms)->bool:
+    "Is it name -> settings?"
+    return isinstance(arms, dict) and all(isinstance(settings, dict) for settings in arms.values())
+
+# %% ../../nbs/sweeps/01_arms.ipynb #5850af30
+def _arm_faults(loop:Loop, found:list, numbers:range):
     "What is wrong with the arms of a grid: settings that do not exist, values that do not fit."
-    said = [f"two arms are called {name!r}: give each value once, or names of your own: arms={{name: settings}}" for name in dict.fromkeys(a.name for a in found) if [a.name for a in found].count(name) > 1]
+    for name, n in Counter(arm.name for arm in found).items():
+        if n == 1: continue
+        yield f"two arms are called {name!r}: give each value once, or names of your own: arms={{name: settings}}"
     for arm in found:
         try:
-            for number in numbers if arm.follows_round() else numbers[:1]: copy.copy(loop)._take_over(settings_of(loop, arm.values, number))
-        except (ValueError, TypeError) as error: said.append(str(error))
-    return said
+            for number in numbers if arm.follows_round() else numbers[:1]: _try(loop, arm, number)
+        except (ValueError, TypeError) as error: yield str(error)
 
-def _unrepeatable(loop:Loop, shared:int)->list:
+# %% ../../nbs/sweeps/01_arms.ipynb #40fd0fb7
+def _try(loop:Loop, arm:Arm, number:int):
+    "Raise what the loop would raise if it were changed so."
+    settings = loop.settings.changed(**settings_of(loop, arm.values, number))
+    settings.check(loop.model, loop.task)
+
+# %% ../../nbs/sweeps/01_arms.ipynb #39cd6eb5
+def _unrepeatable(loop:Loop, shared:int):
     "What keeps other seeds from repeating the rounds that all arms have in common: settings that were changed since."
-    now = json.loads(json.dumps(loop.config()))
-    changed = [r.number for r in loop.rounds[1:shared + 1] if r.config != now][:1]
-    return [f"shared={shared!r}: round {n} was made with other settings than the loop has now, so other seeds cannot repeat it: use shared={n - 1}, or the loop's own seed only" for n in changed]
+    now = json.loads(json.dumps(loop.settings.config()))
+    for record in loop.rounds[1:shared + 1]:
+        if record.config == now: continue
+        n = record.number
+        yield (f"shared={shared!r}: round {n} was made with other settings than the loop has now, so other seeds "
+               f"cannot repeat it: use shared={n - 1}, or the loop's own seed only")
+        return
 
 # %% ../../nbs/sweeps/01_arms.ipynb #f98375e6
 def plan(
     loop:Loop, axes:dict, arms:dict, seeds:list, rounds:int, workers:int=1, shared:int=0, # see `sweep`
 )->list: # of `Arm`
     "The arms of a sweep; raises `ValueError` with all that is wrong, one fault a line."
-    said = _list_faults(axes, arms, seeds, dict(rounds=(rounds, 1), workers=(workers, 1), shared=(shared, 0)))
-    found = grid({name: values for name, v in axes.items() if (values := _listed(v))}, arms if not any(fault.startswith("arms=") for fault in said) else {})
-    said += _arm_faults(loop, found, range(shared + 1, shared + rounds + 1) if _whole(rounds, 1) and _whole(shared, 0) else range(1, 2))
-    if not said and _listed(seeds) != [loop.seed]: said += _unrepeatable(loop, shared)
-    if said: raise ValueError("\n".join(dict.fromkeys(said)))
+    counts = dict(rounds=(rounds, 1), workers=(workers, 1), shared=(shared, 0))
+    faults = list(_list_faults(axes, arms, seeds, counts))
+    known = {name: _listed(values) for name, values in axes.items() if _listed(values)}
+    found = grid(known, arms if _are_arms(arms) else {})
+    countable = _is_whole(rounds, 1) and _is_whole(shared, 0)
+    numbers = range(shared + 1, shared + rounds + 1) if countable else range(1, 2)
+    faults += _arm_faults(loop, found, numbers)
+    if not faults and _listed(seeds) != [loop.seed]: faults += _unrepeatable(loop, shared)
+    if faults: raise ValueError("\n".join(dict.fromkeys(faults)))
     return found
 
 # %% ../../nbs/sweeps/01_arms.ipynb #082d6baf
@@ -134,11 +217,20 @@ def open_arm(
     start:int=0, # the round where it begins
 )->Loop:
     "The branch of an arm: a new one, or as far as it has come."
-    begun, changed = loop.store.of_round(start).id, settings_of(loop, arm.values, start + 1)
-    name = f"{re.sub(r'[^A-Za-z0-9.-]+', '_', arm.name).strip('_.')[:52]}.{short_hash([begun, describe(arm.values), loop.config()])}"
+    changed = settings_of(loop, arm.values, start + 1)
+    name = _branch_of(loop, arm, start)
     if name not in loop.store.heads: loop.branch(name, round=start, **changed)
-    return Loop(loop.model, loop.task, **{**{s: getattr(loop, s) for s in loop.SETTINGS}, **changed}, store=loop.store.path, branch=name, seed=loop.seed, progress=False)
+    settings = {**vars(loop.settings), **changed}
+    return Loop(loop.model, loop.task, **settings, store=loop.store.path, branch=name, seed=loop.seed, progress=False)
 
+# %% ../../nbs/sweeps/01_arms.ipynb #e8701384
+def _branch_of(loop:Loop, arm:Arm, start:int)->str:
+    "The name of an arm's branch: what people call it, and a hash of where it begins and of its settings."
+    words = re.sub(r"[^A-Za-z0-9.-]+", "_", arm.name).strip("_.")
+    begun = loop.store.of_round(start).id
+    return f"{words[:52]}.{short_hash([begun, describe(arm.values), loop.settings.config()])}"
+
+# %% ../../nbs/sweeps/01_arms.ipynb #03cd9225
 def run_arm(
     line:Loop, # see `open_arm`
     arm:Arm,
@@ -146,10 +238,10 @@ def run_arm(
     start:int=0,
     tell:Callable=lambda n: None, # is called after each round
 )->str: # why it ended before; '' where it did not
-    "Run an arm to its end. What only this arm cannot do (nothing kept, a loss that is not finite) ends it, and not the sweep."
+    "Run an arm to its end."
     while (number := len(line.rounds)) <= until:
-        said, halt = check_guards(line.guards, line.store.rows())
-        if halt and number - 1 > start: return f"after round {number - 1} a guard: {'; '.join(said)}"
+        warnings, halt = check_guards(line.guards, line.store.rows())
+        if halt and number - 1 > start: return f"after round {number - 1} a guard: {'; '.join(warnings)}"
         if arm.follows_round(): line.change(**settings_of(line, arm.values, number))
         try: line.step()
         except (EmptyRoundError, ScoringError, TrainingError) as error: return f"in round {number}: {error}"
@@ -166,13 +258,8 @@ def run_seed(
     tell:Callable=lambda n: None,   # is told how many rounds are done
 )->dict: # path: of the run; ends: name of an arm -> [its branch, why it ended before its last round]
     "The arms of one seed, in turn; what is done is not run again."
-    def listen(event):
-        if halt is not None and halt.is_set(): raise Stopped("the sweep was stopped; what was committed stays, and the same call goes on from there")
-    loop.on(listen)
-    try:
-        loop.start()
-        while len(loop.rounds) <= shared: loop.step()
-    finally: loop.listeners.remove(listen)
+    listen = _halter(halt)
+    _run_shared(loop, shared, listen)
     ends = {}
     for arm in arms:
         line = open_arm(loop, arm, shared)
@@ -180,3 +267,20 @@ def run_seed(
         tell(min(len(line.rounds) - 1 - shared, rounds))
         ends[arm.name] = [line.store.branch, run_arm(line, arm, shared + rounds, shared, tell)]
     return dict(path=str(loop.store.path.resolve()), ends=ends)
+
+# %% ../../nbs/sweeps/01_arms.ipynb #5858ef2c
+def _halter(halt:threading.Event|None)->Callable:
+    "A listener that ends a loop at its next event once it is asked to."
+    def listen(event):
+        if halt is None or not halt.is_set(): return
+        raise Stopped("the sweep was stopped; what was committed stays, and the same call goes on from there")
+    return listen
+
+# %% ../../nbs/sweeps/01_arms.ipynb #00ddf4a0
+def _run_shared(loop:Loop, shared:int, listen:Callable):
+    "M_0, and the rounds that all arms have in common."
+    loop.on(listen)
+    try:
+        loop.start()
+        while len(loop.rounds) <= shared: loop.step()
+    finally: loop.control.off(listen)

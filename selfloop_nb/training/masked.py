@@ -10,33 +10,44 @@ import random
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
+from ..core import derive_seed, patch_to, short_hash
 from ..models import LanguageModel
-from ..core import derive_seed, short_hash
-from ..tuning import FineTune, encode_row, fine_tune, train_rows
+from selfloop_nb.tuning import (FineTune, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss, never,
+    train_rows)
 
 # %% ../../nbs/training/02_masked.ipynb #f7b7cdab
-def _parts(total:int, n:int, dice:random.Random)->list:
+def _parts(total:int, n:int, rng:random.Random)->list:
     "Cut a number into `n` numbers of at least 1, every way as likely."
-    cuts = sorted(dice.sample(range(1, total), n - 1))
+    cuts = sorted(rng.sample(range(1, total), n - 1))
     return [end - start for start, end in zip([0, *cuts], [*cuts, total])]
 
+# %% ../../nbs/training/02_masked.ipynb #26667e7f
+def _n_spans(n:int, n_masked:int, mean_span:float, n_sentinels:int)->int:
+    "How many gaps there are: as many as there is room and are sentinels for."
+    wanted = max(round(n_masked / mean_span), 1)
+    return min(wanted, n - n_masked + 1, n_sentinels)
+
+# %% ../../nbs/training/02_masked.ipynb #29fadba5
 def corrupt(
     ids:list,         # token ids of a text, at least one
     sentinels:list,   # token ids that stand for a gap, at least one
     mask_share:float, # of the tokens
     mean_span:float,  # tokens of a gap
-    dice:random.Random,
+    rng:random.Random,
 )->tuple: # ids with a sentinel for each gap; each sentinel, followed by what stood in its gap
     "Span corruption (arXiv 1910.10683, 3.1.4)."
     n_masked = min(max(round(len(ids) * mask_share), 1), len(ids))
-    n_spans = min(max(round(n_masked / mean_span), 1), len(ids) - n_masked + 1, len(sentinels))
-    between = _parts(len(ids) - n_masked + 2, n_spans + 1, dice) # one more each at the two ends, where there may be nothing
+    n_spans = _n_spans(len(ids), n_masked, mean_span, len(sentinels))
+    between = _parts(len(ids) - n_masked + 2, n_spans + 1, rng) # one more each at the two ends, where there may be nothing
     between[0] -= 1
-    read, written, at = [], [], 0
-    for sentinel, kept, masked in zip(sentinels, between, _parts(n_masked, n_spans, dice)):
-        read += ids[at:at + kept] + [sentinel]
-        written += [sentinel] + ids[at + kept:at + kept + masked]
-        at += kept + masked
+    gaps = _parts(n_masked, n_spans, rng)
+    read, written = [], []
+    at = 0
+    for sentinel, n_kept, n_gap in zip(sentinels, between, gaps):
+        gap = at + n_kept
+        read += ids[at:gap] + [sentinel]
+        written += [sentinel] + ids[gap:gap + n_gap]
+        at = gap + n_gap
     return read + ids[at:], written
 
 # %% ../../nbs/training/02_masked.ipynb #2a5d2929
@@ -45,8 +56,17 @@ def sentinel_ids(
 )->list: # of token ids, in order; empty where there are none
     "The tokens that stand for gaps: <extra_id_0>, <extra_id_1>, ..."
     vocabulary = lm.tokenizer.get_vocab()
-    return [vocabulary[name] for name in (f"<extra_id_{i}>" for i in range(100)) if name in vocabulary]
+    names = [f"<extra_id_{i}>" for i in range(100)]
+    return [vocabulary[name] for name in names if name in vocabulary]
 
+# %% ../../nbs/training/02_masked.ipynb #67b028e2
+def _cut(texts:list, longest:int)->list:
+    "Texts of token ids, cut into pieces; raises `ValueError` where there is nothing to read."
+    pieces = [ids[at:at + longest] for ids in texts for at in range(0, len(ids), longest)]
+    if not pieces: raise ValueError("MaskedLM() has no text to read: all texts are empty")
+    return pieces
+
+# %% ../../nbs/training/02_masked.ipynb #dc23d626
 class MaskedRows:
     "Rows for `train_rows`, each a text with gaps that are drawn for it."
     def __init__(self,
@@ -55,24 +75,28 @@ class MaskedRows:
         how:"MaskedLM",
         seed:int,
     ):
-        whole = [ids for ids in lm.ids_of_completions(texts).values() if ids]
-        self.pieces = [ids[at:at + how.longest] for ids in whole for at in range(0, len(ids), how.longest)]
-        if not self.pieces: raise ValueError("MaskedLM() has no text to read: all texts are empty")
-        self.lm, self.how, self.seed, self.sentinels = lm, how, seed, sentinel_ids(lm)
-        self.end = [i for i in lm.prompt_ids(texts[0] or "a")[-1:] if i == lm.tokenizer.eos_token_id] # a tokenizer that ends what is read is heeded here too
+        self.pieces = _cut(lm.ids_of_completions(texts).values(), how.longest)
+        self.lm, self.how = lm, how
+        self.seed, self.sentinels = seed, sentinel_ids(lm)
+        last = lm.prompt_ids(texts[0] or "a")[-1:] # a tokenizer that ends what is read is heeded here too
+        self.end = last if last == [lm.tokenizer.eos_token_id] else []
 
     def __len__(self): return self.how.steps * self.how.batch_size
 
-    def __getitem__(self, i:int)->dict:
-        if i >= len(self): raise IndexError(i)
-        dice = random.Random(derive_seed(self.seed, i))
-        read, written = corrupt(dice.choice(self.pieces), self.sentinels, self.how.mask_share, self.how.mean_span, dice)
-        return encode_row(self.lm, "a text with gaps", read + self.end, written + [self.lm.tokenizer.eos_token_id])
+# %% ../../nbs/training/02_masked.ipynb #a4a3d709
+@patch_to(MaskedRows)
+def __getitem__(self, i:int)->dict:
+    "Row i, as `encode_row` gives it."
+    if i >= len(self): raise IndexError(i)
+    rng = random.Random(derive_seed(self.seed, i))
+    read, written = corrupt(rng.choice(self.pieces), self.sentinels, self.how.mask_share, self.how.mean_span, rng)
+    return encode_row(self.lm, "a text with gaps", read + self.end, written + [self.lm.tokenizer.eos_token_id])
 
 # %% ../../nbs/training/02_masked.ipynb #5eb63cec
 @dataclass(frozen=True)
-class MaskedLM:
-    "M_0 first fills gaps in raw text, then learns from D_train: for `Loop(initial=...)`, with an encoder-decoder whose tokenizer has sentinels. Models with an encoder alone are left out: they cannot be sampled from."
+class MaskedLM(Tuner):
+    """M_0 first fills gaps in raw text, then learns from D_train: for `Loop(initial=...)`.
+    With an encoder-decoder whose tokenizer has sentinels. Models with an encoder alone cannot be sampled from."""
     steps:int=300        # of filling gaps
     then:FineTune=FineTune(steps=600, lr=2e-3) # how D_train is learnt afterwards
     mask_share:float=0.15# of the tokens, (0, 1)
@@ -80,32 +104,56 @@ class MaskedLM:
     batch_size:int=128   # texts a step
     lr:float=2e-3        # peak learning rate of AdamW
     longest:int=128      # tokens of a piece of text, at least 2
-    texts:InitVar[list|None]=None # raw texts, such as task.prompts["prompt"]; None: prompts and completions of D_train. The round's record holds their hash
+    texts:InitVar[list|None]=None # raw, such as task.prompts["prompt"]; None: those of D_train. The record holds their hash
     texts_hash:str=field(default="", init=False)
 
     def __post_init__(self, texts):
-        FineTune(steps=self.steps, batch_size=self.batch_size, lr=self.lr)
-        for name, fine, need in (("mask_share", 0 < self.mask_share < 1, "above 0 and below 1"), ("mean_span", self.mean_span >= 1, "at least 1"), ("longest", self.longest >= 2, "at least 2"),
-                ("then", isinstance(self.then, FineTune), "a FineTune"), ("texts", texts is None or len(texts) and not isinstance(texts, str), "a list of texts, or None for those of D_train")):
-            if not fine: raise ValueError(f"{name}={texts if name == 'texts' else getattr(self, name)!r}: it must be {need}")
+        self._filling() # checks its settings
+        check_setting(self, "mask_share", 0 < self.mask_share < 1, "above 0 and below 1")
+        check_setting(self, "mean_span", self.mean_span >= 1, "at least 1")
+        check_setting(self, "longest", self.longest >= 2, "at least 2")
+        check_setting(self, "then", isinstance(self.then, FineTune), "a FineTune")
+        if texts is not None and (isinstance(texts, str) or not len(texts)):
+            raise ValueError(f"texts={texts!r}: it must be a list of texts, or None for those of D_train")
         object.__setattr__(self, "_texts", None if texts is None else list(texts))
         object.__setattr__(self, "texts_hash", "" if texts is None else short_hash(list(texts)))
 
-    def __call__(self,
-        lm:LanguageModel, # stays as it is
-        table,            # D_train: prompt, completion
-        seed:int=0,
-        on_loss:Callable=lambda point, n_steps: None,
-        should_stop:Callable=lambda: False,
-    )->tuple: # as of `fine_tune`; the steps of both parts are counted on, the first have part="masked"
-        "Train a copy of the model; raises `ValueError` for one that cannot fill gaps."
-        if not lm.is_encoder_decoder: raise ValueError(f"MaskedLM() is for an encoder-decoder, and {lm.name} is none: use tiny_t5(task) or another, or initial=FineTune(...)")
-        if not sentinel_ids(lm): raise ValueError(f"the tokenizer of {lm.name} has no sentinels (<extra_id_0>, ...), which stand for gaps: use a T5, or initial=FineTune(...)")
-        texts = self._texts or [text for column in ("prompt", "completion") for text in table[column][:]]
-        rows = MaskedRows(lm, texts, self, derive_seed(seed, "gaps"))
-        told = lambda point, n: on_loss({**point, "part": "masked"}, n + (self.then.steps or 0))
-        read, first, before = train_rows(lm, rows, FineTune(steps=self.steps, batch_size=self.batch_size, lr=self.lr), seed, told, should_stop)
-        later = lambda point: {**point, "step": point["step"] + self.steps}
-        tuned, second, after = fine_tune(read, table, self.then, seed, lambda point, n: on_loss(later(point), n + self.steps), should_stop)
-        fed, room = (sum(s["n_tokens"] / (1 - s["padding_share"] * k) for s in (before, after)) for k in (0, 1))
-        return tuned, [*({**p, "part": "masked"} for p in first), *map(later, second)], dict(n_tokens=int(fed), padding_share=1 - fed / room)
+    def _filling(self)->FineTune: return FineTune(steps=self.steps, batch_size=self.batch_size, lr=self.lr)
+
+# %% ../../nbs/training/02_masked.ipynb #9c6fe9a5
+@patch_to(MaskedLM)
+def check(self, model:LanguageModel, task):
+    "Raise `ValueError` for a model that cannot fill gaps."
+    if not model.is_encoder_decoder:
+        raise ValueError(
+            f"MaskedLM() is for an encoder-decoder, and {model.name} is none: "
+            "use tiny_t5(task) or another, or initial=FineTune(...)")
+    if not sentinel_ids(model):
+        raise ValueError(
+            f"the tokenizer of {model.name} has no sentinels (<extra_id_0>, ...), which stand for gaps: "
+            "use a T5, or initial=FineTune(...)")
+
+# %% ../../nbs/training/02_masked.ipynb #d7bfad3d
+def _marked(point:dict)->dict: return {**point, "part": "masked"}
+
+def _together(parts:list)->dict:
+    "The statistics of several trainings as those of one."
+    n_tokens = sum(part["n_tokens"] for part in parts)
+    n_places = sum(part["n_tokens"] / (1 - part["padding_share"]) for part in parts)
+    return dict(n_tokens=n_tokens, padding_share=1 - n_tokens / n_places)
+
+# %% ../../nbs/training/02_masked.ipynb #e911008d
+@patch_to(MaskedLM)
+def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, should_stop:Callable=never)->tuple:
+    "Train a copy of the model; raises `ValueError` for one that cannot fill gaps."
+    self.check(lm, data.task)
+    table = data.mix()
+    texts = self._texts or [text for column in ("prompt", "completion") for text in table[column][:]]
+    rows = MaskedRows(lm, texts, self, derive_seed(seed, "gaps"))
+    def counted_on(point): return {**point, "step": point["step"] + self.steps}
+    def on_gap_loss(point, n): on_loss(_marked(point), n + (self.then.steps or 0))
+    def on_later_loss(point, n): on_loss(counted_on(point), n + self.steps)
+    reader, first, before = train_rows(lm, rows, self._filling(), seed, on_gap_loss, should_stop)
+    tuned, second, after = fine_tune(reader, table, self.then, seed, on_later_loss, should_stop)
+    losses = [*map(_marked, first), *map(counted_on, second)]
+    return tuned, losses, _together([before, after])

@@ -10,15 +10,15 @@ import math
 
 import ipywidgets
 
-from .explore import RoundView
-from .view import sample_card
 from ..core import patch_to
 from ..records import STATES
-from ..charts.markup import escape
+from .background import weakly
+from .view import RoundView, choice_list, offer, push_button, sample_card
 
 # %% ../../nbs/views/06_browse.ipynb #53c4892c
 ORDERS = ("as written", "best first", "worst first", "longest first")
 
+# %% ../../nbs/views/06_browse.ipynb #b00e9bd5
 def find_samples(
     samples,              # a selected sample table
     state:str="",         # "kept", "rejected", "quarantined"; '': all
@@ -30,15 +30,37 @@ def find_samples(
 )->list: # rows of the table
     "The rows that fit, in order; raises `ValueError` for an order that there is not."
     if order not in ORDERS: raise ValueError(f"order={order!r}: use one of {ORDERS}")
-    states, reasons, scores, sizes = (samples[name][:] for name in ("state", "reason", "score", "n_tokens"))
-    rows = [i for i in range(len(samples)) if state in ("", states[i]) and reason in ("", reasons[i]) and (low <= scores[i] <= high or low == -math.inf and high == math.inf)]
-    if text:
-        prompts, completions, wanted = samples["prompt"][:], samples["completion"][:], text.casefold()
-        rows = [i for i in rows if wanted in prompts[i].casefold() or wanted in completions[i].casefold()]
-    sign = 1 if order == "worst first" else -1
-    if order in ("best first", "worst first"): rows.sort(key=lambda i: (not math.isfinite(scores[i]), sign * scores[i] if math.isfinite(scores[i]) else 0))
-    if order == "longest first": rows.sort(key=lambda i: -sizes[i])
-    return rows
+    rows = list(range(len(samples)))
+    if state: rows = _with_value(rows, samples["state"][:], state)
+    if reason: rows = _with_value(rows, samples["reason"][:], reason)
+    if (low, high) != (-math.inf, math.inf): rows = _between(rows, samples["score"][:], low, high)
+    if text: rows = _with_text(rows, samples, text)
+    return _in_order(rows, samples, order)
+
+# %% ../../nbs/views/06_browse.ipynb #90311ec6
+def _with_value(rows:list, values:list, wanted:str)->list:
+    return [i for i in rows if values[i] == wanted]
+
+def _between(rows:list, scores:list, low:float, high:float)->list:
+    return [i for i in rows if low <= scores[i] <= high]
+
+def _with_text(rows:list, samples, text:str)->list:
+    "Those with a text in prompt or completion, whatever its case."
+    prompts, completions = samples["prompt"][:], samples["completion"][:]
+    wanted = text.casefold()
+    return [i for i in rows if wanted in prompts[i].casefold() or wanted in completions[i].casefold()]
+
+# %% ../../nbs/views/06_browse.ipynb #9c2203df
+def _in_order(rows:list, samples, order:str)->list:
+    "Sorted; equals stay as they were."
+    if order == "as written": return rows
+    if order == "longest first":
+        sizes = samples["n_tokens"][:]
+        return sorted(rows, key=lambda i: -sizes[i])
+    scores, sign = samples["score"][:], 1 if order == "worst first" else -1
+    scored = [i for i in rows if math.isfinite(scores[i])]
+    unscored = [i for i in rows if not math.isfinite(scores[i])]
+    return sorted(scored, key=lambda i: sign * scores[i]) + unscored
 
 # %% ../../nbs/views/06_browse.ipynb #87697417
 class Browser(RoundView):
@@ -47,26 +69,48 @@ class Browser(RoundView):
 
     def __init__(self, source, round:int=-1):
         super().__init__(source, round)
-        self.page, self.samples, self.found, self.box = 0, None, [], self._build()
+        self.samples, self.found = None, []
+        self.page = 0
+        self.box = self._build()
         self.show_round()
 
-    def show_round(self):
-        "Read the round that is chosen."
-        self.samples, _ = self._scored()
-        if self.samples is None: return self._say("nothing is written yet: make a round first")
-        self.reason.options = [("any reason", ""), *((r, r) for r in sorted({r for r in self.samples["reason"][:] if r}))]
-        others = [n for _, n in self.rounds.options if n != self.rounds.value]
-        self.beside.options = [("alone", 0), *((f"beside round {n}", n) for n in others)]
-        self.search()
+# %% ../../nbs/views/06_browse.ipynb #e573e675
+@patch_to(Browser)
+def show_round(self):
+    "Read the round that is chosen."
+    self.samples, _ = self._scored()
+    if self.samples is None: return self._say("nothing is written yet: make a round first")
+    reasons = sorted({reason for reason in self.samples["reason"][:] if reason})
+    reason = self.reason.value if self.reason.value in reasons else ""
+    offer(self.reason, [("any reason", ""), *((reason, reason) for reason in reasons)], reason)
+    self._offer_others()
+    self.search()
 
-    def search(self):
-        "Find what fits, and show its first page."
-        self.page = 0
-        low, high = (-math.inf if self.low.value == "" else self.low.value, math.inf if self.high.value == "" else self.high.value)
-        try: low, high = float(low), float(high)
-        except ValueError: return self._say(f"{self.low.value!r} to {self.high.value!r}: scores are numbers")
-        self.found = find_samples(self.samples, self.state.value, self.reason.value or "", self.text.value, low, high, self.order.value) if self.samples is not None else []
-        self.turn(0)
+# %% ../../nbs/views/06_browse.ipynb #fc57edb5
+@patch_to(Browser)
+def _offer_others(self):
+    "The rounds that can stand beside the one that is shown; the one that does stays."
+    numbers = [n for _, n in self.rounds.options if n != self.rounds.value]
+    beside = self.beside.value if self.beside.value in numbers else 0
+    offer(self.beside, [("alone", 0), *((f"beside round {n}", n) for n in numbers)], beside)
+
+@patch_to(Browser)
+def _follow(self, event):
+    "Keep up with the loop: a new round can stand beside this one."
+    RoundView._follow(self, event)
+    if event.kind in ("round", "rewind"): self._offer_others()
+
+# %% ../../nbs/views/06_browse.ipynb #5b900568
+@patch_to(Browser)
+def search(self):
+    "Find what fits, and show its first page."
+    self.page = 0
+    try: low, high = float(self.low.value or -math.inf), float(self.high.value or math.inf)
+    except ValueError: return self._say(f"{self.low.value!r} to {self.high.value!r}: scores are numbers")
+    wanted = dict(state=self.state.value, reason=self.reason.value or "", text=self.text.value,
+                  low=low, high=high, order=self.order.value)
+    self.found = find_samples(self.samples, **wanted) if self.samples is not None else []
+    self.turn(0)
 
 # %% ../../nbs/views/06_browse.ipynb #12f9c04d
 @patch_to(Browser)
@@ -75,39 +119,64 @@ def turn(self, pages:int):
     last = max(0, math.ceil(len(self.found) / self.PAGE) - 1)
     self.page = min(max(self.page + pages, 0), last)
     shown = self.found[self.page * self.PAGE:(self.page + 1) * self.PAGE]
-    other = self.source.samples(self.beside.value) if self.beside.value else None
-    self.cards.value = "".join(sample_card(self.samples[i]) + (self._beside(other, self.samples[i]["prompt"]) if other else "") for i in shown) or "<i>no sample fits</i>"
+    self.cards.value = self._cards(shown) or "<i>no sample fits</i>"
     self._say(f"page {self.page + 1} of {last + 1}, {len(self.found):,} samples")
     self.show_static()
 
+# %% ../../nbs/views/06_browse.ipynb #7f0495f4
 @patch_to(Browser)
-def _beside(self, other, prompt:str)->str:
+def _cards(self, rows:list)->str: # HTML
+    "Samples, each with what the other round's model wrote below it."
+    samples = [self.samples[i] for i in rows]
+    if not self.beside.value: return "".join(map(sample_card, samples))
+    other = self.source.samples(self.beside.value)
+    return "".join(sample_card(sample) + self._beside(other, sample["prompt"]) for sample in samples)
+
+# %% ../../nbs/views/06_browse.ipynb #75eba949
+@patch_to(Browser)
+def _beside(self, other, prompt:str)->str: # HTML
     "What the other round's model wrote to a prompt."
     rows = [i for i, p in enumerate(other["prompt"][:]) if p == prompt][:4]
-    said = "".join(sample_card(other[i]) for i in rows) or "<i>it was not asked this</i>"
-    return f"<div style='margin-left:32px'><small>round {self.beside.value}: </small>{said}</div>"
+    cards = "".join(sample_card(other[i]) for i in rows) or "<i>it was not asked this</i>"
+    return f"<div style='margin-left:32px'><small>round {self.beside.value}: </small>{cards}</div>"
 
+# %% ../../nbs/views/06_browse.ipynb #46cf7ae8
 @patch_to(Browser)
-def plain(self)->list:
+def plain(self)->list: # of one output by MIME type
     "The page without any widget."
     return [{"text/html": self.cards.value, "text/plain": "samples"}]
 
 # %% ../../nbs/views/06_browse.ipynb #8903908e
 @patch_to(Browser)
-def _build(self):
-    "Make the widgets."
-    wide = lambda width, **more: dict(layout={"width": width}, **more)
-    self.state = ipywidgets.Dropdown(options=[("any state", ""), *((s, s) for s in STATES)], **wide("110px"))
-    self.reason, self.beside = ipywidgets.Dropdown(options=[("any reason", "")], **wide("160px")), ipywidgets.Dropdown(options=[("alone", 0)], **wide("140px"))
-    self.order, self.text = ipywidgets.Dropdown(options=ORDERS, **wide("120px")), ipywidgets.Text(placeholder="search in the text", continuous_update=False, **wide("170px"))
-    self.low, self.high = (ipywidgets.Text(placeholder=hint, continuous_update=False, **wide("90px")) for hint in ("score from", "score to"))
-    self.back, self.forward = (ipywidgets.Button(description=text, **wide("84px")) for text in ("Back", "Next"))
-    self.back.on_click(lambda _: self.turn(-1)); self.forward.on_click(lambda _: self.turn(1))
-    for control in (self.state, self.reason, self.beside, self.order, self.text, self.low, self.high): control.observe(lambda _: self.search(), "value")
+def _build(self)->ipywidgets.VBox:
+    "Make the widgets: what narrows down above, what orders and pages below."
+    self._filters()
+    self.back = push_button("Back", weakly(self.turn, -1))
+    self.forward = push_button("Next", weakly(self.turn, 1))
     self.cards = ipywidgets.HTML(layout={"height": "480px", "overflow": "auto"})
-    rows = [self.rounds, self.state, self.reason, self.low, self.high, self.text], [self.order, self.beside, self.back, self.forward, self.answer]
+    rows = [[self.rounds, self.state, self.reason, self.low, self.high, self.text],
+            [self.order, self.beside, self.back, self.forward, self.answer]]
     return ipywidgets.VBox([*map(ipywidgets.HBox, rows), self.cards])
 
+# %% ../../nbs/views/06_browse.ipynb #7cf5b6a4
+@patch_to(Browser)
+def _filters(self):
+    "What is searched for; each change searches anew."
+    def choice(options, width): return choice_list(weakly(self.search), options, layout={"width": width})
+    def field(hint, width): return ipywidgets.Text(placeholder=hint, continuous_update=False, layout={"width": width})
+    self.state = choice([("any state", ""), *((state, state) for state in STATES)], "110px")
+    self.reason = choice([("any reason", "")], "160px")
+    self.beside = choice([("alone", 0)], "140px")
+    self.order = choice(ORDERS, "120px")
+    self.text = field("search in the text", "170px")
+    self.low, self.high = field("score from", "90px"), field("score to", "90px")
+    for typed in (self.text, self.low, self.high): typed.observe(weakly(self._typed), "value")
+
+# %% ../../nbs/views/06_browse.ipynb #ab9510b8
+@patch_to(Browser)
+def _typed(self, change:dict): self.search()
+
+# %% ../../nbs/views/06_browse.ipynb #fc40a830
 def browse(
     source,       # a Loop, a run from `open_run`, or a selected sample table
     round:int=-1, # its number; -1: the newest

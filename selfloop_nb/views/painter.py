@@ -11,40 +11,52 @@ from pathlib import Path
 
 from ..charts import rounds as plots
 from ..charts.monitors import MONITORS, live_monitors
-from .view import sample_cards
-from ..core import patch_to
-from ..records import KEPT, QUARANTINED, REJECTED
 from ..charts.run_charts import CHARTS, Underway, run_charts
-from ..records import score_range_of, theta_of
+from ..core import patch_to
+from ..records import KEPT, QUARANTINED, REJECTED, score_range_of, theta_of
 from ..storage.store import Run, read_table
+from .view import sample_cards
 
 # %% ../../nbs/views/03_painter.ipynb #c8991740
 LAST = 8 # rounds of scores and losses that a small chart can show
 
+# %% ../../nbs/views/03_painter.ipynb #c372ab85
 def paint(
-    request:dict, # path, branch; charts: names, `monitors` for those that the run has figures for; size: width and height in pixels; look: see `plots.look`; cards: how many of a state; now: see `Underway`, with `file` for `samples`
+    request:dict, # see above
 )->dict: # charts: name -> PNG; cards: HTML; overview: PNG, where `charts` names it
     "Make the pictures and cards that were asked for."
-    run, look, names = Run(request["path"], request["branch"]), request.get("look", {}), request.get("charts", ())
+    run = Run(request["path"], request["branch"])
+    look, asked = request.get("look", {}), request.get("charts", ())
     now = _underway(**request["now"]) if request.get("now") else None
-    live = live_monitors(run.history()) if "monitors" in names else []
-    figures = run_charts(run, names=(*(n for n in names if n in CHARTS), *live), now=now, last=LAST, **look)
-    made = {"charts": {name: plots.png(figure, *request.get("size", (0, 0))) for name, (figure, _) in figures.items()}}
-    if "overview" in names: made["overview"] = overview_png(run, **look)
-    if request.get("cards"): made["cards"] = _cards(run, now, request["cards"])
-    return made
+    monitors = live_monitors(run.history()) if "monitors" in asked else []
+    names = (*(name for name in asked if name in CHARTS), *monitors)
+    figures = run_charts(run, names=names, now=now, last=LAST, **look)
+    size = request.get("size", (0, 0))
+    answer = {"charts": {name: plots.png(figure, *size) for name, (figure, _) in figures.items()}}
+    if "overview" in asked: answer["overview"] = overview_png(run, **look)
+    if request.get("cards"): answer["cards"] = _cards(run, now, request["cards"])
+    return answer
 
+# %% ../../nbs/views/03_painter.ipynb #e00a4c9c
 def _underway(number:int, file:str|None=None, config:dict={}, losses:list|None=None)->Underway:
     "The round that is being made; its samples are read where they lie."
     return Underway(number, read_table(Path(file)) if file else None, config, losses)
 
+# %% ../../nbs/views/03_painter.ipynb #a950f1ae
 def _cards(run:Run, now:Underway|None, n:int)->str:
     "Some samples of the newest round that is scored, by state."
-    newest = len(run.rounds()) - 1
-    samples = now.samples if now and now.samples is not None else run.samples(newest) if newest > 0 else None
+    samples = _newest_samples(run, now)
     if samples is None: return "<i>nothing is written yet</i>"
-    states = [KEPT, REJECTED, *([QUARANTINED] if QUARANTINED in samples["state"][:] else [])]
+    states = [KEPT, REJECTED]
+    if QUARANTINED in samples["state"][:]: states.append(QUARANTINED)
     return "".join(f"<b>{state}</b>{sample_cards(samples, state, n)}" for state in states)
+
+# %% ../../nbs/views/03_painter.ipynb #8684f7b5
+def _newest_samples(run:Run, now:Underway|None):
+    "The samples of the newest round that is scored; None before there is one."
+    if now and now.samples is not None: return now.samples
+    newest = len(run.rounds()) - 1
+    return run.samples(newest) if newest > 0 else None
 
 # %% ../../nbs/views/03_painter.ipynb #48ac677a
 def overview_png(
@@ -52,33 +64,48 @@ def overview_png(
     **look,
 )->bytes: # PNG
     "All charts of a run in one picture."
-    rounds = run.rounds()
-    recent, thetas = rounds[-LAST:], {r.number: theta_of(r.config) for r in rounds}
-    spread = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)
-    history = run.history()
-    figure = plots.overview(history, {r.number: run.samples(r.number) for r in recent if r.number}, {r.number: run.losses(r.number) for r in recent}, thetas, spread, more=tuple(MONITORS[name][0] for name in live_monitors(history)), **look)
-    return plots.png(figure, dpi=70)
+    rounds, history = run.rounds(), run.history()
+    numbers = [r.number for r in rounds[-LAST:]]
+    samples = {n: run.samples(n) for n in numbers if n}
+    losses = {n: run.losses(n) for n in numbers}
+    thetas = {r.number: theta_of(r.config) for r in rounds}
+    score_range = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)
+    monitors = tuple(MONITORS[name][0] for name in live_monitors(history))
+    return plots.png(plots.overview(history, samples, losses, thetas, score_range, more=monitors, **look), dpi=70)
 
 # %% ../../nbs/views/03_painter.ipynb #f9b10df1
 _CODE = "from selfloop_nb.views.painter import serve; serve()"
 
+# %% ../../nbs/views/03_painter.ipynb #7e2297f2
 def serve():
     "Answer requests, one line of JSON each, until the input ends; the painter's process does nothing else."
     if hasattr(os, "nice"): os.nice(19)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1) # what a library prints is no answer
     for line in sys.stdin:
-        try: made = _as_text(paint(json.loads(line)))
-        except Exception as error: made = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(made) + "\n"); answers.flush()
+        try: answer = _as_text(paint(json.loads(line)))
+        except Exception as error: answer = _failure(error)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
-def _as_text(made:dict)->dict:
+# %% ../../nbs/views/03_painter.ipynb #695818fe
+def _failure(error:Exception)->dict: return {"error": f"{type(error).__name__}: {error}"}
+
+# %% ../../nbs/views/03_painter.ipynb #ad5ee743
+def _as_text(answer:dict)->dict:
     "Pictures as text."
-    return {key: value if isinstance(value, str) else base64.b64encode(value).decode() if isinstance(value, bytes) else _as_text(value) for key, value in made.items()}
+    def text(value):
+        if isinstance(value, dict): return _as_text(value)
+        return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+    return {key: text(value) for key, value in answer.items()}
 
-def _as_pictures(made:dict)->dict:
+# %% ../../nbs/views/03_painter.ipynb #4aa00c1a
+def _as_pictures(answer:dict)->dict:
     "And back."
-    return {key: value if key in ("cards", "error") else base64.b64decode(value) if isinstance(value, str) else _as_pictures(value) for key, value in made.items()}
+    def picture(key, value):
+        if key in ("cards", "error"): return value
+        return _as_pictures(value) if isinstance(value, dict) else base64.b64decode(value)
+    return {key: picture(key, value) for key, value in answer.items()}
 
 # %% ../../nbs/views/03_painter.ipynb #4c1b7743
 class _Studio:
@@ -86,24 +113,33 @@ class _Studio:
     process, turn = None, threading.Lock()
 
     @classmethod
-    def _begin(cls):
-        "Begin the process; it finds this very package."
-        path = os.pathsep.join([str(Path(plots.__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return subprocess.Popen([sys.executable, "-c", _CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, process_group=0) # a Ctrl-C is not for it; in a session of its own it would get as much of the processor as the training, however nice it is
-
-    @classmethod
     def ask(cls, request:dict)->dict:
         "Have a request answered there; raises `OSError` where no process can be had."
         for _ in range(2):
             with cls.turn:
-                if cls.process is None or cls.process.poll() is not None: cls.process = cls._begin()
+                if cls.process is None or cls.process.poll() is not None: cls.process = _begin_process()
                 try:
-                    cls.process.stdin.write(json.dumps(request) + "\n"); cls.process.stdin.flush()
-                    if line := cls.process.stdout.readline(): return _as_pictures(json.loads(line))
+                    if line := _exchange(cls.process, json.dumps(request)): return _as_pictures(json.loads(line))
                 except BrokenPipeError: pass
-                cls.process.kill(); cls.process.wait()
+                cls.process.kill()
+                cls.process.wait()
         raise OSError("the painter's process ends at once")
+
+# %% ../../nbs/views/03_painter.ipynb #5033cdfb
+def _begin_process():
+    "Begin the process; it finds this very package."
+    package = str(Path(plots.__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", _CODE], **pipes, env=env, process_group=0)
+
+# %% ../../nbs/views/03_painter.ipynb #28803a90
+def _exchange(process, line:str)->str: # '' where it has died
+    "Say a line to the process, and hear one."
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return process.stdout.readline()
 
 # %% ../../nbs/views/03_painter.ipynb #a45e3a3b
 class Painter:
@@ -112,46 +148,63 @@ class Painter:
         show,            # is called with what `paint` has made, or with {"error": in words}; in the painter's thread
         apart:bool=True, # in a process of its own? else here and now, for places where threads do not repaint
     ):
-        self.show, self.apart, self.wish, self.at_work = show, apart, None, False
-        self.guard, self.news, self.thread = threading.Lock(), threading.Event(), None
+        self.show, self.apart = show, apart
+        self.request = None # what is asked for next
+        self.at_work = False
+        self.lock, self.thread = threading.Lock(), None
 
-    def ask(self,
-        **request, # see `paint`
-    ):
-        "Wish for pictures; they come when they are ready."
-        if not self.apart: return self.show(self._made(request))
-        with self.guard:
-            before = (self.wish or {}).get("charts", [])
-            self.wish = {**(self.wish or {}), **request, "charts": [*before, *(c for c in request.get("charts", []) if c not in before)]}
-            self.news.set()
-            if self.thread is None or not self.thread.is_alive():
-                self.thread = threading.Thread(target=self._work, daemon=True, name="selfloop-painter")
-                self.thread.start()
+# %% ../../nbs/views/03_painter.ipynb #2a8f16c9
+@patch_to(Painter)
+def ask(self,
+    **request, # see `paint`
+):
+    "Ask for pictures; they come when they are ready."
+    if not self.apart: return self.show(self._paint(request))
+    with self.lock:
+        self.request = _joined(self.request or {}, request)
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self._work, daemon=True, name="selfloop-painter")
+            self.thread.start()
+
+# %% ../../nbs/views/03_painter.ipynb #bb39747b
+def _joined(old:dict, new:dict)->dict:
+    "Two requests as one: the charts of both, all else as the new one says."
+    before = old.get("charts", [])
+    added = [name for name in new.get("charts", []) if name not in before]
+    return {**old, **new, "charts": [*before, *added]}
 
 # %% ../../nbs/views/03_painter.ipynb #cfab7539
 @patch_to(Painter)
 def _work(self):
-    while self.news.wait():
-        with self.guard:
-            wish, self.wish, self.at_work = self.wish, None, True
-            self.news.clear()
-        try: self.show(self._made(wish))
+    while (request := self._next()) is not None:
+        try: self.show(self._paint(request))
         finally: self.at_work = False
 
+# %% ../../nbs/views/03_painter.ipynb #4647592a
 @patch_to(Painter)
-def _made(self, wish:dict)->dict:
-    "What was wished for; what goes wrong is an answer too."
-    try:
-        if not self.apart: return paint(wish)
-        try: return _Studio.ask(wish)
-        except OSError:
-            self.apart = False
-            return paint(wish)
-    except Exception as error: return {"error": f"{type(error).__name__}: {error}"}
+def _next(self)->dict|None:
+    "What is asked for by now; None ends the thread."
+    with self.lock:
+        request, self.request = self.request, None
+        self.at_work = request is not None
+        if request is None: self.thread = None
+    return request
 
+# %% ../../nbs/views/03_painter.ipynb #ea6786b1
+@patch_to(Painter)
+def _paint(self, request:dict)->dict:
+    "What was asked for; what goes wrong is an answer too."
+    if self.apart:
+        try: return _Studio.ask(request)
+        except OSError: self.apart = False # no process can be had: from now on it is done here
+        except Exception as error: return _failure(error)
+    try: return paint(request)
+    except Exception as error: return _failure(error)
+
+# %% ../../nbs/views/03_painter.ipynb #821aa781
 @patch_to(Painter)
 def flush(self, seconds:float=60.0)->bool: # is all painted?
-    "Wait until every wish is fulfilled."
+    "Wait until every request is answered."
     end = time.monotonic() + seconds
-    while (self.wish or self.at_work) and time.monotonic() < end: time.sleep(0.01)
-    return not (self.wish or self.at_work)
+    while (self.request or self.at_work) and time.monotonic() < end: time.sleep(0.01)
+    return not (self.request or self.at_work)

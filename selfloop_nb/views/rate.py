@@ -6,20 +6,21 @@
 __all__ = ['blind_card', 'agreement_table', 'Rater', 'rate']
 
 # %% ../../nbs/views/07_rate.ipynb #907f79c0
-import base64, math
+import math
 
 import ipywidgets
 
-from .explore import RoundView
-from ..people.scorer import run_ratings, wanted
-from ..charts.rounds import png
-from ..charts.ratings import rating_plot
-from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
-from ..core import patch_to
-from ..records import KEPT
 from ..charts.markup import escape
-from ..records import score_range_of, theta_of
-from ..people.agreement import judged, rater_kappa, suggest_theta, agreement_metrics
+from ..charts.ratings import rating_plot
+from ..charts.rounds import png
+from ..core import DamagedRunError, patch_to
+from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
+from ..people.agreement import judged, rater_kappa, suggest_theta
+from ..people.scorer import run_ratings, wanted
+from ..records import KEPT, score_range_of, theta_of
+from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
+from .background import weakly
+from .view import BLANK, WHOLE, RoundView, labelled, offer, picture_output, picture_place, push_button
 
 # %% ../../nbs/views/07_rate.ipynb #5faaeecf
 def blind_card(
@@ -27,36 +28,76 @@ def blind_card(
     scale:float=1.0,    # of the letters
 )->str: # HTML
     "A sample without what Q thinks of it."
-    box = f"white-space:pre-wrap;overflow-wrap:anywhere;display:block;border:1px solid #888;border-radius:4px;padding:6px 10px;margin:2px 0 8px;font-size:{1.2 * scale:.2g}em;line-height:1.4"
-    return "".join(f"<small>{name}</small><code style='{box}'>{escape(row[name], 20_000)}</code>" for name in ("prompt", "completion"))
+    style = (
+        "white-space:pre-wrap;overflow-wrap:anywhere;display:block;border:1px solid #888;border-radius:4px;"
+        f"padding:6px 10px;margin:2px 0 8px;font-size:{1.2 * scale:.2g}em;line-height:1.4")
+    def box(name): return f"<small>{name}</small><code style='{style}'>{escape(row[name], WHOLE)}</code>"
+    return box("prompt") + box("completion")
 
+# %% ../../nbs/views/07_rate.ipynb #67819836
+def _number(value:float)->str: return "–" if math.isnan(value) else f"{value:.2f}"
+
+# %% ../../nbs/views/07_rate.ipynb #58e7fa44
+def _advice(found:ThetaSuggestion)->str:
+    "Where theta should be, or what it takes to know."
+    share = f"{found.precision:.0%} of {found.n_kept}"
+    if found.reached: return f"θ = {found.theta:.4g}: {share} right, at least {found.low:.0%} (Wilson, 95 %)"
+    advice = f"cannot be promised yet: {found.n_needed} ratings above θ, all right, are the least that would show it"
+    if not found.n_kept: return advice
+    return f"{advice}; nearest is θ = {found.theta:.4g} with {share}, at least {found.low:.0%}"
+
+# %% ../../nbs/views/07_rate.ipynb #ba98d302
+def _agreement_rows(m:AgreementMetrics)->list: # of name, number, meaning
+    "The metrics in words."
+    majority = f"the right ones are the majority of the kept while more than {_number(1 - m.p_star)} of all are right"
+    return [
+        ("rated samples", f"{m.n_rated:,}", ""),
+        ("right", _number(m.accuracy), "the generator's own accuracy, 1 − p"),
+        ("precision at θ", _number(m.precision), "right among the kept"),
+        ("kappa", _number(m.kappa), "agreement of Q at θ and you: 0 is chance, 1 is full"),
+        ("AUC", _number(m.auc), "how often Q puts a right one above a wrong one"),
+        ("φ", _number(m.phi), "kept of the right ones"),
+        ("ψ", _number(m.psi), "kept of the wrong ones"),
+        ("p*", _number(m.p_star), majority)]
+
+# %% ../../nbs/views/07_rate.ipynb #31004084
 def agreement_table(
-    figures:dict,   # see `agreement_metrics`
-    found:dict,     # see `suggest_theta`
+    metrics:AgreementMetrics,
+    found:ThetaSuggestion,
     wanted:float,   # precision
     others:dict={}, # name -> kappa and how many both have rated
 )->str: # HTML
     "How Q agrees with a person, in words."
-    number = lambda v: "–" if math.isnan(v) else f"{v:.2f}"
-    if found["reached"]: advice = f"θ = {found['theta']:.4g}: {found['precision']:.0%} of {found['n_kept']} right, at least {found['low']:.0%} (Wilson, 95 %)"
-    else: advice = f"cannot be promised yet: {found['n_needed']} ratings above θ, all right, are the least that would show it" + (f"; nearest is θ = {found['theta']:.4g} with {found['precision']:.0%} of {found['n_kept']}, at least {found['low']:.0%}" if found["n_kept"] else "")
-    rows = [("rated samples", f"{figures['n_rated']:,}", ""), ("right", number(figures["accuracy"]), "the generator's own accuracy, 1 − p"), ("precision at θ", number(figures["precision"]), "right among the kept"),
-        ("kappa", number(figures["kappa"]), "agreement of Q at θ and you: 0 is chance, 1 is full"), ("AUC", number(figures["auc"]), "how often Q puts a right one above a wrong one"),
-        ("φ", number(figures["phi"]), "kept of the right ones"), ("ψ", number(figures["psi"]), "kept of the wrong ones"),
-        ("p*", number(figures["p_star"]), f"the right ones are the majority of the kept while more than {number(1 - figures['p_star'])} of all are right"),
-        *((f"kappa with {name}", number(value), f"on {n} samples that you both rated") for name, (value, n) in others.items()), (f"precision {wanted:.0%}", "", advice)]
-    cells = lambda row: f"<td>{escape(row[0])}</td><td style='text-align:right;padding:1px 12px'><b>{escape(row[1])}</b></td><td>{escape(row[2])}</td>"
-    return "<table style='line-height:1.35'>" + "".join(f"<tr>{cells(row)}</tr>" for row in rows) + "</table>"
+    rows = _agreement_rows(metrics)
+    for name, (value, n) in others.items():
+        rows.append((f"kappa with {name}", _number(value), f"on {n} samples that you both rated"))
+    rows.append((f"precision {wanted:.0%}", "", _advice(found)))
+    def html_row(name, number, meaning):
+        middle = f"<td style='text-align:right;padding:1px 12px'><b>{escape(number)}</b></td>"
+        return f"<tr><td>{escape(name)}</td>{middle}<td>{escape(meaning)}</td></tr>"
+    body = "".join(html_row(*row) for row in rows)
+    return f"<table style='line-height:1.35'>{body}</table>"
+
+# %% ../../nbs/views/07_rate.ipynb #a5cd90ae
+def _ratings_of(source, ratings)->Ratings:
+    "The ratings to add to: those that are given, else those of the run."
+    if isinstance(ratings, Ratings): return ratings
+    if ratings is not None: return Ratings(ratings)
+    if hasattr(source, "store"): return run_ratings(source.store)
+    raise ValueError("a table has no run folder: say where its ratings are kept, rate(table, ratings='ratings.jsonl')")
 
 # %% ../../nbs/views/07_rate.ipynb #562ece91
 class Rater(RoundView):
     "Samples to rate, one at a time; made by `rate`."
-    waits, asked, finding, rows, samples, keyed, config = None, None, False, (), None, (), {}
+    waits, asked = None, None # number and samples of a round that waits for people
+    samples, config = None, {} # of the round that is chosen
+    keyed, rows = (), ()      # the keys of its samples, and those that were picked
 
     def __init__(self, source, round:int, by:str, how:str, n:int|None, ratings, font_scale:float, dark:bool):
-        if ratings is None and not hasattr(source, "store"): raise ValueError("a table has no run folder: say where its ratings are kept, rate(table, ratings='ratings.jsonl')")
-        self.by, self.how, self.n, self.look = rater_name(by), how, n, dict(font_scale=font_scale, dark=dark)
-        self.ratings = run_ratings(source.store) if ratings is None else ratings if isinstance(ratings, Ratings) else Ratings(ratings)
+        self.by = rater_name(by)
+        self.how, self.n = how, n
+        self.look = dict(font_scale=font_scale, dark=dark)
+        self.ratings = _ratings_of(source, ratings)
         super().__init__(source, round)
         self.box = self._build()
         self.show_round()
@@ -74,21 +115,30 @@ class Rater(RoundView):
 @patch_to(Rater)
 def show_round(self):
     "Pick what is to be rated in the round that is chosen."
-    if self.finding: return
     self.samples, self.config = self._scored()
-    self.rows, self.picked, problem = [], "random" if self.waiting else self.how, "" if self.samples is not None else "nothing is written yet: make a round first"
-    self.keyed = sample_keys(self.samples) if self.samples is not None else []
-    if self.samples is not None:
-        try: self.rows = pick(self.samples, self.picked, None if self.waiting else self.n, rated=self.ratings.verdicts(self.by), theta=self._theta())
-        except ValueError as error: problem = str(error)
+    self.picked = "random" if self.waiting else self.how
+    self.keyed = [] if self.samples is None else sample_keys(self.samples)
+    self.rows, problem = self._pick()
     self.keys.value = ""
     self.show(problem)
 
+# %% ../../nbs/views/07_rate.ipynb #bac92320
+@patch_to(Rater)
+def _pick(self)->tuple: # rows, and why there are none
+    "The samples to rate next."
+    if self.samples is None: return [], "nothing is written yet: make a round first"
+    rated, n = self.ratings.verdicts(self.by), None if self.waiting else self.n
+    try: return pick(self.samples, self.picked, n, rated=rated, theta=self._theta()), ""
+    except ValueError as error: return [], str(error)
+
+# %% ../../nbs/views/07_rate.ipynb #211edb58
 @patch_to(Rater)
 def _theta(self)->float:
     "The theta of the round; where its rule has none, the lowest score that was kept."
-    if math.isfinite(theta := theta_of(self.config)) or "state" not in self.samples.column_names: return theta
-    return min((s for s, state in zip(self.samples["score"][:], self.samples["state"][:]) if state == KEPT), default=math.nan)
+    theta = theta_of(self.config)
+    if math.isfinite(theta) or "state" not in self.samples.column_names: return theta
+    states = zip(self.samples["score"][:], self.samples["state"][:])
+    return min((score for score, state in states if state == KEPT), default=math.nan)
 
 # %% ../../nbs/views/07_rate.ipynb #59f6d447
 @patch_to(Rater)
@@ -96,27 +146,32 @@ def give(self,
     value:float|None, # 1: good, 0: bad, None: skipped
 ):
     "Judge the sample that is shown."
-    if not (left := self.to_rate): return self._say("there is nothing left to rate here")
+    left = self.to_rate
+    if not left: return self._say("there is nothing left to rate here")
     try: self.ratings.add(self.samples[left[0]], value, self.by, self.picked)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     self.show({1: "good", 0: "bad", None: "skipped"}[value])
 
+# %% ../../nbs/views/07_rate.ipynb #48a80baf
 @patch_to(Rater)
 def undo(self):
     "Take the last verdict back, and show its sample again."
     try: line = self.ratings.undo(self.by)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     if line is None: return self._say("there is nothing to take back")
-    if (key := sample_key(line)) not in self.keyed: return self._say("taken back: a sample of another round")
+    key = sample_key(line)
+    if key not in self.keyed: return self._say("taken back: a sample of another round")
     if key not in [self.keyed[i] for i in self.rows]: self.rows = [self.keyed.index(key), *self.rows]
     self.show("taken back")
 
+# %% ../../nbs/views/07_rate.ipynb #c48330b1
 @patch_to(Rater)
 def _typed(self, change:dict):
     "What was typed since the last time; more than a few letters at once were not meant for samples that were seen."
     new, old = change["new"], change["old"]
     letters = new[len(old):].lower() if new.startswith(old) else ""
-    if len(letters) > 3: return self._say(f"{len(letters)} letters at once were not taken: wait for the next sample")
+    if len(letters) > 3:
+        return self._say(f"{len(letters)} letters at once were not taken: wait for the next sample")
     for letter in letters:
         if letter in self.presses: self.presses[letter]()
 
@@ -125,28 +180,63 @@ def _typed(self, change:dict):
 def show(self, text:str=""):
     "Show the next sample, or how Q and the person agree."
     left, n = self.to_rate, len(self.rows)
-    self.progress.value = f"<b>{n - len(left) + 1} of {n}</b>" if left else f"<b>{n} of {n} rated</b>" if n else "<b>nothing to rate</b>"
+    self.progress.value = f"<b>{_progress(len(left), n)}</b>"
     for button in self.buttons[:3]: button.disabled = not left
     self.sample.value = blind_card(self.samples[left[0]], self.look["font_scale"]) if left else ""
-    self.sample.layout.display, self.results.layout.display = ("", "none") if left else ("none", "")
-    self._say(text if left or not n else f"{text}: all are rated" + (", the loop goes on" if self.waiting and self.waits else ""))
-    if not left: self._show_trust()
+    self.sample.layout.display = "" if left else "none"
+    self.results.layout.display = "none" if left else ""
+    if n and not left: text += ": all are rated" + (", the loop goes on" if self.waiting else "")
+    self._say(text)
+    if not left: self._show_agreement()
     self.show_static()
 
+# %% ../../nbs/views/07_rate.ipynb #b0b8557a
+def _progress(n_left:int, n:int)->str:
+    "How far it is."
+    if n_left: return f"{n - n_left + 1} of {n}"
+    return f"{n} of {n} rated" if n else "nothing to rate"
+
+# %% ../../nbs/views/07_rate.ipynb #5651ab5c
 @patch_to(Rater)
-def _show_trust(self):
+def _show_agreement(self):
     "Figure and table of the agreement, where the samples have a score of Q."
     self.picture.layout.display = self.precision.layout.display = "none"
-    if self.samples is None or "score" not in self.samples.column_names or self.config.get("score", {}).get("name") == "human":
-        self.table.value = "" if self.samples is None else f"<i>Q is people's own ratings here, so there is nothing to compare it with.</i>{self._others_text()}"
+    if self.samples is None or "score" not in self.samples.column_names or self._people_are_q():
+        self.table.value = self._no_agreement()
         return
-    (scores, right), note = judged(self.samples, self.ratings, self.by), ""
-    if not scores: (scores, right), note = judged(self.samples, self.ratings, self.by, None), "<b>No sample of this round was picked at random: the figures are about those you saw, not about the round.</b>"
-    if not scores: self.table.value = "<i>nothing is rated here</i>"; return
-    found, theta = suggest_theta(scores, right, self.precision.value), self._theta()
-    self.table.value = note + agreement_table(agreement_metrics(scores, right, theta), found, self.precision.value, self._others())
-    self.picture.value = png(rating_plot(scores, right, theta, score_range_of(self.config), **self.look), 660, 275)
+    scores, right, note = self._rated_samples()
+    if not scores:
+        self.table.value = "<i>nothing is rated here</i>"
+        return
+    theta, wanted = self._theta(), self.precision.value
+    metrics, found = agreement_metrics(scores, right, theta), suggest_theta(scores, right, wanted)
+    figure = rating_plot(scores, right, theta, score_range_of(self.config), **self.look)
+    self.table.value = note + agreement_table(metrics, found, wanted, self._others())
+    self.picture.value = png(figure, 660, 275)
     self.picture.layout.display = self.precision.layout.display = ""
+
+# %% ../../nbs/views/07_rate.ipynb #b6fba92b
+@patch_to(Rater)
+def _people_are_q(self)->bool: return self.config.get("score", {}).get("name") == "human"
+
+@patch_to(Rater)
+def _no_agreement(self)->str: # HTML
+    "What to say where there is no Q to compare people with."
+    if self.samples is None: return ""
+    return f"<i>Q is people's own ratings here, so there is nothing to compare it with.</i>{self._others_text()}"
+
+# %% ../../nbs/views/07_rate.ipynb #15a580cc
+@patch_to(Rater)
+def _rated_samples(self)->tuple: # scores, verdicts, and a note where they do not stand for the round
+    "The samples that this person rated: those picked at random, else all."
+    scores, right = judged(self.samples, self.ratings, self.by)
+    if scores: return scores, right, ""
+    note = "No sample of this round was picked at random: the figures are about those you saw, not about the round."
+    return *judged(self.samples, self.ratings, self.by, None), f"<b>{note}</b>"
+
+# %% ../../nbs/views/07_rate.ipynb #4d5ca176
+@patch_to(Rater)
+def _precision_changed(self, change:dict): self._show_agreement()
 
 # %% ../../nbs/views/07_rate.ipynb #ef33af59
 @patch_to(Rater)
@@ -154,36 +244,60 @@ def _others(self)->dict: # name -> kappa and how many both have rated
     "Agreement with the other people who rated."
     return {other: rater_kappa(self.ratings, self.by, other) for other in self.ratings.raters if other != self.by}
 
+# %% ../../nbs/views/07_rate.ipynb #24f3b2b5
 @patch_to(Rater)
-def _others_text(self)->str: return "".join(f"<br>kappa with {escape(name)}: {'–' if math.isnan(k) else f'{k:.2f}'}, on {n} samples" for name, (k, n) in self._others().items())
+def _others_text(self)->str: # HTML
+    "The same, a line each."
+    others = self._others().items()
+    return "".join(f"<br>kappa with {escape(name)}: {_number(value)}, on {n} samples" for name, (value, n) in others)
 
+# %% ../../nbs/views/07_rate.ipynb #0a01097f
 @patch_to(Rater)
 def plain(self)->list: # of two outputs by MIME type
     "How far it is, and at the end figure and table, without any widget."
-    if self.to_rate or not self.picture.value: return [{"text/html": f"rating by {escape(self.by)}: {self.progress.value}", "text/plain": "rating"}, {"text/plain": ""}]
-    return [{"text/html": self.table.value, "text/plain": "agreement of Q and a person"}, {"image/png": base64.b64encode(self.picture.value).decode(), "text/plain": "ROC curve, and right ones by score"}]
+    if self.to_rate or self.picture.value == BLANK:
+        progress = f"rating by {escape(self.by)}: {self.progress.value}"
+        return [{"text/html": progress, "text/plain": "rating"}, {"text/plain": ""}]
+    return [{"text/html": self.table.value, "text/plain": "agreement of Q and a person"},
+            picture_output(self.picture.value, "ROC curve, and right ones by score")]
 
 # %% ../../nbs/views/07_rate.ipynb #46697739
 @patch_to(Rater)
 def _build(self):
     "Make the widgets."
-    self.presses = dict(g=lambda: self.give(1), b=lambda: self.give(0), s=lambda: self.give(None), u=self.undo)
-    def button(text, style=""):
-        made = ipywidgets.Button(description=f"{text} ({text[0].lower()})", button_style=style, layout={"width": "130px", "height": "44px"})
-        made.on_click(lambda _: self.presses[text[0].lower()]())
-        return made
-    self.buttons = [button("Good", "success"), button("Bad", "danger"), button("Skip"), button("Undo")]
+    give = {key: weakly(self.give, value) for key, value in dict(g=1, b=0, s=None).items()}
+    self.presses = {**give, "u": weakly(self.undo)}
+    styles = dict(Good="success", Bad="danger", Skip="", Undo="")
+    self.buttons = [self._button(text, style) for text, style in styles.items()]
     self.keys = ipywidgets.Text(placeholder="click here to use keys", continuous_update=True, layout={"width": "180px"})
-    self.keys.observe(self._typed, "value")
-    self.progress, self.table = ipywidgets.HTML(layout={"width": "130px"}), ipywidgets.HTML()
+    self.keys.observe(weakly(self._typed), "value")
+    self.progress = ipywidgets.HTML(layout={"width": "130px"})
     self.sample = ipywidgets.HTML(layout={"max_height": "420px", "overflow": "auto"})
-    self.picture = ipywidgets.Image(format="png", width=660, height=275, layout={"width": "660px", "height": "275px"})
-    self.precision = ipywidgets.BoundedFloatText(value=0.9, min=0.01, max=0.99, step=0.05, description="wanted precision", layout={"width": "220px"}, style={"description_width": "initial"})
-    self.precision.observe(lambda _: self._show_trust(), "value")
-    self.more = ipywidgets.Button(description="Rate more", layout={"width": "110px"})
-    self.more.on_click(lambda _: self.show_round())
-    self.results = ipywidgets.VBox([ipywidgets.HBox([self.more, self.precision]), self.picture, self.table])
-    return ipywidgets.VBox([ipywidgets.HBox([self.rounds, self.progress, self.answer]), ipywidgets.HBox([*self.buttons, self.keys], layout={"align_items": "center"}), self.sample, self.results])
+    self.results = self._build_results()
+    above = ipywidgets.HBox([self.rounds, self.progress, self.answer])
+    buttons = ipywidgets.HBox([*self.buttons, self.keys], layout={"align_items": "center"})
+    return ipywidgets.VBox([above, buttons, self.sample, self.results])
+
+# %% ../../nbs/views/07_rate.ipynb #2cba060e
+@patch_to(Rater)
+def _button(self, text:str, style:str):
+    "A button that does what the key with its first letter does."
+    key = text[0].lower()
+    button = push_button(f"{text} ({key})", self.presses[key], width="130px", button_style=style)
+    button.layout.height = "44px"
+    return button
+
+# %% ../../nbs/views/07_rate.ipynb #879160b3
+@patch_to(Rater)
+def _build_results(self):
+    "Make what is shown when all is rated."
+    self.picture = picture_place(660, 275)
+    self.table = ipywidgets.HTML()
+    self.precision = ipywidgets.BoundedFloatText(
+        value=0.9, min=0.01, max=0.99, step=0.05, **labelled("wanted precision", "220px"))
+    self.precision.observe(weakly(self._precision_changed), "value")
+    self.more = push_button("Rate more", weakly(self.show_round), width="110px")
+    return ipywidgets.VBox([ipywidgets.HBox([self.more, self.precision]), self.picture, self.table])
 
 # %% ../../nbs/views/07_rate.ipynb #8ce51e02
 @patch_to(Rater)
@@ -193,28 +307,39 @@ def _find_rounds(self, round:int|None=None):
     self.waits, self.asked = wanted(self.source.store)
     options = {r.number: f"round {r.number}" for r in self.source.rounds if r.number}
     if self.waits is not None: options[self.waits] = f"round {self.waits} waits"
-    stays = self.rounds.value if round is None and self.samples is not None and self.to_rate else round
-    shown = stays if stays in options else self.waits if self.waits is not None else self.rounds.value if round is None and self.rounds.value in options else max(options, default=None)
-    self.finding, new = True, tuple((text, n) for n, text in options.items())
-    if self.rounds.options != new: self.rounds.options = new
-    if self.rounds.value != shown: self.rounds.value = shown
-    self.finding = False
+    choices = [(text, number) for number, text in options.items()]
+    offer(self.rounds, choices, self._chosen_round(round, options))
 
+# %% ../../nbs/views/07_rate.ipynb #3a7223bc
+@patch_to(Rater)
+def _chosen_round(self, round:int|None, options:dict)->int|None:
+    "The round that is shown: the one asked for or worked on, else the one that waits, else the newest."
+    in_the_middle = round is None and self.samples is not None and self.to_rate
+    stays = self.rounds.value if in_the_middle else round
+    if stays in options: return stays
+    if self.waits is not None: return self.waits
+    if round is None and self.rounds.value in options: return self.rounds.value
+    return max(options, default=None)
+
+# %% ../../nbs/views/07_rate.ipynb #ef01d8d5
 @patch_to(Rater)
 def _follow(self, event):
     "Keep up with the loop; what goes wrong here is said here, and does not disturb the loop."
-    if event.kind not in ("round", "rewind", "waiting") or event.kind == "waiting" and self.waits == event.round: return
+    if event.kind not in ("round", "rewind", "waiting"): return
+    if event.kind == "waiting" and self.waits == event.round: return
     try:
         before = self.rounds.value, self.shown_id
         self._find_rounds()
         if (self.rounds.value, self._id()) != before: self.show_round()
     except Exception as error: self._say(str(error))
 
+# %% ../../nbs/views/07_rate.ipynb #a90653d4
 @patch_to(Rater)
 def _id(self)->str|None:
     "Which round it is that is chosen; None for one that waits."
     return None if self.waiting or self.rounds.value is None else self.source.rounds[self.rounds.value].id
 
+# %% ../../nbs/views/07_rate.ipynb #09f26ab9
 @patch_to(Rater)
 def _scored(self)->tuple: # samples or None, and the settings they were made with
     "The samples that are to be shown."
@@ -227,11 +352,11 @@ def rate(
     source,               # a Loop, a run from `open_run`, or a sample table
     round:int=-1,         # its number; -1: the one that waits for people, else the newest
     by:str="me",          # who rates: a name of your own, when you are several
-    how:str="random",     # which samples: "random" (they stand for the round), "near theta", "disagreement" of the parts of a sum
+    how:str="random",     # which samples: "random" (they stand for the round), "near theta", "disagreement" (of scorers)
     n:int|None=20,        # so many; None: all. A round that waits shows all it asks for
     ratings=None,         # their file; None: the one in the run folder
     font_scale:float=1.0, # 1.6 for a projector
     dark:bool=False,      # for a dark theme
 )->Rater: # show it as the last line of a cell
-    "Rate samples of a round by hand, blind; then see how far Q agrees. A run that another kernel works on can be rated too."
+    "Rate samples of a round by hand, blind; then see how far Q agrees. A run of another kernel can be rated too."
     return Rater(source, round, by, how, n, ratings, font_scale, dark)

@@ -121,6 +121,13 @@ def crowded_lines(source):
     return [second for first, second in pairs if first.end_lineno == second.lineno]
 
 
+def mixed_imports(cell):
+    "Imports of a notebook's cell that holds other code, too: whoever makes pages of the notebooks runs such cells."
+    body = cell.tree.body
+    found = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return [] if len(found) == len(body) else found
+
+
 def faults(source):
     "What is too full in a piece of Python, one fault a line."
     said = [f"{source.place}: {len(line)} columns: {line.strip()[:60]}" for line in wide_lines(source)]
@@ -143,12 +150,13 @@ def table():
 
 
 def main():
-    print(f"{'':8} {'lines':>7} {'over 120 columns':>17} {'full statements':>16} {'named lambdas':>14}")
+    print("         lines   over 120 columns   full statements   named lambdas")
     for name, row in table().items():
-        print(f"{name:8} {row['lines']:7,} {row['over_120']:17.2%} {row['full']:16} {row['lambdas']:14}")
+        print("{:8}{:6,}{:19.2%}{:18}{:16}".format(name, *row.values()))
     found = notebook_cells()
     n_lines = sum(len(cell.lines) for cell in found)
-    print(f"code lines a notebook cell: {n_lines / len(found):.1f} ({n_lines:,} lines, {len(found):,} cells)")
+    average = n_lines / len(found)
+    print("code lines a notebook cell: {:.1f} ({:,} lines, {:,} cells)".format(average, n_lines, len(found)))
 
 
 if __name__ == "__main__":
