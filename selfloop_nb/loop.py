@@ -6,13 +6,13 @@
 __all__ = ['Loop']
 
 # %% ../nbs/13_loop.ipynb #54982b7f
-import copy, shutil, tempfile, time, warnings
+import copy, shutil, tempfile, time
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch_to
+from .core import RunLockedError, SelfloopError, Stopped, patch_to
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
@@ -26,7 +26,7 @@ from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.store import Run
-from .storage.verify import computing, damage, differences
+from .storage.verify import check_belongs, check_whole, computing, differences, fall_back
 from .tasks import Task
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
@@ -96,8 +96,8 @@ def _open(self, path:Path, branch:str):
     info = self._identity()
     self._look_at(Run.open_to_write(path, {**info, **computing()}, branch))
     self.lock = self.store.lock
-    self._check_identity(info)
-    self._fall_back()
+    check_belongs(self.store, info)
+    fall_back(self.store)
     if not self.store.head: return
     last = self.rounds[-1].number
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
@@ -117,31 +117,6 @@ def _identity(self)->dict:
     "What a run folder belongs to."
     task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
     return dict(seed=self.seed, task=task, model=self.model.identity())
-
-# %% ../nbs/13_loop.ipynb #8bd79a11
-@patch_to(Loop)
-def _check_identity(self, info:dict):
-    "Raise `SelfloopError` where the folder belongs to something else."
-    for name, ours in info.items():
-        theirs = self.store.info.get(name)
-        if theirs != ours:
-            raise SelfloopError(f"run {self.store.name!r} was made with {name} {theirs}, this loop has {ours}: "
-                                "use the same, or another store")
-
-# %% ../nbs/13_loop.ipynb #c374bf6a
-@patch_to(Loop)
-def _fall_back(self):
-    "Where the newest round is damaged, go on from the newest whole one before it, and say so."
-    id = self.store.head
-    if id is None: return
-    bad = damage(self.store, id)
-    if not bad and self.store.can_be_followed(id): return
-    words = ", ".join(bad or ["a round before it"])
-    text = f"round {id} of run {self.store.name!r} is damaged ({words} missing or changed): "
-    whole = self.store.whole_before(id)
-    if whole is None: raise DamagedRunError(text + "no round before it is left")
-    warnings.warn(text + f"going back to {whole}", stacklevel=4)
-    self.store.go_back(whole, f"{id} is damaged: {words}")
 
 # %% ../nbs/13_loop.ipynb #8e61cff2
 @patch_to(Loop)
@@ -362,19 +337,10 @@ def undo(self)->Round:
 @patch_to(Loop)
 def _stand_at(self, record:Round, why:str)->Round:
     "Move the head to a round, and tell the listeners."
-    self._check_whole(record)
+    check_whole(self.store, record.id)
     self.store.set_head(record.id, why)
     self.emit("rewind", record.number)
     return record
-
-# %% ../nbs/13_loop.ipynb #4110e83b
-@patch_to(Loop)
-def _check_whole(self, record:Round):
-    "Raise where a round is not as it was written: what starts from it would be another run."
-    bad = damage(self.store, record.id)
-    if bad: raise DamagedRunError(
-        f"round {record.id} of run {self.store.name!r} is damaged ({', '.join(bad)}): "
-        "start from another round, or put its files back from an archive")
 
 # %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
@@ -403,7 +369,7 @@ def branch(self,
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
     with self._turn():
         start = self._round_of(round)
-        self._check_whole(start)
+        check_whole(self.store, start.id)
         other = self._on_branch(name, self.settings.changed(**changed))
         other.store.set_head(start.id, f"branch from {self.store.branch}")
     self.emit("branch", start.number, loop=other)
