@@ -147,7 +147,8 @@ def ecdf_plot(
         for place, (name, seeds) in enumerate(finite.items()):
             look = dict(color=COLOURS[place % 7], linestyle=DASHES[place % 7])
             look["linewidth"] = 2.2 if len(scores[name]) == 1 else 1.4
-            if not seeds and any(finite.values()): ax.plot([], label=f"{name}: no score" if scores[name] else name, **look)
+            empty = f"{name}: no score" if scores[name] else name
+            if not seeds and any(finite.values()): ax.plot([], label=empty, **look)
             for i, seed in enumerate(seeds): _steps(ax, seed, low, high, label="_" if i else name, **look)
             theta = plots.drawable(thetas.get(name, math.nan))
             if math.isfinite(theta): ax.axvline(theta, color=look["color"], linestyle=":", linewidth=1.5, label="_")
