@@ -1641,6 +1641,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                         'selfloop_nb/storage/verify.py'),
                                             'selfloop_nb.storage.verify.fall_back': ( 'storage/verify.html#fall_back',
                                                                                       'selfloop_nb/storage/verify.py'),
+                                            'selfloop_nb.storage.verify.first_on_ids': ( 'storage/verify.html#first_on_ids',
+                                                                                         'selfloop_nb/storage/verify.py'),
                                             'selfloop_nb.storage.verify.verify': ( 'storage/verify.html#verify',
                                                                                    'selfloop_nb/storage/verify.py')},
             'selfloop_nb.sweeps.arms': { 'selfloop_nb.sweeps.arms.Arm': ('sweeps/arms.html#arm', 'selfloop_nb/sweeps/arms.py'),
