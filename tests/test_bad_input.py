@@ -1,8 +1,11 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
 import gc, math, os, subprocess, sys
-from pathlib import Path
 
 import pytest
+import selfloop_nb.phases as phases
+import selfloop_nb.sampling as sampling
+import small
+import torch
 from small import small_loop, small_task
 
 ONE = [{"prompt": "1+1=", "completion": "2"}]
@@ -10,11 +13,11 @@ ONE = [{"prompt": "1+1=", "completion": "2"}]
 
 def refuse(error, pattern):
     "What is raised, and the words in it."
-    import selfloop_nb.records as records
-    return pytest.raises(getattr(records, error, None) or {"ValueError": ValueError, "OSError": OSError}[error], match=pattern)
+    from selfloop_nb import core
+    return pytest.raises(ValueError if error == "ValueError" else getattr(core, error), match=pattern)
 
 
-@pytest.mark.parametrize("train, prompts, said", [
+@pytest.mark.parametrize("train, prompts, message", [
     ([], ONE, "train is empty.*prompt.*completion"),
     (None, [], "prompts is empty"),
     ([{"prompt": "1+1="}], ONE, "train lacks the column 'completion'.*\\['prompt'\\]"),
@@ -22,23 +25,24 @@ def refuse(error, pattern):
     (ONE, [{"prompt": None}], "prompts, column 'prompt', row 0: NoneType where text is needed"),
     ("nothing.jsonl", ONE, "there is no file 'nothing.jsonl'"),
 ])
-def test_data_that_is_missing(train, prompts, said):
+def test_data_that_is_missing(train, prompts, message):
     from selfloop_nb import from_dataset
-    with refuse("ValueError", said): from_dataset(train, prompts)
+    with refuse("ValueError", message): from_dataset(train, prompts)
 
 
 def test_untrained_model_without_data():
     from selfloop_nb import from_dataset, tiny_llama
     task = from_dataset(None, [{"prompt": "1+1="}], ONE)
-    with refuse("ValueError", "M_0 must be trained and the task has no D_train"): small_loop(task=task, model=tiny_llama(task)).start()
+    loop = small_loop(task=task, model=tiny_llama(task))
+    with refuse("ValueError", "M_0 must be trained and the task has no D_train"): loop.start()
 
 
 def test_a_prompt_longer_than_the_context(tmp_path):
     from selfloop_nb import from_dataset, tiny_llama
     task = from_dataset(ONE, [{"prompt": "1" * 70}], ONE)
-    loop = small_loop(tmp_path / "run", task=task, model=tiny_llama(task, context=64))
-    with refuse("ValueError", "prompt 0 .* has 70 tokens.*context of 64: shorten it"): loop.run(rounds=1)
-    assert [r.number for r in loop.rounds] == [0]
+    with refuse("ValueError", "prompt 0 .* has 70 tokens.*context of 64: shorten it"):
+        small_loop(tmp_path / "run", task=task, model=tiny_llama(task, context=64))
+    assert not (tmp_path / "run").exists(), "nothing was trained, and no folder stands in the way"
 
 
 def test_a_model_that_cannot_end():
@@ -52,25 +56,33 @@ def test_a_model_that_cannot_end():
 @pytest.mark.parametrize("theta", [1.5, -0.1])
 def test_theta_outside_the_range(theta):
     from selfloop_nb import Threshold, verifier
-    with refuse("ValueError", f"theta={theta}.*outside the scorer's range \\[0, 1\\]"): small_loop(score=verifier(), select=Threshold(theta))
+    with refuse("ValueError", f"theta={theta}.*outside the scorer's range \\[0, 1\\]"):
+        small_loop(score=verifier(), select=Threshold(theta))
+
+
+def all_bad(samples): return [0.0] * len(samples)
+def too_few(samples): return [1.0]
+def one_number(samples): return 1.0
+def all_nan(samples): return [math.nan] * len(samples)
+def raising(samples): return 1 / 0
 
 
 BROKEN = {
-    "nothing kept": (lambda samples: [0.0] * len(samples), "EmptyRoundError", "nothing was kept of 80 samples.*theta=1.0.*best: 0.*Lower theta"),
-    "wrong length": (lambda samples: [1.0], "ScoringError", "returned 1 scores for 80 samples"),
-    "one number": (lambda samples: 1.0, "ScoringError", "returned float for 80 samples"),
-    "all NaN": (lambda samples: [math.nan] * len(samples), "ScoringError", "failed on 80 of 80 samples.*budget of 10%"),
-    "raises": (lambda samples: 1 / 0, "ScoringError", "failed on 80 of 80.*ZeroDivisionError"),
+    "nothing kept": (all_bad, "EmptyRoundError", "nothing was kept of 80 samples.*theta=1.0.*best: 0.*Lower theta"),
+    "wrong length": (too_few, "ScoringError", "returned 1 scores for 80 samples"),
+    "one number": (one_number, "ScoringError", "returned float for 80 samples"),
+    "all NaN": (all_nan, "ScoringError", "failed on 80 of 80 samples.*budget of 10%"),
+    "raises": (raising, "ScoringError", "failed on 80 of 80.*ZeroDivisionError"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_scorer_that_is_broken_costs_no_round(case, tmp_path):
-    score, error, said = BROKEN[case]
+    score, error, message = BROKEN[case]
     good = small_loop(tmp_path / "run")
     good.step()
     before = [r.id for r in good.rounds]
-    with refuse(error, said): good.branch("bad", score=score).step()
+    with refuse(error, message): good.branch("bad", score=score).step()
     assert [r.id for r in good.rounds] == before and not good.store.verify(before[-1])
     good.step()
     assert len(good.rounds) == 3
@@ -80,15 +92,18 @@ def test_a_loss_that_is_no_number(tmp_path):
     from selfloop_nb import FineTune
     loop = small_loop(tmp_path / "run")
     loop.step()
-    with refuse("TrainingError", "the loss is (nan|inf) at step .* lr=1e\\+30: lower the learning rate"): loop.branch("hot", tune=FineTune(steps=10, lr=1e30, warmup=0)).step()
-    assert len(loop.rounds) == 2 and loop.step().number == 2
+    hot = loop.branch("hot", tune=FineTune(steps=10, lr=1e30, warmup=0))
+    with refuse("TrainingError", "the loss is (nan|inf) at step .* lr=1e\\+30: lower the learning rate"): hot.step()
+    assert len(loop.rounds) == 2
+    assert loop.step().number == 2
 
 
 def test_a_name_that_is_a_path_and_a_folder_that_is_no_run(tmp_path):
     from selfloop_nb import open_run
     small_loop(tmp_path / "good").start()
     with refuse("SelfloopError", "no such folder; runs in .*\\['good'\\]"): open_run(tmp_path / "bad")
-    (tmp_path / "other").mkdir(); (tmp_path / "other" / "thesis.tex").write_text("years of work")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("years of work")
     with refuse("SelfloopError", "it has no run.json"): open_run(tmp_path / "other")
     with refuse("SelfloopError", "not empty and no run"): small_loop(tmp_path / "other")
     assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.tex"]
@@ -101,8 +116,10 @@ def test_a_second_kernel(tmp_path):
     from selfloop_nb import open_run
     loop = small_loop(tmp_path / "run")
     loop.step()
-    second = subprocess.run([sys.executable, Path(__file__).with_name("small.py"), tmp_path / "run"], capture_output=True, text=True)
-    assert second.returncode and f"is being written by process {os.getpid()} on" in second.stderr and "open_run" in second.stderr
+    second = subprocess.run([sys.executable, small.__file__, tmp_path / "run"], capture_output=True, text=True)
+    assert second.returncode
+    assert f"is being written by process {os.getpid()} on" in second.stderr
+    assert "open_run" in second.stderr
     assert len(open_run(tmp_path / "run").history()) == 2, "it may look"
     assert loop.step().number == 2, "and disturbs nobody"
 
@@ -132,29 +149,49 @@ def test_a_second_loop_in_the_same_kernel_takes_turns(tmp_path):
 
 def test_other_data_on_the_same_folder(tmp_path):
     small_loop(tmp_path / "run").start()
-    with refuse("SelfloopError", "was made with task .* use the same, or another store"): small_loop(tmp_path / "run", task=small_task(seed=5))
+    with refuse("SelfloopError", "was made with task .* use the same, or another store"):
+        small_loop(tmp_path / "run", task=small_task(seed=5))
     with refuse("SelfloopError", "was made with seed 0, this loop has 1"): small_loop(tmp_path / "run", seed=1)
 
 
-@pytest.mark.parametrize("phase, fix", [("sample", "a smaller Sampling\\(tokens_per_batch"), ("tune", "a smaller FineTune\\(batch_size"), ("measure", "a smaller Sampling")])
-def test_out_of_memory(tmp_path, phase, fix, monkeypatch):
+def out_of_memory(*arguments, **named):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def full_in_sampling(work):
+    "The second chunk does not fit."
+    chunks = iter([work])
+    return lambda *arguments, **named: next(chunks, out_of_memory)(*arguments, **named)
+
+
+def full_in_tuning(work):
+    "After a step, more is asked for than any machine has."
+    def allocate(*point): torch.empty(2**46)
+    return lambda *arguments, **named: work(*arguments, **{**named, "on_loss": allocate})
+
+
+FULL = {
+    "sample": (sampling, "sample_chunk", full_in_sampling, "a smaller Sampling\\(tokens_per_batch"),
+    "tune": (phases, "fine_tune", full_in_tuning, "a smaller FineTune\\(batch_size"),
+    "measure": (phases, "completion_loss", lambda work: out_of_memory, "a smaller Sampling"),
+}
+
+
+def last_weights(record): return record.files["model/model.safetensors"]
+
+
+@pytest.mark.parametrize("phase", FULL)
+def test_out_of_memory(tmp_path, phase, monkeypatch):
     "In the middle of a phase; what was there stays, and the same settings then give what they would have given."
-    from small import half_digits
-    import selfloop_nb.phases as phases, selfloop_nb.sampling as sampling, torch
-    whole = small_loop(tmp_path / "whole", score=half_digits)
-    wanted = [whole.step().files["model/model.safetensors"], whole.step().files["model/model.safetensors"]]
-    loop = small_loop(tmp_path / "run", score=half_digits)
+    whole = small_loop(tmp_path / "whole", score=small.half_digits)
+    expected = [last_weights(whole.step()), last_weights(whole.step())]
+    loop = small_loop(tmp_path / "run", score=small.half_digits)
     loop.step()
-    module, name = dict(sample=(sampling, "sample_chunk"), tune=(phases, "fine_tune"), measure=(phases, "completion_loss"))[phase]
-    there, left = getattr(module, name), [1]
-    def full(*arguments, **named):
-        left[0] -= 1
-        if left[0] >= 0 and phase == "sample": return there(*arguments, **named)
-        if phase == "tune": return there(*arguments, **{**named, "on_loss": lambda *point: torch.empty(2**46)})
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    monkeypatch.setattr(module, name, full)
-    with refuse("OutOfMemoryError", f"round 2 is out of memory.*'{phase}'.*{fix}.*stays"): loop.step()
-    assert len(loop.rounds) == 2 and loop.store.verify(loop.rounds[1].id) == []
-    monkeypatch.setattr(module, name, there)
+    module, name, full, fix = FULL[phase]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, full(getattr(module, name)))
+        with refuse("OutOfMemoryError", f"round 2 is out of memory.*'{phase}'.*{fix}.*stays"): loop.step()
+    assert len(loop.rounds) == 2
+    assert loop.store.verify(loop.rounds[1].id) == []
     loop.step()
-    assert [r.files["model/model.safetensors"] for r in loop.rounds[1:]] == wanted
+    assert [last_weights(record) for record in loop.rounds[1:]] == expected

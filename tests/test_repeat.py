@@ -6,17 +6,20 @@ from test_resume import outcome
 
 def test_the_same_seed_twice():
     first, second = small_loop(), small_loop()
-    first.run(rounds=2); second.run(rounds=2)
+    first.run(rounds=2)
+    second.run(rounds=2)
     assert outcome(first) == outcome(second)
-    figures = [c for c in first.history() if not c.startswith("seconds")]
-    assert first.history()[figures].equals(second.history()[figures])
+    metrics = [name for name in first.history() if not name.startswith("seconds")]
+    assert first.history()[metrics].equals(second.history()[metrics])
 
 
 def test_another_seed():
     first, second = small_loop(seed=0), small_loop(seed=1)
-    first.run(rounds=1); second.run(rounds=1)
-    (a, texts_a), (b, texts_b) = outcome(first), outcome(second)
-    assert a[0] != b[0] and a[1] != b[1] and texts_a != texts_b
+    first.run(rounds=1)
+    second.run(rounds=1)
+    (weights, texts), (other_weights, other_texts) = outcome(first), outcome(second)
+    assert weights[0] != other_weights[0] and weights[1] != other_weights[1]
+    assert texts != other_texts
 
 
 def test_what_the_program_draws_meanwhile_changes_nothing():
@@ -28,21 +31,30 @@ def test_what_the_program_draws_meanwhile_changes_nothing():
     assert outcome(loop) == outcome(other)
 
 
+SIZES = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+             max_position_embeddings=64)
+OF_GPT2 = dict(n_embd=32, n_layer=1, n_head=2, n_positions=64)
+OF_OPT = dict(hidden_size=32, word_embed_proj_dim=32, num_hidden_layers=1, num_attention_heads=2, ffn_dim=64,
+              max_position_embeddings=64)
+FAMILIES = { # kind -> classes of the model and of its settings, settings
+    "gpt2": ("GPT2LMHeadModel", "GPT2Config", OF_GPT2),
+    "opt": ("OPTForCausalLM", "OPTConfig", OF_OPT),
+    "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", dict(num_key_value_heads=1, **SIZES)),
+    "gemma": ("GemmaForCausalLM", "GemmaConfig", dict(num_key_value_heads=1, head_dim=16, **SIZES)),
+    "gemma2": ("Gemma2ForCausalLM", "Gemma2Config",
+               dict(num_key_value_heads=1, head_dim=16, sliding_window=32, **SIZES)),
+}
+
+
 def foreign(kind, vocabulary):
     "A model of another family, with random weights and few of them."
-    import transformers as t
+    import transformers
+    model, config, settings = FAMILIES[kind]
     ids = dict(vocab_size=vocabulary, pad_token_id=0, bos_token_id=1, eos_token_id=2)
-    usual = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64)
-    return {
-        "gpt2": lambda: t.GPT2LMHeadModel(t.GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=64, **ids)),
-        "opt": lambda: t.OPTForCausalLM(t.OPTConfig(hidden_size=32, word_embed_proj_dim=32, num_hidden_layers=1, num_attention_heads=2, ffn_dim=64, max_position_embeddings=64, **ids)),
-        "qwen2": lambda: t.Qwen2ForCausalLM(t.Qwen2Config(num_key_value_heads=1, **usual, **ids)),
-        "gemma": lambda: t.GemmaForCausalLM(t.GemmaConfig(num_key_value_heads=1, head_dim=16, **usual, **ids)),
-        "gemma2": lambda: t.Gemma2ForCausalLM(t.Gemma2Config(num_key_value_heads=1, head_dim=16, sliding_window=32, **usual, **ids)),
-    }[kind]()
+    return getattr(transformers, model)(getattr(transformers, config)(**settings, **ids))
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "opt", "qwen2", "gemma", "gemma2"])
+@pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("lora", [False, True])
 def test_a_foreign_model_works_unchanged(kind, lora, tmp_path):
     import torch
@@ -52,8 +64,11 @@ def test_a_foreign_model_works_unchanged(kind, lora, tmp_path):
     task = small_task()
     tokenizer = tiny_llama(task).tokenizer
     LanguageModel(foreign(kind, len(tokenizer)), tokenizer).save(tmp_path / kind)
-    loop = small_loop(tmp_path / "run", task=task, model=load_model(tmp_path / kind, pretrained=False), tune=FineTune(steps=10, batch_size=16, lora=LoRA() if lora else None))
+    model = load_model(tmp_path / kind, pretrained=False)
+    tune = FineTune(steps=10, batch_size=16, lora=LoRA() if lora else None)
+    loop = small_loop(tmp_path / "run", task=task, model=model, tune=tune)
     history = loop.run(rounds=2)
-    assert list(history["round"]) == [0, 1, 2] and (history["n_kept"][1:] > 0).all()
+    assert list(history["round"]) == [0, 1, 2]
+    assert (history["n_kept"][1:] > 0).all()
     assert history["heldout_loss"][2] != history["heldout_loss"][1], "it has learnt something"
     assert loop.model.weights_hash() != loop.language_model().weights_hash()

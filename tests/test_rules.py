@@ -5,19 +5,27 @@ from small import small_loop
 
 def rules():
     "Each way to refine, around an annealed theta."
-    from selfloop_nb import AcceptanceTarget, Annealed, Balanced, Curriculum, Decontaminated, FarthestFirst, NoNearDuplicates, PerCluster
-    theta = Annealed(0.0, 1.0, rounds=2)
-    return dict(annealed=theta, target=AcceptanceTarget(0.3), nested=FarthestFirst(PerCluster(NoNearDuplicates(theta), k=3)), curriculum=Curriculum(theta, 0.0, 1.0), clean=Decontaminated(theta, ["no such text"], n=3), balanced=Balanced(theta, "answer"))
+    import selfloop_nb as s
+    theta = s.Annealed(0.0, 1.0, rounds=2)
+    return dict(
+        annealed=theta,
+        target=s.AcceptanceTarget(0.3),
+        nested=s.FarthestFirst(s.PerCluster(s.NoNearDuplicates(theta), k=3)),
+        curriculum=s.Curriculum(theta, 0.0, 1.0),
+        clean=s.Decontaminated(theta, ["no such text"], n=3),
+        balanced=s.Balanced(theta, "answer"))
 
 
 @pytest.mark.parametrize("name", ["annealed", "target", "nested", "curriculum", "clean", "balanced"])
 def test_a_loop_with_each_rule(name, tmp_path):
     loop = small_loop(tmp_path / "run", select=rules()[name])
-    history = loop.run(rounds=2)
-    counts = history[["n_sampled", "n_kept", "n_rejected", "n_quarantined"]].iloc[1:]
-    assert len(counts) == 2 and (counts["n_sampled"] == counts["n_kept"] + counts["n_rejected"] + counts["n_quarantined"]).all() and (counts["n_kept"] > 0).all()
+    rounds = loop.run(rounds=2).iloc[1:]
+    assert len(rounds) == 2
+    assert (rounds["n_sampled"] == rounds["n_kept"] + rounds["n_rejected"] + rounds["n_quarantined"]).all()
+    assert (rounds["n_kept"] > 0).all()
     again = small_loop(tmp_path / "run", select=rules()[name])
-    assert [r.id for r in again.rounds] == [r.id for r in loop.rounds] and again.config() == loop.config()
+    assert [r.id for r in again.rounds] == [r.id for r in loop.rounds]
+    assert again.config() == loop.config()
 
 
 def test_theta_rises_with_the_round(tmp_path):
@@ -26,26 +34,32 @@ def test_theta_rises_with_the_round(tmp_path):
     loop.run(rounds=2)
     for number, theta in ((1, 0.0), (2, 1.0)):
         samples = loop.samples(number).to_pandas()
-        assert samples.query("state == 'kept'")["score"].min() >= theta and samples.query("reason == 'below threshold'")["score"].max() < theta or number == 1
+        assert samples.query("state == 'kept'")["score"].min() >= theta
+    assert samples.query("reason == 'below threshold'")["score"].max() < theta
 
 
 def test_a_theta_that_leaves_the_range_is_refused_through_all_the_rules():
     from selfloop_nb import Annealed, Balanced, NoNearDuplicates, Threshold, verifier
     for rule in (Annealed(0.5, 2.0), Balanced(NoNearDuplicates(Threshold(2.0)), "answer")):
-        with pytest.raises(ValueError, match=r"theta=2 lies outside the scorer's range \[0, 1\]"): small_loop(score=verifier(), select=rule)
+        with pytest.raises(ValueError, match=r"theta=2 lies outside the scorer's range \[0, 1\]"):
+            small_loop(score=verifier(), select=rule)
 
 
 def test_what_is_held_out_is_not_written_into_the_record(tmp_path):
     import json
     from selfloop_nb import Decontaminated, Threshold
     rule = Decontaminated(Threshold(0.0), ["a text that nobody may see in training"])
-    assert "nobody" not in json.dumps(small_loop(select=rule).config()) and rule != Decontaminated(Threshold(0.0), ["another text that nobody may see in training"])
+    assert "nobody" not in json.dumps(small_loop(select=rule).config())
+    assert rule != Decontaminated(Threshold(0.0), ["another text that nobody may see in training"])
 
 
 def test_encoders_serve_as_vectors():
     from datasets import Dataset
     from selfloop_nb import FarthestFirst, Threshold, load_encoder
     texts = ["The cat sleeps.", "A kitten is napping.", "Interest rates rose.", "The central bank raised rates."]
-    samples = Dataset.from_dict(dict(prompt_id=[0] * 4, prompt=["p"] * 4, completion=texts, score=[1.0, .9, .8, .7], finished=[True] * 4, n_tokens=[4] * 4))
+    samples = Dataset.from_dict(dict(
+        prompt_id=[0] * 4, prompt=["p"] * 4, completion=texts, score=[1.0, .9, .8, .7], finished=[True] * 4,
+        n_tokens=[4] * 4))
     states, _ = FarthestFirst(Threshold(0.0), 0.5, load_encoder())(samples)
-    assert states[0] == "kept" and states[1] == "rejected" and states.count("kept") == 2
+    assert states[:2] == ["kept", "rejected"]
+    assert states.count("kept") == 2

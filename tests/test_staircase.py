@@ -9,7 +9,8 @@ def levels():
     from selfloop_nb import Staircase, from_dataset
     from selfloop_nb.tasks import addition_problem
     rows = [{**addition_problem(a, a + 1, digits), "level": digits} for digits in (1, 2, 3) for a in range(8)]
-    task = from_dataset([{"prompt": r["prompt"], "completion": r["answer"]} for r in rows], rows, None, name="sums", n_prompts=8)
+    train = [{"prompt": row["prompt"], "completion": row["answer"]} for row in rows]
+    task = from_dataset(train, rows, None, name="sums", n_prompts=8)
     task.ask = Staircase()
     return task
 
@@ -19,7 +20,8 @@ def climber(store):
     from selfloop_nb import FineTune, Threshold
     def fine(samples): return [1.0] * len(samples)
     few = FineTune(steps=3, batch_size=32)
-    return small_loop(store, task=levels(), score=fine, select=Threshold(1.0, unique=False, finished=False), initial=few, tune=few)
+    everything = Threshold(1.0, unique=False, finished=False)
+    return small_loop(store, task=levels(), score=fine, select=everything, initial=few, tune=few)
 
 
 def test_the_loop_climbs_and_goes_on_where_it_was(tmp_path):
@@ -27,7 +29,8 @@ def test_the_loop_climbs_and_goes_on_where_it_was(tmp_path):
     loop.run(rounds=3)
     asked = [sorted(set(loop.samples(number)["level"])) for number in (1, 2, 3)]
     assert asked == [[1, 2], [2, 3], [3]]
-    assert len(loop.samples(1)) == 8 * 4 and {s["prompt"] for s in loop.samples(1)} != {s["prompt"] for s in loop.samples(2)}
+    assert len(loop.samples(1)) == 8 * 4
+    assert set(loop.samples(1)["prompt"]) != set(loop.samples(2)["prompt"])
     broken = climber(tmp_path / "broken")
     broken.run(rounds=1)
     again = climber(tmp_path / "broken")

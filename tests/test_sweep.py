@@ -1,9 +1,15 @@
-"A sweep shares what its arms have in common, survives a kill, and gives the same numbers with any number of processes. Run as a script it is a sweep that is going to be killed."
-import math, os, re, signal, subprocess, sys, time
+"""A sweep shares what its arms have in common, survives a kill, and gives the same numbers with any number of workers.
+
+Run as a script it is a sweep that is going to be killed.
+"""
+import math, os, re, signal, subprocess, sys
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).with_name("helpers")))
 from small import half_digits, kill_self, small_loop, small_task
+from waiting import wait_until
 
 AXES = dict(theta=[0.0, 1.0])
 
@@ -18,7 +24,11 @@ def fatal(samples):
 def swept(store, seeds=(0,), workers=1, rounds=1, **changed):
     "A sweep of two arms over small loops."
     from selfloop_nb import sweep
-    return sweep(small_loop(store, score=fatal), rounds=rounds, seeds=list(seeds), workers=workers, progress=False, **{**AXES, **changed})
+    how = dict(rounds=rounds, seeds=list(seeds), workers=workers, progress=False)
+    return sweep(small_loop(store, score=fatal), **how, **{**AXES, **changed})
+
+
+def ids(run): return [record.id for record in run.rounds]
 
 
 def weights(run):
@@ -41,9 +51,10 @@ def test_arms_share_M_0_and_the_common_rounds(tmp_path):
     done = swept(tmp_path / "run", seeds=(0, 1), shared=1)
     for seed in (0, 1):
         low, high = (done.runs[arm.name][seed] for arm in done.arms)
-        assert [r.id for r in low.rounds[:2]] == [r.id for r in high.rounds[:2]] and low.rounds[2].id != high.rounds[2].id
+        assert ids(low)[:2] == ids(high)[:2] and ids(low)[2] != ids(high)[2]
         assert weights(low)[:2] == weights(high)[:2] and weights(low)[2] != weights(high)[2]
-        assert low.store.path == high.store.path and len(times(low.store.path)) == 4, "M_0, a common round, two arms"
+        assert low.store.path == high.store.path
+        assert len(times(low.store.path)) == 4, "M_0, a common round, two arms"
         alone = small_loop(seed=seed, score=fatal)
         alone.run(rounds=1)
         assert weights(alone) == weights(low)[:2], "a seed's common rounds are those of a loop of that seed"
@@ -55,22 +66,26 @@ def test_an_arm_is_what_a_loop_with_its_settings_would_be(undisturbed):
     for arm, theta in zip(undisturbed.arms, AXES["theta"]):
         alone = small_loop(seed=1, score=fatal, select=Threshold(theta))
         alone.run(rounds=1)
-        assert weights(undisturbed.runs[arm.name][1]) == weights(alone)
-        assert undisturbed.runs[arm.name][1].samples(1)["completion"][:] == alone.samples(1)["completion"][:]
+        run = undisturbed.runs[arm.name][1]
+        assert weights(run) == weights(alone)
+        assert run.samples(1)["completion"][:] == alone.samples(1)["completion"][:]
 
 
 @pytest.mark.long
 def test_killed_in_the_second_arm(tmp_path, undisturbed):
     store = tmp_path / "run"
-    died = subprocess.run([sys.executable, __file__, store, "1"], env={**os.environ, "KILLED_AFTER_AN_ARM": str(store)}, capture_output=True, text=True)
+    env = {**os.environ, "KILLED_AFTER_AN_ARM": str(store)}
+    died = subprocess.run([sys.executable, __file__, store, "1"], env=env, capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     before = times(store)
     assert len(before) == 2, "M_0 and one arm"
     done = swept(store, seeds=(0, 1))
-    assert before.items() <= times(store).items() and len(times(store)) == 3, "the arm that was done was not run again"
+    assert before.items() <= times(store).items(), "the arm that was done was not run again"
+    assert len(times(store)) == 3
     assert done.table.equals(undisturbed.table)
     before = times(store)
-    assert swept(store, seeds=(0, 1)).table.equals(done.table) and times(store) == before, "asked for again, nothing is run"
+    assert swept(store, seeds=(0, 1)).table.equals(done.table)
+    assert times(store) == before, "asked for again, nothing is run"
 
 
 @pytest.mark.long
@@ -79,20 +94,14 @@ def test_killed_with_two_workers(who, tmp_path, undisturbed):
     store = tmp_path / "run"
     other = store.with_name("run-seed-1")
     process = subprocess.Popen([sys.executable, __file__, store, "2"], stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(times(other)) >= 1)
+    wait_until(lambda: len(times(other)) >= 1)
     worker = int(re.match(r"process (\d+) ", (other / "lock").read_text())[1])
     assert worker != process.pid, "a process of its own"
     os.kill({"asker": process.pid, "worker": worker}[who], signal.SIGKILL)
-    said = process.communicate()[1]
-    assert who == "asker" or "the process of seed 1 ended before its arms did" in said
-    wait_for(lambda: not alive(worker))
+    errors = process.communicate()[1]
+    assert who == "asker" or "the process of seed 1 ended before its arms did" in errors
+    wait_until(lambda: not alive(worker))
     assert swept(store, seeds=(0, 1), workers=2).table.equals(undisturbed.table)
-
-
-def wait_for(what, seconds=60):
-    "Wait until something is true."
-    end = time.monotonic() + seconds
-    while not what(): assert time.monotonic() < end; time.sleep(0.01)
 
 
 def alive(pid):
@@ -105,25 +114,34 @@ def alive(pid):
 def test_workers_give_the_same_table(tmp_path, undisturbed):
     done = swept(tmp_path / "run", seeds=(0, 1), workers=2)
     assert done.table.equals(undisturbed.table)
-    assert [weights(run) for runs in done.runs.values() for run in runs] == [weights(run) for runs in undisturbed.runs.values() for run in runs]
+    for name, runs in undisturbed.runs.items():
+        assert list(map(weights, done.runs[name])) == list(map(weights, runs))
 
 
 @pytest.mark.long
 def test_a_function_makes_the_loop_of_a_seed(tmp_path):
     from selfloop_nb import sweep, tiny_llama
-    def first(seed): return small_loop(tmp_path / f"own-{seed}", seed, task=small_task(seed=seed), model=tiny_llama(small_task(), width=32, seed=seed))
+    def first(seed):
+        model = tiny_llama(small_task(), width=32, seed=seed)
+        return small_loop(tmp_path / f"own-{seed}", seed, task=small_task(seed=seed), model=model)
     done = sweep(first, rounds=1, seeds=[3, 4], workers=2, progress=False, **AXES)
     alone = first(4)
-    assert weights(alone)[0] == weights(done.runs["theta=1"][1])[0] and len(alone.rounds) == 1, "the loop itself stands at M_0"
-    assert {run.store.info["task"]["fingerprint"] for run in done.runs["theta=0"]} == {small_task(seed=s).fingerprint() for s in (3, 4)}
-    with pytest.raises(ValueError, match="for seed 5: it must give a Loop with seed=5 and a store of its own"): sweep(lambda seed: small_loop(seed=0), seeds=[5], **AXES)
+    assert weights(alone)[0] == weights(done.runs["theta=1"][1])[0]
+    assert len(alone.rounds) == 1, "the loop itself stands at M_0"
+    tasks = {run.store.info["task"]["fingerprint"] for run in done.runs["theta=0"]}
+    assert tasks == {small_task(seed=seed).fingerprint() for seed in (3, 4)}
+    with pytest.raises(ValueError, match="for seed 5: it must give a Loop with seed=5 and a store of its own"):
+        sweep(lambda seed: small_loop(seed=0), seeds=[5], **AXES)
 
 
 @pytest.mark.long
 def test_a_function_of_the_user_goes_along(tmp_path):
     from selfloop_nb import sweep
-    wanted, seen = "56789", math.inf
-    done = sweep(small_loop(tmp_path / "run", score=lambda samples: [float(any(c in wanted for c in text)) if seen else 0.0 for text in samples["completion"]]), rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
+    high = "56789"
+    least = -math.inf
+    def high_digit(samples): return [max(least, float(any(c in high for c in text))) for text in samples["completion"]]
+    loop = small_loop(tmp_path / "run", score=high_digit)
+    done = sweep(loop, rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
     assert (done.table["accept_rate"] > 0).all()
 
 
@@ -131,8 +149,10 @@ def test_a_loop_that_cannot_go_along(tmp_path):
     from selfloop_nb import sweep
     from selfloop_nb.core import SelfloopError
     numbers = (n for n in range(9))
+    def counting(samples): return [float(next(numbers))] * len(samples)
+    loop = small_loop(tmp_path / "run", score=counting)
     with pytest.raises(SelfloopError, match="cannot be handed to another process.*use workers=1"):
-        sweep(small_loop(tmp_path / "run", score=lambda samples: [float(next(numbers))] * len(samples)), rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
+        sweep(loop, rounds=1, seeds=[1, 2], workers=2, progress=False, **AXES)
 
 
 def test_settings_that_follow_the_round(tmp_path):
@@ -146,17 +166,20 @@ def test_arms_that_end_early(tmp_path):
     from selfloop_nb import sweep
     from selfloop_nb.guards import HeldoutLossGuard
     loop = small_loop(tmp_path / "run", guards=(HeldoutLossGuard(rise=-1.0, stop=True),))
-    arms = {"diverges": dict(lr=1e30), "empty": dict(score=lambda samples: [0.0] * len(samples)), "guarded": {}}
+    def all_bad(samples): return [0.0] * len(samples)
+    arms = {"diverges": dict(lr=1e30), "empty": dict(score=all_bad), "guarded": {}}
     done = sweep(loop, rounds=3, arms=arms, progress=False)
-    assert "the loss is" in done.ended["diverges", 0] or "not finite" in done.ended["diverges", 0]
+    assert re.search("the loss is|not finite", done.ended["diverges", 0])
     assert done.ended["empty", 0].startswith("in round 1: nothing was kept")
     assert done.ended["guarded", 0].startswith("after round 1 a guard: held-out loss")
     assert list(done.table["rounds"]) == [0, 0, 1]
     before = times(tmp_path / "run")
-    assert sweep(loop, rounds=3, arms=arms, progress=False).ended.keys() == done.ended.keys() and times(tmp_path / "run") == before
+    again = sweep(loop, rounds=3, arms=arms, progress=False)
+    assert again.ended.keys() == done.ended.keys()
+    assert times(tmp_path / "run") == before
 
 
-@pytest.mark.parametrize("asked, said", [
+@pytest.mark.parametrize("asked, message", [
     (dict(theta=[]), "theta=[]: it is empty"),
     (dict(theta=0.5), "theta=0.5: give a list of values, such as theta=[0.5]"),
     (dict(theta="high"), "theta='high': give a list"),
@@ -174,20 +197,27 @@ def test_arms_that_end_early(tmp_path):
     (dict(workers=1.5), "workers=1.5: it must be a whole number"),
     (dict(arms=["replace"]), "give a dict, name -> settings"),
 ])
-def test_what_cannot_work_is_said_before_anything_is_run(asked, said, tmp_path):
+def test_what_cannot_work_is_said_before_anything_is_run(asked, message, tmp_path):
     from selfloop_nb import sweep
     loop = small_loop(tmp_path / "run", score=half_digits)
     with pytest.raises(ValueError) as error: sweep(loop, **asked)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert not loop.rounds and not list((tmp_path / "run" / "rounds").iterdir())
 
 
-def test_all_faults_are_said_at_once(tmp_path):
+def faults_of(loop, **asked):
+    "What a sweep says that cannot work, a fault a line."
     from selfloop_nb import sweep
-    with pytest.raises(ValueError) as error: sweep(small_loop(tmp_path / "run", score=half_digits), rounds=0, seeds=[], theta=[0.5], lr=[], heat=[1.0])
-    assert len(str(error.value).splitlines()) == 4, "no rounds, no seed, no value of lr, no heat"
-    with pytest.raises(ValueError) as error: sweep(small_loop(tmp_path / "other", score=half_digits), theta=[0.5, 2.0, 3.0], temperature=[1.0, -1.0])
-    assert {line.partition(":")[0].partition(" ")[0] for line in str(error.value).splitlines()} == {"theta=2", "theta=3", "temperature=-1.0"}
+    with pytest.raises(ValueError) as error: sweep(loop, **asked)
+    return str(error.value).splitlines()
+
+
+def test_all_faults_are_said_at_once(tmp_path):
+    loop = small_loop(tmp_path / "run", score=half_digits)
+    faults = faults_of(loop, rounds=0, seeds=[], theta=[0.5], lr=[], heat=[1.0])
+    assert len(faults) == 4, "no rounds, no seed, no value of lr, no heat"
+    faults = faults_of(loop, theta=[0.5, 2.0, 3.0], temperature=[1.0, -1.0])
+    assert {re.match("[^: ]+", fault)[0] for fault in faults} == {"theta=2", "theta=3", "temperature=-1.0"}
 
 
 def test_common_rounds_that_another_seed_could_not_repeat(tmp_path):
@@ -195,8 +225,10 @@ def test_common_rounds_that_another_seed_could_not_repeat(tmp_path):
     loop = small_loop(tmp_path / "run")
     loop.step()
     loop.change(select=Threshold(0.0))
-    with pytest.raises(ValueError, match="shared=1: round 1 was made with other settings.*use shared=0"): sweep(loop, rounds=1, seeds=[0, 1], shared=1, **AXES)
-    assert list(sweep(loop, rounds=1, shared=1, progress=False, **AXES).table["rounds"]) == [2, 2], "the loop's own seed needs not repeat it"
+    with pytest.raises(ValueError, match="shared=1: round 1 was made with other settings.*use shared=0"):
+        sweep(loop, rounds=1, seeds=[0, 1], shared=1, **AXES)
+    done = sweep(loop, rounds=1, shared=1, progress=False, **AXES)
+    assert list(done.table["rounds"]) == [2, 2], "the loop's own seed needs not repeat it"
 
 
 def test_intervals_are_students():
@@ -217,17 +249,21 @@ def test_search_with_optuna(tmp_path):
     with pytest.raises(ValueError, match="theta=0.5: give a range"): search(loop, 1, theta=0.5)
     space = dict(temperature=(0.5, 1.5), n_samples=(2, 4))
     study = search(loop, 3, rounds=1, measure="heldout_loss", **space)
-    assert study.best_value == min(t.value for t in study.trials) and set(study.best_params) == set(space)
+    assert study.best_value == min(trial.value for trial in study.trials)
+    assert set(study.best_params) == set(space)
     before = times(tmp_path / "run")
     assert len(before) == 4, "M_0 and three trials"
     again = search(loop, 4, rounds=1, measure="heldout_loss", **space)
-    assert [t.params for t in again.trials[:3]] == [t.params for t in study.trials] and before.items() < times(tmp_path / "run").items(), "a longer search goes on from the shorter one"
+    params = [trial.params for trial in again.trials]
+    assert params[:3] == [trial.params for trial in study.trials]
+    assert before.items() < times(tmp_path / "run").items(), "a longer search goes on from the shorter one"
 
 
 def test_search_without_optuna(monkeypatch):
     from selfloop_nb import search
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ImportError, match=r"optuna is not installed: pip install 'selfloop_nb\[search\]'"): search(small_loop(), 1, theta=(0.0, 1.0))
+    with pytest.raises(ImportError, match=r"optuna is not installed: pip install 'selfloop_nb\[search\]'"):
+        search(small_loop(), 1, theta=(0.0, 1.0))
 
 
 if __name__ == "__main__":

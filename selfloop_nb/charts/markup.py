@@ -9,29 +9,43 @@ __all__ = ['escape', 'csv_safe', 'short_value', 'html_table']
 import html, math
 
 # %% ../../nbs/charts/01_markup.ipynb #a50c7fe5
+def _visible(char:str)->str:
+    "A character, or its code where it would change how the text around it reads."
+    if char in "\n\t" or char.isprintable(): return char
+    if ord(char) < 256: return f"\\x{ord(char):02x}"
+    return f"\\u{ord(char):04x}"
+
 def escape(
     text:str,
     limit:int=2000, # characters; what is longer is cut, and says so
 )->str: # safe between tags and in attributes
     "Escape a text for HTML, and make characters visible that would change how the text around them reads."
     text = str(text)
-    cut = text[:limit] + (f" … ({len(text) - limit:,} more characters)" if len(text) > limit else "")
-    visible = "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in cut)
-    return html.escape(visible, quote=True)
+    shown = "".join(map(_visible, text[:limit]))
+    if len(text) > limit: shown += f" … ({len(text) - limit:,} more characters)"
+    return html.escape(shown, quote=True)
 
 # %% ../../nbs/charts/01_markup.ipynb #a351f6f3
 def csv_safe(
     value,
 )->object: # text that a spreadsheet would take for a formula gets an apostrophe in front
     "Make a cell harmless for spreadsheets; the lossless form is the parquet file."
-    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    is_formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return "'" + value if is_formula else value
 
 # %% ../../nbs/charts/01_markup.ipynb #5d8cc720
 def short_value(value)->str:
     "A value as a table shows it."
-    if value is None or isinstance(value, float) and math.isnan(value): return "–"
-    if isinstance(value, float): return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if value is None: return "–"
+    if isinstance(value, float): return _short_float(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_count else str(value)
+
+def _short_float(value:float)->str:
+    "A float with three digits; one that is whole and not small with all of them."
+    if math.isnan(value): return "–"
+    if value.is_integer() and abs(value) >= 10: return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 # %% ../../nbs/charts/01_markup.ipynb #869cdd79
 def html_table(
@@ -40,6 +54,10 @@ def html_table(
 )->str:
     "A pandas table as HTML, escaped."
     look = f" style='{style}'" if style else ""
-    head = "".join(f"<th{look}>{escape(c)}</th>" for c in ["", *frame.columns])
-    rows = "".join(f"<tr><td{look}>{escape(i)}</td>" + "".join(f"<td{look}>{escape(short_value(v))}</td>" for v in row) + "</tr>" for i, row in zip(frame.index, frame.itertuples(index=False)))
-    return f"<div class=wide><table><tr>{head}</tr>{rows}</table></div>"
+    head = "".join(f"<th{look}>{escape(name)}</th>" for name in ["", *frame.columns])
+    rows = []
+    for name, values in zip(frame.index, frame.itertuples(index=False)):
+        cells = [escape(name), *(escape(short_value(value)) for value in values)]
+        rows.append("".join(f"<td{look}>{cell}</td>" for cell in cells))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"

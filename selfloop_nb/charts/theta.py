@@ -10,7 +10,8 @@ import io, math
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, STATE_LOOK, Chart, look, score_bins
+from .rounds import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, drawable, look, score_bins
+from ..core import patch_to
 from ..records import KEPT, REJECTED
 
 # %% ../../nbs/charts/06_theta.ipynb #2bdf4d75
@@ -22,21 +23,38 @@ def preview_plot(
     **style,          # see `look`
 )->"matplotlib.figure.Figure":
     "What theta would keep of a preview, and the share of the preview that lies above each score."
-    import numpy
-    edges = score_bins(list(preview.scores[[0, -1]]) if len(preview.scores) else [], score_range)
+    ends = list(preview.scores[[0, -1]]) if len(preview.scores) else []
+    edges = score_bins(ends, score_range)
     with RENDERING, matplotlib.rc_context(look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
-        left, right = figure.subplots(1, 2)
+        bars, curve = figure.subplots(1, 2)
         figure.subplots_adjust(0.1, 0.2, 0.98, 0.88, 0.28)
-        whole = numpy.histogram(preview.scores, edges)[0]
-        for state in (KEPT, REJECTED): left.stairs(whole, edges, fill=True, color=STATE_LOOK[state][0], hatch=STATE_LOOK[state][1], edgecolor=left.get_facecolor())
-        places = numpy.unique(numpy.linspace(0, len(preview.scores), min(len(preview.scores) + 1, 400)).astype(int))[1:]
-        right.step(preview.scores[places - 1], places / max(len(preview.scores), 1), where="post", color=COLOURS[0])
-        for ax in (left, right): ax.axvline(theta, color=left.xaxis.label.get_color(), linestyle="--"); ax.set(xlabel="score Q(s), - - is θ", xlim=(edges[0], edges[-1]))
-        left.set_ylim(0, 1.05 * max(whole.max(), 1))
-        right.set(title="share at or above a score", ylim=(0, 1.03))
+        _draw_bars(bars, preview.scores, edges)
+        _draw_share_above(curve, preview.scores)
+        for ax in (bars, curve):
+            ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--")
+            ax.set(xlabel="score Q(s), - - is θ", xlim=(edges[0], edges[-1]))
         move_theta(figure, preview, theta)
     return figure
+
+# %% ../../nbs/charts/06_theta.ipynb #d85909d1
+def _draw_bars(ax, scores, edges:list):
+    "The bars of both states, as high as all scores together."
+    import numpy
+    counts, _ = numpy.histogram(drawable(scores), edges)
+    for state in (KEPT, REJECTED):
+        colour, hatch = STATE_LOOK[state]
+        ax.stairs(counts, edges, fill=True, color=colour, hatch=hatch, edgecolor=ax.get_facecolor())
+    ax.set_ylim(0, 1.05 * max(counts.max(), 1))
+
+# %% ../../nbs/charts/06_theta.ipynb #12883c13
+def _draw_share_above(ax, scores):
+    "The share of the samples at or above each score; `scores` from the highest down."
+    import numpy
+    n_steps = min(len(scores) + 1, 400)
+    places = numpy.unique(numpy.linspace(0, len(scores), n_steps).astype(int))[1:]
+    ax.step(drawable(scores[places - 1]), places / max(len(scores), 1), where="post", color=COLOURS[0])
+    ax.set(title="share at or above a score", ylim=(0, 1.03))
 
 # %% ../../nbs/charts/06_theta.ipynb #11fcf85f
 def move_theta(
@@ -45,17 +63,30 @@ def move_theta(
     theta:float,
 )->list: # the artists that follow theta, in the order in which they are painted
     "Show another theta in the same figure."
-    import numpy
     left, right = figure.axes
     below, above = left.patches
-    edges, n_kept = below.get_data().edges, preview.at(theta)["n_kept"]
-    kept, others = (numpy.histogram(part, edges)[0] for part in (preview.scores[:n_kept], preview.scores[n_kept:]))
+    n_kept = preview.at(theta)["n_kept"]
+    _split_bars(below, above, preview.scores, n_kept)
+    for ax in (left, right): ax.lines[-1].set_xdata([drawable(theta)] * 2)
+    title = _title_kept(left, n_kept, preview.n_sampled)
+    return [below, above, left.lines[-1], right.lines[-1], title]
+
+# %% ../../nbs/charts/06_theta.ipynb #36086eec
+def _split_bars(below, above, scores, n_kept:int):
+    "The first `n_kept` scores in the lower bars, the others upon them."
+    import numpy
+    edges, scores = below.get_data().edges, drawable(scores)
+    kept, _ = numpy.histogram(scores[:n_kept], edges)
+    others, _ = numpy.histogram(scores[n_kept:], edges)
     below.set_data(kept, baseline=0)
     above.set_data(kept + others, baseline=kept)
-    for ax in (left, right): ax.lines[-1].set_xdata([theta, theta])
-    said = f"would keep {n_kept:,} of {preview.n_sampled:,}" if n_kept else f"WOULD KEEP NOTHING of {preview.n_sampled:,}"
-    title = left.set_title(said, color=left.xaxis.label.get_color() if n_kept else "#D00000", fontweight="normal" if n_kept else "bold")
-    return [below, above, left.lines[-1], right.lines[-1], title]
+
+# %% ../../nbs/charts/06_theta.ipynb #445a8c98
+def _title_kept(ax, n_kept:int, n_sampled:int):
+    "How many would be kept; none at all is said loudly."
+    ink = ax.xaxis.label.get_color()
+    if n_kept: return ax.set_title(f"would keep {n_kept:,} of {n_sampled:,}", color=ink, fontweight="normal")
+    return ax.set_title(f"WOULD KEEP NOTHING of {n_sampled:,}", color=ALARM, fontweight="bold")
 
 # %% ../../nbs/charts/06_theta.ipynb #f79d3055
 class ThetaPicture:
@@ -66,7 +97,9 @@ class ThetaPicture:
         **style,          # see `look`
     ):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        self.preview, self.style, self.figure = preview, style, preview_plot(preview, 0.0, score_range, **style)
+        self.preview = preview
+        self.style = style
+        self.figure = preview_plot(preview, 0.0, score_range, **style)
         with RENDERING, self._settings():
             for artist in move_theta(self.figure, preview, 0.0): artist.set_animated(True)
             self.canvas = FigureCanvasAgg(self.figure)
@@ -75,15 +108,18 @@ class ThetaPicture:
 
     def _settings(self): return matplotlib.rc_context(look(**self.style))
 
-    def png(self,
-        theta:float,
-    )->bytes: # of a PNG
-        "The picture at a theta."
-        import numpy
-        from PIL import Image
-        with RENDERING, self._settings():
-            self.canvas.restore_region(self.paper)
-            for artist in move_theta(self.figure, self.preview, theta): artist.axes.draw_artist(artist)
-            picture = Image.fromarray(numpy.asarray(self.canvas.buffer_rgba()))
-        picture.save(buffer := io.BytesIO(), "png", compress_level=1)
-        return buffer.getvalue()
+# %% ../../nbs/charts/06_theta.ipynb #33fa9204
+@patch_to(ThetaPicture)
+def png(self,
+    theta:float,
+)->bytes: # of a PNG
+    "The picture at a theta."
+    import numpy
+    from PIL import Image
+    with RENDERING, self._settings():
+        self.canvas.restore_region(self.paper)
+        for artist in move_theta(self.figure, self.preview, theta): artist.axes.draw_artist(artist)
+        pixels = numpy.array(self.canvas.buffer_rgba()) # a copy: whoever comes next paints on the same canvas
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
+    return buffer.getvalue()

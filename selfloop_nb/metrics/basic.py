@@ -10,7 +10,7 @@ import math
 from collections import Counter
 
 from ..records import KEPT, count_states
-from ..text import number_ngrams, number_units, segment # segment: its former place
+from ..text import number_ngrams, number_units
 
 # %% ../../nbs/metrics/01_basic.ipynb #b69ae38b
 def distinct(
@@ -26,7 +26,7 @@ def distinct(
 def unique_ratio(
     prompts:list, completions:list, # of the same samples
 )->float: # in (0, 1]; nan without samples
-    "Share of the samples that differ, as pairs of prompt and completion. At 1/n for n samples a prompt, the model says the same each time."
+    "Share of the pairs of prompt and completion that differ; 1/n for n samples a prompt that are all the same."
     return len(set(zip(prompts, completions))) / len(prompts) if len(prompts) else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #cc1c30d6
@@ -35,8 +35,8 @@ def agreement_rate(
 )->float: # in (0, 1]; nan without samples
     "How often a prompt's samples give the prompt's most frequent answer, averaged over the prompts."
     answers = {}
-    for p, c in zip(prompt_ids, completions): answers.setdefault(p, Counter())[c.strip()] += 1
-    shares = [max(c.values()) / c.total() for c in answers.values()]
+    for prompt, text in zip(prompt_ids, completions): answers.setdefault(prompt, Counter())[text.strip()] += 1
+    shares = [max(counts.values()) / counts.total() for counts in answers.values()]
     return sum(shares) / len(shares) if shares else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #bd11a3fb
@@ -47,6 +47,7 @@ def share_true(
     known = [a for a in answers if a is not None]
     return sum(known) / len(known) if known else math.nan
 
+# %% ../../nbs/metrics/01_basic.ipynb #6a238f12
 def quantile(
     values:list,
     q:float, # in [0, 1]
@@ -56,29 +57,45 @@ def quantile(
     if not finite: return math.nan
     place = q * (len(finite) - 1)
     low = math.floor(place)
-    return finite[low] + (place - low) * (finite[min(low + 1, len(finite) - 1)] - finite[low])
+    above = finite[min(low + 1, len(finite) - 1)]
+    return finite[low] + (place - low) * (above - finite[low])
 
 # %% ../../nbs/metrics/01_basic.ipynb #e854da5a
 def round_counts(
     samples, # a selected sample table
 )->dict: # n_sampled, n_kept, n_rejected, n_quarantined, and `reasons`: reason -> how many
     "How many samples went where, and why."
-    return {**count_states(samples["state"][:]), "reasons": dict(sorted(Counter(filter(None, samples["reason"][:])).items()))}
+    reasons = Counter(filter(None, samples["reason"][:]))
+    return {**count_states(samples["state"][:]), "reasons": dict(sorted(reasons.items()))}
 
+# %% ../../nbs/metrics/01_basic.ipynb #6609fd32
 def sample_metrics(
     samples, # a selected sample table
-)->dict: # figure -> value, nan where there is none
-    "The figures of a round's samples: of all that were generated, and the precision of the kept."
-    states, scores, texts = samples["state"][:], samples["score"][:], samples["completion"][:]
-    finite = [s for s in scores if math.isfinite(s)]
-    correct = samples["correct"][:] if "correct" in samples.column_names else [None] * len(samples)
+)->dict: # metric -> value, nan where there is none
+    "The metrics of a round's samples: of all that were generated, and the precision of the kept."
+    texts = samples["completion"][:]
     return dict(
-        accept_rate=states.count(KEPT) / len(states) if states else math.nan,
-        score_min=min(finite, default=math.nan), score_max=max(finite, default=math.nan),
-        score_mean=sum(finite) / len(finite) if finite else math.nan,
-        **{f"score_p{q}": quantile(finite, q / 100) for q in (10, 50, 90)},
-        precision=share_true(c for c, s in zip(correct, states) if s == KEPT),
-        sample_accuracy=share_true(correct),
+        **_score_metrics(samples), **_check_metrics(samples),
         distinct_1=distinct(texts, 1), distinct_2=distinct(texts, 2),
-        unique_ratio=unique_ratio(samples["prompt"][:], texts), agreement=agreement_rate(samples["prompt_id"][:], texts),
-        finished_rate=share_true(samples["finished"][:]), mean_tokens=sum(samples["n_tokens"][:]) / len(samples) if len(samples) else math.nan)
+        unique_ratio=unique_ratio(samples["prompt"][:], texts),
+        agreement=agreement_rate(samples["prompt_id"][:], texts),
+        finished_rate=share_true(samples["finished"][:]), mean_tokens=_mean(samples["n_tokens"][:]))
+
+# %% ../../nbs/metrics/01_basic.ipynb #0cbbc899
+def _mean(values:list)->float: return sum(values) / len(values) if values else math.nan
+
+def _score_metrics(samples)->dict:
+    "How much is kept, and how the finite scores lie."
+    states = samples["state"][:]
+    finite = list(filter(math.isfinite, samples["score"][:]))
+    quantiles = {f"score_p{q}": quantile(finite, q / 100) for q in (10, 50, 90)}
+    return dict(accept_rate=states.count(KEPT) / len(states) if states else math.nan,
+                score_min=min(finite, default=math.nan), score_max=max(finite, default=math.nan),
+                score_mean=_mean(finite), **quantiles)
+
+# %% ../../nbs/metrics/01_basic.ipynb #2dfc92c2
+def _check_metrics(samples)->dict:
+    "How much is right of the kept and of all, where the task can check."
+    correct = samples["correct"][:] if "correct" in samples.column_names else [None] * len(samples)
+    kept = [c for c, state in zip(correct, samples["state"][:]) if state == KEPT]
+    return dict(precision=share_true(kept), sample_accuracy=share_true(correct))

@@ -20,19 +20,29 @@ def _counts(units, starts, n:int)->tuple:
     pairs, counts = numpy.unique(grams * len(starts) + owner, return_counts=True)
     return pairs // len(starts), pairs % len(starts), counts
 
+# %% ../../nbs/metrics/02_diversity.ipynb #36f8727f
+def _highest_elsewhere(gram, count)->"numpy.ndarray":
+    "For each n-gram of each text: how often it stands in the other text that has it most."
+    import numpy
+    places = numpy.arange(len(gram))
+    begin = numpy.flatnonzero(numpy.diff(gram, prepend=-1))
+    def over_rows(reduce, values):
+        "Reduce the rows of each n-gram, and give every one of them the result."
+        return numpy.repeat(reduce.reduceat(values, begin), numpy.diff(begin, append=len(gram)))
+    highest = over_rows(numpy.maximum, count)
+    first = over_rows(numpy.minimum, numpy.where(count == highest, places, len(gram))) # text that has the highest
+    second = over_rows(numpy.maximum, numpy.where(places == first, 0, count))
+    return numpy.where(places == first, second, highest)
+
+# %% ../../nbs/metrics/02_diversity.ipynb #d4de337c
 def _matches(units, starts, n:int)->tuple:
     "Of each text: its n-grams that are found in another one, as BLEU clips them; and all of its n-grams."
     import numpy
     gram, text, count = _counts(units, starts, n)
-    if not len(gram): return numpy.zeros(len(starts) - 1), numpy.zeros(len(starts) - 1)
-    begin = numpy.flatnonzero(numpy.diff(gram, prepend=-1))
-    spread = lambda values: numpy.repeat(values, numpy.diff(begin, append=len(gram)))
-    highest = spread(numpy.maximum.reduceat(count, begin))
-    places = numpy.where(count == highest, numpy.arange(len(gram)), len(gram))
-    winner = numpy.arange(len(gram)) == spread(numpy.minimum.reduceat(places, begin)) # the first text that has the highest count
-    second = spread(numpy.maximum.reduceat(numpy.where(winner, 0, count), begin))
-    others = numpy.where(winner, second, highest)
-    return tuple(numpy.bincount(text, weights, len(starts) - 1) for weights in (numpy.minimum(count, others), count))
+    n_texts = len(starts) - 1
+    if not len(gram): return numpy.zeros(n_texts), numpy.zeros(n_texts)
+    clipped = numpy.minimum(count, _highest_elsewhere(gram, count))
+    return numpy.bincount(text, clipped, n_texts), numpy.bincount(text, count, n_texts)
 
 # %% ../../nbs/metrics/02_diversity.ipynb #6b9d8af5
 def _nearest_lengths(lengths)->"numpy.ndarray":
@@ -40,23 +50,31 @@ def _nearest_lengths(lengths)->"numpy.ndarray":
     import numpy
     sizes, counts = numpy.unique(lengths, return_counts=True)
     if len(sizes) == 1: return lengths
-    below, above = numpy.concatenate([[-numpy.inf], sizes[:-1]]), numpy.concatenate([sizes[1:], [numpy.inf]])
-    nearest = numpy.where(counts > 1, sizes, numpy.where(sizes - below <= above - sizes, below, above))
+    below = numpy.concatenate([[-numpy.inf], sizes[:-1]])
+    above = numpy.concatenate([sizes[1:], [numpy.inf]])
+    other_size = numpy.where(sizes - below <= above - sizes, below, above)
+    nearest = numpy.where(counts > 1, sizes, other_size)
     return nearest[numpy.searchsorted(sizes, lengths)]
 
+# %% ../../nbs/metrics/02_diversity.ipynb #a7bea917
 def self_bleu(
     texts:list, # samples, in any script; two or more
     n:int=4,    # up to n-grams of this length, equally weighted
 )->float: # in [0, 1], 1: each is contained in the others; nan for fewer than two
-    "Self-BLEU (Zhu et al. 2018, arXiv 1802.01886): mean sentence BLEU of each text against all others, smoothed as by nltk's `method1` (Chen and Cherry 2014: 0.1 for a count of 0)."
+    """Self-BLEU (Zhu et al. 2018, arXiv 1802.01886): mean sentence BLEU of each text against all others.
+
+    Smoothed as by nltk's `method1` (Chen and Cherry 2014: 0.1 for a count of 0).
+    """
     import numpy
     if len(texts) < 2: return math.nan
     units, starts = number_units(texts)
     lengths = numpy.diff(starts)
-    found = [_matches(units, starts, k) for k in range(1, n + 1)]
-    logs = sum(numpy.log(numpy.where(match > 0, match, 0.1) / numpy.maximum(total, 1)) for match, total in found) / n
+    pairs = [_matches(units, starts, k) for k in range(1, n + 1)]
+    precisions = [numpy.where(match > 0, match, 0.1) / numpy.maximum(total, 1) for match, total in pairs]
     brevity = numpy.minimum(1 - _nearest_lengths(lengths) / numpy.maximum(lengths, 1), 0)
-    return float(numpy.where(found[0][0] > 0, numpy.exp(brevity + logs), 0.0).mean())
+    bleu = numpy.exp(brevity + sum(map(numpy.log, precisions)) / n)
+    shares_a_unit = pairs[0][0] > 0
+    return float(numpy.where(shares_a_unit, bleu, 0.0).mean())
 
 # %% ../../nbs/metrics/02_diversity.ipynb #3b4c6324
 def ngram_entropy(
@@ -93,10 +111,12 @@ def vendi_score(
 )->float: # from 1 to n; nan for n = 0
     "The effective number of different samples (Friedman and Dieng 2022, arXiv 2210.02410)."
     import numpy
-    values = numpy.linalg.eigvalsh(numpy.asarray(kernel, dtype=float) / len(kernel)) if len(kernel) else numpy.array([math.nan])
-    values = values[~(values <= 0)]
+    if not len(kernel): return math.nan
+    values = numpy.linalg.eigvalsh(numpy.asarray(kernel, dtype=float) / len(kernel))
+    values = values[~(values <= 0)] # and keep nan: it is to be seen
     return float(numpy.exp(-(values * numpy.log(values)).sum()))
 
+# %% ../../nbs/metrics/02_diversity.ipynb #8575d25e
 def cosine_kernel(
     vectors, # n x d array, such as embeddings
 )->"numpy.ndarray": # n x n
@@ -117,35 +137,39 @@ def ngram_kernel(
     import numpy
     gram, text, count = _counts(*number_units(texts), n)
     sizes = numpy.maximum(numpy.sqrt(numpy.bincount(text, count.astype(float) ** 2, len(texts))), 1e-12)
-    shared = numpy.bincount(gram)[gram] > 1 if len(gram) else gram # what one text alone has adds to no similarity
-    columns, place = numpy.unique(gram[shared.astype(bool)], return_inverse=True)
+    if len(gram): # what one text alone has adds to no similarity
+        shared = numpy.bincount(gram)[gram] > 1
+        gram, text, count = (column[shared] for column in (gram, text, count))
+    columns, place = numpy.unique(gram, return_inverse=True)
     table = numpy.zeros((len(texts), len(columns)), dtype=numpy.float32)
-    table[text[shared.astype(bool)], place] = count[shared.astype(bool)]
+    table[text, place] = count
     kernel = (table @ table.T).astype(float) / numpy.outer(sizes, sizes)
     numpy.fill_diagonal(kernel, 1.0)
     return kernel
 
 # %% ../../nbs/metrics/02_diversity.ipynb #73f8c621
 def on_parts(
-    figure:Callable, # list of texts -> float
+    metric:Callable, # list of texts -> float
     texts:list,
     size:int=1000,   # texts a draw, without repetition
     draws:int=4,
     seed:int=0,
 )->tuple: # mean over the draws, and their standard deviation: the error of one draw; 0.0 where all texts fit in one
-    "A figure of part of the texts, for figures that are too slow for all of them."
-    if len(texts) <= size: return figure(texts), 0.0
-    dice = random.Random(seed)
-    values = [figure(dice.sample(texts, size)) for _ in range(draws)]
+    "A metric of part of the texts, for metrics that are too slow for all of them."
+    if len(texts) <= size: return metric(texts), 0.0
+    rng = random.Random(seed)
+    values = [metric(rng.sample(texts, size)) for _ in range(draws)]
     mean = sum(values) / draws
-    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (draws - 1)) if draws > 1 else math.nan
+    if draws == 1: return mean, math.nan
+    return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (draws - 1))
 
 # %% ../../nbs/metrics/02_diversity.ipynb #32780c43
 def diversity_metrics(
     texts:list,
     seed:int=0, # of the draws of the Vendi score
 )->dict: # self_bleu, near_duplicate_ratio, entropy_1, entropy_2, compression_ratio, vendi, vendi_error
-    "Every figure of this notebook for the samples of a round."
+    "Every metric of this notebook for the samples of a round."
     vendi, error = on_parts(lambda part: vendi_score(ngram_kernel(part)), texts, seed=seed)
-    return dict(self_bleu=self_bleu(texts), near_duplicate_ratio=near_duplicate_ratio(texts), entropy_1=ngram_entropy(texts, 1), entropy_2=ngram_entropy(texts, 2),
-        compression_ratio=compression_ratio(texts), vendi=vendi, vendi_error=error)
+    return dict(self_bleu=self_bleu(texts), near_duplicate_ratio=near_duplicate_ratio(texts),
+                entropy_1=ngram_entropy(texts, 1), entropy_2=ngram_entropy(texts, 2),
+                compression_ratio=compression_ratio(texts), vendi=vendi, vendi_error=error)

@@ -23,30 +23,43 @@ def pass_of(
     if not 1 <= k <= n: raise ValueError(f"k={k!r}: it must be from 1 to the {n} samples that a problem has")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #808b9cc0
 def _verdicts(prompt_ids:list, correct:list)->dict:
     "The known verdicts of each prompt; prompts of which none is known are left out."
-    groups = {}
-    for p, c in zip(prompt_ids, correct, strict=True):
-        if c is not None: groups.setdefault(p, []).append(bool(c))
-    return groups
+    verdicts = {}
+    for prompt, is_right in zip(prompt_ids, correct, strict=True):
+        if is_right is not None: verdicts.setdefault(prompt, []).append(bool(is_right))
+    return verdicts
 
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #cf63584f
 def pass_at_k(
     prompt_ids:list, # of the samples
     correct:list,    # True, False, or None for unknown
     k:int=1,
 )->float: # in [0, 1]; nan where no verdict is known
     "pass@k over all prompts; raises `ValueError` where a prompt has fewer than k samples with a verdict."
-    groups = _verdicts(prompt_ids, correct)
-    return sum(pass_of(len(g), sum(g), k) for g in groups.values()) / len(groups) if groups else math.nan
+    verdicts = _verdicts(prompt_ids, correct).values()
+    if not verdicts: return math.nan
+    return sum(pass_of(len(v), sum(v), k) for v in verdicts) / len(verdicts)
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #f15c7e49
 def _vote(answers:list)->float:
     "The chance that the most frequent answer is right; `answers` are pairs (answer, right?)."
-    counts, right = Counter(a for a, _ in answers), dict(answers)
+    counts = Counter(answer for answer, _ in answers)
+    is_right = dict(answers)
     most = max(counts.values())
-    first = [a for a, count in counts.items() if count == most]
-    return sum(right[a] for a in first) / len(first)
+    first = [answer for answer, count in counts.items() if count == most]
+    return sum(is_right[answer] for answer in first) / len(first)
 
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #b06c8e98
+def _choices(answers:list, k:int, draws:int, rng:random.Random):
+    "All ways to choose k answers where they are few, else `draws` random ones."
+    if not 1 <= k <= len(answers):
+        raise ValueError(f"k={k!r}: it must be from 1 to the {len(answers)} samples that a prompt has")
+    if math.comb(len(answers), k) <= draws: return combinations(answers, k)
+    return (rng.sample(answers, k) for _ in range(draws))
+
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #82edc7e5
 def majority_at_k(
     prompt_ids:list,
     answers:list, # of the samples, such as `agreement` compares them
@@ -55,16 +68,18 @@ def majority_at_k(
     draws:int=64, # most ways to choose k that are tried
     seed:int=0,
 )->float: # in [0, 1]; nan where no verdict is known
-    "maj@k: accuracy of the most frequent of k answers (Wang et al. 2022, arXiv 2203.11171); raises `ValueError` where a prompt has fewer than k."
-    groups, dice, total = {}, random.Random(seed), 0.0
-    for p, a, c in zip(prompt_ids, answers, correct, strict=True):
-        if c is not None: groups.setdefault(p, []).append((a, bool(c)))
-    for given in groups.values():
-        if not 1 <= k <= len(given): raise ValueError(f"k={k!r}: it must be from 1 to the {len(given)} samples that a prompt has")
-        few = math.comb(len(given), k) <= draws
-        votes = [_vote(choice) for choice in (combinations(given, k) if few else (dice.sample(given, k) for _ in range(draws)))]
+    """maj@k: accuracy of the most frequent of k answers (Wang et al. 2022, arXiv 2203.11171).
+
+    Raises `ValueError` where a prompt has fewer than k.
+    """
+    by_prompt = {}
+    for prompt, answer, is_right in zip(prompt_ids, answers, correct, strict=True):
+        if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, bool(is_right)))
+    rng, total = random.Random(seed), 0.0
+    for pairs in by_prompt.values():
+        votes = list(map(_vote, _choices(pairs, k, draws, rng)))
         total += sum(votes) / len(votes)
-    return total / len(groups) if groups else math.nan
+    return total / len(by_prompt) if by_prompt else math.nan
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #a64003db
 def keep_errors(
@@ -72,9 +87,16 @@ def keep_errors(
     correct:list, # True, False, or None for unknown
 )->dict: # kept_but_wrong, wrong_but_kept, right_but_dropped: shares in [0, 1], nan where there is nothing to share out
     "The two ways in which selection errs, on the samples whose verdict is known."
-    counts = Counter((state == KEPT, bool(c)) for state, c in zip(states, correct, strict=True) if c is not None)
-    share = lambda a, b: counts[a] / (counts[a] + counts[b]) if counts[a] + counts[b] else math.nan
-    return dict(kept_but_wrong=share((True, False), (True, True)), wrong_but_kept=share((True, False), (False, False)), right_but_dropped=share((False, True), (True, True)))
+    pairs = zip(states, correct, strict=True)
+    counts = Counter((state == KEPT, bool(is_right)) for state, is_right in pairs if is_right is not None)
+    kept_right, kept_wrong = counts[True, True], counts[True, False]
+    dropped_right, dropped_wrong = counts[False, True], counts[False, False]
+    return dict(kept_but_wrong=_share(kept_wrong, kept_right), wrong_but_kept=_share(kept_wrong, dropped_wrong),
+                right_but_dropped=_share(dropped_right, kept_right))
+
+def _share(n:int, others:int)->float:
+    "The share that n has of itself and others; nan of nothing."
+    return n / (n + others) if n + others else math.nan
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #30402790
 def auc(
@@ -83,12 +105,18 @@ def auc(
 )->float: # in [0, 1], 0.5: no better than chance; nan without both right and wrong ones
     "How often a right sample scores above a wrong one, ties counting half (area under the ROC curve)."
     import numpy
-    known = [(s, bool(c)) for s, c in zip(scores, correct, strict=True) if c is not None and s is not None and math.isfinite(s)]
-    n_right = sum(c for _, c in known)
-    if not known or n_right in (0, len(known)): return math.nan
-    _, place, counts = numpy.unique([s for s, _ in known], return_inverse=True, return_counts=True)
+    known = _known(scores, correct)
+    is_right = numpy.array([right for _, right in known], dtype=bool)
+    n_right, n_wrong = int(is_right.sum()), int((~is_right).sum())
+    if not n_right or not n_wrong: return math.nan
+    _, place, counts = numpy.unique([score for score, _ in known], return_inverse=True, return_counts=True)
     ranks = (numpy.cumsum(counts) - (counts - 1) / 2)[place]
-    return float((ranks[numpy.array([c for _, c in known])].sum() - n_right * (n_right + 1) / 2) / (n_right * (len(known) - n_right)))
+    return float((ranks[is_right].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+
+def _known(scores:list, correct:list)->list:
+    "Pairs of a finite score and its verdict, where both are known."
+    pairs = [(s, bool(c)) for s, c in zip(scores, correct, strict=True) if s is not None and c is not None]
+    return [(score, right) for score, right in pairs if math.isfinite(score)]
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #79165c77
 def calibration_bins(
@@ -98,16 +126,26 @@ def calibration_bins(
 )->list: # a tuple for each bin that holds any: number of samples, mean score, share that is right
     "What a reliability diagram shows (DeGroot and Fienberg 1983); raises `ValueError` for a score outside [0, 1]."
     bins = {}
-    for s, c in zip(scores, correct, strict=True):
-        if c is None or s is None or math.isnan(s): continue
-        if not 0 <= s <= 1: raise ValueError(f"score {s:g}: calibration needs probabilities in [0, 1]; make them with `calibrated` of selfloop_nb.scorers.ensembles")
-        bins.setdefault(min(int(s * n_bins), n_bins - 1), []).append((s, bool(c)))
-    return [(len(b), sum(s for s, _ in b) / len(b), sum(c for _, c in b) / len(b)) for _, b in sorted(bins.items())]
+    for score, right in zip(scores, correct, strict=True):
+        if right is None or score is None or math.isnan(score): continue
+        if not 0 <= score <= 1:
+            raise ValueError(f"score {score:g}: calibration needs probabilities in [0, 1]; "
+                             "make them with `calibrated` of selfloop_nb.scorers.ensembles")
+        bins.setdefault(min(int(score * n_bins), n_bins - 1), []).append((score, bool(right)))
+    rows = []
+    for _, pairs in sorted(bins.items()):
+        n = len(pairs)
+        rows.append((n, sum(score for score, _ in pairs) / n, sum(right for _, right in pairs) / n))
+    return rows
 
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #39813f4c
 def calibration_error(
     scores:list, correct:list, n_bins:int=10, # see `calibration_bins`
 )->float: # in [0, 1]; nan without known verdicts
-    "Expected calibration error (Guo et al. 2017, arXiv 1706.04599): how far scores lie from the share that is right, weighted by the bins' sizes."
+    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599).
+
+    How far scores lie from the share that is right, weighted by the bins' sizes.
+    """
     bins = calibration_bins(scores, correct, n_bins)
     total = sum(n for n, _, _ in bins)
     return sum(n * abs(score - right) for n, score, right in bins) / total if total else math.nan
@@ -120,11 +158,13 @@ def group_shares(
     counts = Counter(map(str, groups))
     return {name: count / len(groups) for name, count in sorted(counts.items())}
 
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #7235bd6d
 def share_shift(
     groups:list,
     states:list, # of the same samples
 )->float: # in [0, 1]: 0 where the kept have the shares of all; nan where nothing was kept
     "How far selection moves the groups' shares: total variation distance between the kept and all samples."
-    kept = [g for g, state in zip(groups, states, strict=True) if state == KEPT]
+    kept = [group for group, state in zip(groups, states, strict=True) if state == KEPT]
+    if not kept: return math.nan
     before, after = group_shares(groups), group_shares(kept)
-    return sum(abs(before[name] - after.get(name, 0.0)) for name in before) / 2 if kept else math.nan
+    return sum(abs(share - after.get(group, 0.0)) for group, share in before.items()) / 2

@@ -157,9 +157,3 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     tuned, second, after = fine_tune(reader, table, self.then, seed, on_later_loss, should_stop)
     losses = [*map(_marked, first), *map(counted_on, second)]
     return tuned, losses, _together([before, after])
-
-# %% ../../nbs/training/02_masked.ipynb #a3f4d0a1
-@patch_to(MaskedLM)
-def __call__(self, lm, table, seed=0, on_loss=ignore_loss, should_stop=never):
-    "As phases call it today."
-    return self.train(lm, TuningData(lambda: table, None), seed, on_loss, should_stop)
