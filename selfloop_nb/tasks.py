@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .core import describe, patch_to, short_hash
+from .core import patch_to, short_hash
+from .storage.identity import describe
 from .records import SAMPLE_COLUMNS
 from .text import clean_text
 

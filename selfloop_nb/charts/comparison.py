@@ -170,7 +170,7 @@ def _with_losses(name:str, seeds:list)->str:
     "A name, and how many samples of its seeds have no score."
     every = [score for seed in seeds for score in seed]
     n_lost = sum(not math.isfinite(score) for score in every)
-    if n_lost == len(every): return f"{name} (no scores)"
+    if every and n_lost == len(every): return f"{name} (no scores)"
     return f"{name} ({n_lost:,} without a score)" if n_lost else name
 
 # %% ../../nbs/charts/04_comparison.ipynb #23b0289b
