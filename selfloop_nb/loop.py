@@ -105,7 +105,7 @@ def _open(self, path:Path, branch:str):
     changed = differences(self.store.info)
     if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
     first = first_on_ids(self.store)
-    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on their text")
+    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on text")
 
 # %% ../nbs/13_loop.ipynb #27638fbb
 @patch_to(Loop)
