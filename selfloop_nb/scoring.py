@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .core import ScoringError, patch_to, redact
-from .storage.identity import describe
+from .core import ScoringError, patch_to, plain_fields, redact, short_hash
+from .storage.identity import PROTOCOL, describe, unknown_in
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)
@@ -30,28 +30,57 @@ class Scorer:
     abstains:str=""         # why a sample has no score where that is no failure; '': it is one
     journal:bool=False      # keep each prompt's scores as they come, so that a kernel that dies asks for none again
     seconds:float|None=None # the most that a sample may take; None: no limit
+    version:str|None=None   # stands for the function, where nobody can tell by its code whether it is the same
+
+    def __post_init__(self):
+        plain_fields(self)
+        object.__setattr__(self, "description", _description(self))
 
     def __call__(self, samples)->list: return self.function(samples)
 
     def describe(self)->dict:
-        "The scorer as plain JSON, for the record of a round."
-        if self.parts: content = dict(parts=[[part.describe(), weight] for part, weight in self.parts])
-        else: content = dict(function=self.function, settings=self.settings)
-        return describe({"kind": "Scorer", "name": self.name, "range": list(self.range), **content})
+        "The scorer as plain JSON, for the record of a round: as it was when it was made."
+        return self.description
+    _describe_ = describe
+
+# %% ../nbs/06_scoring.ipynb #95120ebd
+def _description(scorer:Scorer)->dict:
+    "What tells a scorer from others; raises `ValueError` where it keeps its scores and nobody can tell."
+    if scorer.parts: content = dict(parts=[[part.description, weight] for part, weight in scorer.parts])
+    elif scorer.version is not None: content = dict(version=str(scorer.version), settings=scorer.settings)
+    else: content = dict(function=scorer.function, settings=scorer.settings)
+    if scorer.journal and scorer.version is None: _refuse_unknown(scorer)
+    return describe({"kind": "Scorer", "name": scorer.name, "range": list(scorer.range), **content})
+
+# %% ../nbs/06_scoring.ipynb #228dbeca
+def _refuse_unknown(scorer:Scorer):
+    "Raise `ValueError` where nobody can tell whether a scorer that keeps its scores is the same in the next kernel."
+    unknown = unknown_in([scorer.function, scorer.settings])
+    if not unknown: return
+    raise ValueError(f"scorer {scorer.name!r} keeps its scores (journal=True), but in another kernel nobody can tell "
+                     f"whether it is the same: it holds {', '.join(unknown[:3])}. Give it version='1', and another "
+                     f"version whenever it is changed: Scorer({scorer.name!r}, ..., version='1'), or as an attribute")
 
 # %% ../nbs/06_scoring.ipynb #86e26106
 def as_scorer(
     score, # a Scorer, or any function from a sample table to one number a row
 )->Scorer:
-    "Make a scorer of a plain function; its attributes `name`, `range`, `journal` and `seconds` are used."
+    "Make a scorer of a function; its attributes `name`, `range`, `journal`, `seconds` and `version` are used."
     if isinstance(score, Scorer): return score
     if not callable(score):
         raise ValueError(f"score={score!r}: give a scorer such as verifier(), "
                          "or a function from a sample table to one number a row")
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
     bounds = tuple(getattr(score, "range", (-math.inf, math.inf)))
-    journal, seconds = getattr(score, "journal", False), getattr(score, "seconds", None)
-    return Scorer(name, score, bounds, journal=journal, seconds=seconds)
+    version = getattr(score, "version", None)
+    settings = {} if version is None else _known_attributes(score)
+    return Scorer(name, score, bounds, settings, journal=getattr(score, "journal", False),
+                  seconds=getattr(score, "seconds", None), version=version)
+
+def _known_attributes(score)->dict:
+    "What is set on an object or a function: a version stands for its code, and for what cannot be known."
+    attributes = {name: value for name, value in getattr(score, "__dict__", {}).items() if name not in PROTOCOL}
+    return {name: value for name, value in attributes.items() if not unknown_in(value)}
 
 # %% ../nbs/06_scoring.ipynb #d35c0002
 @dataclass(frozen=True)
@@ -267,11 +296,22 @@ def _run_by_prompt(scorer:Scorer, samples, kept:dict)->Scores:
     "The scores, prompt by prompt; those that `kept` holds already are not asked for again."
     scores = _no_scores(len(samples))
     for number, rows in enumerate(_prompt_groups(samples)):
-        if number in kept: answers = Scores(*zip(*kept[number]))
-        else: answers = run_scorer(scorer, samples.select(rows))
-        if not any(answers.reasons): kept[number] = list(zip(answers.values, answers.reasons))
+        asked = samples.select(rows)
+        answers = _kept_scores(kept, number, asked) or run_scorer(scorer, asked)
+        if not any(answers.reasons): kept[number] = {"asked": _rows_hash(asked), "scores": answers.values}
         scores.put(rows, answers)
     return scores
+
+# %% ../nbs/06_scoring.ipynb #3c87bbfc
+def _rows_hash(samples)->str:
+    "A hash of all that a scorer can see of some samples."
+    return short_hash(describe(samples.to_dict()), 16)
+
+def _kept_scores(kept:dict, number:int, samples)->Scores|None:
+    "What a scorer has answered about these samples; None where it was asked about others, or not at all."
+    entry = kept.get(number)
+    if not isinstance(entry, dict) or entry.get("asked") != _rows_hash(samples): return None
+    return Scores(entry["scores"], [""] * len(samples))
 
 # %% ../nbs/06_scoring.ipynb #ad6e59bd
 def _score_part(part:Scorer, samples, journal:Callable)->Scores:
