@@ -53,6 +53,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                              'selfloop_nb/backend/tokens.py'),
                                             'selfloop_nb.backend.tokens.TextAsIds._behind_a_mark': ( 'backend/tokens.html#textasids._behind_a_mark',
                                                                                                      'selfloop_nb/backend/tokens.py'),
+                                            'selfloop_nb.backend.tokens.TextAsIds._ids_of_unique': ( 'backend/tokens.html#textasids._ids_of_unique',
+                                                                                                     'selfloop_nb/backend/tokens.py'),
                                             'selfloop_nb.backend.tokens.TextAsIds._turn_of_user': ( 'backend/tokens.html#textasids._turn_of_user',
                                                                                                     'selfloop_nb/backend/tokens.py'),
                                             'selfloop_nb.backend.tokens.TextAsIds.asked': ( 'backend/tokens.html#textasids.asked',
