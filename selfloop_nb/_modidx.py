@@ -696,6 +696,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.opened.RunReader.samples': ('opened.html#runreader.samples', 'selfloop_nb/opened.py'),
                                     'selfloop_nb.opened.open_run': ('opened.html#open_run', 'selfloop_nb/opened.py')},
             'selfloop_nb.optim.lora': { 'selfloop_nb.optim.lora.LoRA': ('optim/lora.html#lora', 'selfloop_nb/optim/lora.py'),
+                                        'selfloop_nb.optim.lora.LoRA.__post_init__': ( 'optim/lora.html#lora.__post_init__',
+                                                                                       'selfloop_nb/optim/lora.py'),
                                         'selfloop_nb.optim.lora._has_linear': ('optim/lora.html#_has_linear', 'selfloop_nb/optim/lora.py'),
                                         'selfloop_nb.optim.lora.check_lora': ('optim/lora.html#check_lora', 'selfloop_nb/optim/lora.py'),
                                         'selfloop_nb.optim.lora.merged': ('optim/lora.html#merged', 'selfloop_nb/optim/lora.py'),

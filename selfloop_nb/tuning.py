@@ -92,7 +92,13 @@ class FineTune(Tuner):
 @patch_to(FineTune)
 def check(self, model:LanguageModel, task):
     "Raise `ValueError` for a model that cannot be trained so."
-    if self.lora: check_lora(model, self.lora)
+    if self.lora: return check_lora(model, self.lora)
+    if str(model.model.dtype) == "torch.float16":
+        raise ValueError(f"{model.name}: its weights are in float16, where AdamW's small numbers are 0; "
+                         "give it in bfloat16 or float32, or train additions, lora=LoRA()")
+    if not any(weight.requires_grad for weight in model.model.parameters()):
+        raise ValueError(f"{model.name}: all of its weights are frozen; "
+                         "call model.requires_grad_(True), or train additions, lora=LoRA()")
 
 # %% ../nbs/10_tuning.ipynb #720fab1a
 # What suits a model that comes trained, all weights of it: it has much to lose.
