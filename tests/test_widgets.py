@@ -128,10 +128,10 @@ def test_a_run_folder_that_has_vanished(room):
 
 def test_a_scorer_that_fails_costs_no_round_and_can_be_mended(room):
     good = room.loop.score
-    room.loop.score = type(good)("broken", lambda samples: [1.0])
+    room.loop.change(score=lambda samples: [1.0])
     click(room, "Step")
     says(room, "returned 1 scores for 80 samples")
     assert len(room.loop.rounds) == 2
-    room.loop.score = good
+    room.loop.change(score=good)
     click(room, "Step")
     says(room, "round 2 is done")

@@ -147,8 +147,10 @@ def ecdf_plot(
         for place, (name, seeds) in enumerate(finite.items()):
             look = dict(color=COLOURS[place % 7], linestyle=DASHES[place % 7])
             look["linewidth"] = 2.2 if len(scores[name]) == 1 else 1.4
+            empty = f"{name}: no score" if scores[name] else name
+            if not seeds and any(finite.values()): ax.plot([], label=empty, **look)
             for i, seed in enumerate(seeds): _steps(ax, seed, low, high, label="_" if i else name, **look)
-            theta = thetas.get(name, math.nan)
+            theta = plots.drawable(thetas.get(name, math.nan))
             if math.isfinite(theta): ax.axvline(theta, color=look["color"], linestyle=":", linewidth=1.5, label="_")
         plots.finish(ax, title, "share at or below")
         ax.xaxis.set_major_locator(matplotlib.ticker.AutoLocator())
@@ -159,7 +161,7 @@ def ecdf_plot(
 def _sorted_seeds(seeds:list)->list:
     "The finite scores of each seed in order; seeds without any are left out."
     import numpy
-    finite = [numpy.sort([score for score in seed if math.isfinite(score)]) for seed in seeds]
+    finite = [numpy.sort(plots.drawable([score for score in seed if math.isfinite(score)])) for seed in seeds]
     return [scores for scores in finite if len(scores)]
 
 # %% ../../nbs/charts/04_comparison.ipynb #9dc2366a
@@ -197,8 +199,9 @@ def arms_table(
     for name, histories in plots.named_runs(runs).items():
         first = [history.iloc[0] for history in histories]
         last = [history.iloc[-1] for history in histories]
+        n_rounds = sorted({int(row["round"]) for row in last})
         rows[name] = {
-            "rounds": int(last[0]["round"]),
+            "rounds": n_rounds[0] if len(n_rounds) == 1 else f"{n_rounds[0]} to {n_rounds[-1]}",
             "accuracy of M_0": _over_seeds(first, "heldout_accuracy"),
             "accuracy at the end": _over_seeds(last, "heldout_accuracy"),
             "held-out loss of M_0": _over_seeds(first, "heldout_loss"),

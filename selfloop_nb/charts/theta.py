@@ -10,7 +10,7 @@ import io, math
 
 import matplotlib
 
-from .rounds import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, look, score_bins
+from .rounds import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, drawable, look, score_bins
 from ..core import patch_to
 from ..records import KEPT, REJECTED
 
@@ -32,7 +32,7 @@ def preview_plot(
         _draw_bars(bars, preview.scores, edges)
         _draw_share_above(curve, preview.scores)
         for ax in (bars, curve):
-            ax.axvline(theta, color=ax.xaxis.label.get_color(), linestyle="--")
+            ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--")
             ax.set(xlabel="score Q(s), - - is θ", xlim=(edges[0], edges[-1]))
         move_theta(figure, preview, theta)
     return figure
@@ -41,7 +41,7 @@ def preview_plot(
 def _draw_bars(ax, scores, edges:list):
     "The bars of both states, as high as all scores together."
     import numpy
-    counts, _ = numpy.histogram(scores, edges)
+    counts, _ = numpy.histogram(drawable(scores), edges)
     for state in (KEPT, REJECTED):
         colour, hatch = STATE_LOOK[state]
         ax.stairs(counts, edges, fill=True, color=colour, hatch=hatch, edgecolor=ax.get_facecolor())
@@ -53,7 +53,7 @@ def _draw_share_above(ax, scores):
     import numpy
     n_steps = min(len(scores) + 1, 400)
     places = numpy.unique(numpy.linspace(0, len(scores), n_steps).astype(int))[1:]
-    ax.step(scores[places - 1], places / max(len(scores), 1), where="post", color=COLOURS[0])
+    ax.step(drawable(scores[places - 1]), places / max(len(scores), 1), where="post", color=COLOURS[0])
     ax.set(title="share at or above a score", ylim=(0, 1.03))
 
 # %% ../../nbs/charts/06_theta.ipynb #11fcf85f
@@ -67,7 +67,7 @@ def move_theta(
     below, above = left.patches
     n_kept = preview.at(theta)["n_kept"]
     _split_bars(below, above, preview.scores, n_kept)
-    for ax in (left, right): ax.lines[-1].set_xdata([theta, theta])
+    for ax in (left, right): ax.lines[-1].set_xdata([drawable(theta)] * 2)
     title = _title_kept(left, n_kept, preview.n_sampled)
     return [below, above, left.lines[-1], right.lines[-1], title]
 
@@ -75,7 +75,7 @@ def move_theta(
 def _split_bars(below, above, scores, n_kept:int):
     "The first `n_kept` scores in the lower bars, the others upon them."
     import numpy
-    edges = below.get_data().edges
+    edges, scores = below.get_data().edges, drawable(scores)
     kept, _ = numpy.histogram(scores[:n_kept], edges)
     others, _ = numpy.histogram(scores[n_kept:], edges)
     below.set_data(kept, baseline=0)
@@ -119,7 +119,7 @@ def png(self,
     with RENDERING, self._settings():
         self.canvas.restore_region(self.paper)
         for artist in move_theta(self.figure, self.preview, theta): artist.axes.draw_artist(artist)
-        picture = Image.fromarray(numpy.asarray(self.canvas.buffer_rgba()))
+        pixels = numpy.array(self.canvas.buffer_rgba()) # a copy: whoever comes next paints on the same canvas
     buffer = io.BytesIO()
-    picture.save(buffer, "png", compress_level=1)
+    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
     return buffer.getvalue()

@@ -9,7 +9,7 @@ __all__ = ['sentiment', 'train_classifier', 'reward_model']
 import math
 from pathlib import Path
 
-from ..architectures.context import context_of
+from ..backend.context import context_of
 from ..core import SelfloopError, patch_to, short_hash
 from ..scoring import Scorer
 from ..text import import_extra, segment

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..architectures.context import NO_LIMIT, context_of
+from ..backend.context import NO_LIMIT, context_of
 from ..models import quiet
 from ..core import SelfloopError, patch_to
 from .references import references_of

@@ -10,7 +10,7 @@ import math, warnings
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ..tokens import n_places, prompt_batch
+from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel
 from ..core import patch_to, short_hash
 from ..scoring import Scorer

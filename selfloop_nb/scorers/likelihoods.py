@@ -10,7 +10,7 @@ import math
 
 from ..models import LanguageModel
 from ..scoring import Scorer
-from ..tokens import n_places, places, row_ids, with_encoder
+from ..backend.tokens import n_places, places, row_ids, with_encoder
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
 def _rows(lm:LanguageModel, samples, same_tokens:bool)->list: # (prompt's ids, completion's ids) of each sample

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 
-from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError, describe, short_hash
+from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError, short_hash
+from ..storage.identity import describe
 from ..guards import check_guards
 from ..loop import Loop
 from ..sampling import Sampling

@@ -19,8 +19,8 @@ from ..records import KEPT
 from ..sampling import generate_samples, room_for
 from ..tasks import Task
 from ..text import import_extra
-from ..tokens import column_of
-from ..optim.trainer import shortened_warmup
+from ..backend.tokens import column_of
+from ..backend.trainer import shortened_warmup
 from ..tuning import Fed, FineTune, TuningData, encode_rows, ignore_loss, never, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8

@@ -12,7 +12,8 @@ import ipywidgets
 
 from ..core import patch_to
 from ..records import STATES
-from .view import RoundView, push_button, sample_card
+from .background import weakly
+from .view import RoundView, choice_list, offer, push_button, sample_card
 
 # %% ../../nbs/views/06_browse.ipynb #53c4892c
 ORDERS = ("as written", "best first", "worst first", "longest first")
@@ -80,10 +81,24 @@ def show_round(self):
     self.samples, _ = self._scored()
     if self.samples is None: return self._say("nothing is written yet: make a round first")
     reasons = sorted({reason for reason in self.samples["reason"][:] if reason})
-    self.reason.options = [("any reason", ""), *((reason, reason) for reason in reasons)]
-    others = [n for _, n in self.rounds.options if n != self.rounds.value]
-    self.beside.options = [("alone", 0), *((f"beside round {n}", n) for n in others)]
+    reason = self.reason.value if self.reason.value in reasons else ""
+    offer(self.reason, [("any reason", ""), *((reason, reason) for reason in reasons)], reason)
+    self._offer_others()
     self.search()
+
+# %% ../../nbs/views/06_browse.ipynb #fc57edb5
+@patch_to(Browser)
+def _offer_others(self):
+    "The rounds that can stand beside the one that is shown; the one that does stays."
+    numbers = [n for _, n in self.rounds.options if n != self.rounds.value]
+    beside = self.beside.value if self.beside.value in numbers else 0
+    offer(self.beside, [("alone", 0), *((f"beside round {n}", n) for n in numbers)], beside)
+
+@patch_to(Browser)
+def _follow(self, event):
+    "Keep up with the loop: a new round can stand beside this one."
+    RoundView._follow(self, event)
+    if event.kind in ("round", "rewind"): self._offer_others()
 
 # %% ../../nbs/views/06_browse.ipynb #5b900568
 @patch_to(Browser)
@@ -136,8 +151,8 @@ def plain(self)->list: # of one output by MIME type
 def _build(self)->ipywidgets.VBox:
     "Make the widgets: what narrows down above, what orders and pages below."
     self._filters()
-    self.back = push_button("Back", lambda: self.turn(-1))
-    self.forward = push_button("Next", lambda: self.turn(1))
+    self.back = push_button("Back", weakly(self.turn, -1))
+    self.forward = push_button("Next", weakly(self.turn, 1))
     self.cards = ipywidgets.HTML(layout={"height": "480px", "overflow": "auto"})
     rows = [[self.rounds, self.state, self.reason, self.low, self.high, self.text],
             [self.order, self.beside, self.back, self.forward, self.answer]]
@@ -147,7 +162,7 @@ def _build(self)->ipywidgets.VBox:
 @patch_to(Browser)
 def _filters(self):
     "What is searched for; each change searches anew."
-    def choice(options, width): return ipywidgets.Dropdown(options=options, layout={"width": width})
+    def choice(options, width): return choice_list(weakly(self.search), options, layout={"width": width})
     def field(hint, width): return ipywidgets.Text(placeholder=hint, continuous_update=False, layout={"width": width})
     self.state = choice([("any state", ""), *((state, state) for state in STATES)], "110px")
     self.reason = choice([("any reason", "")], "160px")
@@ -155,8 +170,11 @@ def _filters(self):
     self.order = choice(ORDERS, "120px")
     self.text = field("search in the text", "170px")
     self.low, self.high = field("score from", "90px"), field("score to", "90px")
-    for control in (self.state, self.reason, self.beside, self.order, self.text, self.low, self.high):
-        control.observe(lambda _: self.search(), "value")
+    for typed in (self.text, self.low, self.high): typed.observe(weakly(self._typed), "value")
+
+# %% ../../nbs/views/06_browse.ipynb #ab9510b8
+@patch_to(Browser)
+def _typed(self, change:dict): self.search()
 
 # %% ../../nbs/views/06_browse.ipynb #fc40a830
 def browse(

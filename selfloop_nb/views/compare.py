@@ -18,7 +18,7 @@ from ..core import SelfloopError, patch_to
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
-from .background import Publisher
+from .background import Publisher, weakly
 from .view import View, labelled, picture_output, picture_place, push_button
 
 # %% ../../nbs/views/09_compare.ipynb #b7e2bef2
@@ -69,12 +69,13 @@ CURVES_SIZE, SCORES_SIZE = (760, 430), (310, 350) # width and height in pixels
 class Comparison(View):
     "Several runs in the same charts; made by `compare`."
     def __init__(self, runs:dict, font_scale:float=1.0, dark:bool=False):
+        super().__init__()
         self.runs, self.histories = runs, {} # name -> one a seed
         self.look = dict(font_scale=0.85 * font_scale, dark=dark)
-        self.publisher = Publisher(self._draw)
+        self.publisher = Publisher(weakly(self._draw))
         self.box = self._build()
         for run in self._all_runs():
-            if hasattr(run, "on"): run.on(self._listen)
+            if hasattr(run, "control"): self.hear(run.control, self._listen)
         self.refresh()
 
     def refresh(self):
@@ -94,7 +95,11 @@ class Comparison(View):
         return settings_table(had)
 
     def _listen(self, event):
-        if event.kind in ("round", "rewind"): self.publisher.tell("runs")
+        if event.kind in ("round", "rewind"): self._changed("runs")
+
+    def _changed(self, what:str):
+        self.publisher.tell(what)
+        self.publisher.settle()
 
     def _all_runs(self)->list: return [run for seeds in self.runs.values() for run in seeds]
 
@@ -115,13 +120,23 @@ def figures(self)->dict: # name -> figure
 def _scores(self):
     "The scores of the round that is chosen, as a figure."
     n = self.round.value
-    there = {name: [run for run in seeds if 0 < n < len(run.rounds)] for name, seeds in self.runs.items()}
-    configs = {name: [run.rounds[n].config for run in seeds] for name, seeds in there.items()}
-    thetas = {name: theta_of(made[0]) for name, made in configs.items() if made}
-    ranges = {score_range_of(config) for made in configs.values() for config in made}
+    if not n: return ecdf_plot({}, title="scores", **self.look)
+    scores, thetas = {}, {}
+    ranges = set()
+    for name, seeds in self.runs.items():
+        there = [run for run in seeds if n < len(run.rounds)]
+        label = _label(name, n, len(there), len(seeds))
+        scores[label] = [run.samples(n)["score"][:] for run in there]
+        ranges |= {score_range_of(run.rounds[n].config) for run in there}
+        if there: thetas[label] = theta_of(there[0].rounds[n].config)
     common = ranges.pop() if len(ranges) == 1 else (-math.inf, math.inf)
-    scores = {name: [run.samples(n)["score"][:] for run in seeds] for name, seeds in there.items()}
-    return ecdf_plot(scores, thetas, common, f"scores of round {n}" if n else "scores", **self.look)
+    return ecdf_plot(scores, thetas, common, f"scores of round {n}", **self.look)
+
+# %% ../../nbs/views/09_compare.ipynb #25ac2fe6
+def _label(name:str, round:int, n_there:int, n_seeds:int)->str:
+    "What a run is called in the chart of a round that not all have."
+    if n_there == n_seeds: return name
+    return f"{name}: {n_there} of {n_seeds} seeds" if n_there else f"{name}: no round {round}"
 
 # %% ../../nbs/views/09_compare.ipynb #5b4d57b9
 @patch_to(Comparison)
@@ -156,7 +171,9 @@ def _tables(self)->str: # HTML
     ends, differ = self.table, self.settings
     style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:break-word"
     settings = html_table(differ, style) if len(differ) else " <i>none</i><br>"
-    runs = html_table(ends, style) if len(ends) else "<br><i>no run has a round yet</i>"
+    runs = html_table(ends, style) if len(ends) else "<br>"
+    waiting = [name for name in self.runs if name not in ends.index]
+    if waiting: runs += f"<i>no round yet: {escape(', '.join(waiting))}</i>"
     return f"<b>settings that differ</b>{settings}<b>beginning and end</b>{runs}"
 
 # %% ../../nbs/views/09_compare.ipynb #ec7f1b24
@@ -166,13 +183,16 @@ def _build(self)->ipywidgets.VBox:
     self.charts, self.scores = picture_place(*CURVES_SIZE), picture_place(*SCORES_SIZE)
     self.tables, self.answer = ipywidgets.HTML(layout={"overflow": "auto"}), ipywidgets.HTML()
     self.round = ipywidgets.IntSlider(value=0, min=0, max=0, disabled=True, **labelled("scores of round", "310px"))
-    self.round.observe(lambda _: self.publisher.tell("scores"), "value")
-    again = push_button("Refresh", self.refresh, "look for rounds that were made elsewhere")
+    self.round.observe(weakly(self._moved), "value")
+    again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere")
     right = ipywidgets.VBox([ipywidgets.HBox([again, self.answer]), self.round, self.scores])
     pictures = ipywidgets.HBox([self.charts, right], layout={"flex_flow": "row wrap"})
     return ipywidgets.VBox([pictures, self.tables])
 
 # %% ../../nbs/views/09_compare.ipynb #e088c1e7
+@patch_to(Comparison)
+def _moved(self, change:dict): self._changed("scores")
+
 @patch_to(Comparison)
 def plain(self)->list: # of outputs by MIME type
     "Pictures and tables without any widget."

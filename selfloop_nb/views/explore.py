@@ -6,7 +6,7 @@
 __all__ = ['choice_table', 'Explorer', 'explore']
 
 # %% ../../nbs/views/05_explore.ipynb #1fe19325
-import math
+import math, threading
 from dataclasses import replace
 
 import ipywidgets
@@ -18,7 +18,7 @@ from ..core import patch_to
 from ..filters.preview import ThresholdPreview
 from ..records import score_range_of, theta_of
 from ..selection import Threshold
-from .background import Publisher
+from .background import Publisher, weakly
 from .view import RoundView, labelled, picture_output, picture_place, push_button
 
 # %% ../../nbs/views/05_explore.ipynb #b582fbcd
@@ -58,7 +58,8 @@ class Explorer(RoundView):
         self.preview = self.painted = None
         self.score_range = (-math.inf, math.inf)
         self.others = {} # what the rules beside theta would keep
-        self.publisher = Publisher(self._draw, rate=20)
+        self.lock = threading.RLock()
+        self.publisher = Publisher(weakly(self._draw), rate=20)
         self.box = self._build()
         self.show_round()
 
@@ -84,12 +85,11 @@ def _build(self)->ipywidgets.VBox:
     self.slider = ipywidgets.FloatSlider(min=0, max=1, step=0.005, readout_format=".4g", **labelled("θ", "420px"))
     self.share = ipywidgets.BoundedFloatText(value=0.25, min=0.001, max=1, step=0.05, **labelled("best share", "150px"))
     self.k = ipywidgets.BoundedIntText(value=1, min=1, max=1000, **labelled("top k", "110px"))
-    self.button = push_button("Apply from the next round", self.apply, width="200px",
+    self.button = push_button("Apply from the next round", weakly(self.apply), width="200px",
                               disabled=not hasattr(self.source, "change"))
     self.picture = picture_place(640, 250)
     self.table = ipywidgets.HTML()
-    for control in (self.slider, self.share, self.k):
-        control.observe(lambda _: self.publisher.tell("theta"), "value")
+    for control in (self.slider, self.share, self.k): control.observe(weakly(self._moved), "value")
     rows = [self.rounds, self.slider, self.button], [self.share, self.k, self.answer]
     return ipywidgets.VBox([*map(ipywidgets.HBox, rows), self.picture, self.table])
 
@@ -97,7 +97,12 @@ def _build(self)->ipywidgets.VBox:
 @patch_to(Explorer)
 def show_round(self):
     "Sort the samples of the round that is chosen, and set the slider to its theta."
-    samples, config = self._scored()
+    with self.lock: self._sort(*self._scored())
+    self.show_static()
+
+# %% ../../nbs/views/05_explore.ipynb #d388691a
+@patch_to(Explorer)
+def _sort(self, samples, config:dict):
     self.slider.disabled = samples is None
     self.others = {}
     if samples is None:
@@ -111,7 +116,6 @@ def show_round(self):
     self._set_slider(theta_of(config))
     self._say("a preview: nothing changes until you press the button")
     self._draw({"theta"})
-    self.show_static()
 
 # %% ../../nbs/views/05_explore.ipynb #a882a7de
 @patch_to(Explorer)
@@ -145,9 +149,16 @@ def choices(self)->dict: # rule in words -> metrics
 @patch_to(Explorer)
 def _draw(self, what:set):
     "Bring picture and table up to date."
-    if self.preview is None: return
-    self.picture.value = self.painted.png(self.theta)
-    self.table.value = choice_table(self.choices())
+    with self.lock:
+        if self.preview is None: return
+        self.picture.value = self.painted.png(self.theta)
+        self.table.value = choice_table(self.choices())
+
+@patch_to(Explorer)
+def _moved(self, change:dict):
+    "The slider, the share or the k is another one."
+    self.publisher.tell("theta")
+    self.publisher.settle()
 
 # %% ../../nbs/views/05_explore.ipynb #d36ac590
 @patch_to(Explorer)

@@ -15,7 +15,6 @@ from ..charts.run_charts import CHARTS, Underway, run_charts
 from ..core import patch_to
 from ..records import KEPT, QUARANTINED, REJECTED, score_range_of, theta_of
 from ..storage.store import Run, read_table
-from .background import alive
 from .view import sample_cards
 
 # %% ../../nbs/views/03_painter.ipynb #c8991740
@@ -152,8 +151,7 @@ class Painter:
         self.show, self.apart = show, apart
         self.request = None # what is asked for next
         self.at_work = False
-        self.lock, self.news = threading.Lock(), threading.Event()
-        self.thread = None
+        self.lock, self.thread = threading.Lock(), None
 
 # %% ../../nbs/views/03_painter.ipynb #2a8f16c9
 @patch_to(Painter)
@@ -164,8 +162,9 @@ def ask(self,
     if not self.apart: return self.show(self._paint(request))
     with self.lock:
         self.request = _joined(self.request or {}, request)
-        self.news.set()
-        self.thread = alive(self.thread, self._work, "painter")
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self._work, daemon=True, name="selfloop-painter")
+            self.thread.start()
 
 # %% ../../nbs/views/03_painter.ipynb #bb39747b
 def _joined(old:dict, new:dict)->dict:
@@ -177,13 +176,19 @@ def _joined(old:dict, new:dict)->dict:
 # %% ../../nbs/views/03_painter.ipynb #cfab7539
 @patch_to(Painter)
 def _work(self):
-    while self.news.wait():
-        with self.lock:
-            request, self.request = self.request, None
-            self.at_work = True
-            self.news.clear()
+    while (request := self._next()) is not None:
         try: self.show(self._paint(request))
         finally: self.at_work = False
+
+# %% ../../nbs/views/03_painter.ipynb #4647592a
+@patch_to(Painter)
+def _next(self)->dict|None:
+    "What is asked for by now; None ends the thread."
+    with self.lock:
+        request, self.request = self.request, None
+        self.at_work = request is not None
+        if request is None: self.thread = None
+    return request
 
 # %% ../../nbs/views/03_painter.ipynb #ea6786b1
 @patch_to(Painter)

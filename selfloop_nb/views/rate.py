@@ -6,20 +6,21 @@
 __all__ = ['blind_card', 'agreement_table', 'Rater', 'rate']
 
 # %% ../../nbs/views/07_rate.ipynb #907f79c0
-import base64, math
+import math
 
 import ipywidgets
 
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
-from ..core import patch_to
+from ..core import DamagedRunError, patch_to
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted
 from ..records import KEPT, score_range_of, theta_of
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
-from .explore import RoundView
+from .background import weakly
+from .view import BLANK, WHOLE, RoundView, labelled, offer, picture_output, picture_place, push_button
 
 # %% ../../nbs/views/07_rate.ipynb #5faaeecf
 def blind_card(
@@ -30,7 +31,7 @@ def blind_card(
     style = (
         "white-space:pre-wrap;overflow-wrap:anywhere;display:block;border:1px solid #888;border-radius:4px;"
         f"padding:6px 10px;margin:2px 0 8px;font-size:{1.2 * scale:.2g}em;line-height:1.4")
-    def box(name): return f"<small>{name}</small><code style='{style}'>{escape(row[name], 20_000)}</code>"
+    def box(name): return f"<small>{name}</small><code style='{style}'>{escape(row[name], WHOLE)}</code>"
     return box("prompt") + box("completion")
 
 # %% ../../nbs/views/07_rate.ipynb #67819836
@@ -89,7 +90,6 @@ def _ratings_of(source, ratings)->Ratings:
 class Rater(RoundView):
     "Samples to rate, one at a time; made by `rate`."
     waits, asked = None, None # number and samples of a round that waits for people
-    finding = False           # are the rounds being looked for?
     samples, config = None, {} # of the round that is chosen
     keyed, rows = (), ()      # the keys of its samples, and those that were picked
 
@@ -115,7 +115,6 @@ class Rater(RoundView):
 @patch_to(Rater)
 def show_round(self):
     "Pick what is to be rated in the round that is chosen."
-    if self.finding: return
     self.samples, self.config = self._scored()
     self.picked = "random" if self.waiting else self.how
     self.keyed = [] if self.samples is None else sample_keys(self.samples)
@@ -150,7 +149,7 @@ def give(self,
     left = self.to_rate
     if not left: return self._say("there is nothing left to rate here")
     try: self.ratings.add(self.samples[left[0]], value, self.by, self.picked)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     self.show({1: "good", 0: "bad", None: "skipped"}[value])
 
 # %% ../../nbs/views/07_rate.ipynb #48a80baf
@@ -158,7 +157,7 @@ def give(self,
 def undo(self):
     "Take the last verdict back, and show its sample again."
     try: line = self.ratings.undo(self.by)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     if line is None: return self._say("there is nothing to take back")
     key = sample_key(line)
     if key not in self.keyed: return self._say("taken back: a sample of another round")
@@ -235,6 +234,10 @@ def _rated_samples(self)->tuple: # scores, verdicts, and a note where they do no
     note = "No sample of this round was picked at random: the figures are about those you saw, not about the round."
     return *judged(self.samples, self.ratings, self.by, None), f"<b>{note}</b>"
 
+# %% ../../nbs/views/07_rate.ipynb #4d5ca176
+@patch_to(Rater)
+def _precision_changed(self, change:dict): self._show_agreement()
+
 # %% ../../nbs/views/07_rate.ipynb #ef33af59
 @patch_to(Rater)
 def _others(self)->dict: # name -> kappa and how many both have rated
@@ -252,22 +255,22 @@ def _others_text(self)->str: # HTML
 @patch_to(Rater)
 def plain(self)->list: # of two outputs by MIME type
     "How far it is, and at the end figure and table, without any widget."
-    if self.to_rate or not self.picture.value:
+    if self.to_rate or self.picture.value == BLANK:
         progress = f"rating by {escape(self.by)}: {self.progress.value}"
         return [{"text/html": progress, "text/plain": "rating"}, {"text/plain": ""}]
-    picture = base64.b64encode(self.picture.value).decode()
     return [{"text/html": self.table.value, "text/plain": "agreement of Q and a person"},
-            {"image/png": picture, "text/plain": "ROC curve, and right ones by score"}]
+            picture_output(self.picture.value, "ROC curve, and right ones by score")]
 
 # %% ../../nbs/views/07_rate.ipynb #46697739
 @patch_to(Rater)
 def _build(self):
     "Make the widgets."
-    self.presses = dict(g=lambda: self.give(1), b=lambda: self.give(0), s=lambda: self.give(None), u=self.undo)
+    give = {key: weakly(self.give, value) for key, value in dict(g=1, b=0, s=None).items()}
+    self.presses = {**give, "u": weakly(self.undo)}
     styles = dict(Good="success", Bad="danger", Skip="", Undo="")
     self.buttons = [self._button(text, style) for text, style in styles.items()]
     self.keys = ipywidgets.Text(placeholder="click here to use keys", continuous_update=True, layout={"width": "180px"})
-    self.keys.observe(self._typed, "value")
+    self.keys.observe(weakly(self._typed), "value")
     self.progress = ipywidgets.HTML(layout={"width": "130px"})
     self.sample = ipywidgets.HTML(layout={"max_height": "420px", "overflow": "auto"})
     self.results = self._build_results()
@@ -279,24 +282,21 @@ def _build(self):
 @patch_to(Rater)
 def _button(self, text:str, style:str):
     "A button that does what the key with its first letter does."
-    key, layout = text[0].lower(), {"width": "130px", "height": "44px"}
-    button = ipywidgets.Button(description=f"{text} ({key})", button_style=style, layout=layout)
-    button.on_click(lambda _: self.presses[key]())
+    key = text[0].lower()
+    button = push_button(f"{text} ({key})", self.presses[key], width="130px", button_style=style)
+    button.layout.height = "44px"
     return button
 
 # %% ../../nbs/views/07_rate.ipynb #879160b3
 @patch_to(Rater)
 def _build_results(self):
     "Make what is shown when all is rated."
-    size = {"width": "660px", "height": "275px"}
-    self.picture = ipywidgets.Image(format="png", width=660, height=275, layout=size)
+    self.picture = picture_place(660, 275)
     self.table = ipywidgets.HTML()
     self.precision = ipywidgets.BoundedFloatText(
-        value=0.9, min=0.01, max=0.99, step=0.05, description="wanted precision",
-        layout={"width": "220px"}, style={"description_width": "initial"})
-    self.precision.observe(lambda _: self._show_agreement(), "value")
-    self.more = ipywidgets.Button(description="Rate more", layout={"width": "110px"})
-    self.more.on_click(lambda _: self.show_round())
+        value=0.9, min=0.01, max=0.99, step=0.05, **labelled("wanted precision", "220px"))
+    self.precision.observe(weakly(self._precision_changed), "value")
+    self.more = push_button("Rate more", weakly(self.show_round), width="110px")
     return ipywidgets.VBox([ipywidgets.HBox([self.more, self.precision]), self.picture, self.table])
 
 # %% ../../nbs/views/07_rate.ipynb #8ce51e02
@@ -307,12 +307,8 @@ def _find_rounds(self, round:int|None=None):
     self.waits, self.asked = wanted(self.source.store)
     options = {r.number: f"round {r.number}" for r in self.source.rounds if r.number}
     if self.waits is not None: options[self.waits] = f"round {self.waits} waits"
-    choices = tuple((text, number) for number, text in options.items())
-    chosen = self._chosen_round(round, options)
-    self.finding = True
-    if self.rounds.options != choices: self.rounds.options = choices
-    if self.rounds.value != chosen: self.rounds.value = chosen
-    self.finding = False
+    choices = [(text, number) for number, text in options.items()]
+    offer(self.rounds, choices, self._chosen_round(round, options))
 
 # %% ../../nbs/views/07_rate.ipynb #3a7223bc
 @patch_to(Rater)

@@ -14,7 +14,7 @@ from ..charts.markup import escape
 from ..core import SelfloopError, patch_to
 from ..records import KEPT, REJECTED, Round
 from ..storage.store import Run, read_table
-from .background import Publisher
+from .background import Publisher, weakly
 from .view import View, push_button, sample_cards
 
 # %% ../../nbs/views/08_tree.ipynb #a1d587af
@@ -25,20 +25,22 @@ PAGE = 20              # rounds that are unfolded at once
 class RunTree(View):
     "The rounds and branches of a run, to press; made by `tree`."
     def __init__(self, source, on_branch=None):
+        super().__init__()
         if not isinstance(getattr(source, "store", None), Run):
             raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
         self.source, self.on_branch = source, on_branch
         self.shown = None                  # id of the round that is shown
         self.rounds, self.heads = {}, {}   # id -> record; branch -> id
         self.lines, self.opened = [], set() # and numbers of rounds that were unfolded
-        self.heard = []                    # loops it listens to
         self.buttons, self.folds = {}, {}  # widgets, to be used again, and the stretches that are folded
         self.rows, self.edges = [], {}
         self.metric = ""                   # what the tree says of each round
-        self.publisher = Publisher(lambda what: self.refresh())
+        self.publisher = Publisher(weakly(self._draw_changed))
         self.box = self._build()
         self._hear(source)
         self.refresh()
+
+    def _draw_changed(self, what): self.refresh()
 
     @property
     def reads_only(self)->bool: return not hasattr(self.source, "branch")
@@ -75,15 +77,16 @@ def plain(self)->list: # of one output by MIME type
 @patch_to(RunTree)
 def _hear(self, loop):
     "Listen to a loop, once."
-    if not hasattr(loop, "on") or any(heard is loop for heard in self.heard): return
-    self.heard.append(loop)
-    loop.on(self._listen)
+    if not hasattr(loop, "control") or any(speaker is loop.control for speaker, _ in self.hears): return
+    self.hear(loop.control, self._listen)
 
 # %% ../../nbs/views/08_tree.ipynb #ea075ad5
 @patch_to(RunTree)
 def _listen(self, event):
     if event.kind == "branch": self._hear(event.data["loop"])
-    if event.kind in ("round", "rewind", "branch"): self.publisher.tell("tree")
+    if event.kind not in ("round", "rewind", "branch"): return
+    self.publisher.tell("tree")
+    self.publisher.settle()
 
 # %% ../../nbs/views/08_tree.ipynb #341ae23b
 @patch_to(RunTree)
@@ -188,10 +191,11 @@ def _buttons(self):
     "What can be done with a round."
     self.name = ipywidgets.Text(value="other", description="named", layout={"width": "190px"},
                                 style={"description_width": "48px"})
-    back = push_button("Rewind here", self.rewind, "the next step starts from this round; nothing is deleted", "104px")
-    branch = push_button("Branch here", self.branch, "a second line from this round", "104px")
+    tip = "the next step starts from this round; nothing is deleted"
+    back = push_button("Rewind here", weakly(self.rewind), tip, "104px")
+    branch = push_button("Branch here", weakly(self.branch), "a second line from this round", "104px")
     self.actions = [back, branch, self.name]
-    self.again = push_button("Refresh", self.refresh, "look for rounds that were made elsewhere")
+    self.again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere")
 
 # %% ../../nbs/views/08_tree.ipynb #b7d56c0f
 @patch_to(RunTree)
@@ -302,7 +306,7 @@ def _button(self, key, press)->ipywidgets.Button:
 @patch_to(RunTree)
 def _round_button(self, id:str, line:Line)->ipywidgets.Button:
     "A round, in the colour of its branch; one that was left by a rewind is pale and dashed."
-    button, r = self._button(id, lambda: self.show(id)), self.rounds[id]
+    button, r = self._button(id, weakly(self.show, id)), self.rounds[id]
     is_head, shade = id in self.heads.values(), shade_of(line, self.heads)
     n_kept, n_sampled = r.counts.get("n_kept", 0), r.counts.get("n_sampled", 0)
     button.description = round_text(r, self.metric, is_head)
@@ -328,12 +332,15 @@ def _fold_button(self, id:str, first:int, last:int)->ipywidgets.Button:
     "A stretch that is folded, from the round `id`."
     self.folds[id] = first, last
     n = last - first + 1
-    button = self._button(("fold", id), lambda: self.unfold(*self.folds[id]))
+    button = self._button(("fold", id), weakly(self._unfold_from, id))
     button.description = f"⋯ {n} ⋯"
     button.tooltip = f"rounds {first} to {last}: press to see the first {min(PAGE, n)} of them"
     return button
 
 # %% ../../nbs/views/08_tree.ipynb #f3901ebd
+@patch_to(RunTree)
+def _unfold_from(self, id:str): self.unfold(*self.folds[id])
+
 @patch_to(RunTree)
 def unfold(self, first:int, last:int):
     "Show the rounds of a stretch that is folded, a page at a time."
