@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch_to
+from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch_to, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
@@ -50,7 +50,7 @@ class Loop:
         drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
     ):
         self.model, self.task = model, task
-        self.seed = seed
+        self.seed = whole_number(seed, "seed")
         score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
@@ -86,7 +86,6 @@ for _name in ("rounds", "history", "samples", "losses", "report", "export"):
     setattr(Loop, _name, _handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
     setattr(Loop, _name, _handed_on("control", _name))
-Loop.config = _handed_on("settings", "config")
 
 # %% ../nbs/13_loop.ipynb #42e935ee
 @patch_to(Loop)
@@ -198,10 +197,15 @@ def next_round(self)->Round:
 
 # %% ../nbs/13_loop.ipynb #16e2431b
 @patch_to(Loop)
+def config(self)->dict:
+    "All that makes a round, as plain JSON: the settings, and what the task decides."
+    return {**self.settings.config(), **self.task.config()}
+
+@patch_to(Loop)
 def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
     self.settings = self._next
-    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self.model.reloaded)
+    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self.model.reloaded, self.task)
 
 # %% ../nbs/13_loop.ipynb #527fce4e
 @patch_to(Loop)
