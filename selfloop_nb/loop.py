@@ -6,13 +6,13 @@
 __all__ = ['Loop']
 
 # %% ../nbs/13_loop.ipynb #54982b7f
-import copy, shutil, tempfile, time, warnings
+import copy, shutil, tempfile, time
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .core import DamagedRunError, RunLockedError, SelfloopError, Stopped, patch_to, whole_number
+from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
@@ -24,8 +24,10 @@ from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.files import check_name
-from .storage.store import Run, RunLock
-from .storage.verify import computing, damage, differences
+from .storage.heads import UNDO
+from .storage.store import Run
+from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
+    fall_back, first_on_ids)
 from .tasks import Task
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
@@ -61,11 +63,13 @@ class Loop:
         self._kept_tables = {}
         self.loops = WeakValueDictionary()            # those of this run, by branch
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
-        self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
+        self._open(user_path(store) if store else Path(self._temporary.name) / "run", branch)
 
     def __repr__(self):
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
         return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
+
+    def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
 
 # %% ../nbs/13_loop.ipynb #78e68f33
 def _setting(name:str)->property:
@@ -92,17 +96,17 @@ for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     info = self._identity()
-    if not (path / "run.json").exists(): Run.create(path, {**info, **computing()}, branch)
-    self.lock = RunLock(path)
-    self._look_at(Run(path, branch))
-    self._check_identity(info)
-    self.store.tidy()
-    self._fall_back()
+    self._look_at(Run.open_to_write(path, {**info, **computing(), **TRAINED_ON_IDS}, branch))
+    self.lock = self.store.lock
+    check_belongs(self.store, info)
+    fall_back(self.store)
     if not self.store.head: return
     last = self.rounds[-1].number
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
     changed = differences(self.store.info)
     if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
+    first = first_on_ids(self.store)
+    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on text")
 
 # %% ../nbs/13_loop.ipynb #27638fbb
 @patch_to(Loop)
@@ -117,29 +121,6 @@ def _identity(self)->dict:
     "What a run folder belongs to."
     task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
     return dict(seed=self.seed, task=task, model=self.model.identity())
-
-# %% ../nbs/13_loop.ipynb #8bd79a11
-@patch_to(Loop)
-def _check_identity(self, info:dict):
-    "Raise `SelfloopError` where the folder belongs to something else."
-    for name, ours in info.items():
-        theirs = self.store.info.get(name)
-        if theirs != ours:
-            raise SelfloopError(f"run {self.store.name!r} was made with {name} {theirs}, this loop has {ours}: "
-                                "use the same, or another store")
-
-# %% ../nbs/13_loop.ipynb #c374bf6a
-@patch_to(Loop)
-def _fall_back(self):
-    "Where the newest round is damaged, go on from the one before, and say so."
-    while id := self.store.head:
-        bad = damage(self.store, id)
-        if not bad: return
-        parent = self.store.parent_of(id)
-        text = f"round {id} of run {self.store.name!r} is damaged ({', '.join(bad)} missing or changed): "
-        if parent is None: raise DamagedRunError(text + "no round before it is left")
-        warnings.warn(text + f"going back to {parent}", stacklevel=4)
-        self.store.set_head(parent)
 
 # %% ../nbs/13_loop.ipynb #8e61cff2
 @patch_to(Loop)
@@ -196,11 +177,6 @@ def next_round(self)->Round:
         return self._round()
 
 # %% ../nbs/13_loop.ipynb #16e2431b
-@patch_to(Loop)
-def config(self)->dict:
-    "All that makes a round, as plain JSON: the settings, and what the task decides."
-    return {**self.settings.config(), **self.task.config()}
-
 @patch_to(Loop)
 def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
@@ -282,8 +258,9 @@ def language_model(self,
 def _turn(self):
     """The right to work on the run.
 
-    Raises `RunLockedError` while another loop of this kernel is at it, `SelfloopError` where the folder is gone."""
+    Raises `RunLockedError` while another has it or is at it, `SelfloopError` where the folder is gone."""
     self.store.heads # asked first: it knows whether the folder is still there
+    self.lock.check()
     if not self.lock.turn.acquire(blocking=False):
         raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
     if self.control.at_work: self.lock.control = self.control
@@ -352,11 +329,22 @@ def rewind(self,
     round:int, # its number: 0 is M_0
 )->Round:
     "Go back: the next step starts from this round. The rounds after it stay on the disk."
-    with self._turn():
-        record = self.store.of_round(round)
-        self.store.set_head(record.id)
-        self.emit("rewind", round)
-        return record
+    with self._turn(): return self._stand_at(self.store.of_round(round), "rewind")
+
+# %% ../nbs/13_loop.ipynb #258ce21b
+@patch_to(Loop)
+def undo(self)->Round:
+    "Take back the last move: a round, a rewind; the next step starts from where this branch stood before it."
+    with self._turn(): return self._stand_at(self.store.record(self.store.before_last_move()), UNDO)
+
+# %% ../nbs/13_loop.ipynb #f7ca1bab
+@patch_to(Loop)
+def _stand_at(self, record:Round, why:str)->Round:
+    "Move the head to a round, and tell the listeners."
+    check_whole(self.store, record.id)
+    self.store.set_head(record.id, why)
+    self.emit("rewind", record.number)
+    return record
 
 # %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
@@ -385,8 +373,9 @@ def branch(self,
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
     with self._turn():
         start = self._round_of(round)
+        check_whole(self.store, start.id)
         other = self._on_branch(name, self.settings.changed(**changed))
-        other.store.set_head(start.id)
+        other.store.set_head(start.id, f"branch from {self.store.branch}")
     self.emit("branch", start.number, loop=other)
     return other
 
@@ -407,4 +396,5 @@ def _on_branch(self, name:str, settings:Settings)->"Loop":
     other.control = Control([ProgressBar()] if shown else [])
     other._kept_tables = dict(self._kept_tables)
     other._look_at(Run(self.store.path, name))
+    other.store.lock = self.lock
     return other

@@ -28,8 +28,9 @@ from .sampling import GREEDY, Sampling, asked_in_turn, check_prompts, cut_off, g
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, Threshold, select_samples
 from .mixing import Mix
+from .storage.drafts import Draft, Parts
 from .storage.files import write_file, write_folder
-from .storage.store import Draft, Parts, Run
+from .storage.store import Run
 from .tasks import Task, table_hash
 from .tuning import Tuner, TuningData, completion_loss
 
@@ -136,7 +137,7 @@ class RoundDraft:
         self.config = {**settings.config(), **task.config()}
         self.prompts = self._asked(task) if parent else None
         self.made_from = table_hash(self.prompts) if parent else ""
-        self.draft = Draft(store.folder(self._free_id()))
+        self.draft = store.draft(f"rounds/{self._free_id()}")
         self.sampled = _samples_draft(store, parent, settings.sampling) if parent else None
 
     @property
@@ -157,7 +158,7 @@ class RoundDraft:
 # %% ../nbs/12_phases.ipynb #4da5e95a
 def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
     "Where the samples of a model are kept until a round is committed from them."
-    return Draft(store.path / "generated" / f"{parent.id}-{short_hash(describe(sampling))}")
+    return store.draft(f"generated/{parent.id}-{short_hash(describe(sampling))}")
 
 # %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)

@@ -1,6 +1,5 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
 import gc, math, os, subprocess, sys
-from pathlib import Path
 
 import pytest
 import selfloop_nb.phases as phases

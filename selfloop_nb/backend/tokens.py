@@ -184,9 +184,8 @@ class Reader:
         before:list=(),# the ids of the prompt
     )->str:
         "What the ids say."
-        text = self.decode(ids)
-        last = None if self.alone or not len(before) else before[-1]
-        if last is not None and last not in self.added: text = self._read_behind(last, ids, text)
+        begins = self.alone or all(i in self.added for i in before) # nothing has been said before
+        text = self.decode(ids) if begins else self._read_behind(before[-1], ids)
         return clean_text(text.removeprefix(" ") if self.blind else text)
 
     def decode(self, ids:list)->str:
@@ -194,11 +193,11 @@ class Reader:
 
 # %% ../../nbs/backend/03_tokens.ipynb #378be61d
 @patch_to(Reader)
-def _read_behind(self, last:int, ids:list, alone:str)->str:
+def _read_behind(self, last:int, ids:list)->str:
     "What the ids say behind a token; what they say alone where its text changes with them."
     if last not in self.heads: self.heads[last] = self.decode([last])
     whole, head = self.decode([last, *ids]), self.heads[last]
-    return whole[len(head):] if whole.startswith(head) else alone
+    return whole[len(head):] if whole.startswith(head) else self.decode(ids)
 
 @lru_cache(maxsize=8)
 def _ignores_spaces(tokenizer)->bool:

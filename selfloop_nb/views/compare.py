@@ -120,13 +120,23 @@ def figures(self)->dict: # name -> figure
 def _scores(self):
     "The scores of the round that is chosen, as a figure."
     n = self.round.value
-    there = {name: [run for run in seeds if 0 < n < len(run.rounds)] for name, seeds in self.runs.items()}
-    configs = {name: [run.rounds[n].config for run in seeds] for name, seeds in there.items()}
-    thetas = {name: theta_of(made[0]) for name, made in configs.items() if made}
-    ranges = {score_range_of(config) for made in configs.values() for config in made}
+    if not n: return ecdf_plot({}, title="scores", **self.look)
+    scores, thetas = {}, {}
+    ranges = set()
+    for name, seeds in self.runs.items():
+        there = [run for run in seeds if n < len(run.rounds)]
+        label = _label(name, n, len(there), len(seeds))
+        scores[label] = [run.samples(n)["score"][:] for run in there]
+        ranges |= {score_range_of(run.rounds[n].config) for run in there}
+        if there: thetas[label] = theta_of(there[0].rounds[n].config)
     common = ranges.pop() if len(ranges) == 1 else (-math.inf, math.inf)
-    scores = {name: [run.samples(n)["score"][:] for run in seeds] for name, seeds in there.items()}
-    return ecdf_plot(scores, thetas, common, f"scores of round {n}" if n else "scores", **self.look)
+    return ecdf_plot(scores, thetas, common, f"scores of round {n}", **self.look)
+
+# %% ../../nbs/views/09_compare.ipynb #25ac2fe6
+def _label(name:str, round:int, n_there:int, n_seeds:int)->str:
+    "What a run is called in the chart of a round that not all have."
+    if n_there == n_seeds: return name
+    return f"{name}: {n_there} of {n_seeds} seeds" if n_there else f"{name}: no round {round}"
 
 # %% ../../nbs/views/09_compare.ipynb #5b4d57b9
 @patch_to(Comparison)
@@ -161,7 +171,9 @@ def _tables(self)->str: # HTML
     ends, differ = self.table, self.settings
     style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:break-word"
     settings = html_table(differ, style) if len(differ) else " <i>none</i><br>"
-    runs = html_table(ends, style) if len(ends) else "<br><i>no run has a round yet</i>"
+    runs = html_table(ends, style) if len(ends) else "<br>"
+    waiting = [name for name in self.runs if name not in ends.index]
+    if waiting: runs += f"<i>no round yet: {escape(', '.join(waiting))}</i>"
     return f"<b>settings that differ</b>{settings}<b>beginning and end</b>{runs}"
 
 # %% ../../nbs/views/09_compare.ipynb #ec7f1b24

@@ -13,7 +13,7 @@ import ipywidgets
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
-from ..core import patch_to
+from ..core import DamagedRunError, patch_to
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted
@@ -149,7 +149,7 @@ def give(self,
     left = self.to_rate
     if not left: return self._say("there is nothing left to rate here")
     try: self.ratings.add(self.samples[left[0]], value, self.by, self.picked)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     self.show({1: "good", 0: "bad", None: "skipped"}[value])
 
 # %% ../../nbs/views/07_rate.ipynb #48a80baf
@@ -157,7 +157,7 @@ def give(self,
 def undo(self):
     "Take the last verdict back, and show its sample again."
     try: line = self.ratings.undo(self.by)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     if line is None: return self._say("there is nothing to take back")
     key = sample_key(line)
     if key not in self.keyed: return self._say("taken back: a sample of another round")
