@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .. import core
-from ..core import ScoringError, patch_to
+from ..core import ScoringError, patch_to, real_number
 from ..scoring import NoVerdict, Scorer
 from ..tasks import plain_numbers, rewrite
 from ..text import import_extra, segment
@@ -359,6 +359,8 @@ def maths(
 )->Scorer: # 0 or 1
     "Q is 1 where a completion's last expression has a reference's value, by math-verify. Needs the extra `math`."
     import_extra("math_verify", "math", "math-verify")
+    seconds = real_number(seconds, "seconds")
+    if not seconds > 0: raise ValueError(f"seconds={seconds!r}: it must be above 0")
     def readable(text): return _compared(text, text, seconds) != 0
     def compare(text, given):
         verdicts = [_compared(g, text, seconds) for g in given]
