@@ -26,7 +26,8 @@ from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.store import Run
-from .storage.verify import check_belongs, check_whole, computing, differences, fall_back
+from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
+    fall_back, first_on_ids)
 from .tasks import Task
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
@@ -94,7 +95,7 @@ Loop.config = _handed_on("settings", "config")
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     info = self._identity()
-    self._look_at(Run.open_to_write(path, {**info, **computing()}, branch))
+    self._look_at(Run.open_to_write(path, {**info, **computing(), **TRAINED_ON_IDS}, branch))
     self.lock = self.store.lock
     check_belongs(self.store, info)
     fall_back(self.store)
@@ -103,6 +104,8 @@ def _open(self, path:Path, branch:str):
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
     changed = differences(self.store.info)
     if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
+    first = first_on_ids(self.store)
+    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on text")
 
 # %% ../nbs/13_loop.ipynb #27638fbb
 @patch_to(Loop)
