@@ -18,12 +18,12 @@ FEW = dict(steps=4, batch_size=16)
 
 @pytest.mark.parametrize("start", ["previous", "base"])
 @pytest.mark.parametrize("mix, rounds", [(Accumulate, 2), (Window, 2), (Replace, 1)])
-def test_budget_and_weights_go_with_every_mix(mix, rounds, start):
+def test_budget_and_weights_go_with_every_mix(mix, rounds, start, monkeypatch):
     settings = dict(n=2) if mix is Window else {}
     share = 0.5 if mix is Replace else 0.25
     mixed = mix(real_share=share, budget=40, weights="score", **settings)
     loop = small_loop(score=half_digits, select=Threshold(0.3), mix=mixed, tune=FineTune(**FEW, start=start))
-    seen = trained_on(loop)
+    seen = trained_on(monkeypatch)
     loop.run(rounds=2)
     parent = loop.language_model(0 if start == "base" else 1)
     assert seen[2][0].weights_hash() == parent.weights_hash()

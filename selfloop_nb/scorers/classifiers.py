@@ -9,6 +9,7 @@ __all__ = ['sentiment', 'train_classifier', 'reward_model']
 import math
 from pathlib import Path
 
+from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..core import SelfloopError, patch_to, short_hash
 from ..scoring import Scorer
@@ -79,8 +80,7 @@ class _Classifier:
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model.eval(), tokenizer
         if tokenizer.pad_token_id is None: tokenizer.pad_token = tokenizer.eos_token
-        n_positions = getattr(model.config, "max_position_embeddings", None) or 1_000_000
-        self.context = min(n_positions, tokenizer.model_max_length)
+        self.context = min(context_of(model, tokenizer), tokenizer.model_max_length)
         model.config.pad_token_id = tokenizer.pad_token_id
         self.controls = controls(tokenizer, [])
 
