@@ -1041,6 +1041,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                           'selfloop_nb/scorers/ensembles.py'),
                                                'selfloop_nb.scorers.ensembles._on_unit': ( 'scorers/ensembles.html#_on_unit',
                                                                                            'selfloop_nb/scorers/ensembles.py'),
+                                               'selfloop_nb.scorers.ensembles._opinion': ( 'scorers/ensembles.html#_opinion',
+                                                                                           'selfloop_nb/scorers/ensembles.py'),
                                                'selfloop_nb.scorers.ensembles._platt': ( 'scorers/ensembles.html#_platt',
                                                                                          'selfloop_nb/scorers/ensembles.py'),
                                                'selfloop_nb.scorers.ensembles._rated': ( 'scorers/ensembles.html#_rated',

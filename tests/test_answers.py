@@ -1,9 +1,14 @@
 "What a person takes for the same answer is the same; part of an answer, or a number close by, is none."
-import math, threading, time
+import math, re, threading, time
 from fractions import Fraction
 
 import pytest
+import selfloop_nb
 from datasets import Dataset
+from selfloop_nb.core import ScoringError
+from selfloop_nb.scorers.references import delimit
+from selfloop_nb.scoring import score_samples
+from selfloop_nb.tasks import last_number
 
 # text: the last number in it
 NUMBERS = {
@@ -24,15 +29,12 @@ NUMBERS = {
 
 @pytest.mark.parametrize("text", NUMBERS)
 def test_the_last_number_as_a_person_reads_it(text):
-    from selfloop_nb.tasks import last_number
     number = last_number(text)
     assert number == NUMBERS[text]
     if number: Fraction(number)
 
 
 def test_long_texts_take_no_longer_than_they_are():
-    from selfloop_nb.scorers.references import delimit
-    from selfloop_nb.tasks import last_number
     pieces = ("1", "1 ", "1,", "-", "10^", "000 ", "1/", ".5", "$1", "1 and ", r"\a", "(", "1)", " ", r"\boxed{", "x+")
     began = time.perf_counter()
     for piece in pieces:
@@ -69,17 +71,16 @@ def problems(pairs):
 
 
 def test_maths_takes_what_is_equal_and_nothing_else():
-    from selfloop_nb import maths
     samples = problems(EQUAL + DIFFERENT)
-    scores = maths()(samples)
+    scores = selfloop_nb.maths()(samples)
     wrong = [row for row, score in enumerate(scores) if score != (row < len(EQUAL))]
     assert not wrong, samples.select(wrong).to_list()
 
 
 def test_maths_says_the_same_in_a_thread_and_comes_to_an_end():
-    from selfloop_nb import maths
     pairs = [("2003!", "2003!"), ("x^2+1", "1+x^2"), ("5", "5"), ("9^{9^{9}}", "1"), (r"\boxed{72}", "72")]
-    q, scores = maths(seconds=1), []
+    q = selfloop_nb.maths(seconds=1)
+    scores = []
     thread = threading.Thread(target=lambda: scores.extend(q(problems(pairs))))
     thread.start()
     thread.join(60)
@@ -89,32 +90,29 @@ def test_maths_says_the_same_in_a_thread_and_comes_to_an_end():
 
 
 def test_the_calculator_is_replaced_when_it_dies():
-    from selfloop_nb import maths
     from selfloop_nb.scorers.references import _calculator
-    q = maths(seconds=20)
+    q = selfloop_nb.maths(seconds=20)
     assert q(problems([("1", "1")])) == [1]
     _calculator.process.kill()
     assert q(problems([("17", "17.0")])) == [1]
 
 
-@pytest.mark.parametrize("make, reference", [
-    ("maths()", "Tuesday"), ("word_f1()", "?!"), ("rouge()", "…"), ("exact_match(normalise=last_number)", "none")])
-def test_a_reference_that_nothing_can_equal_is_named_and_no_zero(make, reference):
-    from selfloop_nb import exact_match, maths, rouge, word_f1
-    from selfloop_nb.core import ScoringError
-    from selfloop_nb.scoring import score_samples
-    from selfloop_nb.tasks import last_number
-    q = eval(make)
+@pytest.mark.parametrize("name, settings, reference", [
+    ("maths", {}, "Tuesday"), ("word_f1", {}, "?!"), ("rouge", {}, "…"),
+    ("exact_match", dict(normalise=last_number), "none")])
+def test_a_reference_that_nothing_can_equal_is_named_and_no_zero(name, settings, reference):
+    q = getattr(selfloop_nb, name)(**settings)
     samples = problems([("5", "5")] * 19 + [("5", reference)])
-    scored = score_samples(samples, q)
-    assert [math.isnan(score) for score in scored["score"]] == [False] * 19 + [True]
-    assert f"no answer can equal the reference {reference!r} of prompt 19" in scored["reason"][19]
-    with pytest.raises(ScoringError, match="failed on 5 of 5.*no answer can equal the reference"):
-        score_samples(problems([("5", reference)] * 5), q)
+    message = f"no answer can equal the reference {reference!r} of prompt"
+    for scorer in (q, selfloop_nb.mean_of(q, selfloop_nb.no_repetition())):
+        scored = score_samples(samples, scorer)
+        assert [math.isnan(score) for score in scored["score"]] == [False] * 19 + [True]
+        assert f"{message} 19" in scored["reason"][19]
+    hopeless = problems([("5", reference)] * 5)
+    with pytest.raises(ScoringError, match=re.escape(f"{message} 0")): score_samples(hopeless, q)
 
 
 def test_numbers_of_a_column_in_which_one_is_missing_stay_whole():
-    from selfloop_nb import exact_match
     samples = Dataset.from_dict({"prompt_id": [0, 1], "completion": ["72", "nan"], "answer": [72.0, math.nan]})
-    scores = exact_match()(samples)
+    scores = selfloop_nb.exact_match()(samples)
     assert scores[0] == 1 and math.isnan(scores[1])
