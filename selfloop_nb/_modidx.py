@@ -778,6 +778,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.models.LanguageModel.weights_hash': ( 'models.html#languagemodel.weights_hash',
                                                                                        'selfloop_nb/models.py'),
                                     'selfloop_nb.models._bytes': ('models.html#_bytes', 'selfloop_nb/models.py'),
+                                    'selfloop_nb.models._check_files': ('models.html#_check_files', 'selfloop_nb/models.py'),
+                                    'selfloop_nb.models._check_index': ('models.html#_check_index', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._class_names': ('models.html#_class_names', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._from_pretrained': ('models.html#_from_pretrained', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._listed': ('models.html#_listed', 'selfloop_nb/models.py'),
