@@ -25,7 +25,7 @@ def preview_plot(
     "What theta would keep of a preview, and the share of the preview that lies above each score."
     ends = list(preview.scores[[0, -1]]) if len(preview.scores) else []
     edges = score_bins(ends, score_range)
-    grown = max(1.0, style.get("font_scale", 1.0)) # margins grow with the letters
+    grown = max(1.0, style.get("font_scale", 1.0) / 0.85) # margins grow with the letters
     with RENDERING, matplotlib.rc_context(look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
         bars, curve = figure.subplots(1, 2)

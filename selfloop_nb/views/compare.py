@@ -85,8 +85,7 @@ class Comparison(View):
     @property
     def table(self)->"pandas.DataFrame":
         "Where each run began and ended."
-        begun = {name: [h for h in seeds if len(h)] for name, seeds in self.histories.items()}
-        return arms_table({name: seeds for name, seeds in begun.items() if seeds})
+        return arms_table(self.histories)
 
     @property
     def settings(self)->"pandas.DataFrame":
@@ -171,10 +170,7 @@ def _tables(self)->str: # HTML
     ends, differ = self.table, self.settings
     style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:break-word"
     settings = html_table(differ, style) if len(differ) else " <i>none</i><br>"
-    runs = html_table(ends, style) if len(ends) else "<br>"
-    waiting = [name for name in self.runs if name not in ends.index]
-    if waiting: runs += f"<i>no round yet: {escape(', '.join(waiting))}</i>"
-    return f"<b>settings that differ</b>{settings}<b>beginning and end</b>{runs}"
+    return f"<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
 
 # %% ../../nbs/views/09_compare.ipynb #ec7f1b24
 @patch_to(Comparison)
