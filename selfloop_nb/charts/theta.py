@@ -95,12 +95,13 @@ class ThetaPicture:
     def __init__(self,
         preview,             # of a round, see `ThresholdPreview`
         score_range:tuple=(-math.inf, math.inf), # what Q declares
+        size:tuple=(640, 250), # width and height in pixels
         **style,          # see `look`
     ):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         self.preview = preview
         self.style = style
-        self.figure = preview_plot(preview, 0.0, score_range, **style)
+        self.figure = preview_plot(preview, 0.0, score_range, *size, **style)
         with RENDERING, self._settings():
             for artist in move_theta(self.figure, preview, 0.0): artist.set_animated(True)
             self.canvas = FigureCanvasAgg(self.figure)
