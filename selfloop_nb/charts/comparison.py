@@ -127,12 +127,12 @@ def comparison_plot(
 )->"matplotlib.figure.Figure":
     "All curves on one page, under one legend."
     runs = plots.named_runs(runs)
-    grown = max(1.0, style.get("font_scale", 1.0)) # margins grow with the letters
+    grown = max(1.0, style.get("font_scale", 1.0) / 0.85) # margins grow with the letters
     with RENDERING, matplotlib.rc_context(plots.look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
         n_lines = _shared_legend(figure, runs, width / grown, **style)
         axes = list(figure.subplots(2, 3).flat)
-        left, above = 53 * grown / width, (32 + 20 * n_lines) * grown / height
+        left, above = 53 * grown / width, min((32 + 20 * n_lines) * grown / height, 0.5)
         figure.subplots_adjust(left, 47 * grown / height, 1 - 8 * grown / width, 1 - above, wspace=0.3, hspace=0.5)
         for ax, column in zip(axes, CURVES):
             curve_plot(runs, column, ax, **style)
@@ -207,9 +207,12 @@ def _over_seeds(rows:list, column:str, n_seeds:int)->str:
 
 # %% ../../nbs/charts/04_comparison.ipynb #2189ae6b
 def _rounds_of(histories:list)->int|str:
-    "How many rounds there are; each different number where seeds have not gone equally far."
-    numbers = dict.fromkeys(int(h.iloc[-1]["round"]) if len(h) else "not begun" for h in histories)
-    return next(iter(numbers)) if len(numbers) == 1 else " | ".join(map(str, numbers))
+    "How many rounds there are; from the fewest to the most, where seeds have not gone equally far."
+    numbers = sorted({int(history.iloc[-1]["round"]) for history in histories if len(history)})
+    if not numbers: return "not begun"
+    text = numbers[0] if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    n_waiting = sum(not len(history) for history in histories)
+    return f"{text}, {n_waiting} not begun" if n_waiting else text
 
 # %% ../../nbs/charts/04_comparison.ipynb #2e3a7987
 def arms_table(

@@ -25,7 +25,7 @@ def preview_plot(
     "What theta would keep of a preview, and the share of the preview that lies above each score."
     ends = list(preview.scores[[0, -1]]) if len(preview.scores) else []
     edges = score_bins(ends, score_range)
-    grown = max(1.0, style.get("font_scale", 1.0)) # margins grow with the letters
+    grown = max(1.0, style.get("font_scale", 1.0) / 0.85) # margins grow with the letters
     with RENDERING, matplotlib.rc_context(look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
         bars, curve = figure.subplots(1, 2)
@@ -95,12 +95,13 @@ class ThetaPicture:
     def __init__(self,
         preview,             # of a round, see `ThresholdPreview`
         score_range:tuple=(-math.inf, math.inf), # what Q declares
+        size:tuple=(640, 250), # width and height in pixels
         **style,          # see `look`
     ):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         self.preview = preview
         self.style = style
-        self.figure = preview_plot(preview, 0.0, score_range, **style)
+        self.figure = preview_plot(preview, 0.0, score_range, *size, **style)
         with RENDERING, self._settings():
             for artist in move_theta(self.figure, preview, 0.0): artist.set_animated(True)
             self.canvas = FigureCanvasAgg(self.figure)
