@@ -912,7 +912,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.phases._add_audit': ('phases.html#_add_audit', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases._answers': ('phases.html#_answers', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases._as': ('phases.html#_as', 'selfloop_nb/phases.py'),
-                                    'selfloop_nb.phases._described': ('phases.html#_described', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases._drift': ('phases.html#_drift', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases._first_audit': ('phases.html#_first_audit', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases._journal': ('phases.html#_journal', 'selfloop_nb/phases.py'),

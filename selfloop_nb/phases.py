@@ -77,7 +77,6 @@ class Settings:
         if self.audit is not None: given["audit"] = as_scorer(self.audit)
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
-        object.__setattr__(self, "description", _described(self))
 
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` where the settings do not fit the model or the task."
@@ -99,14 +98,10 @@ def changed(self,
 # %% ../nbs/12_phases.ipynb #f8389e4a
 @patch_to(Settings)
 def config(self)->dict:
-    "Every setting that makes a round, as plain JSON: as it was when the settings were made."
-    return dict(self.description)
-
-def _described(settings:Settings)->dict:
-    "The settings as plain JSON; a monitor that is not asked for is none."
+    "Every setting that makes a round, as plain JSON; a monitor that is not asked for is none."
     names = ["score", "select", "mix", "tune", "sampling", "initial"]
-    names += [name for name in ("audit", "drift") if getattr(settings, name)]
-    return {name: describe(getattr(settings, name)) for name in names}
+    names += [name for name in ("audit", "drift") if getattr(self, name)]
+    return {name: describe(getattr(self, name)) for name in names}
 
 # %% ../nbs/12_phases.ipynb #414466d0
 @dataclass
