@@ -19,7 +19,7 @@ _names = {
     "filters.theta": "AcceptanceTarget Annealed theta_for_precision",
     "filters.refine": "Refinement NoNearDuplicates Decontaminated PerCluster FarthestFirst Balanced Curriculum",
     "filters.staircase": "Staircase", "mixing": "Accumulate Replace Window",
-    "tuning": "fine_tune completion_loss FineTune", "optim.lora": "LoRA", "training.masked": "MaskedLM",
+    "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
     "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",

@@ -47,6 +47,7 @@ class Round:
     tokens:dict                                 # phase -> tokens
     warnings:list = field(default_factory=list) # messages of the guards
     files:dict = field(default_factory=dict)    # file -> SHA-256
+    newer = ()                                  # names of fields that a newer version wrote; itself no field
 
     @property
     def theta(self)->float:
@@ -63,11 +64,14 @@ class Round:
         "Read a record; raises `ValueError` naming what is missing, unknown or not as it was written."
         data = parse_json(text, dict)
         seal = data.pop("sealed", None) # none in a record of before
-        _check_fields(data)
-        _check_numbers(data)
+        known, newer = _split_fields(data, sealed=seal is not None)
+        _check_types(known)
+        _check_numbers(known)
         if seal not in (None, short_hash(data, 64)):
             raise ValueError("not a round record: it was changed after it was written")
-        return cls(**data)
+        record = cls(**known)
+        record.newer = newer
+        return record
 
 # %% ../nbs/01_records.ipynb #1e3309db
 def theta_of(config:dict)->float:
@@ -95,11 +99,18 @@ def _finite(data):
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 # %% ../nbs/01_records.ipynb #1e26d8af
-def _check_fields(data:dict):
-    "Raise where a field is missing, unknown or of another type."
+def _split_fields(data:dict, sealed:bool)->tuple: # the fields we know, as a dict; the names of the others
+    "Raise where a field is missing, or one is unknown that nothing vouches for."
+    names = {f.name for f in fields(Round)}
+    missing, newer = names - set(data) - {"warnings"}, set(data) - names
+    if missing or newer and not sealed:
+        raise ValueError(f"not a round record: fields {sorted(missing | newer)} are missing or unknown")
+    return {name: data[name] for name in data if name in names}, sorted(newer)
+
+# %% ../nbs/01_records.ipynb #000532a9
+def _check_types(data:dict):
+    "Raise where a field is of another type."
     types = {f.name: f.type for f in fields(Round)}
-    odd = sorted((set(data) ^ set(types)) - {"warnings"})
-    if odd: raise ValueError(f"not a round record: fields {odd} are missing or unknown")
     for name, value in data.items():
         if isinstance(value, bool) or not isinstance(value, types[name]):
             raise ValueError(f"not a round record: {name} is {value!r:.40}, it must be {types[name]}")

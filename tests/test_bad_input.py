@@ -1,10 +1,10 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
 import gc, math, os, subprocess, sys
-from pathlib import Path
 
 import pytest
 import selfloop_nb.phases as phases
 import selfloop_nb.sampling as sampling
+import selfloop_nb.tuning as tuning
 import small
 import torch
 from small import small_loop, small_task
@@ -41,9 +41,9 @@ def test_untrained_model_without_data():
 def test_a_prompt_longer_than_the_context(tmp_path):
     from selfloop_nb import from_dataset, tiny_llama
     task = from_dataset(ONE, [{"prompt": "1" * 70}], ONE)
-    loop = small_loop(tmp_path / "run", task=task, model=tiny_llama(task, context=64))
-    with refuse("ValueError", "prompt 0 .* has 70 tokens.*context of 64: shorten it"): loop.run(rounds=1)
-    assert [r.number for r in loop.rounds] == [0]
+    with refuse("ValueError", "prompt 0 .* has 70 tokens.*context of 64: shorten it"):
+        small_loop(tmp_path / "run", task=task, model=tiny_llama(task, context=64))
+    assert not (tmp_path / "run").exists(), "nothing was trained, and no folder stands in the way"
 
 
 def test_a_model_that_cannot_end():
@@ -168,12 +168,13 @@ def full_in_sampling(work):
 def full_in_tuning(work):
     "After a step, more is asked for than any machine has."
     def allocate(*point): torch.empty(2**46)
-    return lambda *arguments, **named: work(*arguments, **{**named, "on_loss": allocate})
+    def full(lm, table, how, seed, on_loss, should_stop): return work(lm, table, how, seed, allocate, should_stop)
+    return full
 
 
 FULL = {
     "sample": (sampling, "sample_chunk", full_in_sampling, "a smaller Sampling\\(tokens_per_batch"),
-    "tune": (phases, "fine_tune", full_in_tuning, "a smaller FineTune\\(batch_size"),
+    "tune": (tuning, "fine_tune", full_in_tuning, "a smaller FineTune\\(batch_size"),
     "measure": (phases, "completion_loss", lambda work: out_of_memory, "a smaller Sampling"),
 }
 

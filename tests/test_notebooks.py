@@ -54,7 +54,7 @@ def case(path):
     return pytest.param(path, marks=marks, id=path.relative_to(PROJECT / "nbs").as_posix())
 
 
-@pytest.mark.parametrize("path", map(case, NOTEBOOKS))
+@pytest.mark.parametrize("path", list(map(case, NOTEBOOKS)))
 def test_notebook(path, tmp_path, monkeypatch):
     nb = nbformat.read(path, as_version=4)
     tunable = any(run_notebook.has_tag(cell, "parameters") for cell in nb.cells)

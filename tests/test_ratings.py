@@ -9,7 +9,7 @@ from waiting import wait_until
 from selfloop_nb import Threshold, agreement, dashboard, human, open_run, rate
 from selfloop_nb.people.scorer import run_ratings, wanted
 from selfloop_nb.storage.ratings import Ratings, sample_key
-from selfloop_nb.core import EmptyRoundError, ScoringError, Stopped
+from selfloop_nb.core import DamagedRunError, EmptyRoundError, ScoringError, Stopped
 from selfloop_nb.scoring import as_scorer, score_samples
 
 ROW = dict(sample_id="1-0", prompt="2+2=", completion="4")
@@ -160,7 +160,7 @@ def test_a_full_disk_is_said_and_the_next_rating_is_whole(tmp_path, monkeypatch)
 def test_a_link_in_the_place_of_the_ratings_is_refused(tmp_path):
     (tmp_path / "elsewhere").write_text("")
     (tmp_path / "ratings.jsonl").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError): Ratings(tmp_path / "ratings.jsonl")
+    with pytest.raises(DamagedRunError, match="a link or no plain file"): Ratings(tmp_path / "ratings.jsonl")
 
 
 def test_surrogates_never_get_in(tmp_path):

@@ -123,16 +123,18 @@ def test_a_whole_run_asks_nobody_and_stores_nothing_of_the_environment():
     assert network.calls_out() == []
 
 
-def judge_judge_by_sample(dies=None, hangs=None, journal=False, seconds=None):
-    "A scorer that notes what it is asked, as a judge that costs; it hangs until `let_go` is set."
+def judge_by_sample(journal=False, seconds=None, **faults):
+    """A scorer that notes what it is asked, as a judge that costs; it is the same judge whatever its faults: the sample
+    at which it `dies`, and that at which it `hangs` until it is let go."""
     asked = []
     let_go = threading.Event()
     def judge(samples):
         asked.extend(samples["sample_id"])
-        if dies in samples["sample_id"]: raise KeyboardInterrupt
-        if hangs in samples["sample_id"]: let_go.wait()
+        if faults.get("dies") in samples["sample_id"]: raise KeyboardInterrupt
+        if faults.get("hangs") in samples["sample_id"]: let_go.wait()
         return [1.0] * len(samples)
-    judge.__dict__.update(journal=journal, seconds=seconds, asked=asked, let_go=let_go, name="judge")
+    judge.__dict__.update(journal=journal, seconds=seconds, name="judge", version="1")
+    judge.asked, judge.let_go = asked, let_go
     return judge
 
 

@@ -10,9 +10,9 @@ import json, time
 from dataclasses import replace
 from pathlib import Path
 
-from ..core import ScoringError, Stopped, derive_seed
+from ..core import ScoringError, Stopped, derive_seed, parse_json
 from ..scoring import Context, Scorer
-from ..storage.files import write_file
+from ..storage.files import read_file, write_file
 from ..storage.ratings import Ratings, pick, sample_keys
 from ..storage.store import Run
 
@@ -31,7 +31,7 @@ def wanted(
 )->tuple: # number of the round and its samples, a table; None, None where none are asked for
     "The samples that a loop asks people to rate."
     from datasets import Dataset
-    try: note = json.loads((run.path / WANTED).read_text())
+    try: note = parse_json(read_file(run.path, WANTED).decode(), dict)
     except (FileNotFoundError, ValueError): return None, None
     if run.head != note.get("parent"): return None, None
     return note["round"], Dataset.from_list(note["samples"])

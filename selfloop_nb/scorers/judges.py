@@ -10,7 +10,7 @@ import math, warnings
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ..tokens import n_places, prompt_batch
+from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel
 from ..core import patch_to, short_hash
 from ..scoring import Scorer
@@ -73,7 +73,8 @@ def __call__(self,
     "The verdicts' expected value for each sample."
     words = tuple(self.verdicts)
     asked = [judge_prompt(p, c, self.rubric, words) for p, c in zip(prompts, completions, strict=True)]
-    rows = list(map(self.lm.prompt_ids, asked))
+    ids_of = self.lm.ids_of_prompts(asked)
+    rows = [ids_of[text] for text in asked]
     fits = [i for i, ids in enumerate(rows) if n_places(self.lm, ids, 1) <= self.lm.context]
     order = sorted(fits, key=lambda i: len(rows[i]))
     scores = [math.nan] * len(rows)

@@ -8,29 +8,27 @@ __all__ = ['completion_logprobs', 'likelihood']
 # %% ../../nbs/scorers/05_likelihoods.ipynb #1f423eed
 import math
 
-from ..tokens import n_places, places, with_encoder
 from ..models import LanguageModel
 from ..scoring import Scorer
+from ..backend.tokens import n_places, places, row_ids, with_encoder
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
-def _rows(lm:LanguageModel, samples)->list:
-    "(prompt's ids, completion's ids) of each sample, as this model cuts them."
-    finished = samples["finished"][:] if "finished" in samples.column_names else [True] * len(samples)
-    asked = {p: lm.prompt_ids(p) for p in set(samples["prompt"][:])}
-    rows = zip(samples["prompt"][:], samples["completion"][:], finished)
-    return [(asked[p], lm.completion_ids(c, f)) for p, c, f in rows]
+def _rows(lm:LanguageModel, samples, same_tokens:bool)->list: # (prompt's ids, completion's ids) of each sample
+    "The samples' own ids, or what this model makes of the samples, see `row_ids`."
+    if not same_tokens: return row_ids(lm, samples)
+    asked = lm.ids_of_prompts(samples["prompt"][:])
+    return [(asked[prompt], list(ids)) for prompt, ids in zip(samples["prompt"][:], samples["token_ids"][:])]
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #bb644160
 def completion_logprobs(
     lm:LanguageModel,
     samples,                   # a sample table: prompt, completion, finished, and token_ids for `same_tokens`
-    same_tokens:bool=False,    # use the samples' own token ids? only for the model, or the tokenizer, that wrote them
+    same_tokens:bool=False,    # use the samples' own token ids, unseen? only for the tokenizer that wrote them
     tokens_per_batch:int=8192, # most tokens that are held at a time
 )->list: # mean log-probability of a token, natural log; nan where there is no token or no room in the context
     "How likely the model finds each completion, given its prompt."
     import torch
-    rows = _rows(lm, samples)
-    if same_tokens: rows = [(before, list(after)) for (before, _), after in zip(rows, samples["token_ids"][:])]
+    rows = _rows(lm, samples, same_tokens)
     means = [math.nan] * len(rows)
     lm.model.eval()
     with torch.inference_mode():

@@ -16,10 +16,11 @@ from functools import lru_cache
 from ..core import EmptyRoundError, patch_to
 from ..models import LanguageModel
 from ..records import KEPT
-from ..sampling import generate_samples, longest_completion
+from ..sampling import generate_samples, room_for
 from ..tasks import Task
 from ..text import import_extra
-from ..optim.trainer import shortened_warmup
+from ..backend.tokens import column_of
+from ..backend.trainer import shortened_warmup
 from ..tuning import Fed, FineTune, TuningData, encode_rows, ignore_loss, never, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
@@ -39,7 +40,8 @@ def _best_and_worst(rows:list, scores:list, texts:list, kept:list)->tuple: # two
     return best, worst, _no_pair(best, worst, len(valid), scores, texts)
 
 # %% ../../nbs/training/01_preferences.ipynb #36edfd54
-PAIR = ("prompt", "chosen", "chosen_finished", "rejected", "rejected_finished")
+PAIR = ("prompt", "chosen", "chosen_finished", "chosen_token_ids",
+        "rejected", "rejected_finished", "rejected_token_ids")
 
 def _pair_table(pairs:list)->"datasets.Dataset":
     "Pairs, each a tuple of the columns' values, as a table."
@@ -52,7 +54,8 @@ def preference_pairs(
 )->tuple: # the pairs, a Dataset; why a prompt gave none -> how many such prompts
     "The best and the worst sample of each prompt."
     prompts, texts = samples["prompt"][:], samples["completion"][:]
-    scores, ended = samples["score"][:], samples["finished"][:]
+    scores = samples["score"][:]
+    sides = list(zip(texts, samples["finished"][:], column_of(samples, "token_ids", None)))
     kept = [True] * len(samples)
     if "state" in samples.column_names: kept = [state == KEPT for state in samples["state"][:]]
     groups = defaultdict(list)
@@ -61,7 +64,7 @@ def preference_pairs(
     for rows in groups.values():
         best, worst, reason = _best_and_worst(rows, scores, texts, kept)
         if reason: reasons[reason] += 1
-        else: pairs.append((prompts[best], texts[best], ended[best], texts[worst], ended[worst]))
+        else: pairs.append((prompts[best], *sides[best], *sides[worst]))
     return _pair_table(pairs), dict(reasons)
 
 # %% ../../nbs/training/01_preferences.ipynb #5d6adeec
@@ -72,9 +75,10 @@ def spin_pairs(
     "The reference of each prompt against every different text that the model wrote for it."
     references, pairs = train["completion"][:], {}
     columns = (own[name][:] for name in ("prompt_id", "prompt", "completion", "finished"))
-    for row, prompt, text, ended in zip(*columns):
+    for row, prompt, *written in zip(*columns, column_of(own, "token_ids", None)):
+        text = written[0]
         if text == references[row]: continue
-        pairs.setdefault((row, text), (prompt, references[row], True, text, ended))
+        pairs.setdefault((row, text), (prompt, references[row], True, None, *written))
     same = set(own["prompt_id"][:]) - {row for row, _ in pairs}
     return _pair_table(list(pairs.values())), {"the model writes the reference itself": len(same)} if same else {}
 
@@ -82,8 +86,9 @@ def spin_pairs(
 def _encode_side(lm:LanguageModel, pairs, side:str)->list: # as `encode_rows` gives
     "The better or the worse completions of pairs."
     from datasets import Dataset
-    columns = dict(prompt="prompt", completion=side, finished=f"{side}_finished")
-    return encode_rows(lm, Dataset.from_dict({name: pairs[column][:] for name, column in columns.items()}))
+    rows = dict(prompt=pairs["prompt"][:], completion=pairs[side][:], finished=pairs[f"{side}_finished"][:])
+    rows["token_ids"] = column_of(pairs, f"{side}_token_ids", None)
+    return encode_rows(lm, Dataset.from_dict(rows))
 
 # %% ../../nbs/training/01_preferences.ipynb #d1ab5ed0
 def encode_pairs(
@@ -240,6 +245,6 @@ class SPIN(_Preferring):
         "Of the references and the model's own answers."
         prompts = data.task.train.select_columns(["prompt"])
         bare = replace(data.sampling, templates=("{prompt}",))
-        room = longest_completion(data.parent, data.task)
+        room = room_for(data.parent, data.task, data.sampling)
         own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), should_stop=should_stop)
         return spin_pairs(data.task.train, own)

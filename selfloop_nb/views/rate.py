@@ -13,7 +13,7 @@ import ipywidgets
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
-from ..core import patch_to
+from ..core import DamagedRunError, patch_to
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted
@@ -97,6 +97,7 @@ class Rater(RoundView):
         self.by = rater_name(by)
         self.how, self.n = how, n
         self.look = dict(font_scale=font_scale, dark=dark)
+        self.size = tuple(round(n * font_scale) for n in (660, 275)) # the picture grows with its text
         self.ratings = _ratings_of(source, ratings)
         super().__init__(source, round)
         self.box = self._build()
@@ -149,7 +150,7 @@ def give(self,
     left = self.to_rate
     if not left: return self._say("there is nothing left to rate here")
     try: self.ratings.add(self.samples[left[0]], value, self.by, self.picked)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     self.show({1: "good", 0: "bad", None: "skipped"}[value])
 
 # %% ../../nbs/views/07_rate.ipynb #48a80baf
@@ -157,7 +158,7 @@ def give(self,
 def undo(self):
     "Take the last verdict back, and show its sample again."
     try: line = self.ratings.undo(self.by)
-    except OSError as error: return self._say(str(error))
+    except (OSError, DamagedRunError) as error: return self._say(str(error))
     if line is None: return self._say("there is nothing to take back")
     key = sample_key(line)
     if key not in self.keyed: return self._say("taken back: a sample of another round")
@@ -212,7 +213,7 @@ def _show_agreement(self):
     metrics, found = agreement_metrics(scores, right, theta), suggest_theta(scores, right, wanted)
     figure = rating_plot(scores, right, theta, score_range_of(self.config), **self.look)
     self.table.value = note + agreement_table(metrics, found, wanted, self._others())
-    self.picture.value = png(figure, 660, 275)
+    self.picture.value = png(figure, *self.size)
     self.picture.layout.display = self.precision.layout.display = ""
 
 # %% ../../nbs/views/07_rate.ipynb #b6fba92b
@@ -291,7 +292,7 @@ def _button(self, text:str, style:str):
 @patch_to(Rater)
 def _build_results(self):
     "Make what is shown when all is rated."
-    self.picture = picture_place(660, 275)
+    self.picture = picture_place(*self.size)
     self.table = ipywidgets.HTML()
     self.precision = ipywidgets.BoundedFloatText(
         value=0.9, min=0.01, max=0.99, step=0.05, **labelled("wanted precision", "220px"))

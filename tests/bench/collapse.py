@@ -1,19 +1,21 @@
-"""The recipe nbs/recipes/collapse.ipynb at full size: three seeds, five rounds, four arms, and what it claims checked; two processes.
+"""The recipe nbs/recipes/collapse.ipynb at full size: three seeds, five rounds, four arms, and what it claims checked;
+two processes.
 
-A run that was interrupted goes on where it was: its rounds lie in demo_output/collapse/runs, the executed notebook beside them. `rounds=2` and the like set a parameter of the notebook.
+A run that was interrupted goes on where it was: its rounds lie in demo_output/collapse/runs, the executed notebook
+beside them. `rounds=2` and the like set a parameter of the notebook.
 """
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
-import run_notebook
+from run_notebook import PROJECT, setting, run, summary
 
 
 def main(values):
     "Run it, and print its tables."
-    nb = run_notebook.run(run_notebook.PROJECT / "nbs/recipes/collapse.ipynb", run_notebook.PROJECT / "demo_output/collapse", values)
-    print(run_notebook.summary(nb))
+    nb = run(PROJECT / "nbs/recipes/collapse.ipynb", PROJECT / "demo_output/collapse", values)
+    print(summary(nb))
 
 
 if __name__ == "__main__":
-    main(dict(map(run_notebook._setting, sys.argv[1:])))
+    main(dict(map(setting, sys.argv[1:])))

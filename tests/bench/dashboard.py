@@ -1,11 +1,15 @@
-"""What the control room costs, in a real kernel: the time of a round of the demo with it and without it, alternating, fifteen of each, since a round's time varies by a tenth by itself; the memory of 200 tiny rounds; the size of the saved notebook."""
+"""What the control room costs, in a real kernel.
+
+The time of a round of the demo with it and without it, alternating, fifteen of each, since a round's time varies by a
+tenth by itself; the memory of 200 tiny rounds; the size of the saved notebook.
+"""
 import sys, tempfile
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
-TESTS = Path(__file__).resolve().parents[1]
+HELPERS = str(Path(__file__).resolve().parents[1] / "helpers")
 TIME = """
 import statistics, time
 from selfloop_nb import *
@@ -19,7 +23,7 @@ room.box
 import torch
 def timed(work):
     loop.rewind(0)
-    assert room.wait(60)
+    assert room.wait()
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -38,14 +42,18 @@ for repeat in range(REPEATS + 1): # the first pair warms up; who comes first cha
     order = (in_the_room, alone) if repeat % 2 else (alone, in_the_room)
     took = {work: timed(work) for work in order}
     pairs.append((took[in_the_room], took[alone]))
-    print(f"{'warm-up' if repeat == 0 else f'pair {repeat:2}'}: in the room {pairs[-1][0]:.2f} s, alone {pairs[-1][1]:.2f} s, ratio {pairs[-1][0] / pairs[-1][1]:.3f}", flush=True)
+    name = f"pair {repeat:2}" if repeat else "warm-up"
+    a, b = pairs[-1]
+    print(f"{name}: in the room {a:.2f} s, alone {b:.2f} s, ratio {a / b:.3f}", flush=True)
 open_, closed = (statistics.median(side) for side in zip(*pairs[1:]))
 low, _, high = statistics.quantiles([a / b for a, b in pairs[1:]], n=4)
-print(f"a round with the control room open takes {open_ / closed:.3f} x the time of a round without it (medians of {REPEATS}; half of the pairs lie between {low:.3f} and {high:.3f}; {torch.get_num_threads()} threads)")
+print(f"a round with the control room open takes {open_ / closed:.3f} x the time of a round without it",
+      f"(medians of {REPEATS}; half of the pairs lie between {low:.3f} and {high:.3f};",
+      f"{torch.get_num_threads()} threads)")
 """
 SIZE = """
 import os; os.environ["OMP_NUM_THREADS"] = "1" # so small a model gains nothing from a second thread
-import sys; sys.path.insert(0, TESTS)
+import sys; sys.path.insert(0, HELPERS)
 import gc, psutil, torch
 from small import small_loop
 from selfloop_nb import dashboard
@@ -67,22 +75,33 @@ print(f"memory of the kernel: {early:.0f} MB after 20 rounds, {late:.0f} MB afte
 """
 
 
-def run(cells, folder, **values):
+def printed(cell):
+    "What a cell has printed."
+    streams = [output for output in cell.outputs if output.output_type == "stream"]
+    return "".join(output.text for output in streams if output.name == "stdout")
+
+
+def run(cells, **values):
     "Run cells in a kernel, print what they print, and return the saved notebook's size in bytes."
     head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
-    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in (head + cells).split("#%%")])
-    said = lambda cell, cell_index, execute_reply: print("".join(o["text"] for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"), end="", flush=True)
-    NotebookClient(nb, timeout=3600, kernel_name="python3", resources={"metadata": {"path": folder}}, on_cell_executed=said).execute()
-    nb.metadata.pop("widgets", None) # the front ends do not save it unless they are told to
-    nbformat.write(nb, Path(folder) / "nb.ipynb")
-    return (Path(folder) / "nb.ipynb").stat().st_size
+    sources = [cell.strip() for cell in (head + cells).split("#%%")]
+    nb = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
+    def show(cell, cell_index, execute_reply): print(printed(cell), end="", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        resources = {"metadata": {"path": folder}}
+        NotebookClient(nb, timeout=None, kernel_name="python3", resources=resources, on_cell_executed=show).execute()
+        nb.metadata.pop("widgets", None) # the front ends do not save it unless they are told to
+        path = Path(folder) / "nb.ipynb"
+        nbformat.write(nb, path)
+        return path.stat().st_size
 
 
-def main(repeats, rounds):
-    with tempfile.TemporaryDirectory() as folder: run(TIME, folder, REPEATS=repeats)
-    with tempfile.TemporaryDirectory() as folder: print(f"a notebook saved after 20 rounds: {run(SIZE, folder, TESTS=str(TESTS)) / 2**20:.2f} MB", flush=True)
-    with tempfile.TemporaryDirectory() as folder: run(LONG, folder, TESTS=str(TESTS), ROUNDS=rounds)
+def main(repeats=15, rounds=200):
+    run(TIME, REPEATS=repeats)
+    size = run(SIZE, HELPERS=HELPERS)
+    print(f"a notebook saved after 20 rounds: {size / 2**20:.2f} MB", flush=True)
+    run(LONG, HELPERS=HELPERS, ROUNDS=rounds)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3])) if sys.argv[2:] else main(15, 200)
+    main(*map(int, sys.argv[1:3]))

@@ -1,7 +1,9 @@
-"""The same rounds with what a user would pick instead: TRL's SFTTrainer after generate; and TRL's GRPO, same verifier, for the same wall time.
+"""The same rounds with what a user would pick instead: TRL's SFTTrainer after generate; and TRL's GRPO, same verifier,
+for the same wall time.
 
-One process, alternating, the same work: sample, check, keep, train, held-out loss and accuracy, save the model. TRL stands there twice: as it comes (it turns
-bfloat16 and gradient checkpointing on by itself), and in 32 bit without checkpointing, as our loop trains.
+One process, alternating, the same work: sample, check, keep, train, held-out loss and accuracy, save the model. TRL
+stands there twice: as it comes (it turns bfloat16 and gradient checkpointing on by itself), and in 32 bit without
+checkpointing, as our loop trains.
 """
 import copy, logging, statistics, sys, tempfile, time, warnings
 
@@ -10,6 +12,7 @@ from datasets import Dataset
 from selfloop_nb import Loop, Sampling, Threshold, addition, tiny_llama, verifier
 from selfloop_nb.models import LanguageModel
 from selfloop_nb.sampling import GREEDY, generate_samples
+from timing import say, timed
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
@@ -19,8 +22,22 @@ SEED = 1
 task = addition(seed=SEED)
 loop = Loop(tiny_llama(task, seed=SEED), task, score=verifier(), select=Threshold(1.0), seed=SEED, progress=False)
 loop.start()
-m0, truth = loop.language_model(0), dict(zip(task.prompts["prompt"], task.prompts["answer"]))
-usual = dict(per_device_train_batch_size=128, per_device_eval_batch_size=1000, report_to="none", save_strategy="no", disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, log_level="error")
+m0 = loop.language_model(0)
+truth = dict(zip(task.prompts["prompt"], task.prompts["answer"]))
+USUAL = dict(
+    per_device_train_batch_size=128, per_device_eval_batch_size=1000, report_to="none", save_strategy="no",
+    disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, log_level="error")
+SFT = dict(
+    max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_with_min_lr",
+    lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=15, weight_decay=0.1, adam_beta2=0.98, logging_steps=50)
+GRPO = dict(
+    num_generations=4, max_completion_length=4, temperature=1.0, max_steps=100_000, logging_steps=1000, beta=0.0,
+    bf16=False)
+AS_IT_COMES = {}
+LIKE_OURS = dict(bf16=False, gradient_checkpointing=False)
+
+
+def pairs(table): return list(zip(table["prompt"], table["completion"]))
 
 
 def accuracy(model):
@@ -29,17 +46,16 @@ def accuracy(model):
     return sum(task.correct(answers.to_list())) / len(answers)
 
 
-AS_IT_COMES, LIKE_OURS = {}, dict(bf16=False, gradient_checkpointing=False)
-
-
 def trl_round(model, number, kept, **changed):
     "Sample, check and keep as we do; then TRL's SFTTrainer on D_train and all that was kept."
-    samples = generate_samples(LanguageModel(model, m0.tokenizer), task.round_prompts(number), Sampling(), 4, SEED, (number, "sample"))
-    kept += sorted({(p, c) for p, c in zip(samples["prompt"][:], samples["completion"][:]) if truth[p] == c})
-    rows = [dict(prompt=p, completion=c) for p, c in [*zip(task.train["prompt"][:], task.train["completion"][:]), *kept]]
-    how = SFTConfig(output_dir=tempfile.mkdtemp(), max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=15,
-                    weight_decay=0.1, adam_beta2=0.98, logging_steps=50, **usual, **changed)
-    trainer = SFTTrainer(model=model, args=how, train_dataset=Dataset.from_list(rows), eval_dataset=task.heldout.select_columns(["prompt", "completion"]), processing_class=m0.tokenizer)
+    writer = LanguageModel(model, m0.tokenizer)
+    samples = generate_samples(writer, task.round_prompts(number), Sampling(), 4, SEED, (number, "sample"))
+    kept += sorted({(prompt, text) for prompt, text in pairs(samples) if truth[prompt] == text})
+    rows = [dict(prompt=prompt, completion=text) for prompt, text in pairs(task.train) + kept]
+    how = SFTConfig(output_dir=tempfile.mkdtemp(), **SFT, **USUAL, **changed)
+    heldout = task.heldout.select_columns(["prompt", "completion"])
+    trainer = SFTTrainer(model=model, args=how, train_dataset=Dataset.from_list(rows), eval_dataset=heldout,
+                         processing_class=m0.tokenizer)
     trainer.train()
     trainer.evaluate()
     trainer.save_model()
@@ -53,22 +69,22 @@ class Clock(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs): control.should_training_stop = time.monotonic() > self.end
 
 
+def plain(text): return text.replace("<bos>", "").replace("<eos>", "")
+
+
+def reward(prompts, completions, **kwargs):
+    "The verifier, as GRPO asks for it."
+    return [float(truth[plain(prompt)] == plain(text)) for prompt, text in zip(prompts, completions)]
+
+
 def grpo(lr, seconds):
     "TRL's GRPO from M_0 with the same verifier, for so many seconds."
-    def reward(prompts, completions, **kwargs):
-        plain = lambda text: text.replace("<bos>", "").replace("<eos>", "")
-        return [float(truth[plain(p)] == plain(c)) for p, c in zip(prompts, completions)]
-    how = GRPOConfig(output_dir=tempfile.mkdtemp(), num_generations=4, max_completion_length=4, learning_rate=lr, temperature=1.0, max_steps=100_000, logging_steps=1000, beta=0.0, bf16=False, **usual)
-    trainer = GRPOTrainer(model=copy.deepcopy(m0.model), reward_funcs=reward, train_dataset=Dataset.from_list([dict(prompt=p) for p in task.prompts["prompt"][:]]), processing_class=m0.tokenizer, callbacks=[Clock(seconds)], args=how)
+    how = GRPOConfig(output_dir=tempfile.mkdtemp(), learning_rate=lr, **GRPO, **USUAL)
+    prompts = Dataset.from_list([dict(prompt=prompt) for prompt in task.prompts["prompt"][:]])
+    trainer = GRPOTrainer(model=copy.deepcopy(m0.model), reward_funcs=reward, train_dataset=prompts,
+                          processing_class=m0.tokenizer, callbacks=[Clock(seconds)], args=how)
     trainer.train()
     return accuracy(trainer.model), trainer.state.global_step
-
-
-def timed(work):
-    "Seconds and result."
-    began = time.perf_counter()
-    result = work()
-    return time.perf_counter() - began, result
 
 
 def ours(rounds):
@@ -79,31 +95,41 @@ def ours(rounds):
 
 def theirs(rounds, **changed):
     "The same rounds with TRL's SFTTrainer."
-    model, kept = copy.deepcopy(m0.model), []
+    model = copy.deepcopy(m0.model)
+    kept = []
     return [trl_round(model, number, kept, **changed) for number in range(1, rounds + 1)][-1]
+
+
+WAYS = {
+    "Loop": ours,
+    "SFTTrainer as it comes": lambda rounds: theirs(rounds, **AS_IT_COMES),
+    "SFTTrainer in 32 bit": lambda rounds: theirs(rounds, **LIKE_OURS),
+}
 
 
 def compare(rounds, repeats):
     "The rounds, three ways, alternating: the ratios of the medians. Returns the seconds that ours took."
-    ways = {"Loop": lambda: ours(rounds), "SFTTrainer as it comes": lambda: theirs(rounds, **AS_IT_COMES), "SFTTrainer in 32 bit": lambda: theirs(rounds, **LIKE_OURS)}
-    took = {name: [] for name in ways}
+    took = {name: [] for name in WAYS}
     for repeat in range(repeats):
-        for name, way in ways.items():
-            seconds, reached = timed(way)
+        for name, way in WAYS.items():
+            seconds, reached = timed(lambda: way(rounds))
             took[name].append(seconds)
-            print(f"{rounds} rounds, time {repeat + 1}: {name} {seconds:.1f} s, accuracy {reached:.3f}", flush=True)
-    medians = {name: statistics.median(seconds) for name, seconds in took.items()}
-    for name in list(ways)[1:]: print(f"{rounds} rounds of Loop take {medians['Loop'] / medians[name]:.2f} x the time of {name} (medians of {repeats}, {torch.get_num_threads()} threads)", flush=True)
-    return medians["Loop"]
+            say(f"{rounds} rounds, time {repeat + 1}: {name} {seconds:.1f} s, accuracy {reached:.3f}")
+    own, *others = (statistics.median(took[name]) for name in WAYS)
+    for name, median in zip(list(WAYS)[1:], others):
+        say(f"{rounds} rounds of Loop take {own / median:.2f} x the time of {name}",
+            f"(medians of {repeats}, {torch.get_num_threads()} threads)")
+    return own
 
 
 def main(repeats):
     "One round to warm up, then six; and GRPO for the time that six of ours take."
     compare(1, 1)
-    seconds, start = compare(6, repeats), loop.history()["heldout_accuracy"].iloc[0]
+    seconds = compare(6, repeats)
+    start = loop.history()["heldout_accuracy"].iloc[0]
     for lr in (1e-3, 3e-4, 1e-4):
         reached, steps = grpo(lr, seconds)
-        print(f"GRPO, learning rate {lr:g}, the same time ({steps} steps): accuracy {start:.3f} -> {reached:.3f}", flush=True)
+        say(f"GRPO, learning rate {lr}, the same time ({steps} steps): accuracy {start:.3f} -> {reached:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""All parts of `make faults`, two at a time, and their figures in one table. Each part can be run alone: see the head of its file.
+"""All parts of `make faults`, two at a time, and their rows in one table.
 
     python tests/faults [SHARE]      of the whole that is tried: 1 where it is left out; 0.1 for a tenth
+
+Each part can be run alone: see the head of its file.
 """
 import subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +13,29 @@ from table import HEAD
 
 def parts(share):
     "Script and size of each part."
-    every, some = max(1, round(1 / share)), lambda n: max(1, round(n * share))
-    return [("kills.py", every), ("disk.py", every), ("phases.py", every), ("elsewhere.py",), ("../test_state_machine.py", some(300)), ("../test_hostile.py",), ("hostile.py",), ("network.py",), ("fuzz.py", some(60)), ("soak.py", max(20, some(2000))), ("load.py", some(1_000_000))]
+    every = max(1, round(1 / share))
+    def some(n): return max(1, round(n * share))
+    return [
+        ("kills.py", every),
+        ("disk.py", every),
+        ("phases.py", every),
+        ("elsewhere.py",),
+        ("../test_state_machine.py", some(300)),
+        ("../test_hostile.py",),
+        ("hostile.py",),
+        ("network.py",),
+        ("fuzz.py", some(60)),
+        ("soak.py", max(100, some(2000))),
+        ("load.py", some(1_000_000)),
+    ]
 
 
 def run(part):
     "One part, in a process of its own."
-    script, *arguments = part
-    print(f"({time.strftime('%H:%M:%S')} {Path(script).name} {' '.join(map(str, arguments))})", file=sys.stderr, flush=True)
-    return script, subprocess.run([sys.executable, "-W", "ignore", Path(__file__).parent / script, *map(str, arguments)], capture_output=True, text=True, errors="replace")
+    script, *arguments = map(str, part)
+    print(time.strftime("%H:%M:%S"), Path(script).name, *arguments, file=sys.stderr, flush=True)
+    command = [sys.executable, "-W", "ignore", Path(__file__).parent / script, *arguments]
+    return script, subprocess.run(command, capture_output=True, text=True, errors="replace")
 
 
 def main(share):
@@ -28,8 +44,8 @@ def main(share):
     print(HEAD, flush=True)
     with ThreadPoolExecutor(2) as pool: # two at a time: each computes in one thread
         for script, done in pool.map(run, parts(share)):
-            for line in done.stdout.splitlines():
-                if line.startswith("| ") and line not in HEAD: print(line, flush=True)
+            rows = [line for line in done.stdout.splitlines() if line.startswith("| ") and line not in HEAD]
+            for row in rows: print(row, flush=True)
             if done.returncode: failed.append(f"{script}: {done.stderr[-3000:]}")
     sys.exit("\n".join(failed) or 0)
 

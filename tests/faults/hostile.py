@@ -1,105 +1,141 @@
-"""Archives that mean harm, made from a good one: each must be refused in words, and leave nothing behind, inside the folder of the runs or outside of it.
+"""Archives that mean harm, made from a good one: each must be refused in words, and leave nothing behind, inside the
+folder of the runs or outside of it.
 
     python tests/faults/hostile.py
 """
 import hashlib, json, re, stat, tempfile, warnings, zipfile
+from functools import partial
 from pathlib import Path
 
 from table import Row, show
 from tiny import finish
 
-
 # A pickle that leaves a trace where it is opened.
 PICKLE = b"cbuiltins\neval\n(S'open(\"opened\", \"w\").close()'\ntR."
+OUTSIDE = ("../opened.json", "/opened.json", "rounds/../../opened.json", "..\\opened.json", "C:/opened.json",
+           "rounds//opened.json", "rounds/./round.json", "\\\\host\\share.json")
+OF_A_ROUND = ("model/modeling.py", "model/pytorch_model.bin", "optimizer.pt", "samples.pkl", "model/sub/config.json",
+              "phases.json")
+OF_A_RUN = ("sitecustomize.py", "lock", ".hidden.json", "rounds/")
 
 
-def entries(good):
-    "The good archive: name -> bytes."
-    with zipfile.ZipFile(good) as archive: return {name: archive.read(name) for name in archive.namelist()}
+class Forger:
+    "Makes hostile archives of a good one, one after the other in the same place."
+    def __init__(self, good, folder):
+        self.good = good.read_bytes()
+        self.path = folder / "hostile.zip"
+        with zipfile.ZipFile(good) as archive: self.files = {name: archive.read(name) for name in archive.namelist()}
+        self.record = sorted(name for name in self.files if name.endswith("round.json"))[-1]
+        self.round = self.record.removesuffix("round.json")
+        self.weights = self.round + "model/model.safetensors"
+        self.main = json.loads(self.files["heads.json"])["main"]
+
+    def write(self, data): self.path.write_bytes(data)
+
+    def pack(self, files, change=lambda info: None, compression=zipfile.ZIP_STORED):
+        "An archive of (name, bytes); `change` may alter an entry's own words about itself."
+        warnings.filterwarnings("ignore", "Duplicate name")
+        with zipfile.ZipFile(self.path, "w", compression) as archive:
+            for name, data in files:
+                info = zipfile.ZipInfo(name)
+                info.compress_type = compression
+                change(info)
+                archive.writestr(info, data)
+
+    def more(self, name, data, **how):
+        "With one file more."
+        self.pack([*self.files.items(), (name, data)], **how)
+
+    def other(self, name, data):
+        "With another content of a file."
+        self.pack({**self.files, name: data}.items())
+
+    def without(self, name): self.pack((item for item in self.files.items() if item[0] != name))
+
+    def edited(self, name, **fields):
+        "With fields of a JSON file changed, and no seal that would tell."
+        data = {**json.loads(self.files[name]), **fields}
+        data.pop("sealed", None)
+        self.other(name, json.dumps(data).encode())
+
+    def rehashed(self, name, data):
+        "With another content of a round's file, and a record that agrees."
+        record = json.loads(self.files[self.record])
+        record["files"][name.removeprefix(self.round)] = hashlib.sha256(data).hexdigest()
+        record.pop("sealed")
+        self.pack({**self.files, name: data, self.record: json.dumps(record).encode()}.items())
+
+    def of_kind(self, name, kind):
+        "Where a file is marked as another kind of file."
+        def change(info):
+            if info.filename == name: info.external_attr = kind << 16
+        self.pack(self.files.items(), change)
+
+    def cut(self, share): self.write(self.good[:int(share * len(self.good))])
+
+    def flipped(self):
+        "With a bit of the weights flipped."
+        data = bytearray(self.good)
+        data[self.good.index(self.files[self.weights][-64:])] ^= 1
+        self.write(data)
+
+    def encrypted(self):
+        "With the mark of encryption at every entry."
+        data = bytearray(self.good)
+        for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            for entry in re.finditer(re.escape(mark), self.good): data[entry.start() + place] |= 1
+        self.write(data)
 
 
-def packed(files, path, change=lambda info: None, compression=zipfile.ZIP_STORED):
-    "An archive of (name, bytes); `change` may alter an entry's own words about itself."
-    warnings.filterwarnings("ignore", "Duplicate name")
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in files:
-            info = zipfile.ZipInfo(name)
-            info.compress_type = compression
-            change(info)
-            archive.writestr(info, data)
-    return path
+def entries_out_of_place(f):
+    "(What an archive is, how it is made, what its refusal must say): files where none belong."
+    for name in OUTSIDE:
+        yield f"path out of the folder, {name[:20]!r}", partial(f.more, name, b"{}"), "does not have"
+    for name in [*(f.round + name for name in OF_A_ROUND), *OF_A_RUN]:
+        made = partial(f.more, name, b"raise SystemExit")
+        yield f"file with code, {name.rsplit('/')[-1]}", made, "does not have"
+    many = [(f"{f.round}{n}.json", b"") for n in range(300)]
+    unlisted = "no record lists|not what their records say"
+    yield "unlisted by its record", partial(f.more, f.round + "more.json", b"{}"), "no record lists"
+    yield "files that no record lists", partial(f.pack, [*f.files.items(), *many]), unlisted
+    yield "a name twice", partial(f.more, f.record, f.files[f.record]), "twice"
+    yield "a name twice in capitals", partial(f.more, f.round + "ROUND.json", b"{}"), "twice"
 
 
-def rehashed(files, name, data):
-    "The files with one of them changed, and the record made to agree."
-    record_name = "/".join(name.split("/")[:2]) + "/round.json"
-    record = json.loads(files[record_name])
-    record["files"][name.split("/", 2)[2]] = hashlib.sha256(data).hexdigest()
-    record.pop("sealed")
-    return {**files, name: data, record_name: json.dumps(record).encode()}
+def entries_of_another_kind(f):
+    "Entries that are no plain file, and archives that are none."
+    bomb = partial(f.more, f.round + "bomb.json", bytes(40_000_000), compression=zipfile.ZIP_DEFLATED)
+    yield "a link", partial(f.of_kind, f.round + "losses.jsonl", stat.S_IFLNK | 0o777), "link"
+    yield "a device", partial(f.of_kind, "run.json", stat.S_IFCHR | 0o666), "link or no plain file"
+    yield "a bomb", bomb, "times its size"
+    yield "encrypted", f.encrypted, "encrypted"
+    yield "cut off in the middle", partial(f.cut, 0.5), "cannot be read"
+    yield "cut off at the end", partial(f.cut, 0.999), "cannot be read"
+    yield "a bit flipped", f.flipped, "cannot be read"
+    yield "empty", partial(f.write, b""), "cannot be read"
+    yield "no zip", partial(f.write, b"hello"), "cannot be read"
 
 
-def edited(entries, name, **fields):
-    "The files with fields of one of them changed, and no seal that would tell."
-    data = {**json.loads(entries[name]), **fields}
-    data.pop("sealed", None)
-    return {**entries, name: json.dumps(data).encode()}
-
-
-def archives(good, folder):
-    "Name -> a hostile archive, and a word that the refusal must hold."
-    files, pack = entries(good), lambda files, **how: packed(list(files.items() if isinstance(files, dict) else files), folder / "hostile.zip", **how)
-    record = sorted(n for n in files if n.endswith("round.json"))[-1]
-    place = record.removesuffix("round.json")
-    weights, heads = place + "model/model.safetensors", json.loads(files["heads.json"])
-    def link(info): info.external_attr = (stat.S_IFLNK | 0o777) << 16 if info.filename == place + "losses.jsonl" else info.external_attr
-    def device(info): info.external_attr = (stat.S_IFCHR | 0o666) << 16 if info.filename == "run.json" else info.external_attr
-    cut = lambda share: (folder / "hostile.zip").write_bytes(good.read_bytes()[:int(share * good.stat().st_size)]) and folder / "hostile.zip"
-    flipped = bytearray(good.read_bytes()); flipped[good.read_bytes().index(files[weights][-64:])] ^= 1
-    def flip(): (folder / "hostile.zip").write_bytes(flipped); return folder / "hostile.zip"
-    outside = {f"path out of the folder, {name[:20]!r}": (lambda name=name: pack({**files, name: b"{}"}), "does not have") for name in
-        ("../opened.json", "/opened.json", "rounds/../../opened.json", "..\\opened.json", "C:/opened.json", "rounds//opened.json", "rounds/./round.json", "\\\\host\\share.json")}
-    code = {f"file with code, {name.rsplit('/')[-1]}": (lambda name=name: pack({**files, name: b"raise SystemExit"}), "does not have") for name in
-        (place + "model/modeling.py", place + "model/pytorch_model.bin", place + "optimizer.pt", place + "samples.pkl", "sitecustomize.py", "lock", place + "model/sub/config.json", ".hidden.json", "rounds/", place + "phases.json")}
-    return {**outside, **code,
-        "a link": (lambda: pack(files, change=link), "link"),
-        "a device": (lambda: pack(files, change=device), "link or no plain file"),
-        "a bomb": (lambda: pack({**files, place + "bomb.json": bytes(40_000_000)}, compression=zipfile.ZIP_DEFLATED), "times its size"),
-        "files that no record lists": (lambda: pack([*files.items(), *((f"{place}{n}.json", b"") for n in range(300))]), "no record lists|not what their records say"),
-        "a name twice": (lambda: pack([*files.items(), (record, files[record])]), "twice"),
-        "a name twice in capitals": (lambda: pack([*files.items(), (record.replace("round.json", "ROUND.json"), b"{}")]), "twice"),
-        "encrypted": (lambda: _encrypted(good, folder), "encrypted"),
-        "unlisted by its record": (lambda: pack({**files, place + "more.json": b"{}"}), "no record lists"),
-        "other weights": (lambda: pack({**files, weights: files[weights][:-1] + b"!"}), "missing or changed"),
-        "a file less": (lambda: pack({n: d for n, d in files.items() if n != weights}), "missing or changed"),
-        "a pickle under the name of weights": (lambda: pack(rehashed(files, weights, PICKLE)), "no safetensors"),
-        "a pickle as a record": (lambda: pack({**files, record: PICKLE}), "records say"),
-        "a record of another round": (lambda: pack(edited(files, record, id="0009-other")), "that of round"),
-        "a record with files outside": (lambda: pack(edited(files, record, files={"../../../secret": "0" * 64})), "missing or changed|does not have"),
-        "a round that is its own parent": (lambda: pack(edited(files, record, parent=place.split("/")[1])), "cannot be"),
-        "a record with another figure": (lambda: pack({**files, record: files[record].replace(b'"n_kept": ', b'"n_kept": 1')}), "changed after it was written"),
-        "a record nested too deeply": (lambda: pack({**files, record: b'{"config":' + b"[" * 200_000}), "nested"),
-        "a head that is no round": (lambda: pack(edited(files, "heads.json", main="0009-none")), "no round"),
-        "a branch that is a path": (lambda: pack(edited(files, "heads.json", **{"../x": heads["main"]})), "no name for a branch"),
-        "no run.json": (lambda: pack({n: d for n, d in files.items() if n != "run.json"}), "run.json"),
-        "run.json with an environment that is a list": (lambda: pack(edited(files, "run.json", environment=[1])), "its environment"),
-        "run.json that is a list": (lambda: pack({**files, "run.json": b"[]"}), "run.json"),
-        "cut off in the middle": (lambda: cut(0.5), "cannot be read"),
-        "cut off at the end": (lambda: cut(0.999), "cannot be read"),
-        "a bit flipped": (flip, "cannot be read"),
-        "empty": (lambda: cut(0.0) or folder / "hostile.zip", "cannot be read"),
-        "no zip": (lambda: (folder / "hostile.zip").write_text("hello") and folder / "hostile.zip", "cannot be read"),
-    }
-
-
-def _encrypted(good, folder):
-    "The good archive with the mark of encryption at every entry."
-    data = bytearray(good.read_bytes())
-    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        at = data.find(mark)
-        while at >= 0: data[at + place] |= 1; at = data.find(mark, at + 4)
-    (folder / "hostile.zip").write_bytes(data)
-    return folder / "hostile.zip"
+def entries_that_lie(f):
+    "Files that are not what the records say, and records that cannot be."
+    nested = b'{"config":' + b"[" * 200_000
+    counted = f.files[f.record].replace(b'"n_kept": ', b'"n_kept": 1')
+    outside = partial(f.edited, f.record, files={"../../../secret": "0" * 64})
+    itself = f.round.split("/")[1]
+    yield "other weights", partial(f.other, f.weights, f.files[f.weights][:-1] + b"!"), "missing or changed"
+    yield "a file less", partial(f.without, f.weights), "missing or changed"
+    yield "a pickle under the name of weights", partial(f.rehashed, f.weights, PICKLE), "no safetensors"
+    yield "a pickle as a record", partial(f.other, f.record, PICKLE), "records say"
+    yield "a record of another round", partial(f.edited, f.record, id="0009-other"), "that of round"
+    yield "a record with files outside", outside, "missing or changed|does not have"
+    yield "a round that is its own parent", partial(f.edited, f.record, parent=itself), "cannot be"
+    yield "a record with another count", partial(f.other, f.record, counted), "changed after it was written"
+    yield "a record nested too deeply", partial(f.other, f.record, nested), "nested"
+    yield "a head that is no round", partial(f.edited, "heads.json", main="0009-none"), "no round"
+    yield "a branch that is a path", partial(f.edited, "heads.json", **{"../x": f.main}), "no name for a branch"
+    yield "no run.json", partial(f.without, "run.json"), "run.json"
+    yield "an environment that is a list", partial(f.edited, "run.json", environment=[1]), "its environment"
+    yield "run.json that is a list", partial(f.other, "run.json", b"[]"), "run.json"
 
 
 def good_archive(folder):
@@ -109,27 +145,39 @@ def good_archive(folder):
     return export_run(folder / "run", folder / "good.zip")
 
 
-def harm(make, said, folder):
-    "What an archive has done or how it was refused wrongly; None where all is well."
+def harm(path, message):
+    "What an archive has done, or how it was refused wrongly; None where all is well."
     from selfloop_nb import import_run
     from selfloop_nb.core import SelfloopError
-    path, before = make(), set(folder.parent.rglob("*")) | {folder / "hostile.zip"}
+    folder = path.parent
+    before = set(folder.parent.rglob("*"))
     try: import_run(path, folder / "stranger")
-    except SelfloopError as error: words = str(error)
-    except BaseException as error: words = f"{type(error).__name__}: {error}"; said = "$^"
+    except SelfloopError as error: refusal = str(error)
+    except BaseException as error: return f"raised {type(error).__name__}: {error}"
     else: return "it was taken"
-    if left := set(folder.parent.rglob("*")) - before: return f"left behind: {sorted(map(str, left))[:3]}"
-    return None if re.search(said, words) else f"refused with {words[:200]!r}"
+    left = set(folder.parent.rglob("*")) - before
+    if left: return f"left behind: {sorted(map(str, left))[:3]}"
+    return None if re.search(message, refusal) else f"refused with {refusal[:200]!r}"
+
+
+def try_all(folder):
+    "What the archives have done, in words, and how many they were."
+    forger = Forger(good_archive(folder), folder)
+    cases = [*entries_out_of_place(forger), *entries_of_another_kind(forger), *entries_that_lie(forger)]
+    losses = []
+    for name, make, message in cases:
+        make()
+        if lost := harm(forger.path, message): losses.append(f"{name}: {lost}")
+    return losses, len(cases)
 
 
 def main():
-    "The rows of the table."
+    "The row of the table."
     with tempfile.TemporaryDirectory() as folder:
-        inner = Path(folder) / "runs"
-        inner.mkdir()
-        made = archives(good_archive(inner), inner)
-        losses = [f"{name}: {lost}" for name, (make, said) in made.items() if (lost := harm(make, said, inner))]
-    return [Row("hostile archives", len(made), losses)]
+        runs = Path(folder) / "runs"
+        runs.mkdir()
+        losses, n = try_all(runs)
+    return [Row("hostile archives", n, losses)]
 
 
 if __name__ == "__main__": show(main())

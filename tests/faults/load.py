@@ -1,4 +1,5 @@
-"""A million samples in one round: scored, selected, measured, recorded, drawn, browsed, reported; how long each takes, and how much memory the whole.
+"""A million samples in one round: scored, selected, measured, recorded, drawn, browsed, reported; how long each takes,
+and how much memory the whole.
 
     python tests/faults/load.py [SAMPLES]
 """
@@ -11,68 +12,113 @@ import tiny  # noqa: F401
 LIMIT = 4096 # MiB
 
 
+ANSWERS = 4 # answers a prompt
+
+
+def of_each_prompt(values): return [value for value in values for _ in range(ANSWERS)]
+
+
 def written(n):
     "A sample table of n rows, as sampling makes it: four answers a prompt."
     from datasets import Dataset
-    chance = random.Random(0)
-    sums = [(chance.randrange(10_000), chance.randrange(10_000)) for _ in range(n // 4)]
-    texts = [f"{a + b + chance.choice((0, 0, 1, 10))}" for a, b in sums for _ in range(4)]
-    repeat = lambda values: [v for v in values for _ in range(4)]
-    return Dataset.from_dict(dict(sample_id=[f"1-sample-{i // 4}-{i % 4}" for i in range(n)], prompt_id=repeat(range(n // 4)), prompt=repeat([f"{a}+{b}=" for a, b in sums]),
-        completion=texts, token_ids=[[ord(c) for c in t] for t in texts], n_tokens=[len(t) for t in texts], logprob=[-chance.random() for _ in texts], finished=[True] * n,
-        answer=repeat([str(a + b) for a, b in sums]), correct=[t == str(a + b) for t, (a, b) in zip(texts, repeat(sums))]))
+    rng = random.Random(0)
+    sums = [(rng.randrange(10_000), rng.randrange(10_000)) for _ in range(n // ANSWERS)]
+    texts = [str(a + b + rng.choice((0, 0, 1, 10))) for a, b in of_each_prompt(sums)]
+    answers = of_each_prompt([str(a + b) for a, b in sums])
+    ids = [f"1-sample-{i // ANSWERS}-{i % ANSWERS}" for i in range(n)]
+    prompts = [f"{a}+{b}=" for a, b in sums]
+    return Dataset.from_dict(dict(
+        sample_id=ids,
+        prompt_id=of_each_prompt(range(n // ANSWERS)),
+        prompt=of_each_prompt(prompts),
+        completion=texts,
+        token_ids=[list(map(ord, text)) for text in texts],
+        n_tokens=list(map(len, texts)),
+        logprob=[-rng.random() for _ in texts],
+        finished=[True] * n,
+        answer=answers,
+        correct=list(map(str.__eq__, texts, answers))))
 
 
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def stages(n, folder):
-    "Stage -> what is done in it, in order."
-    from selfloop_nb import Threshold, browse, confidence, explore, open_run
-    from selfloop_nb.metrics.basic import round_counts, sample_metrics
-    from selfloop_nb.charts.rounds import png, score_histogram
-    from selfloop_nb.records import Round
-    from selfloop_nb.scoring import score_samples, verifier
-    from selfloop_nb.selection import select_samples
-    from selfloop_nb.storage.store import Draft, Run
-    at = {}
-    def record():
-        run, parent = Run.create(folder / "run", {"seed": 0}), None
-        for number in range(2):
-            draft = Draft(run.folder(f"{number:04d}-x"))
-            if number: draft.write_table("samples.parquet", at["selected"])
-            draft.end_phase("score", ["samples.parquet"] if number else [], 1.0)
-            run.commit(draft, Round(draft.id, number, parent, "main", {"score": {"range": ["-inf", 0.0]}}, {}, at["counts"] if number else {"n_sampled": 0}, at["metrics"] if number else {}, {}, {}))
-            parent = draft.id
-        at["run"] = open_run(folder / "run")
-    return {
-        "write": lambda: at.update(samples=written(n)),
-        "score": lambda: at.update(scored=score_samples(at.pop("samples"), 2.0 * verifier() + confidence())),
-        "select": lambda: at.update(selected=select_samples(at.pop("scored"), Threshold(1.0))),
-        "metrics": lambda: at.update(metrics=sample_metrics(at["selected"]), counts=round_counts(at["selected"])),
-        "record": record,
-        "history": lambda: at["run"].history(),
-        "histogram": lambda: png(score_histogram(at["run"].samples(1))),
-        "browser": lambda: browse(at["run"]),
-        "explorer": lambda: explore(at["run"]),
-        "report": lambda: at.update(bytes=at["run"].report(folder / "report.html").stat().st_size),
-    }, at
+class Stages:
+    "What is done with a round of n samples, one stage after the other."
+    def __init__(self, n, folder):
+        self.n, self.folder = n, folder
+
+    def write(self): self.samples = written(self.n)
+
+    def score(self):
+        from selfloop_nb import confidence
+        from selfloop_nb.scoring import score_samples, verifier
+        self.samples = score_samples(self.samples, 2.0 * verifier() + confidence())
+
+    def select(self):
+        from selfloop_nb import Threshold
+        from selfloop_nb.selection import select_samples
+        self.samples = select_samples(self.samples, Threshold(1.0))
+
+    def measure(self):
+        from selfloop_nb.metrics.basic import round_counts, sample_metrics
+        self.metrics = sample_metrics(self.samples)
+        self.counts = round_counts(self.samples)
+
+    def record(self):
+        from selfloop_nb import open_run
+        from selfloop_nb.records import Round
+        from selfloop_nb.storage.store import Draft, Run
+        run = Run.create(self.folder / "run", {"seed": 0})
+        config = {"score": {"range": ["-inf", 0.0]}}
+        first, second = Draft(run.folder("0000-x")), Draft(run.folder("0001-x"))
+        first.end_phase("score", [], 1.0)
+        run.commit(first, Round(first.id, 0, None, "main", config, {}, {"n_sampled": 0}, {}, {}, {}))
+        second.write_table("samples.parquet", self.samples)
+        second.end_phase("score", ["samples.parquet"], 1.0)
+        run.commit(second, Round(second.id, 1, first.id, "main", config, {}, self.counts, self.metrics, {}, {}))
+        self.run = open_run(self.folder / "run")
+
+    def history(self): self.run.history()
+
+    def histogram(self):
+        from selfloop_nb.charts.rounds import png, score_histogram
+        png(score_histogram(self.run.samples(1)))
+
+    def browser(self):
+        from selfloop_nb import browse
+        browse(self.run)
+
+    def explorer(self):
+        from selfloop_nb import explore
+        explore(self.run)
+
+    def report(self): self.n_bytes = self.run.report(self.folder / "report.html").stat().st_size
+
+    def losses(self):
+        "What is wrong, in words."
+        states = sum(self.counts[f"n_{state}"] for state in ("kept", "rejected", "quarantined"))
+        if peak() > LIMIT: yield f"{peak():,.0f} MiB are more than {LIMIT:,}"
+        if self.counts["n_sampled"] != states: yield "samples are lost"
+        if self.n_bytes > 3_000_000: yield f"a report of {self.n_bytes:,} bytes"
+
+
+STAGES = ("write", "score", "select", "measure", "record", "history", "histogram", "browser", "explorer", "report")
 
 
 def main(n=1_000_000):
     "The row of the table."
-    took = {}
+    seconds = {}
     with tempfile.TemporaryDirectory() as folder:
-        work, at = stages(n, Path(folder))
-        for name, do in work.items():
+        stages = Stages(n, Path(folder))
+        for name in STAGES:
             began = time.process_time()
-            do()
-            took[name] = time.process_time() - began
-            print(f"{name}: {took[name]:.1f} s, peak {peak():,.0f} MiB", file=sys.stderr, flush=True)
-    losses = [f"{peak():,.0f} MiB are more than {LIMIT:,}"] if peak() > LIMIT else []
-    if at["counts"]["n_sampled"] != sum(at["counts"][f"n_{s}"] for s in ("kept", "rejected", "quarantined")): losses.append("samples are lost")
-    if at["bytes"] > 3_000_000: losses.append(f"a report of {at['bytes']:,} bytes")
-    return [Row("samples in one round through all that reads them", n, losses, f"peak {peak():,.0f} MiB; " + ", ".join(f"{name} {s:.0f} s" for name, s in took.items()))]
+            getattr(stages, name)()
+            seconds[name] = time.process_time() - began
+            print(f"{name}: {seconds[name]:.1f} s, peak {peak():,.0f} MiB", file=sys.stderr, flush=True)
+    note = ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items())
+    what = "samples in one round through all that reads them"
+    return [Row(what, n, list(stages.losses()), f"peak {peak():,.0f} MiB; {note}")]
 
 
 if __name__ == "__main__": show(main(int(sys.argv[1]) if sys.argv[1:] else 1_000_000))

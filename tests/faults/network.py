@@ -11,8 +11,9 @@ SECRET = "hf_thisisasecretthatnobodymaysee"
 CODE = """
 import os, sys
 asked = []
+EVENTS = ("socket.connect", "socket.getaddrinfo", "socket.sendto")
 def watch(event, args):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and "127.0.0.1" not in str(args): asked.append((event, str(args)))
+    if event in EVENTS and "127.0.0.1" not in str(args): asked.append((event, str(args)))
 sys.addaudithook(watch)
 sys.path.insert(0, {faults!r})
 from tiny import tiny_loop
@@ -32,24 +33,45 @@ print("asked:", asked)
 """
 
 
+TRACE = ["strace", "-f", "-qq", "-e", "trace=connect,sendto", "-o"]
+
+
 def calls_out(offend=False):
-    "Connections that the run has asked for, and places where a secret of the environment is stored; with `offend`, it asks for one, to see that it is seen."
+    """Connections that the run has asked for, and places where a secret of the environment is stored.
+
+    With `offend` it asks for one, to see that it is seen."""
     with tempfile.TemporaryDirectory() as folder:
         store, trace = Path(folder) / "run", Path(folder) / "trace"
-        env = {**{k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}, "HF_TOKEN": SECRET, "JUDGE_KEY": SECRET}
-        strace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto", "-o", trace] if shutil.which("strace") else []
-        done = subprocess.run([*strace, sys.executable, "-c", CODE.format(faults=str(Path(__file__).parent), store=str(store), offend=offend)], env=env, capture_output=True, text=True)
+        code = CODE.format(faults=str(Path(__file__).parent), store=str(store), offend=offend)
+        strace = [*TRACE, trace] if shutil.which("strace") else []
+        env = {**os.environ, "HF_TOKEN": SECRET, "JUDGE_KEY": SECRET}
+        env.pop("HF_HUB_OFFLINE", None)
+        done = subprocess.run([*strace, sys.executable, "-c", code], env=env, capture_output=True, text=True)
         if done.returncode: return [done.stderr[-2000:]]
-        seen = [line for line in (trace.read_text().splitlines() if strace else []) if "AF_INET" in line and "127.0.0.1" not in line and "::1" not in line]
         asked = done.stdout.partition("asked: ")[2].strip()
-        stored = [str(f.relative_to(folder)) for f in Path(folder).rglob("*") if f.is_file() and f != trace and (SECRET.encode() in (data := f.read_bytes()) or (str(Path.home()) + "/").encode() in data)]
-        return [*seen, *([asked] if asked != "[]" else []), *(f"stored in {name}" for name in stored)]
+        seen = trace.read_text().splitlines() if strace else []
+        trace.unlink(missing_ok=True)
+        stored = [f"stored in {path.relative_to(folder)}" for path in Path(folder).rglob("*") if holds_secret(path)]
+        return [*filter(leaves_the_machine, seen), *([] if asked == "[]" else [asked]), *stored]
+
+
+def leaves_the_machine(line):
+    "Does a call that strace has seen go beyond this machine?"
+    return "AF_INET" in line and "127.0.0.1" not in line and "::1" not in line
+
+
+def holds_secret(path):
+    "Does a file hold the secret, or the name of who runs this?"
+    data = path.read_bytes() if path.is_file() else b""
+    return SECRET.encode() in data or f"{Path.home()}/".encode() in data
 
 
 def main():
     "The rows of the table."
     caught = calls_out(offend=True)
-    return [Row("a run that does ask, noticed", 1, [] if caught else ["it was not seen"]), Row("whole run with report and archive: connections beyond this machine", 1, calls_out(), "seen by strace" if shutil.which("strace") else "seen by Python's audit hook; strace is not installed")]
+    how = "seen by strace" if shutil.which("strace") else "seen by Python's audit hook; strace is not installed"
+    return [Row("a run that does ask, noticed", 1, [] if caught else ["it was not seen"]),
+            Row("whole run with report and archive: connections beyond this machine", 1, calls_out(), how)]
 
 
 if __name__ == "__main__": show(main())

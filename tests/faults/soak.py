@@ -2,7 +2,7 @@
 
     python tests/faults/soak.py [ROUNDS]
 """
-import gc, statistics, sys, tempfile, time
+import statistics, sys, tempfile, time
 from pathlib import Path
 
 from table import Row, show
@@ -27,26 +27,41 @@ def yardstick():
     return sum(i * i for i in range(200_000))
 
 
+def tenths(values):
+    "The medians of the first tenth, the second, and so on."
+    n = len(values)
+    return [statistics.median(values[k * n // 10:(k + 1) * n // 10]) for k in range(10)]
+
+
+def flat(what, values, unit, digits):
+    "The row of a quantity that must not grow: the last tenth against the first."
+    medians = tenths(values)
+    first, last = medians[0], medians[-1]
+    losses = []
+    if last > 1.1 * first: losses.append(f"{what} grew from {first:.1f} to {last:.1f} {unit}")
+    course = " ".join(f"{value:.{digits}f}" for value in medians)
+    return Row(f"rounds of a minimal loop, {what} flat", len(values), losses, f"by tenths, {unit}: {course}")
+
+
 def main(rounds=2000):
-    "The rows of the table: the last tenth against the first."
-    warm_up()
+    "The rows of the table: of time, and of memory."
     from selfloop_nb import Window
-    seconds, sticks, memory = [], [], []
+    warm_up()
+    seconds = []
+    ratios = []
+    memory = []
     with tempfile.TemporaryDirectory() as folder:
         loop = tiny_loop(Path(folder) / "run", mix=Window(n=2))
         loop.start()
         for _ in range(rounds):
-            sticks.append(clocked(yardstick))
+            beside = clocked(yardstick)
             seconds.append(clocked(loop.step))
+            ratios.append(seconds[-1] / beside)
             memory.append(resident())
         assert len(loop.rounds) == rounds + 1
-    tenths = lambda values: [statistics.median(values[k * rounds // 10:(k + 1) * rounds // 10]) for k in range(10)]
-    rows = []
-    for what, unit, values in (("time", "times a fixed computation beside it", tenths([a / b for a, b in zip(seconds, sticks)])), ("memory", "MiB", tenths(memory))):
-        first, last = values[0], values[-1]
-        rows.append(Row(f"rounds of a minimal loop, {what} flat", rounds, [f"{what} grew from {first:.1f} to {last:.1f} {unit}"] if last > 1.1 * first else [], f"by tenths, {unit}: " + " ".join(f"{v:.0f}" if what == "memory" else f"{v:.1f}" for v in values)))
-    rows[0].note += f"; a round takes {1000 * statistics.median(seconds):.0f} ms of the processor"
-    return rows
+    time_row = flat("time", ratios, "times a fixed computation beside it", digits=1)
+    time_row.note += f"; a round takes {1000 * statistics.median(seconds):.0f} ms of the processor"
+    return [time_row, flat("memory", memory, "MiB", digits=0)]
 
 
 if __name__ == "__main__": show(main(int(sys.argv[1]) if sys.argv[1:] else 2000))

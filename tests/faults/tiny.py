@@ -1,14 +1,17 @@
 """The smallest whole run, for what is done to it hundreds of times: M_0 and two rounds in well under a second."""
-import hashlib, os, sys
+import hashlib, math, os, sys, tempfile
 from pathlib import Path
 
-for name, value in {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}.items(): os.environ.setdefault(name, value)
-sys.path[:0] = [str(Path(__file__).parents[2])]
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+for name, value in ENVIRONMENT.items(): os.environ.setdefault(name, value)
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 def tiny_score(samples):
     "A score that depends on the text and has no verdict on the first sample of a round."
-    return [float("nan") if row.endswith(("sample-0-0", "sample-6-0")) else float(len(set(text))) for text, row in zip(samples["completion"], samples["sample_id"])]
+    def score(text, sample_id):
+        return math.nan if sample_id.endswith(("sample-0-0", "sample-6-0")) else float(len(set(text)))
+    return list(map(score, samples["completion"], samples["sample_id"]))
 
 
 def tiny_loop(store=None, **changed):
@@ -18,7 +21,9 @@ def tiny_loop(store=None, **changed):
     torch.set_num_threads(1)
     task = changed.pop("task", None) or addition(digits=1, n_train=8, n_prompts=6, n_heldout=4)
     tune = FineTune(steps=2, batch_size=4, lr=1e-2)
-    settings = dict(score=tiny_score, select=Threshold(1.0, finished=False), mix=Replace(), tune=tune, initial=tune, sampling=Sampling(n_samples=2, max_new_tokens=3, tokens_per_batch=28), progress=False, guards=())
+    sampling = Sampling(n_samples=2, max_new_tokens=3, tokens_per_batch=28)
+    settings = dict(score=tiny_score, select=Threshold(1.0, finished=False), mix=Replace(), tune=tune, initial=tune,
+                    sampling=sampling, progress=False, guards=())
     return Loop(tiny_llama(task, layers=1, width=8, heads=2), task, store=store, **{**settings, **changed})
 
 
@@ -30,19 +35,22 @@ def finish(store, rounds=2):
     return outcome(loop.store)
 
 
+def results(record):
+    "Name and SHA-256 of what a round has made: weights and sample tables."
+    return sorted((name, h) for name, h in record.files.items() if name.endswith((".safetensors", ".parquet")))
+
+
 def outcome(run):
-    "SHA-256 of what the rounds made: every weights file and every sample table, with counts that add up and files as recorded."
+    "SHA-256 of what all rounds have made; their counts must add up, their files must be as recorded."
     digest = hashlib.sha256()
     for record in run.rounds():
         counts = record.counts
         assert counts["n_sampled"] == counts["n_kept"] + counts["n_rejected"] + counts["n_quarantined"], counts
         assert run.verify(record.id) == [], run.verify(record.id)
-        made = sorted((name, h) for name, h in record.files.items() if name.endswith((".safetensors", ".parquet")))
-        digest.update(repr((record.id, made)).encode())
+        digest.update(repr((record.id, results(record))).encode())
     return digest.hexdigest()
 
 
 def warm_up():
     "Load and use everything once, so that a fork of this process can begin at once."
-    import tempfile
     with tempfile.TemporaryDirectory() as folder: finish(Path(folder) / "run", rounds=1)

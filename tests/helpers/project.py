@@ -4,13 +4,14 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "selfloop_nb"
-FAMILIES = ["scorers", "filters", "architectures", "optim", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
+FAMILIES = ["backend", "scorers", "filters", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
     {"core"},
-    {"records", "text", "tokens", "guards", "architectures"},
-    {"storage", "tasks", "models", "scoring", "selection", "mixing"},
-    {"people", "filters", "optim"},
+    {"records", "text", "guards"},
+    {"backend", "storage"},
+    {"tasks", "models", "scoring", "selection", "mixing"},
+    {"people", "filters"},
     {"scorers", "sampling", "tuning", "charts"},
     {"metrics", "training", "opened"},
     {"phases"},

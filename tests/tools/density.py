@@ -155,7 +155,8 @@ def main():
         print("{:8}{:6,}{:19.2%}{:18}{:16}".format(name, *row.values()))
     found = notebook_cells()
     n_lines = sum(len(cell.lines) for cell in found)
-    print(f"code lines a notebook cell: {n_lines / len(found):.1f}", f"({n_lines:,} lines, {len(found):,} cells)")
+    average = n_lines / len(found)
+    print("code lines a notebook cell: {:.1f} ({:,} lines, {:,} cells)".format(average, n_lines, len(found)))
 
 
 if __name__ == "__main__":

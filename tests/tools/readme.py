@@ -1,6 +1,7 @@
 """Make README.md from nbs/index.ipynb as it is saved: nothing is executed.
 
-Left out: hidden and exported cells, directive lines, pictures among the outputs. Links are made to start at the project's top.
+Left out: hidden and exported cells, directive lines, pictures among the outputs. Links are made to start at the
+project's top.
 """
 import argparse, posixpath, re, sys
 from pathlib import Path

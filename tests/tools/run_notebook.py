@@ -18,7 +18,9 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 class Terminal:
     "Prints streams; away from a terminal a line that is redrawn appears once in `every` seconds, and when it ends."
     def __init__(self, out=None, every=5.0):
-        self.out, self.every, self.last = out or sys.stdout, every, time.monotonic()
+        self.out = out or sys.stdout
+        self.every = every
+        self.last = time.monotonic()
         self.lines = {} # stream -> its line so far; standard output and errors arrive interleaved
 
     def write(self, text, stream="stdout"):
@@ -112,7 +114,7 @@ def summary(nb):
     return "\n".join(str(o.get("text") or o.get("data", {}).get("text/plain", "")).rstrip() for o in outputs)
 
 
-def _setting(text):
+def setting(text):
     "name=value from the command line; what is not a Python literal is a string."
     name, equals, value = text.partition("=")
     if not (equals and name.isidentifier()):
@@ -126,8 +128,10 @@ def _setting(text):
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("--out", type=Path, default=PROJECT / "demo_output", help="working folder and place of the executed copy")
-    parser.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="override a parameter")
+    parser.add_argument("--out", type=Path, default=PROJECT / "demo_output",
+                        help="working folder and place of the executed copy")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE",
+                        help="override a parameter")
     parser.add_argument("--timeout", type=int, help="seconds that a single cell may take")
     return parser.parse_args()
 

@@ -1,0 +1,14 @@
+"How long something takes, for benches that print it."
+import time
+
+
+def timed(work):
+    "Seconds and result."
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def say(*text):
+    "Print a line at once."
+    print(*text, flush=True)

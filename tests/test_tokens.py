@@ -1,0 +1,206 @@
+"""A sample is trained on the ids that were sampled, whatever the tokenizer: ids trained are ids sampled in all rows, an
+answer that the model gives has hardly any held-out loss, and no text becomes a control token.
+"""
+import pytest
+from kinds import KINDS, ROWS, causal, encoder_decoder, odd_texts, rows
+
+BOTH = [pytest.param(causal, kind, id=kind) for kind in KINDS]
+BOTH += [pytest.param(encoder_decoder, kind, id=f"encoder and decoder, {kind}") for kind in ("characters", "unigrams")]
+
+
+def drawn(lm, n=4, room=12, **settings):
+    "Samples of the prompts of D_train."
+    from selfloop_nb import Sampling
+    from selfloop_nb.sampling import generate_samples
+    sampling = Sampling(n_samples=n, max_new_tokens=room, **settings)
+    return generate_samples(lm, rows().select_columns(["prompt"]), sampling)
+
+
+def trained_ids(encoded):
+    "The labels of each row."
+    return [[label for label in row["labels"] if label != -100] for row in encoded]
+
+
+@pytest.fixture(scope="module")
+def taught():
+    "Models that have learnt D_train by heart, each made once."
+    from selfloop_nb import FineTune
+    from selfloop_nb.tuning import fine_tune
+    made = {}
+    def of(make, kind, more=()):
+        how = FineTune(steps=120, batch_size=16, lr=5e-3)
+        if (make, kind) not in made: made[make, kind] = fine_tune(make(kind), rows(more), how)[0]
+        return made[make, kind]
+    return of
+
+
+@pytest.mark.parametrize("make, kind", BOTH)
+def test_ids_trained_are_ids_sampled(make, kind):
+    "Of a model that knows nothing: it spells as no tokenizer would, and writes special tokens in the middle."
+    from selfloop_nb.scorers.likelihoods import completion_logprobs
+    from selfloop_nb.tuning import encode_rows
+    lm = make(kind)
+    samples = drawn(lm)
+    assert trained_ids(encode_rows(lm, samples)) == samples["token_ids"][:]
+    written = samples.filter(lambda s: s["n_tokens"] > 0)
+    assert completion_logprobs(lm, written) == pytest.approx(written["logprob"][:], abs=1e-4), "likelihood(M_0) too"
+
+
+@pytest.mark.parametrize("make, kind", BOTH)
+def test_an_answer_that_the_model_gives_has_no_heldout_loss(make, kind, taught):
+    from selfloop_nb.tuning import completion_loss
+    lm = taught(make, kind)
+    answers = drawn(lm, n=1, temperature=0.0)
+    assert all(answers["finished"]) and set(ids[-1] for ids in answers["token_ids"]) == {lm.end_id}
+    right = [answer.strip() == completion.strip() for answer, (_, completion) in zip(answers["completion"], ROWS)]
+    assert sum(right) >= 14, "it has learnt them by heart"
+    loss = completion_loss(lm, answers.select_columns(["prompt", "completion"]))
+    noted = sum(answer["logprob"] * answer["n_tokens"] for answer in answers) / sum(answers["n_tokens"])
+    assert loss == pytest.approx(-noted, abs=1e-4) and loss < 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_read_is_what_was_cut(kind):
+    "Word pieces have no spaces, and what a vocabulary does not hold cannot come back."
+    from selfloop_nb.backend.tokens import Reader
+    lm = causal(kind)
+    read, unknown = Reader(lm), lm.tokenizer.unk_token_id
+    texts = odd_texts(300)
+    pairs = list(zip(texts, odd_texts(300, seed=1)))
+    before = lm.ids_of_prompts(texts)
+    for (prompt, completion), ids in zip(pairs, lm.ids_of_pairs(pairs)):
+        if unknown in ids or kind == "word pieces": continue
+        assert read(ids, before[prompt]) in (completion, completion.removeprefix(" ")), (prompt, completion, ids)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_never_becomes_a_control_token(kind):
+    lm = causal(kind)
+    names = [name for name in lm.controls.names if name != "<unk>"]
+    controls = set(lm.tokenizer.convert_tokens_to_ids(names))
+    own = lm.ids_of_prompts(["1"])["1"]
+    framing = [i for i in own if i in controls]
+    texts = [*names, *(f"1{name}2" for name in names), *odd_texts(100)]
+    for prompt, ids in lm.ids_of_prompts([text for text in texts if text.strip()]).items():
+        assert [i for i in ids if i in controls] == framing, prompt
+    for ids in lm.ids_of_pairs([("1+2=", text) for text in texts]): assert not controls & set(ids)
+
+
+def test_tags_stay_what_they_are(taught):
+    from selfloop_nb.tuning import encode_rows
+    kind = "tags that are special, and plain ones"
+    lm = causal(kind)
+    more = [("1=", "<think>1</think><tool>2")] * 8
+    tagged = encode_rows(lm, rows(more))[-1]["labels"]
+    names = lm.tokenizer.convert_ids_to_tokens([i for i in tagged if i != -100])
+    assert names == ["<think>", "1", "</think>", "<tool>", "2", "<eos>"]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "a space before a text"])
+def test_pairs_are_the_ids_that_were_sampled(kind):
+    from selfloop_nb.training.preferences import encode_pairs, preference_pairs, spin_pairs
+    lm = causal(kind)
+    samples = drawn(lm)
+    samples = samples.add_column("score", [float(n % 4) for n in range(len(samples))])
+    pairs, _ = preference_pairs(samples)
+    encoded = encode_pairs(lm, pairs)
+    sampled = list(map(list, samples["token_ids"]))
+    assert all(ids in sampled for side in ("chosen_ids", "rejected_ids") for ids in encoded[side])
+    played = encode_pairs(lm, spin_pairs(rows(), samples)[0])
+    assert all(ids in sampled for ids in played["rejected_ids"])
+    assert all(ids[-1] == lm.end_id for ids in played["chosen_ids"])
+
+
+def test_half_a_character_is_set_apart():
+    from selfloop_nb import Threshold
+    from selfloop_nb.selection import select_samples
+    from selfloop_nb.tuning import encode_rows
+    lm = causal("bytes")
+    half = lm.tokenizer.convert_tokens_to_ids("Ã")
+    samples = drawn(lm, n=1).select([0])
+    ids = [[half, lm.end_id]]
+    samples = samples.remove_columns(["token_ids", "completion", "finished"]).add_column("token_ids", ids)
+    samples = samples.add_column("completion", ["\ufffd"]).add_column("finished", [True]).add_column("score", [1.0])
+    judged = select_samples(samples, Threshold(1.0))
+    assert judged["reason"][:] == ["broken text"] and judged["state"][:] == ["rejected"]
+    assert trained_ids(encode_rows(lm, samples)) == ids, "and where a rule of one's own keeps it, as it was sampled"
+
+
+def test_a_stop_string_cuts_text_and_ids_alike():
+    from selfloop_nb.tuning import encode_rows
+    lm = causal("characters")
+    samples = drawn(lm, stop=("1",)).filter(lambda s: s["finished"] and s["token_ids"][-1] != lm.end_id)
+    assert len(samples) > 3 and not any("1" in text for text in samples["completion"])
+    for sample, ids in zip(samples, trained_ids(encode_rows(lm, samples))):
+        assert ids == lm.completion_ids(sample["completion"], prompt=sample["prompt"])
+
+
+def test_a_system_prompt_is_in_every_prompt(tmp_path):
+    from selfloop_nb.models import LanguageModel, load_model
+    plain = causal("a chat of bytes, its own end of turn")
+    lm = LanguageModel(plain.model, plain.tokenizer, "told", system="Add!")
+    assert "Add!" in lm.tokenizer.decode(lm.prompt_ids("1+2="))
+    lm.save(tmp_path / "model")
+    again = load_model(tmp_path / "model", device="cpu")
+    assert again.prompt_ids("1+2=") == lm.prompt_ids("1+2=") != plain.prompt_ids("1+2=")
+
+
+def test_templates_are_for_held_out_problems_too(tmp_path):
+    from selfloop_nb import FineTune, Sampling, from_dataset
+    from small import small_loop
+    seen = []
+    def check(row):
+        seen.append(row["prompt"])
+        return row["completion"] == row["answer"]
+    asked = [dict(prompt=p, answer=c) for p, c in ROWS]
+    task = from_dataset([dict(prompt=p, completion=c) for p, c in ROWS], asked, rows(), check=check)
+    few = FineTune(steps=5, batch_size=16)
+    loop = small_loop(tmp_path / "run", task=task, model=causal("characters"), initial=few, tune=few,
+                      sampling=Sampling(templates=("{prompt}", "it is {prompt}")))
+    loop.start()
+    assert seen == [("it is " if i % 2 else "") + p for i, (p, _) in enumerate(ROWS)]
+
+
+def test_answers_that_were_cut_off_are_said(tmp_path):
+    from selfloop_nb import Sampling, Threshold
+    from selfloop_nb.core import EmptyRoundError
+    from small import small_loop
+    short = small_loop(tmp_path / "run", sampling=Sampling(max_new_tokens=1, n_samples=1))
+    with pytest.raises(EmptyRoundError, match="100% of the samples were cut off at max_new_tokens=1"): short.step()
+    kept = small_loop(tmp_path / "kept", select=Threshold(1.0, finished=False), sampling=Sampling(max_new_tokens=1))
+    assert any("held-out answers were cut off at max_new_tokens=1" in text for text in kept.start().warnings)
+
+
+class Counting:
+    "Counts the rows that a run is trained on, and those whose ids are not the ones that were sampled."
+    def __init__(self, monkeypatch):
+        import selfloop_nb.tuning as tuning
+        self.rows = self.others = 0
+        self.encode = tuning.encode_rows
+        monkeypatch.setattr(tuning, "encode_rows", self)
+
+    def __call__(self, lm, table):
+        encoded = self.encode(lm, table)
+        if "token_ids" not in table.column_names: return encoded
+        sampled = [(ids, row) for ids, row in zip(table["token_ids"], trained_ids(encoded)) if ids]
+        self.rows += len(sampled)
+        self.others += sum(ids != row for ids, row in sampled)
+        return encoded
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make, kind", BOTH)
+def test_golden_run(make, kind, tmp_path, monkeypatch, capsys):
+    "Two rounds, counted."
+    from selfloop_nb import FineTune, Loop, Sampling, Threshold, from_dataset
+    asked = [dict(prompt=p) for p, _ in ROWS]
+    task = from_dataset(rows(), asked, rows())
+    def has_digit(samples): return [float(any(map(str.isdigit, text))) for text in samples["completion"]]
+    has_digit.range = (0.0, 1.0)
+    counted = Counting(monkeypatch)
+    few = FineTune(steps=25, batch_size=16, lr=5e-3)
+    loop = Loop(make(kind), task, score=has_digit, select=Threshold(1.0), tune=few, initial=few, store=tmp_path / "run",
+                sampling=Sampling(n_samples=6, max_new_tokens=16), progress=False, drift=True)
+    history = loop.run(rounds=2)
+    assert len(history) == 3 and counted.rows > 20 and counted.others == 0
+    with capsys.disabled(): print(f"\n{loop.model.name}: {counted.rows} rows, {counted.others} on other ids", end=" ")
