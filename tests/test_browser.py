@@ -114,7 +114,7 @@ def test_the_list_of_branches_leads_back(open_notebook, tmp_path):
     nb.fill("as", "second")
     nb.click("Branch", says="second: round 1 is done")
     nb.click("Step", says="second: round 2 is done")
-    nb.page.locator("select").first.select_option("main")
+    nb.page.locator(".widget-dropdown select").first.select_option("main")
     nb.says("main: round 1 is done")
     nb.click("Step", says="main: round 2 is done")
     nb.pictures_at_rest()
