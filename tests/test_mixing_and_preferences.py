@@ -129,11 +129,11 @@ def test_the_loss_is_dpos_and_the_reference_the_rounds_parent():
 
 def test_training_from_the_base_model_keeps_the_parent_as_reference(monkeypatch):
     seen = []
-    learn = DPO.learn
-    def watched(self, lm, parent, *rest):
-        seen.append((lm.weights_hash(), parent.weights_hash()))
-        return learn(self, lm, parent, *rest)
-    monkeypatch.setattr(DPO, "learn", watched)
+    train = DPO.train
+    def watched(self, lm, data, *rest):
+        seen.append((lm.weights_hash(), data.parent.weights_hash()))
+        return train(self, lm, data, *rest)
+    monkeypatch.setattr(DPO, "train", watched)
     loop = paired(tune=DPO(**FEW, start="base"))
     loop.run(rounds=2)
     assert seen[1] == (loop.language_model(0).weights_hash(), loop.language_model(1).weights_hash())
