@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look, round_plot
+from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look, round_plot
 
 # %% ../../nbs/charts/05_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:
@@ -26,9 +26,10 @@ def audit_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
         round_plot(history, {"q_rise": "Q", "audit_rise": "audit"}, "Q and audit", "rise, in std. dev.", ax=ax, **style)
         if _known(history, "audit_gap"):
             known = history[history["audit_gap"].notna()]
-            ax.fill_between(known["round"], known["q_rise"], known["audit_rise"],
+            ax.fill_between(known["round"], drawable(known["q_rise"]), drawable(known["audit_rise"]),
                             color=COLOURS[3], alpha=0.25, linewidth=0)
-            ax.set_title(f"Q and audit: gap {known['audit_gap'].iloc[-1]:.1f}")
+            gap = known["audit_gap"].iloc[-1]
+            ax.set_title("Q and audit: gap " + format(gap, ".1f" if abs(gap) < 1e6 else ".1e"))
     return ax.figure
 
 # %% ../../nbs/charts/05_monitors.ipynb #65b16c4d

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, look, score_bins
+from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, look, score_bins
 from ..people.agreement import keep_rates, roc, wilson
 
 # %% ../../nbs/charts/03_ratings.ipynb #36a16453
@@ -35,7 +35,7 @@ def right_by_score(
     edges = score_bins(scores, score_range, n)
     width = (edges[-1] - edges[0]) / n
     by_bin = {}
-    for score, r in zip(scores, right):
+    for score, r in zip(drawable(scores), right):
         i = min(max(int((score - edges[0]) / width), 0), n - 1)
         by_bin.setdefault(i, []).append(bool(r))
     def made(i, verdicts):
@@ -66,7 +66,7 @@ def _draw_bins(ax, bins:list, theta:float, n_rated:int):
         ax.bar(b.left, b.share, b.width, **bar)
         ax.plot([middle, middle], [b.low, b.high], color=ax.xaxis.label.get_color(), linewidth=1.5)
         ax.text(middle, 1.03, str(b.n), ha="center", fontsize="small")
-    if math.isfinite(theta): ax.axvline(theta, color=COLOURS[1], linestyle="--")
+    if math.isfinite(theta): ax.axvline(drawable(theta), color=COLOURS[1], linestyle="--")
     ax.set_title(f"{n_rated:,} rated samples, by score" if n_rated else "nothing is rated yet")
     ax.set(ylim=(0, 1.12), yticks=[0, 0.25, 0.5, 0.75, 1], xlabel="score Q(s); dashed: θ", ylabel="right, people say")
 

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'MARKERS', 'DASHES', 'STATE_LOOK', 'ALARM', 'RENDERING', 'OTHER_SCRIPTS', 'FARTHEST', 'RIDGES', 'fonts',
-           'look', 'png', 'Chart', 'canvas', 'finish', 'drawable', 'score_bins', 'score_histogram', 'fitted',
+           'look', 'png', 'Chart', 'fit', 'canvas', 'finish', 'drawable', 'score_bins', 'score_histogram',
            'score_ridgeline', 'named_runs', 'round_plot', 'accuracy_plot', 'heldout_loss_plot', 'acceptance_plot',
            'quality_plot', 'diversity_plot', 'training_loss_plot', 'overview']
 
 # %% ../../nbs/charts/02_rounds.ipynb #055041cd
-import functools, io, itertools, math, threading
+import functools, io, itertools, math, textwrap, threading
 from contextlib import contextmanager
 
 import matplotlib
@@ -80,8 +80,53 @@ def png(
 
 # %% ../../nbs/charts/02_rounds.ipynb #9882e3f1
 class Chart(Figure):
-    "A matplotlib figure that a notebook shows by itself, without pyplot."
+    "A matplotlib figure that a notebook shows by itself, without pyplot, and that cuts no title and no legend."
     def _repr_png_(self)->bytes: return png(self, dpi=72)
+
+    def draw(self, renderer):
+        "Lay out, make fit what is too wide for its place, and draw."
+        for ax in self.axes:
+            if ax.get_legend(): ax.get_legend().set_in_layout(False) # it lies inside its axes
+        layout = self.get_layout_engine()
+        if layout: layout.execute(self)
+        for ax in self.axes: fit(ax, renderer)
+        super().draw(renderer)
+
+# %% ../../nbs/charts/02_rounds.ipynb #a47aaa9c
+def fit(ax, renderer):
+    "Make the title and the legend of axes as narrow as their place."
+    right = [other.bbox.x0 for other in ax.figure.axes if other.bbox.x0 > ax.bbox.x1] # axes beside these
+    title, legend = ax._left_title, ax.get_legend()
+    room = min(right, default=ax.figure.bbox.x1) - ax.bbox.x0 - renderer.points_to_pixels(title.get_fontsize() / 2)
+    if ax.figure.get_layout_engine(): title.set_text(_broken(title, room, renderer))
+    _shrink([title], room, renderer)
+    if legend:
+        texts = legend.get_texts()
+        beside = legend.get_window_extent(renderer).width - max(_width(text, renderer) for text in texts)
+        _shrink(texts, ax.bbox.width - beside, renderer)
+
+# %% ../../nbs/charts/02_rounds.ipynb #2e9b5fd1
+def _broken(text, room:float, renderer)->str:
+    "The words of a text in lines that are no wider than `room`, in pixels."
+    lines = []
+    for word in text.get_text().split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _width(text, renderer, longer) <= room: lines[-1] = longer
+        else: lines.append(word)
+    return "\n".join(lines)
+
+# %% ../../nbs/charts/02_rounds.ipynb #317eb31b
+def _width(text, renderer, line:str|None=None)->float:
+    "The width in pixels of a line in a text's letters; None: of its own longest line."
+    font = text.get_fontproperties()
+    lines = text.get_text().split("\n") if line is None else [line]
+    return max(renderer.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines)
+
+def _shrink(texts:list, room:float, renderer):
+    "Smaller letters for texts, where one is wider than `room`, down to a third."
+    share = room / max(1.0, *(_width(text, renderer) for text in texts))
+    if share >= 1: return
+    for text in texts: text.set_fontsize(max(share, 1 / 3) * text.get_fontsize())
 
 # %% ../../nbs/charts/02_rounds.ipynb #6ba60f9e
 @contextmanager
@@ -104,22 +149,23 @@ def finish(ax, title:str, ylabel:str, share:bool=False):
     ax.set(xlabel="round", ylabel=ylabel)
     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True, min_n_ticks=1))
     if share: ax.set_ylim(-0.03, 1.03)
-    if not ax.get_lines():
+    if not any(len(line.get_xdata()) for line in ax.get_lines()):
         ax.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", transform=ax.transAxes, alpha=0.7)
     named = [line for line in ax.get_lines() if line.get_label() and not line.get_label().startswith("_")]
     if named:
-        legend = ax.legend(named, [line.get_label() for line in named], handlelength=3)
+        names = [textwrap.fill(line.get_label(), 40) for line in named]
+        legend = ax.legend(named, names, handlelength=3)
         for text in legend.get_texts(): text.set_parse_math(False)
 
-# %% ../../nbs/charts/02_rounds.ipynb #050ca605
-FARTHEST = 1e300 # of what is drawn
+# %% ../../nbs/charts/02_rounds.ipynb #2bb3e8ad
+FARTHEST = 1e300 # what is beyond it is drawn there
 
 def drawable(
-    scores, # numbers of any kind
-):
-    "Scores as an axis can show them."
+    values, # numbers
+)->"numpy.ndarray": # the same; those that are not finite too, but for infinity
+    "Numbers as a chart can show them."
     import numpy
-    return numpy.clip(scores, -FARTHEST, FARTHEST)
+    return numpy.clip(numpy.asarray(values, dtype=float), -FARTHEST, FARTHEST)
 
 # %% ../../nbs/charts/02_rounds.ipynb #eb586045
 def score_bins(
@@ -127,22 +173,22 @@ def score_bins(
     score_range:tuple=(-math.inf, math.inf), # what Q declares
     n:int=24,
 )->list: # n + 1 edges
-    "The edges of a histogram of scores: over Q's range, where that is finite, else over the scores."
-    low, high = score_range
-    if not math.isfinite(low): low = min(scores, default=0.0)
-    if not math.isfinite(high): high = max(scores, default=0.0)
-    low, high = map(float, drawable([low, high]))
-    narrow = 2 ** -40 * max(abs(low), abs(high))
-    if high - low <= narrow + 1 / FARTHEST:
-        middle, margin = low, max(0.5, narrow)
-        low, high = middle - margin, middle + margin
+    "The edges of a histogram of scores: over Q's range, where that is finite, and over all scores."
+    lowest, highest = min(scores, default=0.0), max(scores, default=0.0)
+    low, high = (end if math.isfinite(end) else own for end, own in zip(score_range, (lowest, highest)))
+    if len(scores): low, high = min(low, lowest), max(high, highest) # no score is left out
+    low, high = drawable([low, high]).tolist()
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-9 * max(size, 1e-200): # no room for bins
+        around = max(0.5, 1e-9 * size)
+        low, high = low - around, high + around
     return [low + (high - low) * i / n for i in range(n + 1)]
 
 # %% ../../nbs/charts/02_rounds.ipynb #b39cca8b
 def _by_state(samples)->dict:
     "The scores of a sample table, by state."
     by_state = {state: [] for state in (KEPT, REJECTED, QUARANTINED)}
-    for score, state in zip(drawable(samples["score"][:]).tolist(), samples["state"][:]): by_state[state].append(score)
+    for score, state in zip(samples["score"][:], samples["state"][:]): by_state[state].append(score)
     return by_state
 
 # %% ../../nbs/charts/02_rounds.ipynb #b31017a9
@@ -166,10 +212,11 @@ def _draw_scores(ax, scores:dict, theta:float|None, score_range:tuple):
     for state, (colour, hatch) in STATE_LOOK.items():
         if not scores[state]: continue
         below = scores[KEPT] if state == REJECTED else []
-        ax.hist([below, scores[state]], edges, stacked=True, label=["", f"{state} ({len(scores[state]):,})"],
-                color=["none", colour], hatch=["", hatch], edgecolor=ax.get_facecolor(), linewidth=0.8)
+        ax.hist([drawable(below), drawable(scores[state])], edges, stacked=True,
+                label=["", f"{state} ({len(scores[state]):,})"], color=["none", colour],
+                hatch=["", hatch], edgecolor=ax.get_facecolor(), linewidth=0.8)
     if theta is not None and math.isfinite(theta):
-        ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--", label=f"θ = {theta:g}")
+        ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--", label=f"θ = {theta:zg}")
     _title_kept(ax, scores)
     ax.set(xlabel="score Q(s)", ylabel="samples")
     if finite: ax.legend()
@@ -179,27 +226,12 @@ def _title_kept(ax, scores:dict):
     "How many were kept; none at all is said loudly."
     n, n_kept = sum(map(len, scores.values())), len(scores[KEPT])
     if not n_kept:
-        title = fitted("NOTHING KEPT", f"of {n:,}", "samples", width=19)
-        ax.set_title(title, color=ALARM, fontweight="bold")
+        ax.set_title(f"NOTHING KEPT of {n:,} samples", color=ALARM, fontweight="bold")
         return
-    kept = f"kept {n_kept:,} of {n:,}"
-    share = f"({n_kept / n:.0%})"
-    n_lost = len(scores[QUARANTINED])
-    if n_lost: ax.set_title(fitted(kept, share + ",", f"{n_lost:,} in quarantine"))
-    else: ax.set_title(fitted(kept, share))
-
-# %% ../../nbs/charts/02_rounds.ipynb #92e81315
-def fitted(
-    *parts,       # texts that stay whole
-    width:int=24, # characters
-)->str:
-    "The parts of a title, in lines that fit above a small chart."
-    lines = [parts[0]]
-    for part in parts[1:]:
-        longer = f"{lines[-1]} {part}"
-        if len(longer) <= width: lines[-1] = longer
-        else: lines.append(part)
-    return "\n".join(lines)
+    share = f"{n_kept / n:.0%}"
+    title = f"kept {n_kept:,} of {n:,} ({share})"
+    if scores[QUARANTINED]: title += f", {len(scores[QUARANTINED]):,} in quarantine"
+    ax.set_title(title)
 
 # %% ../../nbs/charts/02_rounds.ipynb #2e44b535
 RIDGES = 8 # rounds that can be told apart, one above the other
@@ -211,16 +243,15 @@ def score_ridgeline(
     ax=None, **style,
 )->"matplotlib.figure.Figure":
     "The score distributions of the rounds on one scale; beyond eight rounds the median and the 10 to 90 % band."
-    by_round = {number: _finite(table["score"][:]) for number, table in samples_by_round.items()}
-    thetas = {number: drawable(theta) for number, theta in thetas.items()}
+    by_round = {number: _finite_scores(samples) for number, samples in samples_by_round.items()}
     draw = _ridges if len(by_round) <= RIDGES else _band
     with canvas(ax, **style) as ax:
         draw(ax, by_round, thetas, score_range)
         ax.set_title("scores by round")
     return ax.figure
 
-# %% ../../nbs/charts/02_rounds.ipynb #29ccfff0
-def _finite(scores:list)->list: return drawable([score for score in scores if math.isfinite(score)]).tolist()
+# %% ../../nbs/charts/02_rounds.ipynb #2f3d04e9
+def _finite_scores(samples)->list: return drawable(list(filter(math.isfinite, samples["score"][:]))).tolist()
 
 # %% ../../nbs/charts/02_rounds.ipynb #74990878
 def _shades(ax, n:int)->list:
@@ -242,7 +273,8 @@ def _ridges(ax, by_round:dict, thetas:dict, score_range:tuple):
         base = len(by_round) - 1 - place
         _ridge(ax, edges, base, shares[place] / tallest * 0.9, shades[place], place + 2)
         theta = thetas.get(number, math.nan)
-        if math.isfinite(theta): ax.plot([theta, theta], [base, base + 0.5], color="#D55E00", linewidth=3, zorder=20)
+        if not math.isfinite(theta): continue
+        ax.plot(drawable([theta, theta]), [base, base + 0.5], color="#D55E00", linewidth=3, zorder=20)
     ax.set(xlabel="score Q(s), | is θ", ylabel="round", xlim=(edges[0], edges[-1]))
     ax.set(yticks=range(len(by_round)), ylim=(-0.1, max(len(by_round), 1) + 0.05))
     ax.set_yticklabels([str(number) for number in reversed(by_round)])
@@ -258,13 +290,20 @@ def _band(ax, by_round:dict, thetas:dict, score_range:tuple):
     "The median and the band from 10 to 90 % by round."
     import numpy
     rounds = [number for number, scores in by_round.items() if scores]
+    if not rounds: return finish(ax, "scores by round", "score Q(s)")
     quantiles = [numpy.quantile(by_round[number], (0.1, 0.5, 0.9)) for number in rounds]
     low, middle, high = numpy.array(quantiles).T
     ax.fill_between(rounds, low, high, alpha=0.3, color=COLOURS[0], label="10 to 90 %")
     ax.plot(rounds, middle, color=COLOURS[0], label="median")
-    ax.plot(rounds, [thetas.get(number, math.nan) for number in rounds], color="#D55E00", linestyle="--", label="θ")
-    ax.set(xlabel="round", ylabel="score Q(s)")
+    ax.plot(rounds, _finite_thetas(thetas, rounds), color="#D55E00", linestyle="--", label="θ")
+    finish(ax, "scores by round", "score Q(s)")
     ax.legend()
+
+# %% ../../nbs/charts/02_rounds.ipynb #ca00a45c
+def _finite_thetas(thetas:dict, rounds:list)->list:
+    "A theta for each of the rounds; nan where it keeps all or nothing, or there is none."
+    found = [thetas.get(number, math.nan) for number in rounds]
+    return drawable([theta if math.isfinite(theta) else math.nan for theta in found])
 
 # %% ../../nbs/charts/02_rounds.ipynb #9b4c01d6
 def named_runs(
@@ -279,8 +318,9 @@ def _curve(ax, histories:list, column:str, label:str, place:int):
     "One line, with a band where there are several seeds."
     import pandas
     known = [h.set_index("round")[column].astype(float) for h in histories if column in h and len(h)]
+    known = [values.clip(-FARTHEST, FARTHEST) for values in known]
     if not known: return
-    seeds = drawable(pandas.concat(known, axis=1))
+    seeds = pandas.concat(known, axis=1)
     mean = seeds.mean(axis=1)
     if mean.isna().all(): return
     colour = COLOURS[place % 7]
@@ -345,14 +385,21 @@ def training_loss_plot(
     with canvas(ax, **style) as ax:
         for shade, points in zip(_shades(ax, len(losses_by_round)), losses_by_round.values()):
             steps = [start + p["step"] for p in points]
-            ax.plot(steps, [p["loss"] for p in points], color=shade, linewidth=1.5, label="_")
+            losses = drawable([p["loss"] for p in points])
+            ax.plot(steps, losses, "." if len(steps) == 1 else "-", color=shade, linewidth=1.5, label="_")
             start = steps[-1] if steps else start
             ax.axvline(start, color=matplotlib.rcParams["grid.color"], linewidth=1)
-        finish(ax, "training loss", "nats a token")
+        finish(ax, _training_title(losses_by_round), "nats a token")
         ax.set(xlabel="step, | ends a round")
         ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, integer=True))
         if any(losses_by_round.values()): ax.set_ylim(bottom=0)
     return ax.figure
+
+# %% ../../nbs/charts/02_rounds.ipynb #1a232515
+def _training_title(losses_by_round:dict)->str:
+    "Which rounds are shown, where the first are not: the steps are counted from 0 all the same."
+    first, last = min(losses_by_round, default=0), max(losses_by_round, default=0)
+    return f"training loss, rounds {first} to {last}" if first > 0 else "training loss"
 
 # %% ../../nbs/charts/02_rounds.ipynb #ceb5e35b
 def overview(

@@ -10,7 +10,7 @@ import io, math
 
 import matplotlib
 
-from .rounds import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, drawable, look, score_bins
+from .rounds import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, drawable, fit, look, score_bins
 from ..core import patch_to
 from ..records import KEPT, REJECTED
 
@@ -25,12 +25,13 @@ def preview_plot(
     "What theta would keep of a preview, and the share of the preview that lies above each score."
     ends = list(preview.scores[[0, -1]]) if len(preview.scores) else []
     edges = score_bins(ends, score_range)
+    grown = max(1.0, style.get("font_scale", 1.0) / 0.85) # margins grow with the letters
     with RENDERING, matplotlib.rc_context(look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
         bars, curve = figure.subplots(1, 2)
-        figure.subplots_adjust(0.1, 0.2, 0.98, 0.88, 0.28)
-        _draw_bars(bars, preview.scores, edges)
-        _draw_share_above(curve, preview.scores)
+        figure.subplots_adjust(0.1 * grown, 0.2 * grown, 1 - 0.02 * grown, 1 - 0.12 * grown, 0.28 * grown)
+        _draw_bars(bars, drawable(preview.scores), edges)
+        _draw_share_above(curve, drawable(preview.scores))
         for ax in (bars, curve):
             ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--")
             ax.set(xlabel="score Q(s), - - is θ", xlim=(edges[0], edges[-1]))
@@ -41,7 +42,7 @@ def preview_plot(
 def _draw_bars(ax, scores, edges:list):
     "The bars of both states, as high as all scores together."
     import numpy
-    counts, _ = numpy.histogram(drawable(scores), edges)
+    counts, _ = numpy.histogram(scores, edges)
     for state in (KEPT, REJECTED):
         colour, hatch = STATE_LOOK[state]
         ax.stairs(counts, edges, fill=True, color=colour, hatch=hatch, edgecolor=ax.get_facecolor())
@@ -53,7 +54,7 @@ def _draw_share_above(ax, scores):
     import numpy
     n_steps = min(len(scores) + 1, 400)
     places = numpy.unique(numpy.linspace(0, len(scores), n_steps).astype(int))[1:]
-    ax.step(drawable(scores[places - 1]), places / max(len(scores), 1), where="post", color=COLOURS[0])
+    ax.step(scores[places - 1], places / max(len(scores), 1), where="post", color=COLOURS[0])
     ax.set(title="share at or above a score", ylim=(0, 1.03))
 
 # %% ../../nbs/charts/06_theta.ipynb #11fcf85f
@@ -66,8 +67,8 @@ def move_theta(
     left, right = figure.axes
     below, above = left.patches
     n_kept = preview.at(theta)["n_kept"]
-    _split_bars(below, above, preview.scores, n_kept)
-    for ax in (left, right): ax.lines[-1].set_xdata([drawable(theta)] * 2)
+    _split_bars(below, above, drawable(preview.scores), n_kept)
+    for ax in (left, right): ax.lines[-1].set_xdata(drawable([theta, theta]))
     title = _title_kept(left, n_kept, preview.n_sampled)
     return [below, above, left.lines[-1], right.lines[-1], title]
 
@@ -75,7 +76,7 @@ def move_theta(
 def _split_bars(below, above, scores, n_kept:int):
     "The first `n_kept` scores in the lower bars, the others upon them."
     import numpy
-    edges, scores = below.get_data().edges, drawable(scores)
+    edges = below.get_data().edges
     kept, _ = numpy.histogram(scores[:n_kept], edges)
     others, _ = numpy.histogram(scores[n_kept:], edges)
     below.set_data(kept, baseline=0)
@@ -94,12 +95,13 @@ class ThetaPicture:
     def __init__(self,
         preview,             # of a round, see `ThresholdPreview`
         score_range:tuple=(-math.inf, math.inf), # what Q declares
+        size:tuple=(640, 250), # width and height in pixels
         **style,          # see `look`
     ):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         self.preview = preview
         self.style = style
-        self.figure = preview_plot(preview, 0.0, score_range, **style)
+        self.figure = preview_plot(preview, 0.0, score_range, *size, **style)
         with RENDERING, self._settings():
             for artist in move_theta(self.figure, preview, 0.0): artist.set_animated(True)
             self.canvas = FigureCanvasAgg(self.figure)
@@ -118,8 +120,10 @@ def png(self,
     from PIL import Image
     with RENDERING, self._settings():
         self.canvas.restore_region(self.paper)
-        for artist in move_theta(self.figure, self.preview, theta): artist.axes.draw_artist(artist)
-        pixels = numpy.array(self.canvas.buffer_rgba()) # a copy: whoever comes next paints on the same canvas
+        moved = move_theta(self.figure, self.preview, theta)
+        fit(self.figure.axes[0], self.canvas.get_renderer())
+        for artist in moved: artist.axes.draw_artist(artist)
+        pixels = numpy.array(self.canvas.buffer_rgba()) # a copy: the next theta is painted on the same canvas
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png", compress_level=1)
     return buffer.getvalue()

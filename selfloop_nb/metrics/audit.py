@@ -77,12 +77,25 @@ def _is_kept(samples)->"numpy.ndarray":
     return numpy.array([state == KEPT for state in samples["state"][:]], dtype=bool)
 
 # %% ../../nbs/metrics/05_audit.ipynb #7f2cad93
-def _mean(values)->float: return float(values.mean()) if len(values) else math.nan
-def _std(values)->float: return float(values.std()) if len(values) else math.nan
+def _near_one(values)->tuple:
+    "The values times a power of two that brings them near 1, and its exponent: so no sum of squares overflows."
+    import numpy
+    _, exponent = math.frexp(max(map(abs, values.tolist()), default=0.0))
+    return numpy.ldexp(values, -exponent), exponent
 
+def _mean(values)->float:
+    near, exponent = _near_one(values)
+    return math.ldexp(near.mean(), exponent) if len(values) else math.nan
+
+def _std(values)->float:
+    near, exponent = _near_one(values)
+    return math.ldexp(near.std(), exponent) if len(values) else math.nan
+
+# %% ../../nbs/metrics/05_audit.ipynb #c50a7da1
 def _correlation(a, b)->float:
     "Pearson's; nan where one of them does not vary."
     import numpy
+    (a, _), (b, _) = _near_one(a), _near_one(b)
     varied = len(a) > 1 and a.std() > 0 and b.std() > 0
     return float(numpy.corrcoef(a, b)[0, 1]) if varied else math.nan
 
@@ -94,7 +107,8 @@ def audit_rises(
     "How far Q and the audit have risen, in the first round's standard deviations, and by how much Q has risen more."
     def rise(name):
         if not first[f"{name}_std"]: return math.nan
-        return (metrics[f"{name}_mean"] - first[f"{name}_mean"]) / first[f"{name}_std"]
+        now, before = metrics[f"{name}_mean"], first[f"{name}_mean"]
+        return (now / 2 - before / 2) / (first[f"{name}_std"] / 2) # halves: the difference of floats may be none
     return dict(q_rise=rise("q"), audit_rise=rise("audit"), audit_gap=rise("q") - rise("audit"))
 
 # %% ../../nbs/metrics/05_audit.ipynb #88d0456d

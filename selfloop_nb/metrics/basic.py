@@ -57,8 +57,8 @@ def quantile(
     if not finite: return math.nan
     place = q * (len(finite) - 1)
     low = math.floor(place)
-    above = finite[min(low + 1, len(finite) - 1)]
-    return finite[low] + (place - low) * (above - finite[low])
+    below, above = finite[low], finite[min(low + 1, len(finite) - 1)]
+    return 2 * (below / 2 + (place - low) * (above / 2 - below / 2)) # halves: the difference of floats may be none
 
 # %% ../../nbs/metrics/01_basic.ipynb #e854da5a
 def round_counts(
@@ -82,8 +82,13 @@ def sample_metrics(
         finished_rate=share_true(samples["finished"][:]), mean_tokens=_mean(samples["n_tokens"][:]))
 
 # %% ../../nbs/metrics/01_basic.ipynb #0cbbc899
-def _mean(values:list)->float: return sum(values) / len(values) if values else math.nan
+def _mean(values:list)->float:
+    "The mean of finite values; nan without any."
+    if not values: return math.nan
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else sum(value / len(values) for value in values) # the sum is no float
 
+# %% ../../nbs/metrics/01_basic.ipynb #84e3157e
 def _score_metrics(samples)->dict:
     "How much is kept, and how the finite scores lie."
     states = samples["state"][:]

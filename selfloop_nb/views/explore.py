@@ -55,6 +55,7 @@ class Explorer(RoundView):
         super().__init__(source, round)
         self.group = group
         self.look = dict(font_scale=0.85 * font_scale, dark=dark)
+        self.size = tuple(round(n * font_scale) for n in (640, 250)) # the picture grows with its text
         self.preview = self.painted = None
         self.score_range = (-math.inf, math.inf)
         self.others = {} # what the rules beside theta would keep
@@ -87,7 +88,7 @@ def _build(self)->ipywidgets.VBox:
     self.k = ipywidgets.BoundedIntText(value=1, min=1, max=1000, **labelled("top k", "110px"))
     self.button = push_button("Apply from the next round", weakly(self.apply), width="200px",
                               disabled=not hasattr(self.source, "change"))
-    self.picture = picture_place(640, 250)
+    self.picture = picture_place(*self.size)
     self.table = ipywidgets.HTML()
     for control in (self.slider, self.share, self.k): control.observe(weakly(self._moved), "value")
     rows = [self.rounds, self.slider, self.button], [self.share, self.k, self.answer]
@@ -112,7 +113,7 @@ def _sort(self, samples, config:dict):
     rule = {name: used[name] for name in ("unique", "finished", "max_tokens") if name in used}
     self.preview = ThresholdPreview(samples, self.group, **rule)
     self.score_range = score_range_of(config)
-    self.painted = ThetaPicture(self.preview, self.score_range, **self.look)
+    self.painted = ThetaPicture(self.preview, self.score_range, self.size, **self.look)
     self._set_slider(theta_of(config))
     self._say("a preview: nothing changes until you press the button")
     self._draw({"theta"})

@@ -97,6 +97,7 @@ class Rater(RoundView):
         self.by = rater_name(by)
         self.how, self.n = how, n
         self.look = dict(font_scale=font_scale, dark=dark)
+        self.size = tuple(round(n * font_scale) for n in (660, 275)) # the picture grows with its text
         self.ratings = _ratings_of(source, ratings)
         super().__init__(source, round)
         self.box = self._build()
@@ -212,7 +213,7 @@ def _show_agreement(self):
     metrics, found = agreement_metrics(scores, right, theta), suggest_theta(scores, right, wanted)
     figure = rating_plot(scores, right, theta, score_range_of(self.config), **self.look)
     self.table.value = note + agreement_table(metrics, found, wanted, self._others())
-    self.picture.value = png(figure, 660, 275)
+    self.picture.value = png(figure, *self.size)
     self.picture.layout.display = self.precision.layout.display = ""
 
 # %% ../../nbs/views/07_rate.ipynb #b6fba92b
@@ -291,7 +292,7 @@ def _button(self, text:str, style:str):
 @patch_to(Rater)
 def _build_results(self):
     "Make what is shown when all is rated."
-    self.picture = picture_place(660, 275)
+    self.picture = picture_place(*self.size)
     self.table = ipywidgets.HTML()
     self.precision = ipywidgets.BoundedFloatText(
         value=0.9, min=0.01, max=0.99, step=0.05, **labelled("wanted precision", "220px"))
