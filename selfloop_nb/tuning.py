@@ -94,7 +94,6 @@ class FineTune(Tuner):
         check_setting(self, "lr", 0 < self.lr < math.inf, "above 0")
         check_setting(self, "warmup", 0 <= self.warmup < 1, "in [0, 1)")
         check_setting(self, "weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
-        check_setting(self, "lora", self.lora is None or isinstance(self.lora, LoRA), "LoRA(...), or None")
         check_setting(self, "start", self.start in ("previous", "base"), "'previous' or 'base'")
 
 # %% ../nbs/09_tuning.ipynb #e6709943
