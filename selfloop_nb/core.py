@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['whole_number', 'real_number', 'plain_fields', 'plain_scalar', 'derive_seed', 'short_hash', 'parse_json', 'redact',
-           'is_secret', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'is_secret', 'user_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
            'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../nbs/00_core.ipynb #2f331b3f
 import hashlib, json, operator, re, sys
 from dataclasses import fields
+from pathlib import Path
 from types import NoneType
 from typing import get_args
 
@@ -126,6 +127,11 @@ def redact(
 def is_secret(name:str)->bool:
     "Is this what a secret is called?"
     return _SECRET_NAME.search(name) is not None
+
+# %% ../nbs/00_core.ipynb #8ad02900
+def user_path(path)->Path:
+    "A path as the user means it."
+    return Path(path).expanduser()
 
 # %% ../nbs/00_core.ipynb #f99acd68
 def patch_to(cls):

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .core import RunLockedError, SelfloopError, Stopped, patch_to
+from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
@@ -26,7 +26,8 @@ from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.store import Run
-from .storage.verify import check_belongs, check_whole, computing, differences, fall_back
+from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
+    fall_back, first_on_ids)
 from .tasks import Task
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
@@ -51,7 +52,7 @@ class Loop:
         drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
     ):
         self.model, self.task = model, task
-        self.seed = seed
+        self.seed = whole_number(seed, "seed")
         score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
@@ -62,11 +63,13 @@ class Loop:
         self._kept_tables = {}
         self.loops = WeakValueDictionary()            # those of this run, by branch
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
-        self._open(Path(store) if store else Path(self._temporary.name) / "run", branch)
+        self._open(user_path(store) if store else Path(self._temporary.name) / "run", branch)
 
     def __repr__(self):
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
         return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
+
+    def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
 
 # %% ../nbs/13_loop.ipynb #78e68f33
 def _setting(name:str)->property:
@@ -87,14 +90,13 @@ for _name in ("rounds", "history", "samples", "losses", "report", "export"):
     setattr(Loop, _name, _handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
     setattr(Loop, _name, _handed_on("control", _name))
-Loop.config = _handed_on("settings", "config")
 
 # %% ../nbs/13_loop.ipynb #42e935ee
 @patch_to(Loop)
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     info = self._identity()
-    self._look_at(Run.open_to_write(path, {**info, **computing()}, branch))
+    self._look_at(Run.open_to_write(path, {**info, **computing(), **TRAINED_ON_IDS}, branch))
     self.lock = self.store.lock
     check_belongs(self.store, info)
     fall_back(self.store)
@@ -103,6 +105,8 @@ def _open(self, path:Path, branch:str):
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
     changed = differences(self.store.info)
     if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
+    first = first_on_ids(self.store)
+    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on text")
 
 # %% ../nbs/13_loop.ipynb #27638fbb
 @patch_to(Loop)
@@ -177,7 +181,7 @@ def next_round(self)->Round:
 def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
     self.settings = self._next
-    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self.model.reloaded)
+    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self.model.reloaded, self.task)
 
 # %% ../nbs/13_loop.ipynb #527fce4e
 @patch_to(Loop)

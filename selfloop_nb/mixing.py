@@ -9,7 +9,7 @@ __all__ = ['draw_rows', 'repeat_rows', 'within_budget', 'sample_weights', 'Mix',
 import math, random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 from .core import derive_seed, patch_to
@@ -119,7 +119,7 @@ class _Mix(Mix):
         if self.weights not in (None, "score") and not callable(self.weights):
             raise ValueError(f"weights={self.weights!r}: it must be 'score', a function of a score, or None")
 
-def _is_positive(n)->bool: return isinstance(n, int) and not isinstance(n, bool) and n >= 1
+def _is_positive(n)->bool: return isinstance(n, Integral) and not isinstance(n, bool) and n >= 1
 
 # %% ../nbs/08_mixing.ipynb #ee09a6b8
 def _training_rows(table, number:int, weights:list|None=None):

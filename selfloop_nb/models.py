@@ -244,6 +244,7 @@ def check_folder(
     folder:Path,
 ):
     "Raise `SelfloopError` saying what a model's folder lacks, or holds that is not loaded: code, pickled weights."
+    _check_files(folder)
     configs = _read_configs(folder)
     for name, config in configs.items():
         if "auto_map" in config:
@@ -251,6 +252,21 @@ def check_folder(
                                 "use a model that transformers knows by itself")
     check_architecture(configs["config.json"], folder.name)
     if not any(folder.glob("*.safetensors")): raise SelfloopError(_no_safetensors(folder))
+
+# %% ../nbs/04_models.ipynb #c7d6dfe5
+def _check_files(folder:Path):
+    "Raise where something in a folder is no file, or an index of weights names what is not in it."
+    for path in sorted(folder.glob("*")):
+        if not (path.is_file() or path.is_dir()): raise SelfloopError(f"{path.name} in {folder.name} is no plain file")
+        if path.name.endswith(".index.json"): _check_index(path)
+
+def _check_index(index:Path):
+    try: names = set(parse_json(index.read_text(encoding="utf-8"), dict)["weight_map"].values())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SelfloopError(f"{index.name} in {index.parent.name} is no index of weights ({error!r:.100})") from error
+    for name in sorted(map(str, names)):
+        if Path(name).name == name and (index.parent / name).is_file(): continue
+        raise SelfloopError(f"{index.name} takes weights from {name!r:.80}, which is no file of {index.parent.name}")
 
 # %% ../nbs/04_models.ipynb #91d6fc06
 def _read_configs(folder:Path)->dict: # file name -> what it says

@@ -31,7 +31,7 @@ from .mixing import Mix
 from .storage.drafts import Draft, Parts
 from .storage.files import write_file, write_folder
 from .storage.store import Run
-from .tasks import Task
+from .tasks import Task, table_hash
 from .tuning import Tuner, TuningData, completion_loss
 
 # %% ../nbs/12_phases.ipynb #21f5f305
@@ -40,12 +40,14 @@ class OwnRule(KeepRule):
     "A function as a keep rule."
     function:Callable # a scored sample table -> states, reasons
     def __call__(self, samples): return self.function(samples)
+    def _describe_(self): return describe(self.function)
 
 @dataclass(frozen=True)
 class OwnMix(Mix):
     "A function as a mix, which is given the kept samples of all rounds."
     function:Callable # D_train, kept samples by round, seed -> a table
     def __call__(self, train, kept, seed): return self.function(train, kept, seed)
+    def _describe_(self): return describe(self.function)
 
 # %% ../nbs/12_phases.ipynb #691dc6d3
 def _as(kind:type, own:type, setting, example:str):
@@ -99,13 +101,7 @@ def config(self)->dict:
     "Every setting that makes a round, as plain JSON; a monitor that is not asked for is none."
     names = ["score", "select", "mix", "tune", "sampling", "initial"]
     names += [name for name in ("audit", "drift") if getattr(self, name)]
-    return {name: _described(getattr(self, name)) for name in names}
-
-# %% ../nbs/12_phases.ipynb #d8a2447e
-def _described(setting)->object: # plain JSON
-    "A scorer says itself what of it counts; a function of your own is described as one."
-    if isinstance(setting, (OwnRule, OwnMix)): return describe(setting.function)
-    return setting.describe() if isinstance(setting, Scorer) else describe(setting)
+    return {name: describe(getattr(self, name)) for name in names}
 
 # %% ../nbs/12_phases.ipynb #414466d0
 @dataclass
@@ -127,11 +123,15 @@ class RoundDraft:
         seed:int,           # of the run
         control:Control,
         load:Callable,      # folder -> LanguageModel
+        task:Task,
     ):
         self.store, self.parent = store, parent
         self.settings, self.seed = settings, seed
         self.control, self.load = control, load
         self.number = parent.number + 1 if parent else 0
+        self.config = {**settings.config(), **task.config()}
+        self.prompts = self._asked(task) if parent else None
+        self.made_from = table_hash(self.prompts) if parent else ""
         self.draft = store.draft(f"rounds/{self._free_id()}")
         self.sampled = _samples_draft(store, parent, settings.sampling) if parent else None
 
@@ -141,10 +141,14 @@ class RoundDraft:
     def _free_id(self)->str:
         "The id of the round: of its parent and settings, and of how often it was made before."
         parent = self.parent.id if self.parent else None
-        config = self.settings.config()
         for n_made in itertools.count():
-            id = f"{self.number:04d}-{short_hash([parent, config, n_made])}"
+            id = f"{self.number:04d}-{short_hash([parent, self.config, n_made])}"
             if not self.store.is_committed(id): return id
+
+    def _asked(self, task:Task)->"datasets.Dataset":
+        "The prompts of the round."
+        last = self.store.samples(self.number - 1) if task.ask and self.number > 1 else None
+        return task.round_prompts(self.number, last)
 
 # %% ../nbs/12_phases.ipynb #4da5e95a
 def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
@@ -179,7 +183,7 @@ def phase(self,
     "What a phase makes: read from the disk where it was done before, else made now and committed."
     draft = self.sampled if name == "sample" else self.draft
     made = None
-    if draft.done(name): self.say(name, f"{name} was done before, going on after it")
+    if draft.done(name, self.made_from): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
     if made and made.model: return made.model
@@ -194,7 +198,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     with _memory_errors_in_words(self.number, name): made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
     info = dict(made.metrics, warning=made.warning) if made.warning else made.metrics
-    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info)
+    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
     return made
 
 # %% ../nbs/12_phases.ipynb #0df054ec
@@ -219,7 +223,7 @@ def record(self,
     seconds = {name: phase["seconds"] for name, phase in phases.items()}
     tokens = {name: phase["tokens"] for name, phase in phases.items()}
     warning = metrics.pop("warning", "")
-    return Round(self.id, self.number, parent, self.store.branch, self.settings.config(), seeds, counts, metrics,
+    return Round(self.id, self.number, parent, self.store.branch, self.config, seeds, counts, metrics,
         seconds, tokens, [warning] if warning else [])
 
 # %% ../nbs/12_phases.ipynb #690bfa4d
@@ -241,14 +245,11 @@ def _memory_errors_in_words(number:int, phase:str):
 # %% ../nbs/12_phases.ipynb #8f07238a
 def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     "S_t = generate(M_t, prompts)"
-    sampling, number = round.settings.sampling, round.number
-    last = round.store.samples(number - 1) if task.ask and number > 1 else None
-    prompts = task.round_prompts(number, last)
-    def progress(done, total):
-        n_samples = len(prompts) * sampling.n_samples
-        round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
-    samples = generate_samples(model, prompts, sampling, room_for(model, task, sampling), round.seed,
-        (number, "sample"), round.sampled.parts, progress, round.control.should_stop)
+    sampling = round.settings.sampling
+    n_samples = len(round.prompts) * sampling.n_samples
+    def progress(done, total): round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
+    samples = generate_samples(model, round.prompts, sampling, room_for(model, task, sampling), round.seed,
+        (round.number, "sample"), round.sampled.parts, progress, round.control.should_stop)
     round.sampled.write_table("samples.parquet", samples)
     return Made(("samples.parquet",), sum(samples["n_tokens"][:]))
 
@@ -271,7 +272,7 @@ def judge(
     if kept: samples = add_monitors(round, samples, context, model_0)
     round.draft.write_table("samples.parquet", samples)
     file = round.draft.folder / "samples.parquet"
-    round.emit("scored", "score", samples=samples, file=file, config=settings.config())
+    round.emit("scored", "score", samples=samples, file=file, config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes)
 

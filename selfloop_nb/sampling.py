@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .core import Stopped, derive_seed, patch_to
+from .core import Stopped, derive_seed, patch_to, short_hash
 from .models import LanguageModel
+from .storage.identity import describe
 from .tasks import Task
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 
@@ -330,13 +331,19 @@ def generate_samples(
     rows = [None] * len(requests)
     for chunk in plan_chunks(list(map(len, ids)), max_new_tokens, sampling.tokens_per_batch, seed, *place):
         before = counter.done
-        if chunk.chunk_id not in parts:
-            asked = [ids[r] for r in chunk.requests]
+        asked = [ids[r] for r in chunk.requests]
+        key = short_hash([asked, chunk.seed, describe(sampling), max_new_tokens])
+        drawn = _drawn_before(parts.get(chunk.chunk_id), key)
+        if drawn is None:
             drawn = sample_chunk(lm, asked, chunk.seed, sampling, max_new_tokens, counter.add, should_stop)
-            parts[chunk.chunk_id] = drawn
-        for r, row in zip(chunk.requests, parts[chunk.chunk_id]): rows[r] = row
+            parts[chunk.chunk_id] = {"drawn_from": key, "rows": drawn}
+        for r, row in zip(chunk.requests, drawn): rows[r] = row
         counter.add(before + len(chunk.requests) * max_new_tokens - counter.done)
     return _table(prompts, requests, rows, "-".join(map(str, place)))
+
+def _drawn_before(part, key:str)->list|None:
+    "The rows of a chunk that was drawn from the same; None where there is none."
+    return part["rows"] if isinstance(part, dict) and part.get("drawn_from") == key else None
 
 # %% ../nbs/05_sampling.ipynb #ad628264
 WRITTEN = ("completion", "token_ids", "n_tokens", "logprob", "finished")

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .core import ScoringError, patch_to, plain_fields, redact, short_hash
-from .storage.identity import PROTOCOL, describe, unknown_in
+from .core import ScoringError, patch_to, plain_fields, redact
+from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)
@@ -305,7 +305,7 @@ def _run_by_prompt(scorer:Scorer, samples, kept:dict)->Scores:
 # %% ../nbs/06_scoring.ipynb #3c87bbfc
 def _rows_hash(samples)->str:
     "A hash of all that a scorer can see of some samples."
-    return short_hash(describe(samples.to_dict()), 16)
+    return identity_hash(samples.to_dict(), 16)
 
 def _kept_scores(kept:dict, number:int, samples)->Scores|None:
     "What a scorer has answered about these samples; None where it was asked about others, or not at all."

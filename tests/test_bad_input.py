@@ -4,6 +4,7 @@ import gc, math, os, subprocess, sys
 import pytest
 import selfloop_nb.phases as phases
 import selfloop_nb.sampling as sampling
+import selfloop_nb.tuning as tuning
 import small
 import torch
 from small import small_loop, small_task
@@ -167,12 +168,13 @@ def full_in_sampling(work):
 def full_in_tuning(work):
     "After a step, more is asked for than any machine has."
     def allocate(*point): torch.empty(2**46)
-    return lambda *arguments, **named: work(*arguments, **{**named, "on_loss": allocate})
+    def full(lm, table, how, seed, on_loss, should_stop): return work(lm, table, how, seed, allocate, should_stop)
+    return full
 
 
 FULL = {
     "sample": (sampling, "sample_chunk", full_in_sampling, "a smaller Sampling\\(tokens_per_batch"),
-    "tune": (phases, "fine_tune", full_in_tuning, "a smaller FineTune\\(batch_size"),
+    "tune": (tuning, "fine_tune", full_in_tuning, "a smaller FineTune\\(batch_size"),
     "measure": (phases, "completion_loss", lambda work: out_of_memory, "a smaller Sampling"),
 }
 

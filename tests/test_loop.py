@@ -57,10 +57,10 @@ def pairs(rows):
     return sorted((row["prompt"], row["completion"]) for row in rows)
 
 
-def test_the_mix_is_what_the_formula_says(tmp_path):
+def test_the_mix_is_what_the_formula_says(tmp_path, monkeypatch):
     "D_t = D_train + K_1 + ... + K_t, seen by the trainer itself."
     loop = small_loop(tmp_path / "run")
-    seen = trained_on(loop)
+    seen = trained_on(monkeypatch)
     loop.run(rounds=2)
     first, second = ([row for row in loop.samples(n) if row["state"] == "kept"] for n in (1, 2))
     train = loop.task.train.to_list()
@@ -68,10 +68,10 @@ def test_the_mix_is_what_the_formula_says(tmp_path):
     assert tables == [pairs(train), pairs(train + first), pairs(train + first + second)]
 
 
-def test_tuning_from_the_base_model_starts_at_M_0():
+def test_tuning_from_the_base_model_starts_at_M_0(monkeypatch):
     from selfloop_nb import FineTune
     loop = small_loop(tune=FineTune(steps=5, batch_size=16, start="base"))
-    seen = trained_on(loop)
+    seen = trained_on(monkeypatch)
     loop.run(rounds=2)
     _, first, second = (model.weights_hash() for model, _ in seen)
     assert first == second == loop.language_model(0).weights_hash()
@@ -115,7 +115,7 @@ def test_paused_loop_gives_the_same_bytes(tmp_path):
     assert held.language_model().weights_hash() == plain.language_model().weights_hash()
     assert held.samples()["completion"][:] == plain.samples()["completion"][:]
     assert not held.paused
-    assert held._seconds_held > 0
+    assert held.control.seconds_held > 0
 
 
 def test_a_stop_ends_a_pause(tmp_path):

@@ -18,12 +18,12 @@ FEW = dict(steps=4, batch_size=16)
 
 @pytest.mark.parametrize("start", ["previous", "base"])
 @pytest.mark.parametrize("mix, rounds", [(Accumulate, 2), (Window, 2), (Replace, 1)])
-def test_budget_and_weights_go_with_every_mix(mix, rounds, start):
+def test_budget_and_weights_go_with_every_mix(mix, rounds, start, monkeypatch):
     settings = dict(n=2) if mix is Window else {}
     share = 0.5 if mix is Replace else 0.25
     mixed = mix(real_share=share, budget=40, weights="score", **settings)
     loop = small_loop(score=half_digits, select=Threshold(0.3), mix=mixed, tune=FineTune(**FEW, start=start))
-    seen = trained_on(loop)
+    seen = trained_on(monkeypatch)
     loop.run(rounds=2)
     parent = loop.language_model(0 if start == "base" else 1)
     assert seen[2][0].weights_hash() == parent.weights_hash()
@@ -129,11 +129,11 @@ def test_the_loss_is_dpos_and_the_reference_the_rounds_parent():
 
 def test_training_from_the_base_model_keeps_the_parent_as_reference(monkeypatch):
     seen = []
-    learn = DPO.learn
-    def watched(self, lm, parent, *rest):
-        seen.append((lm.weights_hash(), parent.weights_hash()))
-        return learn(self, lm, parent, *rest)
-    monkeypatch.setattr(DPO, "learn", watched)
+    train = DPO.train
+    def watched(self, lm, data, *rest):
+        seen.append((lm.weights_hash(), data.parent.weights_hash()))
+        return train(self, lm, data, *rest)
+    monkeypatch.setattr(DPO, "train", watched)
     loop = paired(tune=DPO(**FEW, start="base"))
     loop.run(rounds=2)
     assert seen[1] == (loop.language_model(0).weights_hash(), loop.language_model(1).weights_hash())

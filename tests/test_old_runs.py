@@ -9,13 +9,13 @@ from selfloop_nb import verifier, verify
 RUNS = sorted((Path(__file__).parent / "old_runs").glob("*.zip"))
 
 
-def loop_on(store):
+def loop_on(store, progress=False):
     "The loop that made the run, as it was written then."
     task = addition(digits=1, n_train=20, n_prompts=10, n_heldout=10, seed=0)
     few = FineTune(steps=10, batch_size=8)
     model = tiny_llama(task, layers=1, width=16, heads=2)
     return Loop(model, task, score=verifier(), select=Threshold(0.0), tune=few, initial=few, audit=confidence(),
-                sampling=Sampling(n_samples=2), store=store, seed=0, progress=False)
+                sampling=Sampling(n_samples=2), store=store, seed=0, progress=progress)
 
 
 @pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
@@ -40,3 +40,13 @@ def test_it_goes_on_with_the_same_round(archive, tmp_path):
     if same_machine:
         assert loop.samples()["token_ids"][:] == expected["token_ids"]
         assert loop.language_model().weights_hash() == expected["weights"]
+
+
+@pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
+def test_it_says_from_which_round_on_it_trains_on_ids(archive, tmp_path, capsys):
+    import_run(archive, tmp_path / "run")
+    for _ in range(2):
+        loop = loop_on(tmp_path / "run", progress=True)
+        assert "from round 3 on it trains on token ids as sampled" in capsys.readouterr().err
+        loop.step()
+        del loop

@@ -2,7 +2,7 @@
 import json, math, random, re, string, sys
 from collections import Counter
 
-import numpy, pytest
+import numpy, pandas, pytest, torch
 from datasets import Dataset
 from selfloop_nb.core import ScoringError
 from small import small_loop, small_task
@@ -235,3 +235,87 @@ def test_a_judge_that_lets_controls_pass_is_flagged_in_the_round():
     assert record.metrics["controls_passed"] == 1.0
     assert loop.history()["controls_passed"].iloc[-1] == 1.0
     assert any("lets 100% of its controls pass" in text for text in record.warnings)
+
+
+KEY = "sk-proj-AbCdEfGhIjKlMnOpQrSt0123"
+SIX = [0.5, 1.0, 0.0, 0.25, 0.75, 0.125]
+# What is returned for six samples, and what is said to it.
+DISORDERED = [
+    (set(SIX), "returned set for 6 samples"), (dict(enumerate(SIX)), "returned dict"), (iter(SIX), "list_iterator"),
+    (dict(enumerate(SIX)).values(), "returned dict_values"), ("123456", "returned str"), (bytes(6), "returned bytes"),
+    (memoryview(bytes(6)), "returned memoryview"), (None, "returned NoneType"), (SIX[1:], "returned 5 scores for 6"),
+    (pandas.DataFrame({"score": SIX}), r"returned DataFrame of shape \(6, 1\)"),
+    (pandas.DataFrame(numpy.zeros((6, 6))), r"returned DataFrame of shape \(6, 6\)"),
+    (numpy.zeros((6, 1)), r"returned ndarray of shape \(6, 1\)"), (numpy.float64(1), r"float64 of shape \(\) for 6"),
+    (torch.zeros(6, 2), r"returned Tensor of shape \(6, 2\)"), (pandas.Series(SIX).sort_values(), r"sort_index\(\)")]
+
+
+@pytest.mark.parametrize("scores, message", DISORDERED)
+def test_scores_without_an_order_are_none(scores, message):
+    from selfloop_nb.scoring import as_scorer, score_samples
+    with pytest.raises(ScoringError, match=message):
+        score_samples(table(["x"] * 6), as_scorer(lambda samples: scores), failure_budget=1)
+
+
+@pytest.mark.parametrize("scores", [
+    SIX, tuple(SIX), numpy.array(SIX), torch.tensor(SIX), torch.tensor(SIX, dtype=torch.bfloat16, requires_grad=True),
+    pandas.Series(SIX), pandas.Series(SIX, index=list("fedcba"))])
+def test_scores_in_an_order_are_taken(scores):
+    from selfloop_nb.scoring import as_scorer, score_samples
+    assert score_samples(table(["x"] * 6), as_scorer(lambda samples: scores))["score"][:] == SIX
+
+
+@pytest.mark.parametrize("verdict", [None, "yes", "0.5", math.nan, 2, -1, [True], object()])
+def test_a_check_without_a_verdict_stops_the_round_and_names_the_row(verdict):
+    from selfloop_nb import verifier
+    from selfloop_nb.scoring import score_samples
+    samples = table(["x"] * 6)
+    def check(row): return verdict if row["sample_id"] == "1-sample-1-1" else True
+    with pytest.raises(ScoringError, match="for the row '1-sample-1-1': return True, False, or a number from 0 to 1"):
+        score_samples(samples, verifier(check), failure_budget=1)
+
+
+def test_the_verdict_of_a_check_may_be_any_number_from_0_to_1():
+    from fractions import Fraction
+    from selfloop_nb import verifier
+    verdicts = iter([True, numpy.bool_(False), numpy.float32(0.5), torch.tensor(1), Fraction(1, 4), 0])
+    assert verifier(lambda row: next(verdicts))(table(["x"] * 6)) == [1, 0, 0.5, 1, 0.25, 0]
+
+
+def test_a_key_in_an_error_does_not_reach_the_record(tmp_path):
+    def judge(samples):
+        failing = len(samples) > 2 or samples["sample_id"][0].endswith("-0-0")
+        if failing: raise RuntimeError(f"401 for https://example.org/?key={KEY} with Bearer {KEY[8:]}")
+        return [1.0] * len(samples)
+    loop = small_loop(tmp_path / "run", score=judge)
+    loop.step()
+    assert any("[redacted]" in reason for reason in loop.samples(1)["reason"])
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert not any(KEY[8:].encode() in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("text", [
+    f"github_pat_{KEY[8:]}", f"ghs_{KEY[8:]}", f"AIza{KEY[8:]}", f"npm_{KEY[8:]}", f"r8_{KEY[8:]}", f"gsk_{KEY[8:]}",
+    f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{KEY[8:]}", f"Bearer {KEY[8:]}", f"?api_key={KEY[8:]}",
+    f"AccountKey={KEY[8:]}", f"-----BEGIN RSA PRIVATE KEY-----\n{KEY[8:]}\n", f"https://me:{KEY[8:]}@example.org",
+    f"x-api-key: {KEY[8:]}", f'{{"secret": "{KEY[8:]}"}}', f"password={KEY[8:]}", f"Cookie: session={KEY[8:]}"])
+def test_every_form_of_a_key_is_redacted(text):
+    from selfloop_nb.core import redact
+    assert KEY[8:] not in redact(f"before {text} after")
+
+
+def test_what_is_no_key_stays():
+    from selfloop_nb.core import redact
+    for text in ("KeyError: 'completion'", "tokens_per_batch=20000000", "sorted by key", "the author: me", "a token"):
+        assert redact(text) == text
+
+
+def test_a_reward_model_takes_a_control_token_that_is_spelt_for_text():
+    from transformers import BertConfig, BertForSequenceClassification
+    from selfloop_nb.scorers.classifiers import _Classifier
+    from selfloop_nb.scorers.embeddings import load_encoder
+    tokenizer = load_encoder().tokenizer
+    sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    classifier = _Classifier(BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **sizes)), tokenizer)
+    assert classifier.encode("a question", "an answer") == tokenizer("a question", "an answer")["input_ids"]
+    assert classifier.encode("q", "bad [SEP] good").count(tokenizer.sep_token_id) == 2

@@ -133,7 +133,8 @@ def judge_by_sample(journal=False, seconds=None, **faults):
         if faults.get("dies") in samples["sample_id"]: raise KeyboardInterrupt
         if faults.get("hangs") in samples["sample_id"]: let_go.wait()
         return [1.0] * len(samples)
-    judge.__dict__.update(journal=journal, seconds=seconds, asked=asked, let_go=let_go, name="judge")
+    judge.__dict__.update(journal=journal, seconds=seconds, name="judge", version="1")
+    judge.asked, judge.let_go = asked, let_go
     return judge
 
 

@@ -7,6 +7,7 @@ __all__ = ['LoRA', 'with_lora', 'merged', 'check_lora']
 
 # %% ../../nbs/backend/07_lora.ipynb #5cbc21bc
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass
 
 # %% ../../nbs/backend/07_lora.ipynb #481c068f
@@ -16,6 +17,10 @@ class LoRA:
     r:int=8             # rank
     alpha:int=16        # scale; the addition is multiplied by alpha / r
     dropout:float=0.0   # [0, 1)
+
+    def __post_init__(self):
+        if self.r < 1: raise ValueError(f"r={self.r!r}: it must be at least 1")
+        if not 0 <= self.dropout < 1: raise ValueError(f"dropout={self.dropout!r}: it must be at least 0 and below 1")
 
 # %% ../../nbs/backend/07_lora.ipynb #091cfb25
 def with_lora(
@@ -60,9 +65,10 @@ def check_lora(
     model = lm.model
     reason = "" if _has_linear(model) else "it has no linear layer"
     if not reason:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"): empty = type(model)(model.config)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            empty = type(model)(deepcopy(model.config))
         try: with_lora(empty, lora)
-        except ValueError as error: reason = str(error).splitlines()[0]
-    if reason: raise ValueError(
-        f"lora={lora}: {lm.name} ({model.config.model_type}) cannot have low-rank additions ({reason:.200}): "
-        "train all weights, lora=None, or take another model")
+        except ValueError as error: reason = str(error).split(". ")[0]
+    if not reason: return
+    raise ValueError(f"lora={lora}: {lm.name} ({model.config.model_type}) cannot have low-rank additions "
+                     f"({reason:.200}): train all weights, lora=None, or take another model")

@@ -72,8 +72,9 @@ def cut(self,
     "The token ids of texts."
     if not texts: return []
     rows = list(map(list, self.tokenizer(**{side: texts}, add_special_tokens=whole)["input_ids"]))
+    names = self.controls
     for i, text in enumerate(texts):
-        if HIDDEN in text: rows[i] = cut_hidden(self.tokenizer, self.controls, text, whole, side)
+        if HIDDEN in text: rows[i] = cut_hidden(self.tokenizer, names, text, whole, side)
     return rows
 
 # %% ../../nbs/backend/03_tokens.ipynb #ee40ab21
@@ -127,7 +128,15 @@ def ids_of_pairs(self,
     pairs:list, # (prompt, completion)
 )->list: # of lists of token ids, without an end
     "The ids of completions, as the model would write them behind their prompts."
-    texts = list(map(self.controls.hide, (completion for _, completion in pairs)))
+    unique = list(dict.fromkeys(pairs))
+    ids = dict(zip(unique, self._ids_of_unique(unique)))
+    return [list(ids[pair]) for pair in pairs]
+
+@patch_to(TextAsIds)
+def _ids_of_unique(self, pairs:list)->list:
+    "The same for pairs of which no two are equal."
+    hide = self.controls.hide
+    texts = [hide(completion) for _, completion in pairs]
     if self.is_encoder_decoder: return self.cut(texts, side="text_target")
     asked = self.asked([prompt for prompt, _ in pairs])
     starts = dict(zip(asked, self.cut(list(asked.values()))))

@@ -24,29 +24,29 @@ def share_changed(
     before:"selfloop_nb.models.LanguageModel",
     after:"selfloop_nb.models.LanguageModel",  # the same, after a training
 )->float: # [0, 1]
-    "How many of the weights that could be trained are no longer what they were."
-    embeddings = before.model.get_input_embeddings().weight
-    old = {name: weight for name, weight in before.model.named_parameters() if weight is not embeddings}
+    "How many weights are no longer what they were, of the matrices that were changed at all."
+    old = dict(before.model.named_parameters())
+    others = {name: old[name] for name in old if old[name] is not before.model.get_input_embeddings().weight}
+    if any(weight.requires_grad for weight in others.values()): old = others
     n_changed = n_weights = 0
     for name, weight in after.model.named_parameters():
-        if name not in old or not old[name].requires_grad: continue
-        n_changed += int((weight != old[name]).sum())
-        n_weights += weight.numel()
-    return n_changed / n_weights if n_weights else 1.0
+        n = int((weight != old[name]).sum()) if name in old else 0
+        n_changed += n
+        n_weights += weight.numel() if n else 0
+    return n_changed / n_weights if n_weights else 0.0
 
 # %% ../../nbs/backend/08_weights.ipynb #bf65d6f5
-LEAST_CHANGED = 0.5 # of the weights of a 16 bit model
+LEAST_CHANGED = 0.5
 
 def why_unchanged(
     before:"selfloop_nb.models.LanguageModel",
     after:"selfloop_nb.models.LanguageModel",
     losses:list, # of the training, with their learning rates
 )->str: # '' where something was learnt
-    "A warning for a training that has left the weights as they were, or most of them in 16 bit."
+    "A warning for a training that has left most weights as they were."
     share = share_changed(before, after)
-    half = before.model.dtype.itemsize < 4
-    if share >= LEAST_CHANGED or share and not half: return ""
+    if share >= LEAST_CHANGED: return ""
     rate = max((point["lr"] for point in losses), default=0)
-    fix = "give the model in 32 bit, or raise lr" if half else "raise lr"
+    fix = "give the model in 32 bit, or raise lr" if before.model.dtype.itemsize < 4 else "raise lr"
     return (f"{1 - share:.0%} of the weights are as before, after {len(losses)} steps at lr={rate:g}: "
             f"little or nothing was learnt; {fix}")

@@ -6,14 +6,16 @@
 __all__ = ['FORMATS', 'DATELESS', 'write_report', 'export_figures']
 
 # %% ../../nbs/charts/08_report.ipynb #51a757a3
-import base64, json
+import base64, io, json
 from pathlib import Path
 
 from . import rounds as plots
 from .comparison import arms_table
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
+from ..core import DamagedRunError
 from ..records import KEPT, REJECTED
+from ..storage.files import fixed_path, make_folder, through_link, write_file
 from ..storage.store import Run
 
 # %% ../../nbs/charts/08_report.ipynb #d3fc07e1
@@ -92,6 +94,18 @@ def _settings(run:Run, rounds:list)->str:
     settings |= {name: run.info.get(name) for name in ("seed", "task", "model", "environment", "threads")}
     return f"<h2>Settings</h2><pre>{escape(json.dumps(settings, indent=1, ensure_ascii=False), limit=20000)}</pre>"
 
+# %% ../../nbs/charts/08_report.ipynb #632435aa
+def _make_place(run:Run, folder:Path):
+    "Make a folder to write into; below the run folder no link may lead to it."
+    if folder.is_relative_to(run.path) and through_link(run.path, folder.relative_to(run.path)):
+        raise DamagedRunError(f"{str(folder)!r} is reached by a link out of the run folder: nothing is written there; "
+                              "remove the link, or choose another place")
+    make_folder(folder)
+
+def _write_text(path:Path, text:str):
+    "Write text whole or not at all; what UTF-8 cannot hold is replaced."
+    write_file(path, text.encode("utf-8", errors="replace"))
+
 # %% ../../nbs/charts/08_report.ipynb #5bc48ca2
 def write_report(
     run:Run,
@@ -100,14 +114,14 @@ def write_report(
     n_cards:int=8,  # samples of each state
 )->Path:
     "Write a run as one HTML file: figures inside, no script, nothing loaded."
-    path = Path(path)
+    path = fixed_path(path)
     rounds = run.rounds()
     history = html_table(run.history().set_index("round"))
     parts = [_heading(run, rounds), _compared(run, others), _figures(run, others), f"<h2>Rounds</h2>{history}",
              _samples(run, rounds, n_cards), _settings(run, rounds)]
     page = _page(escape(run.name), "\n".join(filter(None, parts)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8", errors="replace")
+    _make_place(run, path.parent)
+    _write_text(path, page)
     return path
 
 # %% ../../nbs/charts/08_report.ipynb #c56f3790
@@ -122,14 +136,14 @@ def export_figures(
     "Write every chart (PNG at 300 dpi, SVG, PDF), the history and the last samples (CSV), and the captions."
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise ValueError(f"formats: {unknown} cannot be written; use some of {list(FORMATS)}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = fixed_path(folder)
+    _make_place(run, folder)
     charts = run_charts(run)
     written = []
     for name, (figure, _) in charts.items(): written += _save(figure, folder / name, formats)
     if "csv" in formats: written += _save_tables(run, folder)
     captions = folder / "captions.txt"
-    captions.write_text("".join(f"{name}: {caption}\n" for name, (_, caption) in charts.items()), encoding="utf-8")
+    _write_text(captions, "".join(f"{name}: {caption}\n" for name, (_, caption) in charts.items()))
     return [*written, captions]
 
 # %% ../../nbs/charts/08_report.ipynb #323644b6
@@ -139,7 +153,9 @@ def _save(figure, path:Path, formats:tuple)->list:
     for kind in formats:
         if kind == "csv": continue # tables
         paths.append(path.with_name(f"{path.name}.{kind}"))
-        with plots.RENDERING: figure.savefig(paths[-1], dpi=300, metadata=DATELESS.get(kind))
+        picture = io.BytesIO()
+        with plots.RENDERING: figure.savefig(picture, format=kind, dpi=300, metadata=DATELESS.get(kind))
+        write_file(paths[-1], picture.getvalue())
     return paths
 
 # %% ../../nbs/charts/08_report.ipynb #31e2b6af
@@ -150,5 +166,5 @@ def _save_tables(run:Run, folder:Path)->list:
     if len(rounds) > 1: tables["samples"] = run.samples(rounds[-1].number).to_pandas()
     paths = [folder / f"{name}.csv" for name in tables]
     for path, table in zip(paths, tables.values()):
-        table.map(csv_safe).to_csv(path, index=False, errors="replace")
+        _write_text(path, table.map(csv_safe).rename(columns=csv_safe).to_csv(index=False))
     return paths

@@ -9,6 +9,8 @@ __all__ = ['sentiment', 'train_classifier', 'reward_model']
 import math
 from pathlib import Path
 
+from ..backend.context import context_of
+from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..core import SelfloopError, patch_to, short_hash
 from ..scoring import Scorer
 from ..text import import_extra, segment
@@ -78,16 +80,22 @@ class _Classifier:
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model.eval(), tokenizer
         if tokenizer.pad_token_id is None: tokenizer.pad_token = tokenizer.eos_token
-        n_positions = getattr(model.config, "max_position_embeddings", None) or 1_000_000
-        self.context = min(n_positions, tokenizer.model_max_length)
+        self.context = min(context_of(model, tokenizer), tokenizer.model_max_length)
         model.config.pad_token_id = tokenizer.pad_token_id
+        self.controls = controls(tokenizer, [])
 
-    def encode(self, prompt:str, completion:str)->list:
-        "Token ids of a prompt and its completion."
-        if self.tokenizer.chat_template:
-            chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
-            return list(self.tokenizer.apply_chat_template(chat, return_dict=False))
-        return self.tokenizer(prompt, completion)["input_ids"] if prompt else self.tokenizer(completion)["input_ids"]
+# %% ../../nbs/scorers/03_classifiers.ipynb #01cf8b79
+@patch_to(_Classifier)
+def encode(self, prompt:str, completion:str)->list:
+    "Token ids of a prompt and its completion; what they spell is text, and no control token."
+    if self.tokenizer.chat_template:
+        turns = zip(("user", "assistant"), map(self.controls.hide, (prompt, completion)))
+        chat = [{"role": role, "content": text} for role, text in turns]
+        written = self.tokenizer.apply_chat_template(chat, tokenize=False)
+        return cut_hidden(self.tokenizer, self.controls, written, False, "text")
+    texts = [prompt, completion] if prompt else [completion]
+    if not self.tokenizer.is_fast: return self.tokenizer(*texts, split_special_tokens=True)["input_ids"]
+    return renamed_tokenizer(self.tokenizer, self.controls, len(self.tokenizer)).encode(*texts).ids
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #2ae5b8f3
 @patch_to(_Classifier)

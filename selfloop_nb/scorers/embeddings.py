@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..backend.context import NO_LIMIT, context_of
 from ..models import quiet
 from ..core import SelfloopError, patch_to
 from .references import references_of
@@ -28,8 +29,8 @@ class Encoder:
 
     @property
     def context(self)->int: # tokens that a text may have
-        n_positions = getattr(self.model.config, "max_position_embeddings", None) or 512
-        return min(n_positions, self.tokenizer.model_max_length)
+        n_positions = context_of(self.model, self.tokenizer)
+        return min(512 if n_positions == NO_LIMIT else n_positions, self.tokenizer.model_max_length)
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #f3f87f00
 @patch_to(Encoder)

@@ -10,14 +10,20 @@ import math
 from collections.abc import Callable
 
 from ..core import short_hash
-from ..scoring import Scorer, as_scorer, run_scorer
+from ..scoring import NoVerdict, Scorer, as_scorer, run_scorer
 from ..text import import_extra
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #63988d36
 def _on_unit(scorer:Scorer, samples)->list:
-    "A scorer's scores from its range to [0, 1]; nan where it failed."
+    "A scorer's scores from its range to [0, 1]; no verdict, and why, where it failed."
     low, high = scorer.range
-    return [(s - low) / (high - low) for s in run_scorer(scorer, samples).values]
+    scores = run_scorer(scorer, samples)
+    pairs = zip(scores.values, scores.reasons)
+    return [NoVerdict(reason) if reason else (value - low) / (high - low) for value, reason in pairs]
+
+def _opinion(join:Callable, row:tuple)->float:
+    "The joined opinion of a sample, or the first reason why there is none."
+    return next(filter(math.isnan, row), None) or join(row)
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #a6b90e3a
 def _check_parts(name:str, scorers:tuple):
@@ -34,8 +40,8 @@ def _joined(name:str, scorers:tuple, join:Callable, **settings)->Scorer:
     scorers = tuple(map(as_scorer, scorers))
     _check_parts(name, scorers)
     def opinions(samples):
-        return [math.nan if any(map(math.isnan, row)) else join(row)
-                for row in zip(*(_on_unit(s, samples) for s in scorers))]
+        rows = zip(*(_on_unit(s, samples) for s in scorers))
+        return [_opinion(join, row) for row in rows]
     names = ", ".join(s.name for s in scorers)
     parts = [s.describe() for s in scorers]
     return Scorer(f"{name}({names})", opinions, (0.0, 1.0), dict(join=join, scorers=parts, **settings))
@@ -82,10 +88,10 @@ def calibrated(
     rated = _rated(scorer, samples, labels)
     fitted = fitters[method](*map(list, zip(*rated)))
     def probability(rows):
-        scores = run_scorer(scorer, rows).values
-        finite = [s for s in scores if math.isfinite(s)]
+        scores = run_scorer(scorer, rows)
+        finite = [s for s in scores.values if math.isfinite(s)]
         values = iter(fitted(finite) if finite else [])
-        return [next(values) if math.isfinite(s) else math.nan for s in scores]
+        return [NoVerdict(reason) if reason else next(values) for reason in scores.reasons]
     settings = dict(scorer=scorer.describe(), method=method, ratings=short_hash(rated))
     return Scorer(f"calibrated({scorer.name})", probability, (0.0, 1.0), settings)
 

@@ -125,15 +125,31 @@ def _member(archive:zipfile.ZipFile, name:str)->bytes:
     if archive.getinfo(name).file_size > MOST_TEXT: raise ValueError(f"{name} is larger than {MOST_TEXT:,} bytes")
     return archive.read(name)
 
-def _records_in(archive:zipfile.ZipFile, names:list)->list:
+# %% ../../nbs/storage/08_archive.ipynb #eb0e8c91
+def _record_in(archive:zipfile.ZipFile, name:str)->Round:
+    "The record of a round; raises `ValueError` where it is none."
+    record, id = Round.from_json(_member(archive, name).decode()), name.split("/")[1]
+    if record.id != id: raise ValueError(f"round.json in the folder of round {id} is that of round {record.id!r:.80}")
+    return record
+
+# %% ../../nbs/storage/08_archive.ipynb #80b95ac1
+def _records_in(archive:zipfile.ZipFile, names:list, path:Path)->list:
     "The rounds of an archive, as their records tell them."
     records = []
     for name in names:
         if not name.endswith("/round.json") or name.count("/") != 2: continue
-        record = Round.from_json(_member(archive, name).decode())
-        if record.id != name.split("/")[1]: raise ValueError(f"{name} is the record of round {record.id!r:.80}")
-        records.append(record)
+        try: records.append(_record_in(archive, name))
+        except ValueError as error: _refuse(path, f"its rounds are not what their records say: {name}: {error}")
     return records
+
+# %% ../../nbs/storage/08_archive.ipynb #76c8eaf7
+def _check_format(archive:zipfile.ZipFile, names:list, path:Path):
+    "Raise where what a run has is missing, or a newer version has made it."
+    for name in ("run.json", "heads.json"):
+        if name not in names: _refuse(path, f"it has no {name}")
+    try: number = parse_json(_member(archive, "run.json").decode(), dict).get("format", FORMAT)
+    except ValueError as error: _refuse(path, f"its run.json cannot be read: {error}")
+    if number != FORMAT: _refuse(path, f"it was made by a newer version of selfloop_nb (format {number!r:.20})")
 
 # %% ../../nbs/storage/08_archive.ipynb #1e952076
 def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
@@ -143,14 +159,11 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     _check_names(names, path)
     for entry in entries: _check_entry(entry, path)
     _check_total(entries, path, folder)
-    for name in ("run.json", "heads.json"):
-        if name not in names: _refuse(path, f"it has no {name}")
-    number = parse_json(_member(archive, "run.json").decode(), dict).get("format", FORMAT)
-    if number != FORMAT: _refuse(path, f"it was made by a newer version of selfloop_nb (format {number!r:.20})")
-    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(_records_in(archive, names))}
+    _check_format(archive, names, path)
+    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(_records_in(archive, names, path))}
     unknown, missing = sorted(set(names) - known), sorted(known - {"ratings.jsonl"} - set(names))
+    if missing: _refuse(path, f"its rounds are not what their records say: {missing[:3]} missing or changed")
     if unknown: _refuse(path, f"no record lists {unknown[:3]}")
-    if missing: _refuse(path, f"it lacks {missing[:3]}")
     return entries
 
 # %% ../../nbs/storage/08_archive.ipynb #761d7889

@@ -50,7 +50,9 @@ class Draft:
 
     @property
     def parts(self)->Parts: return Parts(self.folder / "parts")
-    def done(self, phase:str)->bool: return phase in self.phases
+    def done(self, phase:str, made_from:str="")->bool:
+        "Is a phase done, and from this? See `end_phase`."
+        return phase in self.phases and self.phases[phase].get("made_from", "") == made_from
     def table(self, name:str): return read_table(self.folder / name)
 
     def write_table(self, name:str, table):
@@ -72,10 +74,10 @@ def _files(path:Path)->list:
 
 # %% ../../nbs/storage/03_drafts.ipynb #517c7912
 @patch_to(Draft)
-def end_phase(self, phase:str, files:list, seconds:float, tokens:int=0, info:dict={}):
-    "Commit a phase: from now on it is not done again."
+def end_phase(self, phase:str, files:list, seconds:float, tokens:int=0, info:dict={}, made_from:str=""):
+    "Commit a phase: from now on it is not done again, as long as it would be made from the same."
     self._check_lock()
     written = [file for name in files for file in sorted(_files(self.folder / name))]
     hashes = {str(file.relative_to(self.folder)): file_hash(file) for file in written}
-    self.phases[phase] = dict(files=hashes, seconds=seconds, tokens=tokens, info=info)
+    self.phases[phase] = dict(files=hashes, seconds=seconds, tokens=tokens, info=info, made_from=made_from)
     write_file(self.folder / "phases.json", json.dumps(self.phases))

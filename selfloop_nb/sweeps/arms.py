@@ -186,7 +186,7 @@ def _try(loop:Loop, arm:Arm, number:int):
 # %% ../../nbs/sweeps/01_arms.ipynb #39cd6eb5
 def _unrepeatable(loop:Loop, shared:int):
     "What keeps other seeds from repeating the rounds that all arms have in common: settings that were changed since."
-    now = json.loads(json.dumps(loop.settings.config()))
+    now = json.loads(json.dumps(loop.config()))
     for record in loop.rounds[1:shared + 1]:
         if record.config == now: continue
         n = record.number
@@ -228,7 +228,7 @@ def _branch_of(loop:Loop, arm:Arm, start:int)->str:
     "The name of an arm's branch: what people call it, and a hash of where it begins and of its settings."
     words = re.sub(r"[^A-Za-z0-9.-]+", "_", arm.name).strip("_.")
     begun = loop.store.of_round(start).id
-    return f"{words[:52]}.{short_hash([begun, describe(arm.values), loop.settings.config()])}"
+    return f"{words[:52]}.{short_hash([begun, describe(arm.values), loop.config()])}"
 
 # %% ../../nbs/sweeps/01_arms.ipynb #03cd9225
 def run_arm(

@@ -12,8 +12,8 @@ from dataclasses import InitVar, dataclass, field
 
 from ..core import derive_seed, patch_to, short_hash
 from ..models import LanguageModel
-from selfloop_nb.tuning import (FineTune, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss, never,
-    train_rows)
+from ..tuning import (FineTune, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss, never,
+    plain_numbers, train_rows)
 
 # %% ../../nbs/training/02_masked.ipynb #f7b7cdab
 def _parts(total:int, n:int, rng:random.Random)->list:
@@ -108,6 +108,7 @@ class MaskedLM(Tuner):
     texts_hash:str=field(default="", init=False)
 
     def __post_init__(self, texts):
+        plain_numbers(self)
         self._filling() # checks its settings
         check_setting(self, "mask_share", 0 < self.mask_share < 1, "above 0 and below 1")
         check_setting(self, "mean_span", self.mean_span >= 1, "at least 1")

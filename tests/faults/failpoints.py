@@ -3,18 +3,23 @@ is the last before the power goes.
 
 A kill in the middle of a write leaves the first half. A loss of power also takes what no fsync has brought to the disk:
 files are cut in half, renames and new folders of which the parent was not synced are undone. Files that compiled code
-writes (safetensors, the tokenizer) are seen by what lies in the folder.
+writes (safetensors, the tokenizer) are seen by what lies in the folder; what it reads is not seen.
 """
 import builtins, errno, io, json, os, shutil, signal, sys, tempfile, time, traceback
 from pathlib import Path
 
-CALLS = ("open", "write", "fsync", "replace", "rename", "mkdir", "unlink", "remove", "rmdir")
-WITHOUT_NAME = ("write", "fsync") # what is done to an open file fails without its name
+import portalocker.portalocker
+
+WRITES = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir") # names in the log
+READS = ("open to read", "read", "stat", "list", "lock")
+WITHOUT_NAME = ("write", "fsync", "read", "lock") # what is done to an open file fails without its name
 FILLS = ("open", "write", "fsync", "mkdir") # what fails on a full disk
+REPLACED = ("open", "read", "write", "fsync", "truncate", "ftruncate", "replace", "rename", "mkdir", "unlink", "remove",
+            "rmdir", "stat", "lstat", "fstat", "scandir", "listdir")
 
 
 class File:
-    "A file that is written to, with its writes counted."
+    "An open file, with its reads and writes counted."
     def __init__(self, file, path, points):
         self.file, self.path = file, path
         self.points = points
@@ -31,13 +36,22 @@ class File:
         self.points.hit("write", self.path, half)
         return self.file.write(data)
 
+    def read(self, *size):
+        self.points.hit("read", self.path)
+        return self.file.read(*size)
+
+    def readinto(self, buffer):
+        self.points.hit("read", self.path)
+        return self.file.readinto(buffer)
+
 
 class Failpoints:
-    """Watches one folder; `at` is the number of the call (from 1) at which `fault` happens: kill, power, interrupt, or
-    the name of an errno."""
-    def __init__(self, root, at=None, fault="kill"):
+    """Watches one folder; `at` is the number of the call (from 1) of those that are counted at which `fault` happens:
+    kill, power, interrupt, or the name of an errno."""
+    def __init__(self, root, at=None, fault="kill", calls=WRITES):
         self.root = os.path.realpath(root)
         self.at, self.fault = at, fault
+        self.calls = calls
         self.log = []     # (call, path) of every call
         self.on = True
         self.names = {}   # open handle -> path
@@ -45,7 +59,7 @@ class Failpoints:
         self.renames = [] # (old, new, copy of what was there) that are not on the disk yet
         self.folders = [] # new folders that are not
         self.backups = tempfile.mkdtemp(prefix="backups-", dir=os.path.dirname(self.root))
-        self.real = {name: getattr(os, name) for name in CALLS}
+        self.real = {name: getattr(os, name) for name in REPLACED}
         self.real_open = builtins.open
         self.install()
 
@@ -57,7 +71,14 @@ class Failpoints:
         os.fsync = self.fsync
         os.replace = os.rename = self.replace
         os.mkdir = self.mkdir
-        for name in ("unlink", "remove", "rmdir"): setattr(os, name, self.counted_removal(name))
+        for name in ("unlink", "remove"): setattr(os, name, self.counted(name, "unlink"))
+        os.rmdir = self.counted("rmdir", "rmdir")
+        for name in ("truncate", "ftruncate"): setattr(os, name, self.counted(name, "write"))
+        os.read = self.counted("read", "read")
+        for name in ("stat", "lstat", "fstat"): setattr(os, name, self.counted(name, "stat"))
+        for name in ("scandir", "listdir"): setattr(os, name, self.counted(name, "list"))
+        lock = portalocker.portalocker.LOCKER
+        portalocker.portalocker.LOCKER = self.counted_lock(lock)
 
     def inside(self, path, dir_fd=None):
         "The path as text where it lies in the folder, or is the one above it; else None."
@@ -69,7 +90,7 @@ class Failpoints:
 
     def hit(self, call, path, half=lambda: None):
         "One call: note it, and let happen what is to happen here."
-        if not self.on or path is None: return
+        if not self.on or path is None or call not in self.calls: return
         self.log.append((call, os.path.relpath(path, self.root)))
         if not self.is_due(call): return
         half()
@@ -97,18 +118,21 @@ class Failpoints:
     # What stands in the place of the real functions.
 
     def open_file(self, path, mode="r", *args, **kwargs):
-        inside = self.inside(path) if set(mode) & set("wax+") else None
-        self.hit("open", inside)
+        inside = self.inside(path)
+        is_written = bool(set(mode) & set("wax+"))
+        if not isinstance(path, int): self.hit("open" if is_written else "open to read", inside)
         file = self.real_open(path, mode, *args, **kwargs)
-        if inside is None: return file
+        if inside is None or not (is_written or "read" in self.calls): return file
         self.names[file.fileno()] = inside
-        if self.on: self.synced.discard(inside) # what the loss of power itself puts back was on the disk before
+        if is_written and self.on: self.synced.discard(inside) # what is put back after a loss of power was on the disk
         return File(file, inside, self)
 
     def open(self, path, flags, mode=0o777, *, dir_fd=None):
         inside = self.inside(path, dir_fd)
-        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR): self.hit("open", inside)
+        is_written = flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR)
+        self.hit("open" if is_written else "open to read", inside)
         handle = self.real["open"](path, flags, mode, dir_fd=dir_fd)
+        if inside and is_written and self.on: self.synced.discard(inside)
         if inside: self.names[handle] = inside
         else: self.names.pop(handle, None)
         return handle
@@ -138,12 +162,19 @@ class Failpoints:
         self.real["mkdir"](path, mode, **kwargs)
         if inside and self.on: self.folders.append(inside)
 
-    def counted_removal(self, name):
-        call = "rmdir" if name == "rmdir" else "unlink"
-        def remove(path, *, dir_fd=None):
+    def counted(self, name, call):
+        "A function of `os` whose first argument is a path or a handle."
+        def function(path=".", *args, dir_fd=None, **how):
             self.hit(call, self.inside(path, dir_fd))
-            return self.real[name](path, dir_fd=dir_fd)
-        return remove
+            if dir_fd is not None: how["dir_fd"] = dir_fd
+            return self.real[name](path, *args, **how)
+        return function
+
+    def counted_lock(self, lock):
+        def locked(handle, flags):
+            self.hit("lock", self.inside(handle if isinstance(handle, int) else handle.fileno()))
+            return lock(handle, flags)
+        return locked
 
     # What is on the disk for certain.
 

@@ -10,12 +10,12 @@ def messages_of(loop):
     return messages
 
 
-def trained_on(loop):
-    "(model, table) of each training of a loop."
-    seen = []
-    learn = loop._learn
-    def watched(draft, number, model, table, *rest):
-        seen.append((model, table))
-        return learn(draft, number, model, table, *rest)
-    loop._learn = watched
+def trained_on(monkeypatch):
+    "(model, table) of each training with `FineTune` from now on."
+    from selfloop_nb import FineTune
+    seen, train = [], FineTune.train
+    def watched(self, lm, data, *rest):
+        seen.append((lm, data.mix()))
+        return train(self, lm, data, *rest)
+    monkeypatch.setattr(FineTune, "train", watched)
     return seen

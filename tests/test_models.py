@@ -1,0 +1,257 @@
+"""A model stays what it is: its type, what is frozen in it, where it lies in memory; what cannot go through a loop is
+refused when the loop is made, and a round that has learnt nothing says so.
+"""
+import sys
+
+import pytest, torch, transformers
+from selfloop_nb import DPO, SPIN, FineTune, LoRA, Sampling, Threshold
+from selfloop_nb.models import LanguageModel, load_model, tiny_llama
+from selfloop_nb.training.encoder_decoder import tiny_t5
+from selfloop_nb.tuning import fine_tune
+from small import half_digits, small_loop, small_task
+
+FEW = dict(steps=4, batch_size=16)
+SMALL = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+
+
+def tiny(dtype=torch.float32):
+    "A tiny Llama of some type."
+    lm = tiny_llama(small_task(), width=32)
+    lm.model.to(dtype)
+    return lm
+
+
+def of_family(config, name="tiny", **changed):
+    "A tiny model of some family, with random weights."
+    tokenizer = tiny_llama(small_task()).tokenizer
+    ids = dict(bos_token_id=1, eos_token_id=2, vocab_size=len(tokenizer))
+    model = transformers.AutoModelForCausalLM.from_config(config(**{**ids, **changed}))
+    return LanguageModel(model.eval(), tokenizer, name, pretrained=False)
+
+
+def gpt2(**changed): return of_family(transformers.GPT2Config, n_embd=16, n_layer=1, n_head=2, **changed)
+
+
+def mamba(): return of_family(transformers.MambaConfig, "mamba", hidden_size=16, num_hidden_layers=1, state_size=4)
+
+
+def types_of(lm): return {weight.dtype for weight in lm.model.parameters()}
+
+
+def files_of(loop, number): return [r.files["model/model.safetensors"] for r in loop.store.all_rounds()
+                                    if r.number == number]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_a_model_stays_in_its_type(dtype, tmp_path):
+    def loop(name="run"): return small_loop(tmp_path / name, model=tiny(dtype), score=half_digits, select=Threshold(0))
+    first = loop()
+    first.run(rounds=1)
+    first.rewind(0)
+    first.step()
+    assert types_of(first.language_model()) == types_of(first.language_model(0)) == {dtype}
+    assert len(set(files_of(first, 1))) == 1, "round 1 was made twice, from memory and from the disk"
+    first.step()
+    del first
+    again = loop()
+    again.step()
+    through = loop("through")
+    through.run(rounds=3)
+    assert types_of(again.language_model()) == {dtype}
+    assert set(files_of(again, 3)) == set(files_of(through, 3)), "a new kernel goes on as the old one would have"
+
+
+def test_what_is_frozen_stays_frozen_in_a_new_kernel(tmp_path):
+    def frozen():
+        lm = tiny()
+        lm.model.model.embed_tokens.requires_grad_(False)
+        return lm
+    for _ in range(2):
+        loop = small_loop(tmp_path / "run", model=frozen())
+        loop.step()
+        del loop
+    last = small_loop(tmp_path / "run", model=frozen()).language_model()
+    assert torch.equal(last.model.model.embed_tokens.weight, frozen().model.model.embed_tokens.weight)
+    assert last.weights_hash() != frozen().weights_hash()
+
+
+def test_float16_is_refused_where_all_weights_are_trained():
+    with pytest.raises(ValueError, match="its weights are in float16.*bfloat16 or float32"):
+        small_loop(model=tiny(torch.float16))
+    FineTune(**FEW, lora=LoRA()).check(tiny(torch.float16), small_task())
+
+
+@pytest.mark.parametrize("lora", [None, LoRA()], ids=["full", "lora"])
+def test_a_run_that_goes_on_in_new_kernels_has_the_same_likelihoods(lora, tmp_path):
+    "To the last bit, also where a chunk is a single request."
+    settings = dict(score=half_digits, select=Threshold(0), tune=FineTune(**FEW, lora=lora),
+                    sampling=Sampling(n_samples=1, tokens_per_batch=8))
+    through = small_loop(tmp_path / "through", **settings)
+    through.run(rounds=2)
+    for _ in range(2): small_loop(tmp_path / "run", **settings).step()
+    resumed = small_loop(tmp_path / "run", **settings)
+    assert resumed.samples(2)["logprob"][:] == through.samples(2)["logprob"][:]
+    assert files_of(resumed, 2) == files_of(through, 2)
+
+
+def adapted(lm):
+    from peft import LoraConfig, get_peft_model
+    return get_peft_model(lm.model, LoraConfig(target_modules="all-linear"))
+
+
+def with_adapter(lm):
+    from peft import LoraConfig
+    lm.model.add_adapter(LoraConfig(target_modules=["q_proj"]))
+    return lm.model
+
+
+def quantised(lm):
+    lm.model.is_quantized = True
+    return lm.model
+
+
+def elsewhere(lm): return lm.model.to("meta")
+
+
+def compiled(lm): return torch.compile(lm.model)
+
+
+def in_parallel(lm): return torch.nn.DataParallel(lm.model)
+
+
+@pytest.mark.parametrize("make, message", [
+    (adapted, r"it is a PeftModel.*model\.merge_and_unload\(\)"), (with_adapter, "it has adapters"),
+    (quantised, "quantised and cannot be trained"), (elsewhere, "not in memory"),
+    (compiled, "no model of transformers"), (in_parallel, "no model of transformers")])
+def test_what_only_holds_a_model_is_refused(make, message):
+    lm = tiny()
+    with pytest.raises(ValueError, match=f"^given: .*{message}"): LanguageModel(make(lm), lm.tokenizer, "given")
+
+
+LENGTHS = [
+    (transformers.GPT2Config, dict(n_positions=64, n_embd=16, n_layer=1, n_head=2), 64),
+    (transformers.MptConfig, dict(max_seq_len=64, d_model=16, n_layers=1, n_heads=2), 64),
+    (transformers.BioGptConfig, dict(max_position_embeddings=64, **SMALL), 64),
+    (transformers.BertConfig, dict(max_position_embeddings=64, is_decoder=True, **SMALL), 64),
+    (transformers.RobertaConfig, dict(max_position_embeddings=64, pad_token_id=1, is_decoder=True, **SMALL), 62)]
+
+
+@pytest.mark.parametrize("config, settings, longest", LENGTHS, ids=lambda value: getattr(value, "model_type", ""))
+def test_the_context_is_what_fits(config, settings, longest):
+    lm = of_family(config, **settings)
+    assert lm.context == longest
+    lm.model(torch.full((1, longest), 5))
+    with pytest.raises((IndexError, RuntimeError)): lm.model(torch.full((1, longest + 1), 5))
+
+
+def test_a_context_under_a_name_of_long_ago_and_none():
+    bloom = of_family(transformers.BloomConfig, hidden_size=16, n_layer=1, n_head=2, seq_length=48)
+    assert bloom.context == 48
+    assert tiny_t5(small_task()).context == 1_000_000
+    assert mamba().context == 1_000_000
+
+
+def test_additions_that_a_family_cannot_have_are_refused_when_the_loop_is_made():
+    lora = FineTune(**FEW, lora=LoRA())
+    with pytest.raises(ValueError, match=r"mamba \(mamba\) cannot have low-rank additions .*lora=None"):
+        small_loop(model=mamba(), tune=lora)
+    with pytest.raises(ValueError, match="cannot have low-rank additions"): small_loop(model=mamba(), initial=lora)
+    loop = small_loop(model=mamba())
+    with pytest.raises(ValueError, match="cannot have low-rank additions"): loop.change(tune=lora)
+    with pytest.raises(ValueError, match="cannot have low-rank additions"):
+        small_loop(model=mamba(), tune=DPO(lora=LoRA()))
+    small_loop(model=gpt2(n_positions=64), tune=lora)
+
+
+def test_additions_without_peft_are_refused_when_the_loop_is_made(monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    lora = FineTune(**FEW, lora=LoRA())
+    with pytest.raises(ImportError, match=r"pip install 'selfloop_nb\[lora\]'"): small_loop(tune=lora)
+    bare = tiny()
+    for layer in bare.model.model.layers: layer.self_attn = layer.mlp = torch.nn.Identity()
+    with pytest.raises(ValueError, match="it has no linear layer"): lora.check(bare, small_task())
+
+
+def test_a_model_that_is_frozen_is_refused_when_the_loop_is_made():
+    frozen = tiny()
+    frozen.model.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"all of its weights are frozen; call model.requires_grad_\(True\)"):
+        small_loop(model=frozen)
+    lora = FineTune(steps=4, batch_size=16, lr=1e-2, lora=LoRA())
+    loop = small_loop(model=frozen, tune=lora, initial=lora)
+    loop.run(rounds=1)
+    assert not loop.rounds[1].warnings or "as before" not in loop.rounds[1].warnings[0]
+
+
+NOTHING = dict(steps=2, batch_size=16, lr=1e-12)
+LITTLE = dict(NOTHING, lr=1e-5) # too little for a weight of 16 bit
+
+
+@pytest.mark.parametrize("tune, dtype", [
+    (FineTune(**NOTHING), torch.float32), (FineTune(**NOTHING, lora=LoRA()), torch.float32),
+    (DPO(**NOTHING), torch.float32), (SPIN(**NOTHING), torch.float32),
+    (FineTune(**LITTLE), torch.bfloat16), (FineTune(**LITTLE, lora=LoRA()), torch.bfloat16),
+    (DPO(**LITTLE), torch.bfloat16)])
+def test_a_round_that_has_learnt_nothing_says_so(tune, dtype, tmp_path):
+    settings = dict(model=tiny(dtype), score=half_digits, select=Threshold(0.5), guards=(), tune=tune,
+                    sampling=Sampling(n_samples=6))
+    loop = small_loop(tmp_path / "run", **settings)
+    messages = []
+    loop.on(lambda event: messages.append(event.data.get("text", "")))
+    loop.run(rounds=1)
+    warning, = loop.rounds[1].warnings
+    assert "of the weights are as before, after 2 steps at lr=1e-" in warning
+    assert ("32 bit" in warning) == (dtype == torch.bfloat16)
+    assert any(warning in text for text in messages)
+    assert loop.rounds[0].warnings == [], "M_0 has learnt"
+
+
+def test_a_round_of_one_step_learns():
+    "Also with pairs, and where a round has fewer rows than a batch."
+    for tune in (FineTune(steps=1), FineTune(steps=None, epochs=1, lr=2e-5), DPO(steps=1)):
+        loop = small_loop(score=half_digits, select=Threshold(0.5), tune=tune, sampling=Sampling(n_samples=6))
+        loop.run(rounds=1)
+        assert [point["lr"] for point in loop.losses(1)] == [tune.lr] * len(loop.losses(1))
+        assert loop.language_model(0).weights_hash() != loop.language_model(1).weights_hash()
+
+
+def test_a_loop_within_autocast_learns_what_it_learns_without_its_cache():
+    def trained(**how):
+        with torch.autocast("cpu", torch.bfloat16, **how):
+            loop = small_loop(score=half_digits, select=Threshold(0), tune=FineTune(steps=10, batch_size=16))
+            loop.run(rounds=1)
+            assert torch.is_autocast_cache_enabled() == how.get("cache_enabled", True), "it is left as it was"
+        return loop.language_model().weights_hash()
+    assert trained() == trained(cache_enabled=False)
+
+
+def test_an_encoder_without_a_pooler_goes_through_a_loop(tmp_path):
+    task = small_task()
+    tokenizer = tiny_llama(task).tokenizer
+    ids = dict(vocab_size=len(tokenizer), pad_token_id=0, max_position_embeddings=64, **SMALL)
+    def model():
+        torch.manual_seed(0)
+        encoder = transformers.BertModel(transformers.BertConfig(**ids), add_pooling_layer=False)
+        cross = transformers.BertConfig(**ids, is_decoder=True, add_cross_attention=True)
+        both = transformers.EncoderDecoderModel(encoder=encoder, decoder=transformers.BertLMHeadModel(cross))
+        both.generation_config.decoder_start_token_id = 1
+        return LanguageModel(both, tokenizer, "no pooler", pretrained=False)
+    loop = small_loop(tmp_path / "run", task=task, model=model(), score=half_digits, select=Threshold(0))
+    loop.run(rounds=1)
+    made = loop.language_model().weights_hash()
+    assert load_model(loop.store.folder(loop.rounds[1].id) / "model", device="cpu").weights_hash() == made
+    del loop
+    again = small_loop(tmp_path / "run", task=task, model=model(), score=half_digits, select=Threshold(0))
+    again.step()
+    assert again.language_model(1).weights_hash() == made
+
+
+def test_the_copy_that_is_trained_and_what_is_read_lie_as_torch_puts_them(tmp_path):
+    lm = tiny()
+    tuned, _, _ = fine_tune(lm, small_task().train, FineTune(**FEW, lora=LoRA()))
+    tuned.save(tmp_path / "model")
+    read, again = load_model(tmp_path / "model", device="cpu"), lm.reloaded(tmp_path / "model")
+    for model in (tuned, read, again):
+        assert {weight.data_ptr() % 64 for weight in model.model.parameters()} == {0}
+        assert {weight.requires_grad for weight in model.model.parameters()} == {True}
+        assert model.weights_hash() == tuned.weights_hash()
