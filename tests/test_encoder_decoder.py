@@ -248,10 +248,10 @@ def test_gaps_first_then_the_labels(tmp_path):
 def test_gaps_are_for_those_that_can_fill_them():
     from selfloop_nb import MaskedLM
     from selfloop_nb.models import LanguageModel, character_tokenizer
-    loop = small_loop(initial=MaskedLM())
-    with pytest.raises(ValueError, match="for an encoder-decoder, and tiny-llama.* is none: use tiny_t5"): loop.start()
+    with pytest.raises(ValueError, match="for an encoder-decoder, and tiny-llama.* is none: use tiny_t5"):
+        small_loop(initial=MaskedLM())
     task = capitals()
     characters = character_tokenizer(["abcABC"])
     plain = LanguageModel(model("t5", task).model, characters, "plain", pretrained=False)
-    loop = small_loop(task=task, model=plain, initial=MaskedLM())
-    with pytest.raises(ValueError, match="tokenizer of plain has no sentinels"): loop.start()
+    with pytest.raises(ValueError, match="tokenizer of plain has no sentinels"):
+        small_loop(task=task, model=plain, initial=MaskedLM())
