@@ -6,13 +6,13 @@ same settings give the same bytes.
 import shutil, sys, tempfile, warnings
 from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 from hypothesis import HealthCheck, Phase, seed as seeded, settings, strategies as st
 from hypothesis.stateful import (RuleBasedStateMachine, initialize, invariant, precondition, rule,
                                  run_state_machine_as_test)
 
 sys.path.append(str(Path(__file__).with_name("faults")))
+from failpoints import replace_everywhere
 from table import Row, show
 
 SETTINGS = dict(deadline=None, suppress_health_check=list(HealthCheck), database=None, stateful_step_count=8,
@@ -26,15 +26,16 @@ class Died(BaseException):
 @contextmanager
 def dying_at_file(n, half):
     "Writing fails at the n-th file (from 0) and at all that follow, where `half` is true in its middle."
-    from selfloop_nb import phases
-    from selfloop_nb.storage import files, store
+    from selfloop_nb.storage.files import write_file
     left = [n]
-    def write_file(path, data):
+    def write(path, data):
         left[0] -= 1
-        if left[0] >= 0: return files.write_file(path, data)
+        if left[0] >= 0: return write_file(path, data)
         if half: path.with_name(f".{path.name}.1.tmp").write_bytes(b"half")
         raise Died
-    with mock.patch.object(phases, "write_file", write_file), mock.patch.object(store, "write_file", write_file): yield
+    undo = replace_everywhere(write_file, write)
+    try: yield
+    finally: undo()
 
 
 class Lives(RuleBasedStateMachine):

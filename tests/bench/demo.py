@@ -2,10 +2,11 @@
 import sys
 
 import pandas
+from heldout import accuracy
 from selfloop_nb import FineTune, Loop, Quantile, Threshold, addition, confidence, tiny_llama, verifier
 from selfloop_nb.core import derive_seed
 from selfloop_nb.charts.comparison import arms_table
-from selfloop_nb.tuning import fine_tune
+from selfloop_nb.tuning import completion_loss, fine_tune
 from timing import say
 
 ROUNDS = 6
@@ -33,7 +34,9 @@ def control(loop):
     rows = [loop.history().iloc[0].to_dict()]
     for number in range(1, ROUNDS + 1):
         model, _, _ = fine_tune(model, loop.task.train, FineTune(), derive_seed(loop.seed, number, "tune"))
-        rows.append({**rows[0], "round": number, **loop._measure(model, number)[2]})
+        loss = completion_loss(model, loop.task.heldout)
+        metrics = dict(heldout_loss=loss, heldout_accuracy=accuracy(model, loop.task))
+        rows.append({**rows[0], "round": number, **metrics})
     return pandas.DataFrame(rows)
 
 

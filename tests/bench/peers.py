@@ -9,9 +9,10 @@ import copy, logging, statistics, sys, tempfile, time, warnings
 
 import torch
 from datasets import Dataset
+from heldout import accuracy
 from selfloop_nb import Loop, Sampling, Threshold, addition, tiny_llama, verifier
 from selfloop_nb.models import LanguageModel
-from selfloop_nb.sampling import GREEDY, generate_samples
+from selfloop_nb.sampling import generate_samples
 from timing import say, timed
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
@@ -40,10 +41,7 @@ LIKE_OURS = dict(bf16=False, gradient_checkpointing=False)
 def pairs(table): return list(zip(table["prompt"], table["completion"]))
 
 
-def accuracy(model):
-    "Greedy accuracy on the held-out problems."
-    answers = generate_samples(LanguageModel(model, m0.tokenizer), task.heldout.remove_columns("completion"), GREEDY, 4)
-    return sum(task.correct(answers.to_list())) / len(answers)
+def reached(model): return accuracy(LanguageModel(model, m0.tokenizer), task)
 
 
 def trl_round(model, number, kept, **changed):
@@ -59,7 +57,7 @@ def trl_round(model, number, kept, **changed):
     trainer.train()
     trainer.evaluate()
     trainer.save_model()
-    return accuracy(model)
+    return reached(model)
 
 
 class Clock(TrainerCallback):
@@ -84,7 +82,7 @@ def grpo(lr, seconds):
     trainer = GRPOTrainer(model=copy.deepcopy(m0.model), reward_funcs=reward, train_dataset=prompts,
                           processing_class=m0.tokenizer, callbacks=[Clock(seconds)], args=how)
     trainer.train()
-    return accuracy(trainer.model), trainer.state.global_step
+    return reached(trainer.model), trainer.state.global_step
 
 
 def ours(rounds):
@@ -112,9 +110,9 @@ def compare(rounds, repeats):
     took = {name: [] for name in WAYS}
     for repeat in range(repeats):
         for name, way in WAYS.items():
-            seconds, reached = timed(lambda: way(rounds))
+            seconds, end = timed(lambda: way(rounds))
             took[name].append(seconds)
-            say(f"{rounds} rounds, time {repeat + 1}: {name} {seconds:.1f} s, accuracy {reached:.3f}")
+            say(f"{rounds} rounds, time {repeat + 1}: {name} {seconds:.1f} s, accuracy {end:.3f}")
     own, *others = (statistics.median(took[name]) for name in WAYS)
     for name, median in zip(list(WAYS)[1:], others):
         say(f"{rounds} rounds of Loop take {own / median:.2f} x the time of {name}",
@@ -128,8 +126,8 @@ def main(repeats):
     seconds = compare(6, repeats)
     start = loop.history()["heldout_accuracy"].iloc[0]
     for lr in (1e-3, 3e-4, 1e-4):
-        reached, steps = grpo(lr, seconds)
-        say(f"GRPO, learning rate {lr}, the same time ({steps} steps): accuracy {start:.3f} -> {reached:.3f}")
+        end, steps = grpo(lr, seconds)
+        say(f"GRPO, learning rate {lr}, the same time ({steps} steps): accuracy {start:.3f} -> {end:.3f}")
 
 
 if __name__ == "__main__":

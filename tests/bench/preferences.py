@@ -7,10 +7,10 @@ mistakes on D_train too, and these are what SPIN learns from.
 import sys
 from dataclasses import dataclass
 
+from heldout import accuracy
 from selfloop_nb import DPO, SPIN, FineTune, Loop, Sampling, addition, tiny_llama
 from selfloop_nb.models import LanguageModel
 from selfloop_nb.core import derive_seed
-from selfloop_nb.sampling import GREEDY, generate_samples
 from selfloop_nb.tuning import fine_tune
 from timing import say
 
@@ -32,12 +32,6 @@ class Result:
     def __str__(self):
         accuracies = " ".join(f"{accuracy:.3f}" for accuracy in self.accuracies)
         return f"{self.arm}: {accuracies}{self.counts}"
-
-
-def accuracy(model, task):
-    "Greedy accuracy on the held-out problems."
-    answers = generate_samples(model, task.heldout.remove_columns("completion"), GREEDY, 4)
-    return sum(task.correct(answers.to_list())) / len(answers)
 
 
 def half_taught(task, seed):

@@ -6,7 +6,7 @@ whatever was committed must be there, and the resumed run must give the same byt
 import os, random, re, signal, sys, tempfile, types, warnings
 from pathlib import Path
 
-from failpoints import Failpoints, child, values
+from failpoints import Failpoints, child, replace_everywhere, values
 from table import Row, show
 from tiny import finish, outcome, tiny_loop, warm_up
 
@@ -102,10 +102,9 @@ def at_random(n, expected, seed=0):
 
 def without_temporary_file():
     "Files are written in their place."
-    from selfloop_nb import phases
-    from selfloop_nb.storage import store
-    def write_file(path, data): path.write_bytes(data.encode() if isinstance(data, str) else data)
-    store.write_file = phases.write_file = write_file
+    from selfloop_nb.storage.files import write_file
+    def write(path, data): path.write_bytes(data.encode() if isinstance(data, str) else data)
+    replace_everywhere(write_file, write)
 
 
 def without_fsync():
