@@ -13,13 +13,13 @@ import ipywidgets
 
 from ..charts import rounds as plots
 from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, ecdf_plot, settings_table
-from ..charts.markup import escape, html_table
+from ..charts.markup import html_table
 from ..core import SelfloopError, patch_to
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
 from .background import Publisher, weakly
-from .view import View, labelled, picture_output, picture_place, push_button
+from .view import View, labelled, loud, picture_output, picture_place, push_button
 
 # %% ../../nbs/views/09_compare.ipynb #b7e2bef2
 def name_runs(
@@ -146,7 +146,7 @@ def _draw(self, what:set):
         if "runs" in what: self._draw_runs()
         self.scores.value = plots.png(self._scores(), *self.sizes[1])
         self.answer.value = ""
-    except Exception as error: self.answer.value = f"<b style='color:#d00000'>{escape(error)}</b>"
+    except Exception as error: self.answer.value = loud(str(error))
     self.show_static()
 
 # %% ../../nbs/views/09_compare.ipynb #ced27a2c
