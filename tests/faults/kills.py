@@ -103,9 +103,9 @@ def at_random(n, expected, seed=0):
 def without_temporary_file():
     "Files are written in their place."
     from selfloop_nb import phases
-    from selfloop_nb.storage import store
+    from selfloop_nb.storage import drafts, heads, store
     def write_file(path, data): path.write_bytes(data.encode() if isinstance(data, str) else data)
-    store.write_file = phases.write_file = write_file
+    for module in (drafts, heads, phases, store): module.write_file = write_file
 
 
 def without_fsync():
