@@ -1,14 +1,31 @@
-"A run folder has one writer, and says so in silence and in words."
-import os, subprocess, sys
+"A run folder has one writer, is changed by nothing but its rounds, and harms nobody who opens it."
+import errno, gc, json, multiprocessing, os, shutil, stat, subprocess, sys, warnings
 from pathlib import Path
 
+import pytest
+
+from selfloop_nb import export_run, import_run, open_run, verify
+from selfloop_nb.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
+
 TESTS = Path(__file__).parent
+sys.path.append(str(TESTS / "faults"))
+from failpoints import Failpoints, child
+from tiny import finish, tiny_loop
+
 HOLDER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from small import small_loop
 loop = small_loop(sys.argv[1])
 import selfloop_nb # named after the loop, so it is let go of first
+"""
+WITHOUT_FCNTL = """
+import sys
+sys.modules["fcntl"] = None
+sys.path.insert(0, sys.argv[2])
+from tiny import tiny_loop
+from selfloop_nb import *
+print(tiny_loop(sys.argv[1]).step().number)
 """
 
 
@@ -19,6 +36,241 @@ def python(code, *arguments):
     return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
+@pytest.fixture
+def run(tmp_path):
+    "The folder of a run of M_0 and two rounds, which nobody holds."
+    finish(tmp_path / "run")
+    gc.collect()
+    return tmp_path / "run"
+
+
+def records(run): return sorted(run.glob("rounds/*/round.json"))
+
+
+def what_stands(run): return {path: path.read_bytes() for path in run.rglob("*.json")}
+
+
 def test_a_program_that_ends_with_a_loop_in_a_global_says_nothing(tmp_path):
     ended = python(HOLDER, tmp_path / "run", TESTS / "helpers")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_run_can_be_made_where_there_are_no_locks(tmp_path):
+    ended = python(WITHOUT_FCNTL, tmp_path / "run", TESTS / "faults")
+    assert ended.stdout.split() == ["1"] and "cannot be locked here" in ended.stderr
+
+
+def test_a_run_stays_where_it_was_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    loop = tiny_loop("runs/first")
+    loop.start()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    loop.step()
+    assert len(open_run(tmp_path / "runs" / "first").rounds) == 2 and not any(Path().iterdir())
+
+
+def begin(path, seed, gate, answers):
+    "Begin a run, in a process of its own, as soon as the gate opens; tell what came of it."
+    gate.wait()
+    try: loop = tiny_loop(path, seed=seed)
+    except SelfloopError as error: return answers.put((seed, type(error).__name__))
+    answers.put((seed, loop.start().seeds["run"]))
+    answers.close()
+    answers.join_thread()
+
+
+def test_two_kernels_that_begin_one_folder_agree_on_one_run(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    for k in range(4):
+        gate, answers = fork.Event(), fork.Queue()
+        kernels = [fork.Process(target=begin, args=(tmp_path / f"r{k}", seed, gate, answers)) for seed in (0, 1)]
+        for kernel in kernels: kernel.start()
+        gate.set()
+        found = dict(answers.get(timeout=60) for _ in kernels)
+        for kernel in kernels: kernel.join()
+        seed = json.loads((tmp_path / f"r{k}" / "run.json").read_text())["seed"]
+        assert found.pop(seed) == seed and list(found.values())[0] in ("RunLockedError", "SelfloopError")
+
+
+def test_a_forked_child_has_not_the_lock_of_its_parent(tmp_path):
+    loop = tiny_loop(tmp_path / "run")
+    loop.start()
+    def try_all(report):
+        for work in (loop.step, lambda: loop.rewind(0), lambda: loop.branch("b"), lambda: tiny_loop(tmp_path / "run")):
+            try: report({"done": str(work())})
+            except RunLockedError as error: report({"refused": str(error)})
+    status, reports = child(try_all)
+    assert status == 0 and [list(report) for report in reports] == [["refused"]] * 4
+    assert loop.step().number == 1
+
+
+def test_a_folder_that_was_begun_anew_is_not_written_by_the_loop_of_before(tmp_path):
+    old = tiny_loop(tmp_path / "run")
+    old.start()
+    shutil.rmtree(tmp_path / "run")
+    new = tiny_loop(tmp_path / "run")
+    new.start()
+    with pytest.raises(RunLockedError, match="was opened here, and is written by process .* now"): old.step()
+    assert new.step().number == 1 and verify(new).is_whole
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_read_that_fails_for_a_moment_changes_nothing(run, monkeypatch, number):
+    before, open_before = what_stands(run), os.open
+    for target in ("round.json", "heads.json", "model.safetensors", "samples.parquet"):
+        def fail(path, *args, **how):
+            if str(path).endswith(target): raise OSError(number, os.strerror(number), str(path))
+            return open_before(path, *args, **how)
+        monkeypatch.setattr(os, "open", fail)
+        with pytest.raises(OSError, match=os.strerror(number)): tiny_loop(run).rounds
+        monkeypatch.undo()
+        gc.collect()
+        assert what_stands(run) == before
+    assert len(tiny_loop(run).rounds) == 3
+
+
+def test_damaged_rounds_are_gone_back_from_in_memory(run):
+    for record in records(run)[1:]: os.truncate(record, 20)
+    before = what_stands(run)
+    with pytest.warns(UserWarning, match="going back to 0000-"): loop = tiny_loop(run)
+    assert [r.number for r in loop.rounds] == [0] and what_stands(run) == before
+    loop.step()
+    assert [move.why.split(":")[0][-10:] for move in loop.store.moves()][-2:] == ["is damaged", "round 1"]
+    assert loop.undo().number == 0
+    with pytest.raises(DamagedRunError): loop.undo()
+
+
+def test_a_damaged_round_in_the_middle_does_not_lock_the_others_out(run):
+    os.truncate(records(run)[1], 20)
+    with pytest.warns(UserWarning, match="a round before it.*going back to 0000-"): loop = tiny_loop(run)
+    assert loop.step().number == 1
+
+
+def test_nobody_starts_from_a_round_that_is_damaged(run):
+    weights = run / "rounds" / sorted(os.listdir(run / "rounds"))[1] / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    loop = tiny_loop(run)
+    with pytest.raises(DamagedRunError, match="model.safetensors"): loop.rewind(1)
+    with pytest.raises(DamagedRunError, match="model.safetensors"): loop.branch("b", round=1)
+    assert loop.rewind(0).number == 0
+
+
+def test_a_run_of_a_newer_version_is_looked_at_and_left_alone(run):
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "format": 99}))
+    with pytest.raises(SelfloopError, match="made by a newer version.*format 99"): tiny_loop(run)
+    assert len(open_run(run).rounds) == 3
+    (run / "run.json").write_text(json.dumps(info))
+    newest = records(run)[-1]
+    data = {**json.loads(newest.read_text()), "energy": 1}
+    data.pop("sealed")
+    newest.write_text(json.dumps({**data, "sealed": short_hash(data, 64)}))
+    before = what_stands(run)
+    with pytest.raises(SelfloopError, match="made by a newer version.*energy"): tiny_loop(run)
+    assert len(open_run(run).rounds) == 3 and what_stands(run) == before
+
+
+def agree(loop, folder):
+    "Who asks what the rounds of a run are gets one answer."
+    ids, everything = [r.id for r in loop.rounds], [r.id for r in loop.store.all_rounds()]
+    verdict = verify(loop)
+    assert verdict.is_whole and verdict.n_rounds == len(everything) and set(ids) <= set(everything)
+    copy = open_run(import_run(export_run(loop, folder / "run.zip"), folder / "copy"))
+    assert [r.id for r in copy.rounds] == [r.id for r in open_run(loop.store.path).rounds] == ids
+    assert [r.id for r in copy.store.all_rounds()] == everything and len(loop.history()) == len(ids)
+
+
+def goes_on(folder, at, fault, report):
+    "A run that is disturbed at a call and goes on in the same process."
+    points = Failpoints(folder / "run", at, fault)
+    loop = None
+    for _ in range(3):
+        try:
+            loop = loop or tiny_loop(folder / "run")
+            while len(loop.rounds) < 3: loop.step()
+        except (KeyboardInterrupt, OSError): continue
+    points.on = False
+    agree(loop, folder)
+    report({"rounds": len(loop.rounds), "calls": points.log})
+
+
+@pytest.mark.parametrize("fault", ["interrupt", "EIO"])
+def test_after_a_fault_at_any_point_of_a_commit_all_agree(tmp_path, fault):
+    (tmp_path / "calls").mkdir()
+    _, (found,) = child(lambda report: goes_on(tmp_path / "calls", None, fault, report))
+    in_commit = [n for n, (call, path) in enumerate(found["calls"], 1) if "round.json" in path or "heads" in path
+                 or call == "unlink" and path.endswith("phases.json")]
+    for at in in_commit[len(in_commit) * 2 // 3::2]:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        status, reports = child(lambda report: goes_on(folder, at, fault, report))
+        assert status == 0 and reports[-1]["rounds"] == 3, (at, found["calls"][at - 1], reports)
+
+
+@pytest.mark.parametrize("name", ["heads.json", "run.json", "ratings.jsonl", "wanted.json", "heads.log"])
+def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(run, name):
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    def look(report):
+        from selfloop_nb.people.scorer import run_ratings, wanted
+        warnings.simplefilter("ignore")
+        def step(): return tiny_loop(run).step()
+        def rated(): return run_ratings(open_run(run).store)
+        def asked(): return wanted(open_run(run).store)
+        for work in (step, rated, asked, lambda: verify(run)):
+            try: report({"done": str(work())})
+            except SelfloopError as error: report({"refused": str(error)})
+    status, reports = child(look, (30, 9))
+    assert status == 0 and len(reports) == 4
+
+
+def test_what_a_link_leads_to_is_neither_read_nor_written(run, tmp_path):
+    secret, home = tmp_path / "secret", tmp_path / "home"
+    secret.write_text("mine")
+    home.mkdir()
+    for name in ("ratings.jsonl", "report.html"): (run / name).symlink_to(secret)
+    (run / "figures").symlink_to(home)
+    with pytest.raises(SelfloopError, match="ratings.jsonl.*is a link"): export_run(run, tmp_path / "run.zip")
+    opened = open_run(run)
+    with pytest.raises(SelfloopError, match="reached by a link"): opened.export(run / "figures", ("csv",))
+    opened.report()
+    assert secret.read_text() == "mine" and not any(home.iterdir()) and not (tmp_path / "run.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["generated", "rounds"])
+def test_rounds_are_not_written_through_a_link(run, tmp_path, name):
+    shutil.move(run / name, tmp_path / "elsewhere") if (run / name).exists() else (tmp_path / "elsewhere").mkdir()
+    (run / name).symlink_to(tmp_path / "elsewhere")
+    before = set((tmp_path / "elsewhere").rglob("*"))
+    warnings.simplefilter("ignore")
+    with pytest.raises(SelfloopError): tiny_loop(run).step()
+    assert set((tmp_path / "elsewhere").rglob("*")) == before
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    umask = os.umask(0o022)
+    try:
+        finish(tmp_path / "run", 1)
+        import_run(export_run(tmp_path / "run", tmp_path / "run.zip"), tmp_path / "copy")
+    finally: os.umask(umask)
+    for path in (*(tmp_path / "run").rglob("*"), tmp_path / "copy", *(tmp_path / "copy").rglob("*")):
+        others = 0o055 if path.is_dir() else 0o044
+        assert path.stat().st_mode & others == others, path
+
+
+def test_a_store_that_is_a_file_is_said_to_be_one(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    for place in (tmp_path / "notes", tmp_path / "notes" / "run"):
+        with pytest.raises(SelfloopError, match="notes' is a file and no folder"): tiny_loop(place)
+    with pytest.raises(SelfloopError, match="it is a file"): open_run(tmp_path / "notes")
+
+
+def test_a_run_can_be_made_where_folders_cannot_be_forced_to_the_disk(tmp_path, monkeypatch):
+    fsync = os.fsync
+    def no_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode): raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+    monkeypatch.setattr(os, "fsync", no_folders)
+    warnings.simplefilter("ignore")
+    assert tiny_loop(tmp_path / "new" / "run").step().number == 1

@@ -207,7 +207,10 @@ def write_folder(
     try:
         temporary.mkdir()
         fill(temporary)
-        for file in sorted(temporary.rglob("*")): sync(file)
+        readers = temporary.stat().st_mode & 0o666 # as the umask has it; safetensors lets nobody else read
+        for file in sorted(temporary.rglob("*")):
+            if file.is_file(): file.chmod(readers)
+            sync(file)
         sync(temporary)
         if path.exists(): shutil.rmtree(path)
         os.replace(temporary, path)
