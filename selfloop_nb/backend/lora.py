@@ -10,6 +10,8 @@ import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 
+from ..core import plain_fields
+
 # %% ../../nbs/backend/07_lora.ipynb #481c068f
 @dataclass(frozen=True)
 class LoRA:
@@ -19,6 +21,7 @@ class LoRA:
     dropout:float=0.0   # [0, 1)
 
     def __post_init__(self):
+        plain_fields(self)
         if self.r < 1: raise ValueError(f"r={self.r!r}: it must be at least 1")
         if not 0 <= self.dropout < 1: raise ValueError(f"dropout={self.dropout!r}: it must be at least 0 and below 1")
 
