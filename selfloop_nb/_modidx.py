@@ -562,6 +562,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                     'selfloop_nb/guards.py'),
                                     'selfloop_nb.guards.DriftGuard': ('guards.html#driftguard', 'selfloop_nb/guards.py'),
                                     'selfloop_nb.guards.DriftGuard.__call__': ('guards.html#driftguard.__call__', 'selfloop_nb/guards.py'),
+                                    'selfloop_nb.guards.Guard': ('guards.html#guard', 'selfloop_nb/guards.py'),
+                                    'selfloop_nb.guards.Guard.__post_init__': ('guards.html#guard.__post_init__', 'selfloop_nb/guards.py'),
                                     'selfloop_nb.guards.HeldoutLossGuard': ('guards.html#heldoutlossguard', 'selfloop_nb/guards.py'),
                                     'selfloop_nb.guards.HeldoutLossGuard.__call__': ( 'guards.html#heldoutlossguard.__call__',
                                                                                       'selfloop_nb/guards.py'),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .core import Stopped, derive_seed, patch_to, short_hash
+from .core import Stopped, derive_seed, patch_to, plain_fields, short_hash
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
@@ -32,6 +32,7 @@ class Sampling:
     tokens_per_batch:int=16384   # most tokens that are held at a time; lower it when memory is short
 
     def __post_init__(self):
+        plain_fields(self)
         for name, rule in _broken_rules(self): raise ValueError(f"{name}={getattr(self, name)!r}: it must be {rule}")
 
 # %% ../nbs/05_sampling.ipynb #c69313b7

@@ -9,7 +9,7 @@ __all__ = ['drop_reasons', 'KeepRule', 'Threshold', 'Quantile', 'TopK', 'select_
 import math
 from dataclasses import dataclass
 
-from .core import patch_to
+from .core import patch_to, plain_fields
 from .records import KEPT, QUARANTINED, REJECTED
 
 # %% ../nbs/07_selection.ipynb #6c730f2f
@@ -89,8 +89,8 @@ class Threshold(KeepRule):
     reason = "below threshold"
 
     def __post_init__(self):
-        is_number = isinstance(self.theta, (int, float)) and not isinstance(self.theta, bool)
-        if not is_number or math.isnan(self.theta): raise ValueError(f"theta={self.theta!r}: it must be a number")
+        plain_fields(self)
+        if math.isnan(self.theta): raise ValueError(f"theta={self.theta!r}: it must be a number")
 
     def keep(self, scores, prompt_ids): return [score >= self.theta for score in scores]
 
@@ -114,6 +114,7 @@ class Quantile(KeepRule):
     reason = "outside the best share"
 
     def __post_init__(self):
+        plain_fields(self)
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
     def keep(self, scores, prompt_ids):
@@ -132,6 +133,7 @@ class TopK(KeepRule):
     reason = "not in the prompt's top k"
 
     def __post_init__(self):
+        plain_fields(self)
         if self.k < 1: raise ValueError(f"k={self.k!r}: it must be at least 1")
 
     def keep(self, scores, prompt_ids):

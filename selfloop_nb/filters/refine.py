@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
-from ..core import patch_to, short_hash
+from ..core import patch_to, plain_fields, short_hash
 from ..records import KEPT, REJECTED
 from ..selection import KeepRule
 from ..text import known_runs, near_duplicates, runs, segment
@@ -58,6 +58,7 @@ class NoNearDuplicates(Refinement):
     shortest:int=8  # units below which a completion is left alone
 
     def __post_init__(self):
+        plain_fields(self)
         if not 0 < self.least <= 1: raise ValueError(f"least={self.least!r}: it must be above 0 and at most 1")
 
     def drop(self, samples, kept):
@@ -75,6 +76,7 @@ class Decontaminated(Refinement):
     heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
+        plain_fields(self)
         if not len(heldout):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
         long = [text for text in heldout if len(segment(text)) >= self.n]
@@ -107,6 +109,7 @@ class PerCluster(Refinement):
     vectors:Callable=word_vectors # texts -> rows of length 1, such as an `Encoder`
 
     def __post_init__(self):
+        plain_fields(self)
         if self.k < 1 or not 0 < self.radius < 1:
             raise ValueError(f"k={self.k!r}, radius={self.radius!r}: use at least 1, and a radius between 0 and 1")
 
@@ -137,6 +140,7 @@ class FarthestFirst(Refinement):
     vectors:Callable=word_vectors # texts -> rows of length 1, such as an `Encoder`
 
     def __post_init__(self):
+        plain_fields(self)
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
 # %% ../../nbs/filters/01_refine.ipynb #092e71b5
@@ -188,6 +192,7 @@ class Curriculum(Refinement):
     high:float=0.9 # [low, 1]
 
     def __post_init__(self):
+        plain_fields(self)
         if not 0 <= self.low <= self.high <= 1:
             raise ValueError(f"low={self.low!r}, high={self.high!r}: use 0 <= low <= high <= 1")
 

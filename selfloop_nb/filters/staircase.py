@@ -9,7 +9,7 @@ __all__ = ['pass_rates', 'Staircase']
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ..core import patch_to
+from ..core import patch_to, plain_fields
 from ..records import KEPT, QUARANTINED
 
 # %% ../../nbs/filters/04_staircase.ipynb #69b819e2
@@ -34,6 +34,7 @@ class Staircase:
     down:float=0.2 # and below which one down, [0, up)
 
     def __post_init__(self):
+        plain_fields(self)
         if not 0 <= self.down < self.up <= 1:
             raise ValueError(f"down={self.down!r}, up={self.up!r}: use 0 <= down < up <= 1")
 

@@ -9,7 +9,7 @@ __all__ = ['AcceptanceTarget', 'wilson_low', 'theta_for_precision', 'round_of', 
 import math
 from dataclasses import dataclass
 
-from ..core import patch_to
+from ..core import patch_to, plain_fields
 from ..selection import KeepRule, Threshold, drop_reasons
 
 # %% ../../nbs/filters/02_theta.ipynb #558e6d16
@@ -22,6 +22,7 @@ class AcceptanceTarget(KeepRule):
     max_tokens:int|None=None  # drop what is longer
 
     def __post_init__(self):
+        plain_fields(self)
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
     def __call__(self,
@@ -92,6 +93,7 @@ class Annealed(KeepRule):
     max_tokens:int|None=None
 
     def __post_init__(self):
+        plain_fields(self)
         for theta in (self.first, self.last): Threshold(theta)
         if self.rounds < 1: raise ValueError(f"rounds={self.rounds!r}: it must be at least 1")
 

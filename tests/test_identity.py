@@ -1,0 +1,190 @@
+"Two settings have the same identity when they make the same round, here and in every other kernel; else another one."
+import functools, gc, json, threading
+
+import numpy
+import pytest
+from small import small_loop, small_task
+
+
+def shifted(samples, by):
+    return [float(by)] * len(samples)
+
+
+class Shift:
+    "A scorer with a setting."
+    def __init__(self, by, **more):
+        self.__dict__.update(by=by, **more)
+
+    def __call__(self, samples):
+        return [float(self.by)] * len(samples)
+
+
+def boxed(by):
+    "A scorer that has captured a list."
+    box = [by]
+    def q(samples): return [float(box[0])] * len(samples)
+    return q
+
+
+def with_default(by):
+    def q(samples, box={"by": by}): return [float(box["by"])] * len(samples)
+    return q
+
+
+def with_keyword(by):
+    def q(samples, *, by=by): return [float(by)] * len(samples)
+    return q
+
+
+def with_attribute(by):
+    def q(samples): return [float(q.by)] * len(samples)
+    q.by = by
+    return q
+
+
+def with_function(by):
+    "A scorer that calls a function, which has captured a number."
+    def inner(): return float(by)
+    def q(samples): return [inner()] * len(samples)
+    return q
+
+
+WAYS = dict(partial=lambda by: functools.partial(shifted, by=by), object=Shift, method=lambda by: Shift(by).__call__,
+            closure=boxed, default=with_default, keyword=with_keyword, attribute=with_attribute, function=with_function,
+            array=lambda by: Shift(numpy.float64(by)), table=lambda by: Shift(numpy.array(by)))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_scorer_is_itself_and_no_other(way):
+    from selfloop_nb.scoring import as_scorer
+    first, again, other = (as_scorer(WAYS[way](by)).describe() for by in (5, 5, 9))
+    assert first == again != other
+    assert "cannot be known" not in json.dumps(first)
+
+
+SETTINGS = {"numpy": numpy.int64(3), "set": {"b", "a"}, "bytes": b"x", "array": numpy.arange(3), "nested": [{"a": (1, 2)}]}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_plain_data_is_what_it_says(name):
+    from selfloop_nb.storage.identity import describe, unknown_in
+    value = SETTINGS[name]
+    assert json.dumps(describe(value)) == json.dumps(describe(value)) and unknown_in(value) == []
+    assert describe([value]) != describe([None])
+
+
+def test_globals_of_a_function_count():
+    from selfloop_nb.storage.identity import describe
+    scope = {"bonus": 1}
+    exec("def helper(x): return x + bonus\ndef q(samples): return [helper(1)]", scope)
+    before = describe(scope["q"])
+    scope["bonus"] = 2
+    assert describe(scope["q"]) != before
+    scope["bonus"] = 1
+    assert describe(scope["q"]) == before
+
+
+PROGRAM = """
+import json
+from functools import partial
+from selfloop_nb import Decontaminated, Sampling, Threshold, verifier
+from selfloop_nb.scoring import as_scorer
+from selfloop_nb.storage.identity import describe
+LOW = {"0", "1", "2"}
+class Client: pass
+def with_a_set(samples): return [any(c in {"0", "1", "2"} for c in text) for text in samples]
+def with_a_global(samples): return [bool(LOW & set(text)) for text in samples]
+def with_an_object(samples, client=Client()): return [1.0 for text in samples]
+scorers = [with_a_set, with_a_global, with_an_object, partial(with_an_object, client=Client()), verifier(with_a_set)]
+print(json.dumps([as_scorer(q).describe() for q in scorers] + [describe([Sampling(), Threshold(0.5)])], sort_keys=True))
+"""
+
+
+def test_the_same_in_three_kernels():
+    from hash_seeds import outputs
+    assert len(set(outputs(PROGRAM))) == 1
+
+
+def test_what_cannot_be_known_is_another_thing_in_each_kernel():
+    from hash_seeds import outputs
+    from selfloop_nb.storage.identity import describe, unknown_in
+    lock = threading.Lock()
+    assert describe(Shift(1, client=lock)) == describe(Shift(1, client=lock)) != describe(Shift(1, client=threading.Lock()))
+    assert unknown_in(Shift(1, client=lock)) == ["client (lock)"]
+    program = "import threading\nfrom selfloop_nb.storage.identity import describe\nprint(describe(threading.Lock()))"
+    assert len(set(outputs(program))) == 3
+
+
+def test_a_journal_needs_to_know_its_scorer(tmp_path):
+    judge = Shift(1.0, client=threading.Lock(), journal=True)
+    with pytest.raises(ValueError, match=r"keeps its scores.*client \(lock\).*version='1'"): small_loop(score=judge)
+    from selfloop_nb.scoring import as_scorer
+    def versioned(by, version): return as_scorer(Shift(by, client=threading.Lock(), journal=True, version=version))
+    assert versioned(1, "1").describe() == versioned(1, "1").describe()
+    assert versioned(1, "1").describe() != versioned(1, "2").describe() != versioned(2, "2").describe()
+
+
+def stopped_in_tune(loop):
+    "A loop whose round was scored, and died before it had learned."
+    def stop(event):
+        if event.kind == "phase" and event.phase == "tune": raise SystemExit
+    loop.on(stop)
+    with pytest.raises(SystemExit): loop.step()
+
+
+@pytest.mark.parametrize("way", ["partial", "object", "closure"])
+def test_another_scorer_does_not_take_the_scores_of_the_first(way, tmp_path):
+    loop = small_loop(tmp_path / "run", score=WAYS[way](5))
+    loop.start()
+    stopped_in_tune(loop)
+    del loop
+    gc.collect()
+    loop = small_loop(tmp_path / "run", score=WAYS[way](9))
+    loop.step()
+    assert set(loop.samples(1)["score"][:]) == {9.0}
+
+
+def test_a_mended_check_is_asked_again(tmp_path):
+    from selfloop_nb import EmptyRoundError, verifier
+    def task(check):
+        made = small_task()
+        made.check = check
+        return made
+    loop = small_loop(tmp_path / "run", task=task(lambda row: True), score=verifier())
+    loop.start()
+    stopped_in_tune(loop)
+    del loop
+    gc.collect()
+    loop = small_loop(tmp_path / "run", task=task(lambda row: False), score=verifier())
+    with pytest.raises(EmptyRoundError): loop.step()
+
+
+def test_other_prompts_are_sampled_anew(tmp_path):
+    task = small_task()
+    task.n_prompts = 10
+    loop = small_loop(tmp_path / "run", task=task)
+    loop.start()
+    stopped_in_tune(loop)
+    del loop
+    gc.collect()
+    loop = small_loop(tmp_path / "run", task=small_task())
+    assert loop.step().counts["n_sampled"] == 80 and len(set(loop.samples(1)["prompt_id"][:])) == 20
+
+
+def test_numbers_of_numpy_are_numbers():
+    from selfloop_nb import FineTune, Quantile, Sampling, StopRules, Threshold, TopK
+    from selfloop_nb.storage.identity import describe
+    pairs = [(Sampling, dict(n_samples=2, temperature=0.5)), (Threshold, dict(theta=0.5)), (Quantile, dict(share=0.5)),
+             (TopK, dict(k=2)), (StopRules, dict(patience=3)), (FineTune, dict(steps=5, lr=0.5))]
+    for kind, values in pairs:
+        made = kind(**{name: numpy.array(value)[()] for name, value in values.items()})
+        assert made == kind(**values) and json.dumps(describe(made)) == json.dumps(describe(kind(**values)))
+
+
+@pytest.mark.parametrize("seed", [1.0, True, "7", None])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ValueError, match="seed=.*whole number"): small_loop(seed=seed)
+
+
+def test_a_seed_of_numpy_is_the_same_seed():
+    assert type(small_loop(seed=numpy.int64(3)).seed) is int
