@@ -1,8 +1,8 @@
 """After a fault the same process goes on: what was committed is there, all that shows the run agrees, and the run ends
 with the same bytes.
 
-The fault is an error or an interrupt at any call that writes, reads, looks at or locks a file, and an interrupt or a full
-memory at any line of a commit.
+The fault is an error or an interrupt at any call that writes, reads, looks at or locks a file, and an interrupt or a
+full memory at any line of a commit.
 
     python tests/faults/recovery.py [EVERY]
 
