@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
-from .core import derive_seed, patch_to
+from .core import derive_seed, patch_to, real_number, whole_number
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
 def draw_rows(
@@ -112,7 +112,7 @@ class _Mix(Mix):
     weights:str|Callable|None=field(default=None, kw_only=True) # "score", or a function score -> weight; None: rows count alike
 
     def __post_init__(self):
-        if self.real_share is not None and not 0 <= self.real_share < 1:
+        if self.real_share is not None and not 0 <= real_number(self.real_share, "real_share") < 1:
             raise ValueError(f"real_share={self.real_share!r}: it must be at least 0 and below 1, or None")
         if self.budget is not None and not _is_positive(self.budget):
             raise ValueError(f"budget={self.budget!r}: it must be a whole number of at least 1 row, or None")
@@ -187,6 +187,7 @@ class Window(_Mix):
     n:int=3 # rounds, at least 1
     def __post_init__(self):
         super().__post_init__()
+        whole_number(self.n, "n")
         if self.n < 1: raise ValueError(f"n={self.n!r}: it must be at least 1 round")
     def rounds(self, n:int)->int: return min(n, self.n)
 

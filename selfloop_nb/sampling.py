@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GREEDY', 'ROOM', 'WRITTEN', 'Sampling', 'Chunk', 'plan_chunks', 'sample_chunk', 'longest_completion', 'room_for',
-           'check_prompts', 'Request', 'generate_samples', 'asked_in_turn', 'cut_off']
+           'asked_in_turn', 'check_prompts', 'Request', 'generate_samples', 'cut_off']
 
 # %% ../nbs/05_sampling.ipynb #f8d6d3f0
 import itertools
@@ -240,6 +240,19 @@ def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in e
             for template in sampling.templates: texts[template.replace("{prompt}", prompt)] = f"{name} {row}"
     return texts
 
+# %% ../nbs/05_sampling.ipynb #557f1045
+def asked_in_turn(
+    table, # with `prompt`
+    templates:tuple, # of `Sampling`
+)->"datasets.Dataset":
+    "The table with its prompts as they are put."
+    from datasets import Dataset
+    if templates == ("{prompt}",): return table
+    columns = table.to_dict()
+    ways = itertools.cycle(templates)
+    columns["prompt"] = [way.replace("{prompt}", prompt) for way, prompt in zip(ways, columns["prompt"])]
+    return Dataset.from_dict(columns)
+
 # %% ../nbs/05_sampling.ipynb #e59cc080
 def check_prompts(
     lm:LanguageModel,
@@ -360,19 +373,6 @@ def _table(prompts, requests:list, rows:list, place:str):
     for name in WRITTEN: table[name] = [row[name] for row in rows]
     for name, values in columns.items(): table[name] = [values[r.row] for r in requests]
     return Dataset.from_dict(table)
-
-# %% ../nbs/05_sampling.ipynb #557f1045
-def asked_in_turn(
-    table, # with `prompt`
-    templates:tuple, # of `Sampling`
-)->"datasets.Dataset":
-    "The table with its prompts as they are put."
-    from datasets import Dataset
-    if templates == ("{prompt}",): return table
-    columns = table.to_dict()
-    ways = itertools.cycle(templates)
-    columns["prompt"] = [way.replace("{prompt}", prompt) for way, prompt in zip(ways, columns["prompt"])]
-    return Dataset.from_dict(columns)
 
 # %% ../nbs/05_sampling.ipynb #d76f0018
 def cut_off(

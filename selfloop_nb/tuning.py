@@ -91,8 +91,9 @@ class FineTune(Tuner):
         check_setting(self, "steps", self.steps is None or self.steps >= 1, "at least 1")
         check_setting(self, "epochs", self.epochs is None or self.epochs > 0, "above 0")
         check_setting(self, "batch_size", self.batch_size >= 1, "at least 1")
-        check_setting(self, "lr", self.lr > 0, "above 0")
+        check_setting(self, "lr", 0 < self.lr < math.inf, "above 0")
         check_setting(self, "warmup", 0 <= self.warmup < 1, "in [0, 1)")
+        check_setting(self, "weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
         check_setting(self, "start", self.start in ("previous", "base"), "'previous' or 'base'")
 
 # %% ../nbs/09_tuning.ipynb #e6709943

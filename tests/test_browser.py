@@ -90,6 +90,82 @@ def test_stop_and_step_again(open_notebook):
     nb.click("Step", says="round 1 is done")
 
 
+def test_the_cell_is_run_again_while_the_loop_runs(open_notebook, tmp_path):
+    slow = LOOP.replace("steps=60", "steps=3000")
+    nb = open_notebook(slow + "loop.start()", "dashboard(loop)", "print(f'{len(loop.listeners)} listen')")
+    nb.says("round 0 is done")
+    nb.click("Step", says="round 1: tune")
+    nb.click("Pause", says="round 1: tune, paused")
+    for _ in range(3):
+        nb.again(1)
+        nb.ready()
+    nb.says("round 1: tune, paused")
+    nb.shot("16_run_again", tmp_path)
+    assert nb.page.locator("button:has-text('Step')").count() == 1, "one room is left"
+    nb.click("Go on", says="steps/s")
+    nb.click("Stop", says="main: round 0 is done")
+    nb.again(2)
+    nb.page.get_by_text("1 listen", exact=True).wait_for()
+
+
+def test_the_list_of_branches_leads_back(open_notebook, tmp_path):
+    nb = open_notebook(LOOP + "loop.step()\ndashboard(loop)")
+    nb.says("main: round 1 is done")
+    nb.fill("as", "second")
+    nb.click("Branch", says="second: round 1 is done")
+    nb.click("Step", says="second: round 2 is done")
+    nb.page.locator(".widget-dropdown select").first.select_option("main")
+    nb.says("main: round 1 is done")
+    nb.click("Step", says="main: round 2 is done")
+    nb.pictures_at_rest()
+    nb.shot("17_branches", tmp_path)
+
+
+LONG = """
+from hostile_texts import commit_round, hostile_table
+from selfloop_nb import *
+from selfloop_nb.storage.store import Run
+texts = [f"{i} " + "a word and another " * 150 + "THE END" for i in range(6)]
+table = hostile_table().select(range(6)).remove_columns("completion").add_column("completion", texts)
+run = Run.create("long", {"seed": 0})
+commit_round(run, 0, None)
+commit_round(run, 1, "0000-x", table)
+run = open_run("long")
+"""
+
+
+@pytest.mark.parametrize("view", ("dashboard", "browse", "tree"))
+def test_a_long_sample_is_read_to_its_end(open_notebook, tmp_path, view):
+    nb = open_notebook(LONG + f"{view}(run)")
+    inside = nb.page.locator(".widget-html", has_text="all of it")
+    inside.locator("summary").first.click()
+    inside.get_by_text("THE END").first.wait_for()
+    nb.shot(f"18_long_{view}", tmp_path)
+    assert "(2,459 more characters)" in inside.first.inner_text(), "what is cut says so"
+
+
+def test_a_notebook_that_is_saved_at_once(open_notebook):
+    nb = open_notebook(LOOP + "dashboard(loop)")
+    nb.says("not begun")
+    nb.save()
+    assert "image/png" not in kept_outputs(nb), "no picture of nothing"
+    nb.click("Step", says="round 1 is done")
+    nb.save()
+    assert "<td>1</td>" in kept_outputs(nb)["text/html"], "the table has the new round at once"
+    nb.pictures_at_rest()
+    wait_until(lambda: nb.page.locator(".jp-RenderedImage img").count() == 1)
+    nb.save()
+    assert "image/png" in kept_outputs(nb)
+
+
+def kept_outputs(nb):
+    "What a notebook on the disk shows without a kernel, by MIME type."
+    cells = json.loads(nb.path.read_text())["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return {kind: "".join(text) for data in outputs if "application/vnd.jupyter.widget-view+json" not in data
+            for kind, text in data.items()}
+
+
 def test_the_tab_is_loaded_again_in_mid_run(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "dashboard(loop)")
     nb.says("not begun")

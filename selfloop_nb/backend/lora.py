@@ -10,6 +10,8 @@ import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 
+from ..core import real_number, whole_number
+
 # %% ../../nbs/backend/07_lora.ipynb #481c068f
 @dataclass(frozen=True)
 class LoRA:
@@ -19,8 +21,9 @@ class LoRA:
     dropout:float=0.0   # [0, 1)
 
     def __post_init__(self):
-        if self.r < 1: raise ValueError(f"r={self.r!r}: it must be at least 1")
-        if not 0 <= self.dropout < 1: raise ValueError(f"dropout={self.dropout!r}: it must be at least 0 and below 1")
+        if whole_number(self.r, "r") < 1: raise ValueError(f"r={self.r!r}: it must be at least 1")
+        if 0 <= real_number(self.dropout, "dropout") < 1: return
+        raise ValueError(f"dropout={self.dropout!r}: it must be at least 0 and below 1")
 
 # %% ../../nbs/backend/07_lora.ipynb #091cfb25
 def with_lora(

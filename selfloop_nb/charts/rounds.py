@@ -6,7 +6,7 @@
 __all__ = ['COLOURS', 'MARKERS', 'DASHES', 'STATE_LOOK', 'ALARM', 'RENDERING', 'OTHER_SCRIPTS', 'FARTHEST', 'RIDGES', 'fonts',
            'look', 'png', 'Chart', 'fit', 'canvas', 'finish', 'drawable', 'score_bins', 'score_histogram',
            'score_ridgeline', 'named_runs', 'round_plot', 'accuracy_plot', 'heldout_loss_plot', 'acceptance_plot',
-           'quality_plot', 'diversity_plot', 'training_loss_plot', 'overview']
+           'quality_plot', 'diversity_plot', 'training_loss_plot']
 
 # %% ../../nbs/charts/02_rounds.ipynb #055041cd
 import functools, io, itertools, math, textwrap, threading
@@ -87,8 +87,7 @@ class Chart(Figure):
         "Lay out, make fit what is too wide for its place, and draw."
         for ax in self.axes:
             if ax.get_legend(): ax.get_legend().set_in_layout(False) # it lies inside its axes
-        layout = self.get_layout_engine()
-        if layout: layout.execute(self)
+        if self.get_layout_engine(): self.get_layout_engine().execute(self)
         for ax in self.axes: fit(ax, renderer)
         super().draw(renderer)
 
@@ -125,8 +124,7 @@ def _width(text, renderer, line:str|None=None)->float:
 def _shrink(texts:list, room:float, renderer):
     "Smaller letters for texts, where one is wider than `room`, down to a third."
     share = room / max(1.0, *(_width(text, renderer) for text in texts))
-    if share >= 1: return
-    for text in texts: text.set_fontsize(max(share, 1 / 3) * text.get_fontsize())
+    for text in texts: text.set_fontsize(min(max(share, 1 / 3), 1.0) * text.get_fontsize())
 
 # %% ../../nbs/charts/02_rounds.ipynb #6ba60f9e
 @contextmanager
@@ -291,8 +289,7 @@ def _band(ax, by_round:dict, thetas:dict, score_range:tuple):
     import numpy
     rounds = [number for number, scores in by_round.items() if scores]
     if not rounds: return finish(ax, "scores by round", "score Q(s)")
-    quantiles = [numpy.quantile(by_round[number], (0.1, 0.5, 0.9)) for number in rounds]
-    low, middle, high = numpy.array(quantiles).T
+    low, middle, high = numpy.transpose([numpy.quantile(by_round[number], (0.1, 0.5, 0.9)) for number in rounds])
     ax.fill_between(rounds, low, high, alpha=0.3, color=COLOURS[0], label="10 to 90 %")
     ax.plot(rounds, middle, color=COLOURS[0], label="median")
     ax.plot(rounds, _finite_thetas(thetas, rounds), color="#D55E00", linestyle="--", label="θ")
@@ -400,29 +397,3 @@ def _training_title(losses_by_round:dict)->str:
     "Which rounds are shown, where the first are not: the steps are counted from 0 all the same."
     first, last = min(losses_by_round, default=0), max(losses_by_round, default=0)
     return f"training loss, rounds {first} to {last}" if first > 0 else "training loss"
-
-# %% ../../nbs/charts/02_rounds.ipynb #ceb5e35b
-def overview(
-    history,               # of one run
-    samples_by_round:dict, # number -> selected sample table; the last one's scores are shown
-    losses_by_round:dict,  # number -> losses
-    thetas:dict={},        # number -> theta
-    score_range:tuple=(-math.inf, math.inf),
-    size:tuple=(16, 7.5),
-    more:tuple=(),         # charts of the history for a third row, at most four, see `selfloop_nb.charts.monitors`
-    **style,
-)->"matplotlib.figure.Figure":
-    "The charts of a run on one page."
-    rows = 3 if more else 2
-    with RENDERING, matplotlib.rc_context(look(**style)):
-        figure = Chart(figsize=(size[0], size[1] * rows / 2), layout="constrained")
-        axes = list(figure.subplots(rows, 4).flat)
-    last = max(samples_by_round, default=None)
-    score_histogram(samples_by_round.get(last), thetas.get(last), score_range, axes[0], **style)
-    score_ridgeline(samples_by_round, thetas, score_range, axes[1], **style)
-    training_loss_plot(losses_by_round, axes[6], **style)
-    of_history = (acceptance_plot, accuracy_plot, quality_plot, diversity_plot, heldout_loss_plot, *more)
-    others = [*axes[2:6], *axes[7:]]
-    for ax, chart in zip(others, of_history): chart(history, ax, **style)
-    for ax in others[len(of_history):]: ax.set_visible(False)
-    return figure

@@ -29,7 +29,8 @@ def preview_plot(
     with RENDERING, matplotlib.rc_context(look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
         bars, curve = figure.subplots(1, 2)
-        figure.subplots_adjust(0.1 * grown, 0.2 * grown, 1 - 0.02 * grown, 1 - 0.12 * grown, 0.28 * grown)
+        across, up = grown / width, grown / height # a pixel at the usual size
+        figure.subplots_adjust(64 * across, 50 * up, 1 - 12.8 * across, 1 - 30 * up, 0.28)
         _draw_bars(bars, drawable(preview.scores), edges)
         _draw_share_above(curve, drawable(preview.scores))
         for ax in (bars, curve):

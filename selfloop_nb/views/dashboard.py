@@ -12,7 +12,7 @@ import ipywidgets
 
 from ..charts.markup import escape
 from ..charts.run_charts import CHARTS
-from ..core import patch_to
+from ..core import SelfloopError, patch_to
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run
@@ -360,15 +360,16 @@ def _loud(text:str)->str: return f"<b style='color:#d00000'>{escape(text)}</b>"
 @patch_to(ControlRoom)
 def _draw(self, what:set):
     "Bring the widgets up to date; called by the publisher only."
+    if self.closed: return
     control, now = self.control, self.now
     if all(speaker is not control for speaker, _ in self.hears): self.hear(control, self._listen)
+    if "static" in what: self._renew_table() # before anything says that the round is done: somebody may save then
     self.status.value = self._status_text()
     if self.passing and not self.busy: self._say("")
     self.bar.value = now["done"] / now["total"] if now["total"] else 0.0
     self.buttons["Pause"].description = "Go on" if control.paused else "Pause"
     if charts := self._charts_to_paint(what): self._paint(charts)
     if what & {"round", "branches"}: self._offer_branches()
-    if "static" in what: self.show_static(self.picture)
 
 # %% ../../nbs/views/04_dashboard.ipynb #494ab9fd
 @patch_to(ControlRoom)
@@ -430,7 +431,7 @@ COLUMNS = ("round", "n_sampled", "n_kept", "accept_rate", "precision", "unique_r
 # %% ../../nbs/views/04_dashboard.ipynb #1ae863d7
 @patch_to(ControlRoom)
 def plain(self,
-    picture:bytes|None=None, # PNG, as it was painted last; None: it is painted now
+    picture:bytes|None=None, # PNG, as it was painted last; None: it is painted now, unless the loop is at work
 )->list: # of two outputs by MIME type
     "The picture and the table without any widget."
     history = self.loop.history()
@@ -438,9 +439,16 @@ def plain(self,
     table = history[[column for column in COLUMNS if column in history]]
     form = dict(index=False, float_format="{:.3f}".format)
     numbers = {"text/html": table.to_html(**form, na_rep="–", border=0), "text/plain": table.to_string(**form)}
-    if picture is None: picture = self.picture = overview_png(self.loop.store, **self.look)
+    if picture is None and not self.busy: picture = self.picture = overview_png(self.loop.store, **self.look)
     if not picture: return [{"text/plain": "the charts are being drawn"}, numbers]
     return [picture_output(picture, "the charts of the run"), numbers]
+
+# %% ../../nbs/views/04_dashboard.ipynb #014344d0
+@patch_to(ControlRoom)
+def _renew_table(self):
+    "The table with the newest round, the picture as it was painted last."
+    try: self.show_static(self.picture)
+    except (SelfloopError, OSError): pass # the folder is gone, which the status says
 
 # %% ../../nbs/views/04_dashboard.ipynb #82c5a7e2
 def dashboard(

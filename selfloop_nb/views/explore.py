@@ -55,7 +55,7 @@ class Explorer(RoundView):
         super().__init__(source, round)
         self.group = group
         self.look = dict(font_scale=0.85 * font_scale, dark=dark)
-        self.size = tuple(round(n * font_scale) for n in (640, 250)) # the picture grows with its text
+        self.size = tuple(int(n * font_scale) for n in (640, 250)) # the picture grows with its text
         self.preview = self.painted = None
         self.score_range = (-math.inf, math.inf)
         self.others = {} # what the rules beside theta would keep

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..charts import rounds as plots
 from ..charts.monitors import MONITORS, live_monitors
-from ..charts.run_charts import CHARTS, Underway, run_charts
+from ..charts.run_charts import CHARTS, Underway, overview, run_charts
 from ..core import patch_to
 from ..records import KEPT, QUARANTINED, REJECTED, score_range_of, theta_of
 from ..storage.store import Run, read_table
@@ -71,7 +71,7 @@ def overview_png(
     thetas = {r.number: theta_of(r.config) for r in rounds}
     score_range = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)
     monitors = tuple(MONITORS[name][0] for name in live_monitors(history))
-    return plots.png(plots.overview(history, samples, losses, thetas, score_range, more=monitors, **look), dpi=70)
+    return plots.png(overview(history, samples, losses, thetas, score_range, more=monitors, **look), dpi=70)
 
 # %% ../../nbs/views/03_painter.ipynb #f9b10df1
 _CODE = "from selfloop_nb.views.painter import serve; serve()"

@@ -97,7 +97,7 @@ class Rater(RoundView):
         self.by = rater_name(by)
         self.how, self.n = how, n
         self.look = dict(font_scale=font_scale, dark=dark)
-        self.size = tuple(round(n * font_scale) for n in (660, 275)) # the picture grows with its text
+        self.size = tuple(int(n * font_scale) for n in (660, 275)) # the picture grows with its text
         self.ratings = _ratings_of(source, ratings)
         super().__init__(source, round)
         self.box = self._build()

@@ -75,6 +75,9 @@ class View:
         "Let go of everything; the widget goes, the plain outputs stay."
         self._release()
 
+    @property
+    def closed(self)->bool: return not self._release.alive
+
     def plain(self)->list:
         "Outputs by MIME type, without any widget."
         raise NotImplementedError
@@ -86,6 +89,7 @@ class View:
 @patch_to(View)
 def hear(self, speaker, method):
     "Have a method of this view told of what a loop says, or a worker."
+    if self.closed: return
     listener = weakly(method)
     speaker.on(listener)
     self.hears.append((speaker, listener))

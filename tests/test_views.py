@@ -1,0 +1,325 @@
+"""Views in a notebook that is used: cells run again, rooms shown once more, other branches, other threads.
+
+A view asks the loop what goes on, lets go of all it has when it goes, and shows whatever there is to show.
+"""
+import gc, sys, threading
+
+import pytest
+from hostile_texts import commit_round, hostile_table
+from ipywidgets import widgets
+from selfloop_nb import Threshold, browse, compare, dashboard, explore, open_run, rate, tree
+from selfloop_nb.core import RunLockedError
+from selfloop_nb.storage.store import Run
+from small import half_digits, small_loop
+from waiting import wait_until
+
+
+@pytest.fixture
+def room(tmp_path):
+    "A control room of a loop that has made one round."
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    return dashboard(loop)
+
+
+def click(room, *names):
+    for name in names: room.buttons[name].click()
+
+
+def answered(room, name):
+    "What the room answers to a click."
+    click(room, name)
+    return room.answer.value
+
+
+def done(room):
+    "Wait until nothing is going on; was it without an error?"
+    wait_until(room.wait)
+    return room.worker.error is None
+
+
+def says(room, text):
+    "Wait until the room is at rest and its status says this."
+    wait_until(lambda: room.wait() and text in room.status.value)
+
+
+# ---- views that are made again, closed, or shown once more
+
+
+def views_of(loop):
+    "One view of each kind, as a cell makes them."
+    return [dashboard(loop), explore(loop), browse(loop), tree(loop), compare(loop), rate(loop)]
+
+
+def census(loop):
+    "What is alive: who listens to the loop, threads of views, widgets."
+    gc.collect()
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("selfloop")]
+    return len(loop.listeners), len(threads), len(widgets.widget._instances)
+
+
+def at_rest(views):
+    "Wait until nothing is drawn any more."
+    wait_until(views[0].wait)
+    for view in views[1:]:
+        if hasattr(view, "publisher"): wait_until(view.publisher.flush)
+
+
+def test_views_that_are_made_again_leave_nothing_behind(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    before = census(loop)
+    views = views_of(loop)
+    at_rest(views)
+    wait_until(lambda: census(loop)[1] == 0)
+    one_set = census(loop)
+    for _ in range(15): views = views_of(loop)
+    at_rest(views)
+    wait_until(lambda: census(loop) == one_set)
+    for view in views: view.close()
+    assert census(loop) == before and len(loop.rounds) == 2
+
+
+def test_a_view_that_is_closed_is_told_nothing(room):
+    room.close()
+    room.close()
+    shown = room.status.value
+    room.loop.step()
+    assert not room.loop.listeners and room.status.value == shown
+
+
+class Cell:
+    "A cell that is run again and again, as the views see it."
+    def __init__(self, monkeypatch):
+        self.n_runs = 0
+        monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: Shown())
+        monkeypatch.setattr("selfloop_nb.views.view._cell", lambda: ("the cell", self.n_runs))
+        monkeypatch.setattr("selfloop_nb.views.view._SHOWN", {})
+
+    def run(self, *views):
+        self.n_runs += 1
+        for view in views: view._ipython_display_()
+        return views
+
+
+class Shown:
+    "A plain output that is shown."
+    def __init__(self): self.updates = []
+    def update(self, output, raw): self.updates.append(output)
+
+
+def test_what_a_cell_shows_anew_takes_the_place_of_the_old(tmp_path, monkeypatch):
+    loop, cell = small_loop(tmp_path / "run"), Cell(monkeypatch)
+    loop.step()
+    first, explorer = cell.run(dashboard(loop), explore(loop))
+    cell.run(first, explorer)
+    assert len(loop.listeners) == 2, "the same once more is no other"
+    second, other = cell.run(dashboard(loop), dashboard(loop))
+    assert first.box.comm is None and len(loop.listeners) == 3, "two in one cell, and the explorer"
+    kept = [second, other]
+    del first
+    cell.run(dashboard(loop))
+    assert len(loop.listeners) == 2 and all(room.box.comm is None for room in kept)
+
+
+def test_a_saved_notebook_has_the_round_that_is_said_to_be_done(tmp_path, monkeypatch):
+    room, cell = dashboard(small_loop(tmp_path / "run")), Cell(monkeypatch)
+    cell.run(room)
+    assert room.plain()[0] == {"text/plain": "no round is made yet"}, "no picture of nothing"
+    tables = []
+    def note_table(change):
+        if "round 1 is done" in change["new"]: tables.append(room.static[1].updates[-1]["text/html"])
+    room.status.observe(note_table, "value")
+    click(room, "Step")
+    says(room, "round 1 is done")
+    assert "<td>1</td>" in tables[0]
+    wait_until(lambda: "image/png" in room.static[0].updates[-1])
+
+
+# ---- Stop, Pause and status ask the loop
+
+
+@pytest.fixture
+def held(room):
+    "A room whose loop is in the middle of tuning, and waits there for an event."
+    room.gate, tuning = threading.Event(), threading.Event()
+    def hold(event):
+        if event.kind != "loss": return
+        tuning.set()
+        room.gate.wait()
+    room.loop.on(hold)
+    click(room, "Step")
+    tuning.wait()
+    room.loop.control.off(hold)
+    yield room
+    room.gate.set()
+    assert done(room)
+
+
+def test_a_room_that_is_shown_in_mid_round_steers_it(held):
+    again = dashboard(held.loop)
+    assert again.publisher.flush() and "round 2: tune" in again.status.value and 0 < again.bar.value <= 1
+    assert "busy" in answered(again, "Step") and "paused" in answered(again, "Pause")
+    assert held.loop.paused and again.publisher.flush() and again.buttons["Pause"].description == "Go on"
+    click(again, "Pause")
+    assert "stopping" in answered(again, "Stop")
+    held.gate.set()
+    assert done(again) and not held.worker.busy and len(held.loop.rounds) == 2
+    says(again, "round 1 is done")
+
+
+def test_no_press_elsewhere_erases_a_stop(held):
+    other = dashboard(held.loop)
+    click(held, "Stop")
+    for name in ("Step", "Run", "Rewind", "Branch", "Export"): assert "busy" in answered(other, name), name
+    for press in (held.loop.step, held.loop.run, held.loop.start):
+        try: press()
+        except RunLockedError: pass
+    held.gate.set()
+    assert done(other) and len(held.loop.rounds) == 2, "the round that was stopped does not count"
+
+
+def test_a_loop_that_a_cell_runs_is_steered_by_a_room(room):
+    loop, tuning = room.loop, threading.Event()
+    loop.on(lambda event: tuning.set() if event.kind == "loss" else None)
+    cell = threading.Thread(target=loop.run, kwargs=dict(rounds=50), daemon=True)
+    cell.start()
+    tuning.wait()
+    assert "busy" in answered(room, "Step")
+    assert "stopping" in answered(room, "Stop")
+    cell.join()
+    assert done(room) and len(loop.rounds) < 50
+
+
+def test_a_cell_that_makes_the_loop_anew_finds_the_one_at_work(held):
+    "The cell holds `loop = Loop(...)` as well: the new room has another loop on the same folder."
+    loop = small_loop(held.loop.store.path)
+    again = dashboard(loop)
+    assert again.publisher.flush() and "another loop of this run, round 2: tune" in again.status.value
+    assert "busy" in answered(again, "Step") and "stopping" in answered(again, "Stop")
+    held.gate.set()
+    assert done(again) and len(loop.rounds) == 2
+    click(again, "Step")
+    says(again, "round 2 is done")
+
+
+def test_an_error_is_seen_in_a_room_that_is_made_again(room):
+    room.loop.change(score=lambda samples: [1.0])
+    click(room, "Step")
+    says(room, "returned 1 scores for 80 samples")
+    says(dashboard(room.loop), "returned 1 scores for 80 samples")
+
+
+# ---- branches
+
+
+def choose(room, branch): room.branches.value = branch
+
+
+def test_the_list_of_branches_leads_back(room):
+    main = room.loop
+    room.branch_name.value = "second"
+    click(room, "Branch", "Step")
+    says(room, "second: round 2 is done")
+    assert room.branches.options == ("main", "second") and room.branches.value == "second"
+    choose(room, "main")
+    assert room.loop is main and "on branch main" in room.answer.value
+    says(room, "main: round 1 is done")
+    third = main.branch("third")
+    wait_until(lambda: "third" in room.branches.options)
+    choose(room, "third")
+    assert room.loop is third and not room.buttons["Step"].disabled
+
+
+def test_a_branch_without_a_loop_is_there_to_look_at(room):
+    room.loop.branch("old")
+    again = dashboard(small_loop(room.loop.store.path))
+    says(again, "main: round 1 is done")
+    choose(again, "old")
+    assert again.buttons["Step"].disabled and "no loop in this kernel" in again.answer.value
+    says(again, "old: round 1 is done")
+    choose(again, "main")
+    assert not again.buttons["Step"].disabled
+    guest = dashboard(open_run(room.loop.store.path))
+    says(guest, "to look at")
+    choose(guest, "old")
+    says(guest, "old: round 1 is done")
+    assert guest.buttons["Step"].disabled and not guest.buttons["Export"].disabled
+
+
+# ---- without threads
+
+
+def test_without_threads_the_last_state_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    loop = small_loop(tmp_path / "run", score=half_digits, select=Threshold(0.5))
+    loop.step()
+    room, explorer = dashboard(loop), explore(loop)
+    shown, pair = tree(loop), compare(loop)
+    before = {name: image.value for name, image in room.charts.items()}
+    click(room, "Step")
+    assert "round 2 is done" in room.status.value and not room.publisher.changed
+    assert [name for name, image in room.charts.items() if image.value == before[name]] == []
+    assert len(shown.rounds) == 3 and pair.round.max == 2
+    for i in range(20): explorer.slider.value = i / 20
+    n_kept = explorer.preview.at(0.95)["n_kept"]
+    assert explorer.choices()["θ = 0.95"]["n_kept"] == n_kept and f">{n_kept:,}<" in explorer.table.value
+    assert explorer.picture.value == explorer.painted.png(0.95)
+
+
+# ---- what is drawn
+
+
+def test_a_hand_and_a_choice_at_once(tmp_path):
+    "Theta is dragged while another round is chosen: in the end picture, table and round are those of one another."
+    loop = small_loop(tmp_path / "run", score=half_digits, select=Threshold(0.5))
+    loop.run(rounds=2)
+    explorer = explore(loop)
+    for i in range(40):
+        explorer.slider.value = (i % 20) / 20
+        explorer.rounds.value = 1 + i % 2
+        explorer.slider.value = (i % 7) / 7
+    assert explorer.publisher.flush() and not explorer.publisher.errors
+    alone = explore(loop, round=explorer.rounds.value)
+    alone.slider.value = explorer.slider.value
+    assert alone.publisher.flush()
+    assert explorer.picture.value == alone.picture.value and explorer.table.value == alone.table.value
+
+
+HUGE = sys.float_info.max
+
+
+@pytest.mark.parametrize("scores", ([1e308, -1e308, 0.0], [HUGE, HUGE, HUGE], [-0.0, 0.0, -0.0], [0.3, 0.3, 0.3],
+                                    [1e16, 1e16, 1e16], [5e-324, 0.0, 1e-323], [HUGE, 1.0, 2.0]), ids=str)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_any_finite_score_is_drawn(tmp_path, scores):
+    table = hostile_table().select(range(3))
+    for name, values in dict(completion=["a", "b", "c"], score=scores, state=["kept"] * 3, reason=[""] * 3).items():
+        table = table.remove_columns(name).add_column(name, values)
+    run = Run.create(tmp_path / "run", {"seed": 0})
+    commit_round(run, 0, None)
+    commit_round(run, 1, "0000-x", table)
+    opened = open_run(run.path)
+    explorer, pair = explore(table), compare(opened)
+    explorer.slider.value = explorer.slider.max
+    assert explorer.publisher.flush() and not explorer.publisher.errors
+    assert explorer.slider.min < explorer.slider.max and explorer.preview.n_sampled == 3
+    assert pair.answer.value == "" and pair.scores.value[:4] == b"\x89PNG"
+    room = dashboard(opened)
+    assert room.wait() and not room.publisher.errors and "no picture" not in room.answer.value
+    assert opened.report().stat().st_size > 10_000
+
+
+def test_a_long_sample_is_there_to_its_end(tmp_path):
+    table = hostile_table().select(range(3))
+    for name, values in dict(completion=["word " * 5000 + "THE END"] * 3, prompt=["why? " * 500] * 3).items():
+        table = table.remove_columns(name).add_column(name, values)
+    run = Run.create(tmp_path / "run", {"seed": 0})
+    commit_round(run, 0, None)
+    commit_round(run, 1, "0000-x", table)
+    room, browser = dashboard(open_run(run.path)), browse(table)
+    shown = tree(open_run(run.path))
+    assert room.wait()
+    for cards in (room.cards.value, browser.cards.value, browser.plain()[0]["text/html"], shown.cards.value):
+        assert "THE END</b></code></details>" in cards and "(24,607 more characters)" in cards
+        assert "all of it: 2,500 characters of prompt, 25,007 written" in cards
