@@ -40,7 +40,7 @@ def run_in_shell(path, folder, monkeypatch):
 
 def run_in_kernel(nb, path, folder):
     "How many cells ran of a notebook that has parameters, these aside."
-    nb = run_notebook.run(path, folder, nb.metadata.get("selfloop_test", {}), timeout=540)
+    nb = run_notebook.run(path, folder, nb.metadata.get("selfloop_test", {}))
     return sum(bool(cell.get("execution_count")) for cell in nb.cells if not sets_parameters(cell))
 
 

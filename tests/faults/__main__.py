@@ -18,6 +18,7 @@ def parts(share):
     return [
         ("kills.py", every),
         ("disk.py", every),
+        ("recovery.py", every),
         ("phases.py", every),
         ("elsewhere.py",),
         ("../test_state_machine.py", some(300)),

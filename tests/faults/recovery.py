@@ -1,11 +1,12 @@
 """After a fault the same process goes on: what was committed is there, all that shows the run agrees, and the run ends
 with the same bytes.
 
-The fault is an error or an interrupt at any call that writes, reads, looks at or locks a file, and an interrupt
-or a full
-memory at any line of a commit.
+The fault is an error or an interrupt at any call that writes, reads, looks at or locks a file, and an interrupt or a
+full memory at any line of a commit.
 
-    python tests/faults/recovery.py [EVERY]      every EVERY-th place; 1 (all) where it is left out
+    python tests/faults/recovery.py [EVERY]
+
+Tried are every second call that writes, every eighth that does not, every twentieth line; EVERY times fewer of each.
 """
 import signal, sys, tempfile, warnings
 from pathlib import Path
@@ -160,7 +161,7 @@ def tried(what, places, names, try_one):
 
 def at_calls(every=1):
     "A row a fault and kind of call."
-    kinds = {"writes": (WRITES, every), "reads, looks or locks": (READS, 8 * every)}
+    kinds = {"writes": (WRITES, 2 * every), "reads, looks or locks": (READS, 8 * every)}
     for kind, (calls, step) in kinds.items():
         log, expected = undisturbed(lambda store: Failpoints(store, calls=calls), lambda points: points.log)
         names = [" of ".join(call) for call in log]
@@ -175,7 +176,7 @@ def at_lines(every=1):
     places, expected = undisturbed(lambda store: Lines(), lambda lines: lines.places)
     happens = {"interrupt": interrupt, "full memory": fill_memory}
     for number, (fault, happen) in enumerate(happens.items()):
-        numbers = range(1 + number * every, len(places) + 1, 2 * every)
+        numbers = range(1 + number * 10 * every, len(places) + 1, 20 * every)
         def lost_at(n): return lost_by(lambda store: Lines(n, happen), expected)
         yield tried(f"{fault} at a line of a commit, and on in the same process", numbers, places, lost_at)
 
