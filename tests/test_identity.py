@@ -49,9 +49,15 @@ def with_function(by):
     return q
 
 
-WAYS = dict(partial=lambda by: functools.partial(shifted, by=by), object=Shift, method=lambda by: Shift(by).__call__,
-            closure=boxed, default=with_default, keyword=with_keyword, attribute=with_attribute, function=with_function,
-            array=lambda by: Shift(numpy.float64(by)), table=lambda by: Shift(numpy.array(by)))
+def with_partial(by): return functools.partial(shifted, by=by)
+def with_method(by): return Shift(by).__call__
+def with_scalar(by): return Shift(numpy.float64(by))
+def with_array(by): return Shift(numpy.array(by))
+
+
+WAYS = dict(partial=with_partial, object=Shift, method=with_method, closure=boxed, default=with_default,
+            keyword=with_keyword, attribute=with_attribute, function=with_function, scalar=with_scalar,
+            array=with_array)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -62,7 +68,8 @@ def test_a_scorer_is_itself_and_no_other(way):
     assert "cannot be known" not in json.dumps(first)
 
 
-SETTINGS = {"numpy": numpy.int64(3), "set": {"b", "a"}, "bytes": b"x", "array": numpy.arange(3), "nested": [{"a": (1, 2)}]}
+SETTINGS = {"numpy": numpy.int64(3), "set": {"b", "a"}, "bytes": b"x", "array": numpy.arange(3),
+            "nested": [{"a": (1, 2)}]}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -109,7 +116,8 @@ def test_what_cannot_be_known_is_another_thing_in_each_kernel():
     from hash_seeds import outputs
     from selfloop_nb.storage.identity import describe, unknown_in
     lock = threading.Lock()
-    assert describe(Shift(1, client=lock)) == describe(Shift(1, client=lock)) != describe(Shift(1, client=threading.Lock()))
+    assert describe(Shift(1, client=lock)) == describe(Shift(1, client=lock))
+    assert describe(Shift(1, client=lock)) != describe(Shift(1, client=threading.Lock()))
     assert unknown_in(Shift(1, client=lock)) == ["client (lock)"]
     program = "import threading\nfrom selfloop_nb.storage.identity import describe\nprint(describe(threading.Lock()))"
     assert len(set(outputs(program))) == 3

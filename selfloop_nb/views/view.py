@@ -59,7 +59,9 @@ def sample_cards(
     return cards or f"<i>no sample is {escape(state or 'here')}</i>"
 
 # %% ../../nbs/views/02_view.ipynb #607fb9e5
-def loud(text:str)->str: return f"<b style='color:#d00000'>{escape(text)}</b>" # HTML
+def loud(text:str)->str: # HTML
+    "A text that must not be overlooked."
+    return f"<b style='color:#d00000'>{escape(text)}</b>"
 
 def warning_lines(
     rounds:list, # records
