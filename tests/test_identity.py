@@ -153,7 +153,8 @@ def test_another_scorer_does_not_take_the_scores_of_the_first(way, tmp_path):
 
 
 def test_a_mended_check_is_asked_again(tmp_path):
-    from selfloop_nb import EmptyRoundError, verifier
+    from selfloop_nb import verifier
+    from selfloop_nb.core import EmptyRoundError
     def task(check):
         made = small_task()
         made.check = check
@@ -180,7 +181,8 @@ def test_other_prompts_are_sampled_anew(tmp_path):
 
 
 def test_numbers_of_numpy_are_numbers():
-    from selfloop_nb import FineTune, Quantile, Sampling, StopRules, Threshold, TopK
+    from selfloop_nb import FineTune, Quantile, Sampling, Threshold, TopK
+    from selfloop_nb.guards import StopRules
     from selfloop_nb.storage.identity import describe
     pairs = [(Sampling, dict(n_samples=2, temperature=0.5)), (Threshold, dict(theta=0.5)), (Quantile, dict(share=0.5)),
              (TopK, dict(k=2)), (StopRules, dict(patience=3)), (FineTune, dict(steps=5, lr=0.5))]
