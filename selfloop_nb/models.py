@@ -311,7 +311,8 @@ def load_model(
     import torch
     from safetensors import SafetensorError
     if dtype not in FLOATS: raise ValueError(f"dtype={dtype!r}: it must be one of {', '.join(FLOATS)}")
-    local = Path(str(name)).is_dir()
+    name = os.path.expanduser(str(name))
+    local = Path(name).is_dir()
     if local: check_folder(Path(name))
     try: model, tokenizer, missing = _from_pretrained(name, local, getattr(torch, dtype))
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as error:
@@ -323,8 +324,7 @@ def load_model(
                             "the file is not whole, and random weights would stand in their place")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     own_memory(model)
-    name = Path(str(name)).name if local else str(name)
-    return LanguageModel(model.to(device), tokenizer, name, pretrained, system)
+    return LanguageModel(model.to(device), tokenizer, Path(name).name if local else name, pretrained, system)
 
 # %% ../nbs/04_models.ipynb #d4a01ab7
 def _from_pretrained(name, local:bool, dtype)->tuple: # the model, its tokenizer, names of weights that the files lack

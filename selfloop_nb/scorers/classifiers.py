@@ -6,7 +6,7 @@
 __all__ = ['sentiment', 'train_classifier', 'reward_model']
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #f1cd49c1
-import math
+import math, os
 from pathlib import Path
 
 from ..backend.context import context_of
@@ -145,7 +145,7 @@ def reward_model(
     device:str="cpu",
 )->Scorer: # in (-inf, inf), or in [0, 1] with a label
     "Q from a sequence classifier of transformers, which reads prompt and completion; too long a sample has no score."
-    classifier = _load_classifier(name, device)
+    classifier = _load_classifier(os.path.expanduser(name), device)
     output = _output(classifier.model.config.id2label, label, name)
     def reward(samples):
         rows = [classifier.encode(p, c) for p, c in zip(samples["prompt"][:], samples["completion"][:])]

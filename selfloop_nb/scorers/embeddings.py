@@ -6,7 +6,7 @@
 __all__ = ['Encoder', 'load_encoder', 'similarity', 'embedding_agreement', 'reworded_agreement']
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #f147187a
-import math
+import math, os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,7 +89,7 @@ def load_encoder(
 )->Encoder:
     "Load an encoder of transformers; raises `SelfloopError` that says what to do where it cannot."
     from transformers import AutoModel, AutoTokenizer
-    source = name or _minilm()
+    source = os.path.expanduser(name) if name else _minilm()
     try:
         with quiet():
             model = AutoModel.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
