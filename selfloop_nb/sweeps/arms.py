@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 
-from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError, short_hash
+from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError
+from ..core import plain_scalar, short_hash, whole_number
 from ..storage.identity import describe
 from ..guards import check_guards
 from ..loop import Loop
@@ -133,13 +134,14 @@ def _point(name:str, value)->Arm:
 
 # %% ../../nbs/sweeps/01_arms.ipynb #e2849952
 def _listed(values)->list|None: # None: it is no list
-    "The values of an axis; an array of numpy is as good as a list."
+    "The values of an axis, numbers as Python has them; an array of numpy is as good as a list."
     values = values.tolist() if hasattr(values, "tolist") else values
-    return list(values) if isinstance(values, (list, tuple)) else None
+    return [plain_scalar(value) for value in values] if isinstance(values, (list, tuple)) else None
 
 def _is_whole(value, least:int)->bool:
     "Is it a whole number of at least so much?"
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    try: return whole_number(value, "") >= least
+    except ValueError: return False
 
 # %% ../../nbs/sweeps/01_arms.ipynb #51f383c0
 def _list_faults(axes:dict, arms:dict, seeds:list, counts:dict):

@@ -13,7 +13,7 @@ import matplotlib
 
 from ..charts.comparison import CURVES
 from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas
-from ..core import patch_to
+from ..core import patch_to, whole_number
 from ..loop import Loop
 from ..opened import open_run
 from .arms import plan, short
@@ -228,11 +228,12 @@ def sweep(
     own = loop if isinstance(loop, Loop) else None
     if seeds is None: seeds = [own.seed] if own else [0]
     found = _planned(loop, axes, arms, seeds, rounds, workers, shared)
+    seeds = [whole_number(seed, "seeds") for seed in seeds]
     source = parts_of(own) if own else loop
     total = len(found) * len(seeds) * rounds
     with tqdm(total=total, unit="round", disable=not progress, leave=False) as bar:
-        made = run_seeds(own, source, list(seeds), workers, bar.update, arms=found, rounds=rounds, shared=shared)
-    return _gathered(found, list(seeds), shared + rounds, made)
+        made = run_seeds(own, source, seeds, workers, bar.update, arms=found, rounds=rounds, shared=shared)
+    return _gathered(found, seeds, shared + rounds, made)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #2ea81a64
 def _planned(loop, axes:dict, arms:dict, seeds, *counts)->list:
