@@ -51,11 +51,19 @@ def views_of(loop):
     return [dashboard(loop), explore(loop), browse(loop), tree(loop), compare(loop), rate(loop)]
 
 
-def census(loop):
-    "What is alive: who listens to the loop, threads of views, widgets."
-    gc.collect()
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("selfloop")]
-    return len(loop.listeners), len(threads), len(widgets.widget._instances)
+class Census:
+    "What has come to life since: who listens to the loop, threads of views, widgets; other tests may have left some."
+    def __init__(self, loop):
+        gc.collect()
+        self.loop = loop
+        self.listeners = len(loop.listeners)
+        self.threads, self.widgets = set(threading.enumerate()), set(widgets.widget._instances)
+
+    def __call__(self):
+        gc.collect()
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith("selfloop")]
+        return (len(self.loop.listeners) - self.listeners, len(set(threads) - self.threads),
+                len(set(widgets.widget._instances) - self.widgets))
 
 
 def at_rest(views):
@@ -68,16 +76,16 @@ def at_rest(views):
 def test_views_that_are_made_again_leave_nothing_behind(tmp_path):
     loop = small_loop(tmp_path / "run")
     loop.step()
-    before = census(loop)
+    census = Census(loop)
     views = views_of(loop)
     at_rest(views)
-    wait_until(lambda: census(loop)[1] == 0)
-    one_set = census(loop)
+    wait_until(lambda: census()[1] == 0)
+    one_set = census()
     for _ in range(15): views = views_of(loop)
     at_rest(views)
-    wait_until(lambda: census(loop) == one_set)
+    wait_until(lambda: census() == one_set)
     for view in views: view.close()
-    assert census(loop) == before and len(loop.rounds) == 2
+    assert census() == (0, 0, 0) and len(loop.rounds) == 2
 
 
 def test_a_view_that_is_closed_is_told_nothing(room):
