@@ -185,6 +185,7 @@ def test_the_kernel_dies_and_the_run_goes_on(open_notebook, tmp_path):
     nb.says("not begun")
     nb.click("Step", says="round 1 is done")
     nb.pictures_at_rest()
+    wait_until(lambda: nb.page.locator(".jp-RenderedImage img").count() == 1)
     nb.click("Step", says="round 2: ")
     for pid in kernel_pids(): os.kill(pid, signal.SIGKILL)
     nb.save()

@@ -186,7 +186,7 @@ def test_arms_that_end_early(tmp_path):
     (dict(theta=[2.0]), "theta=2 lies outside the scorer's range [0, 1]"),
     (dict(theta=["high"]), "theta='high': it must be a number"),
     (dict(temperature=[-1.0]), "temperature=-1.0: it must be 0 or more"),
-    (dict(temperature=["warm"]), "'>=' not supported"),
+    (dict(temperature=["warm"]), "temperature='warm': it must be a number"),
     (dict(thta=[0.5]), "thta is no axis of this loop: use score, select"),
     (dict(mix=["replace"]), "mix='replace': it must be a mix, such as Accumulate()"),
     (dict(theta=[0.5, 0.5]), "two arms are called 'theta=0.5'"),
