@@ -190,14 +190,14 @@ BLANK = base64.b64decode( # a picture of nothing, until there is one
 
 def push_button(text:str, press, tip:str|None=None, width:str="84px", **more)->ipywidgets.Button:
     "A button that calls `press`."
-    button = ipywidgets.Button(description=text, tooltip=tip, layout={"width": width}, **more)
+    button = ipywidgets.Button(description=text, tooltip=tip, layout={"width": width, "flex": "0 0 auto"}, **more)
     button.on_click(lambda _: press())
     return button
 
 # %% ../../nbs/views/02_view.ipynb #25e7d193
 def labelled(text:str, width:str)->dict:
     "How a field is made that has its label inside its own width."
-    return dict(description=text, layout={"width": width}, style={"description_width": "initial"})
+    return dict(description=text, layout={"width": width, "flex": "0 0 auto"}, style={"description_width": "initial"})
 
 def picture_place(width:int, height:int)->ipywidgets.Image:
     "A place for a picture."
