@@ -123,7 +123,8 @@ ROUND_BARS = 24 # of each round
 
 def json_number(value)->float|None:
     "A number as JSON has it, at six digits; None for what is none."
-    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+    if value is None or not math.isfinite(value): return None
+    return float(f"{value:.6g}")
 
 def json_numbers(values)->list:
     "Several of them."
