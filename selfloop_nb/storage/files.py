@@ -271,11 +271,28 @@ class TableSize:
     n_rows:int
     n_bytes:int # in memory, at most
 
+# %% ../../nbs/storage/01_files.ipynb #5e994b9c
+def _footer(parquet):
+    """The footer of a parquet file, once a row of each group was read.
+
+    What is wrong with a footer is raised there; pyarrow ends the process where the footer alone is asked for it."""
+    for group in range(parquet.num_row_groups): next(parquet.iter_batches(batch_size=1, row_groups=[group]), None)
+    return parquet.metadata
+
+# %% ../../nbs/storage/01_files.ipynb #9095e26c
+def _groups(footer)->list: # a list of columns for each group of rows
+    "The columns as the footer tells of them; raises `ValueError` where it tells of rows that they cannot hold."
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+    told = [group.num_rows for group in groups]
+    columns = [[group.column(i) for i in range(footer.num_columns)] for group in groups]
+    held = [min((column.num_values for column in of_group), default=0) for of_group in columns]
+    if sum(told) == footer.num_rows and all(0 <= n <= most for n, most in zip(told, held)): return columns
+    raise ValueError(f"its footer tells of {footer.num_rows:,} rows, and of groups of {told} where there are {held}")
+
 # %% ../../nbs/storage/01_files.ipynb #0343186f
 def _at_most(footer)->int: # bytes
     "What the footer allows: each text may be as long as all texts of its column together."
-    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-    columns = [group.column(i) for group in groups for i in range(footer.num_columns)]
+    columns = [column for group in _groups(footer) for column in group]
     def most(column): return column.total_uncompressed_size if column.physical_type.endswith("BYTE_ARRAY") else 8
     return sum(column.num_values * most(column) for column in columns)
 
@@ -300,7 +317,8 @@ def table_size(
     import pyarrow.parquet
     with _parquet_errors(path), open(open_file(path.parent, path.name), "rb") as file:
         parquet = pyarrow.parquet.ParquetFile(file)
-        footer, columns = parquet.metadata, [parquet.schema.column(i) for i in range(parquet.metadata.num_columns)]
+        footer = _footer(parquet)
+        columns = [parquet.schema.column(i) for i in range(footer.num_columns)]
         n_bytes = _at_most(footer)
         if n_bytes > small:
             texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
