@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..core import DamagedRunError, patch_to
+from .disk import disk
 from .files import append, fixed_path, open_file, sync
 from .lock import lock_file
 from ..text import clean_text
@@ -68,7 +69,7 @@ def _locked(path:Path, flags:int, shared:bool=False):
     try:
         lock_file(handle, shared=shared)
         yield handle
-    finally: os.close(handle)
+    finally: disk.close(handle)
 
 # %% ../../nbs/storage/06_ratings.ipynb #6878684d
 MOST_RATINGS = 2**30 # bytes that are read at once
@@ -106,12 +107,12 @@ def refresh(self)->bytes: # the end of the file that is no whole line: one that 
 @patch_to(Ratings)
 def _read_on(self, handle:int)->bytes:
     "Read what has been added to an open file; a last line that lacks nothing but its end counts at once."
-    size = os.fstat(handle).st_size
+    size = disk.about(handle).st_size
     if size < self._offset: self._start_over()
     if size - self._offset > MOST_RATINGS:
         raise DamagedRunError(f"{self.path.name} has grown by {size - self._offset:,} bytes: no people wrote that")
-    os.lseek(handle, self._offset, os.SEEK_SET)
-    *lines, rest = os.read(handle, size - self._offset).split(b"\n")
+    disk.seek(handle, self._offset)
+    *lines, rest = disk.read(handle, size - self._offset).split(b"\n")
     for line in lines: self._count_line(line)
     self._offset += sum(len(line) + 1 for line in lines)
     if not self._early and (verdict := _line_in(rest)):
@@ -176,7 +177,7 @@ def means(self,
 @patch_to(Ratings)
 def _append(self, line:dict):
     "Write a line, whole and forced to the disk."
-    is_new, data = not self.path.exists(), json.dumps(line).encode() + b"\n"
+    is_new, data = not disk.exists(self.path), json.dumps(line).encode() + b"\n"
     try:
         self._append_bytes(data)
         if is_new: sync(self.path.parent)
@@ -211,7 +212,7 @@ def add(self,
     self._append(line)
     return line
 
-def _now()->str: return datetime.now(timezone.utc).isoformat(timespec="seconds")
+def _now()->str: return datetime.fromtimestamp(disk.time(), timezone.utc).isoformat(timespec="seconds")
 
 # %% ../../nbs/storage/06_ratings.ipynb #f9638a9d
 @patch_to(Ratings)

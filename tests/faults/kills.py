@@ -3,7 +3,7 @@ whatever was committed must be there, and the resumed run must give the same byt
 
     python tests/faults/kills.py [EVERY]      every EVERY-th call; 1 (all) where it is left out
 """
-import os, random, re, signal, sys, tempfile, types, warnings
+import os, random, re, signal, sys, tempfile, warnings
 from pathlib import Path
 
 from failpoints import Failpoints, child, replace_everywhere, values
@@ -109,8 +109,8 @@ def without_temporary_file():
 
 def without_fsync():
     "Nothing is brought to the disk."
-    from selfloop_nb.storage import files
-    files.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda handle: None})
+    from selfloop_nb.storage.disk import Disk
+    Disk.sync = lambda disk, handle: None
 
 
 def with_head_first():
