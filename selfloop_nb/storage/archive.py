@@ -6,7 +6,7 @@
 __all__ = ['MOST_FILES', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'export_run', 'import_run']
 
 # %% ../../nbs/storage/08_archive.ipynb #d26e70f0
-import os, re, shutil, stat, zipfile, zlib
+import json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
@@ -15,7 +15,7 @@ from .disk import disk
 from selfloop_nb.storage.files import (
     MOST_TEXT, SMALL_TABLE, beside, check_name, fixed_path, make_folder, open_file, read_file, sync, table_size,
     write_error)
-from .ratings import Ratings
+from .ratings import Ratings, rating_lines
 from .store import FORMAT, Run
 from .verify import damage
 
@@ -40,9 +40,8 @@ def _files_of(records:list)->list: # of names
     return names
 
 def _names_of(run:Run)->list:
-    "All files of the committed rounds, the two of the run, and what people have said."
-    names = [name for name in ("run.json", "heads.json", "ratings.jsonl") if disk.exists(run.path / name)]
-    return names + _files_of(run.all_rounds())
+    "run.json, and all files of the committed rounds."
+    return ["run.json", *_files_of(run.all_rounds())]
 
 # %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
@@ -66,6 +65,13 @@ def _check_export(run:Run):
     if odd := [name for name in _names_of(run) if not listed(name)]:
         raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
 
+# %% ../../nbs/storage/08_archive.ipynb #b2288e0e
+def _texts_of(run:Run)->dict: # name -> text
+    "The files of a run that others may be writing, as they stand now."
+    texts = {"heads.json": json.dumps(run.heads, indent=1)}
+    if disk.exists(run.path / "ratings.jsonl"): texts["ratings.jsonl"] = rating_lines(run.path, "ratings.jsonl")
+    return texts
+
 # %% ../../nbs/storage/08_archive.ipynb #361b80db
 def export_run(
     run,   # a Loop, a run that is open, or a run folder
@@ -74,10 +80,11 @@ def export_run(
     "Write a run as one zip file. Raises `DamagedRunError` naming what is not as it was written."
     run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), fixed_path(path)
     _check_export(run)
-    temporary = beside(path)
+    texts, temporary = _texts_of(run), beside(path)
     try:
         handle = open_file(path.parent, temporary.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with disk.file(handle, "w+b") as file, zipfile.ZipFile(file, "w") as archive:
+            for name, text in texts.items(): archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
             for name in _names_of(run): _pack(archive, run.path, name)
         sync(temporary)
         disk.replace(temporary, path)

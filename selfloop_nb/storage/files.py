@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_TEXT', 'SMALL_TABLE', 'check_name', 'fixed_path', 'through_link', 'open_file', 'read_file', 'force', 'sync',
-           'make_folder', 'write_error', 'beside', 'write_file', 'append', 'append_line', 'write_folder', 'sweep',
-           'file_hash', 'damaged_files', 'table_bytes', 'TableSize', 'table_size', 'read_table']
+           'force_name', 'make_folder', 'write_error', 'beside', 'write_file', 'append', 'append_line', 'write_folder',
+           'sweep', 'file_hash', 'damaged_files', 'table_bytes', 'TableSize', 'table_size', 'read_table']
 
 # %% ../../nbs/storage/01_files.ipynb #4bbb5d6b
 import errno, hashlib, io, os, re, secrets, stat, warnings
@@ -106,17 +106,33 @@ def sync(
     try: force(handle, path)
     finally: disk.close(handle)
 
+# %% ../../nbs/storage/01_files.ipynb #d2771206
+_forced = set() # (path, number of the file) of names that are on the disk for certain
+
+def force_name(
+    path:Path,         # of a file or folder that is there
+    is_new:bool=False, # was it made just now?
+):
+    "Force the name of a file or folder to the disk, unless this process has done so before."
+    name = str(path), disk.stat(path).st_ino
+    if name in _forced and not is_new: return
+    try: sync(path.parent)
+    except PermissionError:
+        if is_new: raise # else a folder that is not ours holds it, and is none of our business
+    _forced.add(name)
+
 # %% ../../nbs/storage/01_files.ipynb #c19d2c5d
 def make_folder(
     path:Path,
 ):
     "Make a folder and those above it, unless it is there, and force their names to the disk."
-    if disk.is_dir(path): return
-    make_folder(path.absolute().parent)
-    try: disk.mkdir(path)
-    except FileExistsError:
-        if not disk.is_dir(path): raise
-    sync(path.absolute().parent)
+    path, is_new = path.absolute(), not disk.is_dir(path)
+    if is_new:
+        make_folder(path.parent)
+        try: disk.mkdir(path)
+        except FileExistsError:
+            if not disk.is_dir(path): raise
+    force_name(path, is_new)
 
 # %% ../../nbs/storage/01_files.ipynb #8bf45811
 def write_error(
@@ -175,7 +191,7 @@ def append_line(
     try: append(handle, b"\n" + data if _ends_torn(handle) else data, path)
     except OSError as error: raise write_error(error, path, f"{len(data):,} bytes") from error
     finally: disk.close(handle)
-    if is_new: sync(path.parent)
+    force_name(path, is_new)
 
 # %% ../../nbs/storage/01_files.ipynb #868f4991
 def _ends_torn(handle:int)->bool:

@@ -15,7 +15,7 @@ from ..records import Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft
 from .files import (
-    check_name, damaged_files, fixed_path, make_folder, read_file, read_table, through_link, write_file)
+    check_name, damaged_files, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
 
@@ -57,6 +57,7 @@ class Run:
         self._chain = []                   # the records from round 0 to the head, as far as they were read
         self._configs = {}                 # most rounds have the settings of the one before: they are kept once
         self._heads = Heads(self.path, self._heads_from_records)
+        self._tidied = set()               # ids of heads that are rounds for certain, see `tidy`
         self._gone_back = None             # the `Move` from a head that is damaged, while it is in memory only
         self.info = self._read_info()
 
@@ -115,10 +116,9 @@ def _check_place(path:Path):
     if not all(_is_left_over(path / name) for name in disk.listed(path)):
         raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
 
-# %% ../../nbs/storage/05_store.ipynb #0a99afaf
+# %% ../../nbs/storage/05_store.ipynb #983f4ebb
 FORMAT = 1 # of a run folder; a number above this is one that we do not know
 
-# %% ../../nbs/storage/05_store.ipynb #983f4ebb
 @patch_to(Run)
 @classmethod
 def create(cls, path, info:dict, branch:str="main")->"Run":
@@ -136,7 +136,9 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
 def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
     "The run in a folder, with its lock; made, with `info` in its run.json, where there is none."
     path = fixed_path(path)
-    if not disk.is_file(path / "run.json"): _check_place(path)
+    try: _check_place(path)
+    except SelfloopError:
+        if not disk.is_file(path / "run.json"): raise
     make_folder(path)
     lock = RunLock(path)
     run = cls(path, branch) if disk.is_file(path / "run.json") else cls.create(path, info, branch)
@@ -219,10 +221,11 @@ def before_last_move(self)->str:
 @patch_to(Run)
 def tidy(self):
     "End what a process, or an error, left undone between moving a head and the end of `commit`."
-    for id in set(self._heads.now().values()):
-        if through_link(self.path, f"rounds/{id}"): continue
-        record, phases = self.folder(id) / "round.json", self.folder(id) / "phases.json"
-        if disk.is_file(record) and disk.exists(phases): disk.unlink(phases)
+    for id in sorted({*self._heads.now().values()} - self._tidied):
+        if through_link(self.path, f"rounds/{id}") or not disk.is_file(self.folder(id) / "round.json"): continue
+        disk.remove(self.folder(id) / "phases.json")
+        sync(self.folder(id))
+        self._tidied.add(id)
 
 # %% ../../nbs/storage/05_store.ipynb #dc59a068
 @patch_to(Run)
@@ -235,7 +238,6 @@ def _heads_from_records(self)->dict|None:
         if record.number >= newest.get(record.branch, record).number: newest[record.branch] = record
     return {branch: record.id for branch, record in newest.items()}
 
-# %% ../../nbs/storage/05_store.ipynb #5bac9ca2
 @patch_to(Run)
 def _whole(self, id:str)->Round|None:
     "The record, where it can be read."
@@ -301,7 +303,6 @@ def rows(self)->list:
         if record.id not in self._rows: self._rows[record.id] = history_row(record)
     return [self._rows[record.id] for record in records]
 
-# %% ../../nbs/storage/05_store.ipynb #90e1fdc9
 @patch_to(Run)
 def history(self):
     "One row a round, see `history_frame`."
@@ -362,7 +363,6 @@ def can_be_followed(self, id:str)->bool:
     except DamagedRunError: return False
     return True
 
-# %% ../../nbs/storage/05_store.ipynb #f4baec89
 @patch_to(Run)
 def is_whole(self, id:str)->bool:
     "Are the files of a round as they were written, and can it be followed to round 0?"
