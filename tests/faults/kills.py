@@ -107,10 +107,13 @@ def without_temporary_file():
     replace_everywhere(write_file, write)
 
 
+def no_sync(disk, handle): pass
+
+
 def without_fsync():
     "Nothing is brought to the disk."
     from selfloop_nb.storage.disk import Disk
-    Disk.sync = lambda disk, handle: None
+    Disk.sync = no_sync
 
 
 def with_head_first():

@@ -1,7 +1,7 @@
 """A disk in memory, shared by actors of whom one runs at a time: it does what disks do at their worst, and does it
 again for the same seed.
 
-- Every call is an event: another actor may go on there, the call may fail, its process may die, or all lose their power.
+- Every call is an event: another actor may go on there, the call may fail, its process may die, or the power may go.
 - A loss of power keeps what was forced to the disk. Of what was not, any part may be there, in any order: files in
   part, names or their absence. Names in one folder change at once or not at all.
 - Who looks from another machine may see a folder as it was a moment ago.
@@ -54,17 +54,19 @@ class Opened:
 class Actor:
     "A process on some machine, and its thread."
     def __init__(self, disk, name, machine, work):
-        self.disk, self.name, self.machine = disk, name, machine
-        self.work = work
+        self.disk, self.name = disk, name
+        self.machine, self.work = machine, work
         self.number = disk.new_number()
         self.turn = threading.Semaphore(0)
         self.dead = self.ended = False
-        self.waits = lambda: False # for what?
+        self.may_go_on = None # where it waits: what says that it may go on
         self.n_stale = 0  # answers that were no longer true
         self.n_faults = 0 # calls that failed
         self.warnings = warnings.filters[:]
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
+
+    def is_ready(self): return self.dead or self.may_go_on is None or self.may_go_on()
 
     def run(self):
         self.turn.acquire()
@@ -80,7 +82,8 @@ class Actor:
 class File(io.RawIOBase):
     "An open file as Python's."
     def __init__(self, disk, handle, mode):
-        self.disk, self.handle, self.mode = disk, handle, mode
+        self.disk = disk
+        self.handle, self.mode = handle, mode
     def readable(self): return True
     def writable(self): return self.mode != "rb"
     def seekable(self): return True
@@ -139,7 +142,7 @@ class SimDisk(Disk):
 
     def next_turn(self, actor):
         "Hand on to somebody, by chance."
-        ready = [other for other in self.actors if not other.ended and (other.dead or not other.waits())]
+        ready = [other for other in self.actors if not other.ended and other.is_ready()]
         if not ready:
             if any(not other.ended for other in self.actors):
                 self.problems.append("all wait for ever")
@@ -159,9 +162,9 @@ class SimDisk(Disk):
     def wait(self, ready):
         "Let others run until something is so."
         actor = self.actor
-        actor.waits = lambda: not ready()
+        actor.may_go_on = ready
         self.next_turn(actor)
-        actor.waits = lambda: False
+        actor.may_go_on = None
         if actor.dead: raise Killed
 
     def process(self): return self.actor.number if self.actor else 1
@@ -171,9 +174,6 @@ class SimDisk(Disk):
 
     def broken(self, what, error=None):
         "Note what must not be."
-        if os.environ.get("TOLD"):
-            import traceback
-            traceback.print_stack()
         self.problems.append(what)
         if error: self.errors.append(error)
 
@@ -320,6 +320,7 @@ class SimDisk(Disk):
         is_new = flags & os.O_CREAT and self.find(path) is None
         self.event("create" if is_new else "open", path)
         node = self.find(path, fresh=bool(flags & os.O_CREAT))
+        if node is not None and flags & os.O_TRUNC: node.data = bytearray()
         if node is not None and flags & os.O_EXCL and flags & os.O_CREAT:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         if node is None:
@@ -353,7 +354,8 @@ class SimDisk(Disk):
         self.may_write(opened.path)
         try: self.event("write", opened.path)
         except (Killed, KeyboardInterrupt, OSError):
-            if not (self.actor and self.actor.dead == "power"): self.put(opened, data[:self.rng.randrange(len(data) + 1)])
+            has_power = not (self.actor and self.actor.dead == "power")
+            if has_power: self.put(opened, data[:self.rng.randrange(len(data) + 1)])
             raise
         self.put(opened, data)
         return len(data)

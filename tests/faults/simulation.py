@@ -1,5 +1,5 @@
-"""Whole histories of a run on a disk in memory, see simdisk.py: kernels that start, step, stop, rewind, undo, branch and
-sweep, and die; watchers on another machine; people who rate; an archive that is written while all of that goes on.
+"""Whole histories of a run on a disk in memory, see simdisk.py: kernels that start, step, stop, rewind, undo, branch,
+sweep and die; watchers on another machine; people who rate; an archive that is written while all of that goes on.
 
 What is committed stays, nobody sees half a round, nobody writes without the lock, all that shows the run agrees, an
 error that passes changes nothing, an archive gives back what was packed, each round is what its settings make of its
@@ -30,7 +30,9 @@ def hashed(*parts): return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
 class Echo:
     "A model that is one word; what it writes is a hash of that word, the prompt and the seed."
-    name, pretrained, is_encoder_decoder, context, start_ids, eos_ids = "echo", True, False, 1000, [], [0]
+    name, context = "echo", 1000
+    pretrained, is_encoder_decoder = True, False
+    start_ids, eos_ids = [], [0]
     def __init__(self, word="first"): self.word = word
     def identity(self): return dict(name=self.name)
     def prompt_ids(self, text): return list(map(ord, text))
@@ -245,7 +247,8 @@ class History:
     def check_unchanged(self, branch, what, before):
         "After an error: all is as it was, or the thing is done."
         now = self.standing(branch)
-        if not self.may_stand(branch, what, before, now): self.disk.broken(f"after an error in {what} {branch} is at {now}, was at {before}")
+        if not self.may_stand(branch, what, before, now):
+            self.disk.broken(f"after an error in {what} {branch} is at {now}, it was at {before}")
         self.heads.setdefault(branch, set()).add(now)
 
     def check_open(self, loop):
@@ -271,23 +274,19 @@ class History:
     # Who only looks
 
     def watcher(self, actor):
-        "Looks from afar, twice, and writes nothing."
+        "Looks three times, perhaps from afar, and writes nothing."
         from selfloop_nb import open_run, verify
         from selfloop_nb.core import SelfloopError
         for _ in range(3):
-            n_before = actor.n_stale + actor.n_faults
+            n_before, is_there = actor.n_stale + actor.n_faults, bool(self.committed)
             try:
                 opened = open_run(RUN)
-                n_rows = len(opened.store.rows())
-                verdict = verify(opened)
-                if n_rows > len(opened.rounds) + 50: raise SelfloopError("rows")
+                opened.store.rows()
+                wrong = verify(opened).damaged
             except PASSES: continue
-            except SelfloopError as error:
-                if actor.n_stale + actor.n_faults > n_before or not self.committed: continue
-                self.disk.broken(f"a watcher sees: {error}")
-                continue
-            if not verdict.is_whole and actor.n_stale == n_before - actor.n_faults:
-                self.disk.broken(f"a watcher sees half a round: {verdict.damaged}")
+            except SelfloopError as error: wrong = error
+            has_seen = actor.n_stale + actor.n_faults == n_before
+            if wrong and is_there and has_seen: self.disk.broken(f"a watcher sees: {wrong}")
 
     def rater(self, who):
         "Gives verdicts, and takes some back."
@@ -310,11 +309,11 @@ class History:
         from selfloop_nb.core import SelfloopError
         self.n_archives += 1
         archive, copy = RUN.with_name(f"{self.n_archives}.zip"), RUN.with_name(f"copy{self.n_archives}")
-        n_before = actor.n_stale + actor.n_faults
+        n_before, is_there = actor.n_stale + actor.n_faults, bool(self.committed)
         try: export_run(RUN, archive)
         except PASSES: return
         except SelfloopError as error:
-            if self.committed and actor.n_stale + actor.n_faults == n_before: self.disk.broken(f"no archive: {error}")
+            if is_there and actor.n_stale + actor.n_faults == n_before: self.disk.broken(f"no archive: {error}")
             return
         try: import_run(archive, copy)
         except PASSES: return
@@ -374,7 +373,8 @@ class History:
         verdict = verify(run)
         if not verdict.is_whole: disk.broken(f"verify: {verdict.damaged}")
         drawn = sorted(record.id for line in lines_of(list(records.values()), run.heads) for record in line.rounds)
-        if not (drawn == sorted(ids) and verdict.n_rounds == len(ids)): disk.broken(f"the tree has {drawn}, the run {ids}")
+        if drawn != sorted(ids): disk.broken(f"the tree has {drawn}, the run {ids}")
+        if verdict.n_rounds != len(ids): disk.broken(f"verify counts {verdict.n_rounds}, there are {len(ids)}")
         for branch in run.heads:
             missing = {record.id for record in Run(RUN, branch).rounds()} - set(ids)
             if missing: disk.broken(f"on {branch}, but not of the run: {missing}")
@@ -402,14 +402,13 @@ class History:
         while id: id = ancestors.append(id) or self.committed[id][1]
         n = self.rng.randint(1, 2)
         if len(ancestors) < n + 2: return
-        others = {self.committed[id][1] for id in self.heads.values() for id in id if id}
         for id in ancestors[:n]:
             node = self.disk.find(RUN / "rounds" / id / "round.json")
             del node.data[20:]
         try: loop = self.loop(self.seed_of_run())
         except Exception as error: return self.disk.broken(f"{n} records are torn: {type(error).__name__}: {error}")
         if loop.rounds[-1].id in ancestors[:n]: self.disk.broken("a torn round is the head")
-        if n == 1 and loop.rounds[-1].id != ancestors[1]: self.disk.broken(f"{n} are torn, it goes back to {loop.rounds[-1].id}")
+        if n == 1 and loop.rounds[-1].id != ancestors[1]: self.disk.broken(f"it goes back to {loop.rounds[-1].id}")
 
     def play(self, nights=4):
         "The whole history; returns what was broken."
@@ -446,11 +445,14 @@ def installed(history):
     def counted(part, samples):
         history.asked.update((part.function.keywords["by"], text) for text in samples["completion"])
         return run_scorer(part, samples)
-    undo = [
-        replace_object(disk.disk, history.disk), replace_everywhere(sampling.sample_chunk, sample_chunk),
-        replace_everywhere(store.environment, lambda: HERE), replace_everywhere(verify.computing, lambda: {}),
-        replace_everywhere(loop.check_weights, lambda model: None),
-        replace_everywhere(phases.why_unchanged, lambda *states: ""), replace_everywhere(run_scorer, counted)]
+    def no_check(model): pass
+    def no_reason(*states): return ""
+    def nothing(): return {}
+    def here(): return HERE
+    stand_ins = {sampling.sample_chunk: sample_chunk, store.environment: here, verify.computing: nothing,
+                 loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted}
+    undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
+    undo.append(replace_object(disk.disk, history.disk))
     for module, name, other in ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock)):
         before = getattr(module, name)
         setattr(module, name, other)
@@ -486,6 +488,112 @@ def simulate(events, first=0):
     return n, n_events, broken
 
 
+def by_type_name():
+    "What a partial function holds is not looked at: finding 1."
+    from selfloop_nb.storage import identity
+    return another_look(identity._partial, lambda look, thing: {"kind": "function", "name": type(thing).__name__})
+
+
+def by_chance():
+    "The same Q is another one in each kernel, as the order of a set is: finding 2."
+    from selfloop_nb.storage import disk, identity
+    known = identity._partial
+    return another_look(known, lambda look, thing: {**known(look, thing), "order": disk.disk.process()})
+
+
+def another_look(known, other):
+    "Describe a kind of thing in another way; returns what undoes it."
+    from selfloop_nb.storage import identity
+    at = [how for _, how in identity._HOW].index(known)
+    before = identity._HOW[at]
+    identity._HOW[at] = (before[0], other)
+    return lambda: identity._HOW.__setitem__(at, before)
+
+
+def by_phases_alone():
+    "A round is one where no phases.json is left, whatever the heads say: finding 3."
+    from selfloop_nb.storage.heads import Move
+    from selfloop_nb.storage.store import Run
+    def set_head(run, id, why="moved"): run._heads.write([Move.now(run.branch, run.head, id, why)])
+    return replace_methods(Run, ids=Run._settled, set_head=set_head)
+
+
+def locked_late():
+    "The lock is taken once run.json is there: finding 4."
+    from selfloop_nb.storage.lock import RunLock
+    from selfloop_nb.storage.store import Run
+    def open_to_write(cls, path, info, branch="main"):
+        from selfloop_nb.storage.disk import disk
+        run = cls(path, branch) if disk.is_file(path / "run.json") else cls.create(path, info, branch)
+        run.lock = RunLock(path)
+        run.tidy()
+        return run
+    return replace_methods(Run, open_to_write=classmethod(open_to_write))
+
+
+def by_number_alone():
+    "A chunk is known by its number: finding 5."
+    from selfloop_nb import sampling
+    return replace_everywhere(sampling._drawn_before, lambda part, key: part and part["rows"])
+
+
+def one_step_back():
+    "Behind a lost record, only the round with the number before is looked for: finding 6."
+    from selfloop_nb.storage.store import Run
+    def whole_before(run, id):
+        records = [record for record in map(run._whole, run.ids()) if record and record.number == int(id[:4]) - 1]
+        return next((record.id for record in records if run.is_whole(record.id)), None)
+    return replace_methods(Run, whole_before=whole_before)
+
+
+def never_forced():
+    "Nothing is forced to the disk."
+    return replace_methods(SimDisk, sync=lambda disk, handle: None)
+
+
+def in_place():
+    "Files are written in their place."
+    from selfloop_nb.storage import disk, files
+    def write(path, data):
+        handle = files.open_file(path.parent, path.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with disk.disk.file(handle, "wb") as file: file.write(data.encode() if isinstance(data, str) else data)
+    return replace_everywhere(files.write_file, write)
+
+
+def replace_methods(kind, **others):
+    "Put other methods into a class; returns what undoes it."
+    before = {name: vars(kind)[name] for name in others}
+    for name, other in others.items(): setattr(kind, name, other)
+    def undo():
+        for name, method in before.items(): setattr(kind, name, method)
+    return undo
+
+
+CONTROLS = { # what was wrong once, or is wrong elsewhere, put back
+    "identity by type name": by_type_name, "another Q in each kernel": by_chance,
+    "committed by phases.json alone": by_phases_alone, "lock after run.json": locked_late,
+    "chunks by number alone": by_number_alone, "one step back": one_step_back,
+    "nothing forced": never_forced, "files in their place": in_place}
+
+
+def found_by(put_back, most=200):
+    "The seed of the first history that finds what was put back, and how; None where none does."
+    undo = put_back()
+    try:
+        for seed in range(most):
+            if problems := History(seed).play(): return seed, problems[0]
+    finally: undo()
+
+
+def controls():
+    "The harness itself is tried: it must find what was put back."
+    warnings.simplefilter("ignore")
+    found = {name: found_by(put_back) for name, put_back in CONTROLS.items()}
+    unnoticed = [f"{name} was not noticed" for name, how in found.items() if not how]
+    told = "; ".join(f"{name}: {how[1][:60]}" for name, how in found.items() if how)
+    return Row("findings put back, each found by the simulation", len(found), unnoticed, told)
+
+
 def again(seed):
     "A history once more, told."
     warnings.simplefilter("ignore")
@@ -499,8 +607,8 @@ def main(events=1_000_000):
     "The rows of the table."
     n, n_events, broken = simulate(events)
     losses = [f"seed {seed}: {problem}" for seed, problem in broken.items()]
-    what = "events on a simulated disk: kernels, watchers, raters, sweeps, archives; faults, crashes, stale reads, clocks"
-    return [Row(what, n_events, losses, f"in {n:,} histories")]
+    what = "events on a simulated disk: kernels, watchers, raters, sweeps, archives; faults, crashes, stale reads"
+    return [Row(what, n_events, losses, f"in {n:,} histories"), controls()]
 
 
 if __name__ == "__main__":
