@@ -6,7 +6,7 @@
 __all__ = ['Loop']
 
 # %% ../nbs/13_loop.ipynb #54982b7f
-import copy, shutil, tempfile, time
+import copy, tempfile, time
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +23,7 @@ from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
+from .storage.disk import disk
 from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.store import Run
@@ -221,7 +222,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     self.store.commit(round.draft, record)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
     self.emit("round", round.number, record=record)
-    if round.sampled: shutil.rmtree(round.sampled.folder)
+    if round.sampled: disk.rmtree(round.sampled.folder)
     return record
 
 # %% ../nbs/13_loop.ipynb #ae25ba43

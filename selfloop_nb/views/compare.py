@@ -154,7 +154,7 @@ def _draw(self, what:set):
 def _draw_runs(self):
     "Everything but the scores."
     for run in self._all_runs():
-        if not (run.store.path / "run.json").is_file():
+        if not run.store.is_there:
             raise SelfloopError(f"the folder of run {run.store.name!r} is gone: what is shown is what was there last")
     self.histories = {name: [run.history() for run in seeds] for name, seeds in self.runs.items()}
     last = max(len(h) - 1 for seeds in self.histories.values() for h in seeds)

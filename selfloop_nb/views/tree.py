@@ -62,7 +62,7 @@ def refresh(self):
 # %% ../../nbs/views/09_tree.ipynb #4e4d8f02
 @patch_to(RunTree)
 def _read(self, store:Run):
-    if not (store.path / "run.json").is_file():
+    if not store.is_there:
         raise SelfloopError(f"the folder of run {store.name!r} is gone: what is shown is what was there last")
     self.rounds, self.heads = {r.id: r for r in store.all_rounds()}, store.heads
 
