@@ -114,7 +114,7 @@ def answer_texts(
     if isinstance(value, float) and value.is_integer(): return [str(int(value)), str(value)]
     return [str(value)]
 
-# %% ../nbs/03_tasks.ipynb #09119124
+# %% ../nbs/03_tasks.ipynb #c901cecf
 def exact_answer(
     row:dict, # a prompt's columns and the `completion`
 )->bool|None: # None where there is no answer
@@ -238,7 +238,7 @@ def _with_answers(table):
     if "answer" in table.column_names or "completion" not in table.column_names: return table
     return table.add_column("answer", table["completion"][:])
 
-# %% ../nbs/03_tasks.ipynb #05d10b49
+# %% ../nbs/03_tasks.ipynb #9716c8ba
 def _leaks(task:Task)->list: # of warnings
     "What is held out, and learnt from all the same."
     if task.heldout is None: return []
@@ -285,9 +285,13 @@ def plain_numbers(
     return rewrite(text, _PLAIN)
 
 # %% ../nbs/03_tasks.ipynb #e565260c
+def _power(match)->str:
+    "10⁸ as 10^{8}."
+    return f"^{{{unicodedata.normalize('NFKC', match[0])}}}"
+
 _TEN = r"10\s*(?:\^|\*\*)\s*\{?\s*([+-]?\d+)\s*\}?"
 _ONE_LINE = (
-    (r"⁻?[⁰¹²³⁴-⁹]+", lambda power: f"^{{{unicodedata.normalize('NFKC', power[0])}}}"), # 10⁸
+    (r"⁻?[⁰¹²³⁴-⁹]+", _power),
     (r"(?<=\d)\s*(?=\\[dt]?frac)", " "),
     (r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(\d+)\s*\}", r"\1/\2"),
     (r"\\[dt]?frac\s*(\d)\s*(\d)", r"\1/\2"),
