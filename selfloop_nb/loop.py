@@ -12,16 +12,15 @@ from dataclasses import fields
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
+from .core import RunLockedError, SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
-from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
+from .phases import RoundDraft, Settings, adopt, check_given, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
-from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.disk import disk
 from .storage.files import check_name
@@ -52,9 +51,8 @@ class Loop:
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
         drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
     ):
-        self.model, self.task = model, task
+        self.model, self.task = check_given(model, task)
         self.seed = whole_number(seed, "seed")
-        score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
         self.settings.check(model, task)
@@ -140,7 +138,7 @@ def _begin(self)->Round:
     with self._turn():
         round = self._new_round(None)
         check_weights(self.model)
-        if self.model.pretrained: model_0 = round.phase("tune", save, self.model)
+        if self.model.pretrained: model_0 = round.phase("tune", adopt, self.model)
         else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), self.settings.initial)
         self._models = {round.id: model_0}
         round.phase("measure", measure, model_0, self.task)
@@ -251,7 +249,8 @@ def language_model(self,
     round:int=-1, # its number; -1: the newest
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
-    return self._model(self.rounds[round].id).copy(pretrained=True)
+    number = None if round == -1 else whole_number(round, "round")
+    return self._model(self._round_of(number).id).copy(pretrained=True)
 
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
@@ -296,7 +295,7 @@ def run(self,
     "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
     rules = StopRules(target, patience, minutes)
     self.control.clear()
-    return self.go_on(rounds, rules)
+    return self.go_on(natural_number(rounds, "rounds"), rules)
 
 # %% ../nbs/13_loop.ipynb #842e895e
 @patch_to(Loop)
@@ -330,7 +329,7 @@ def rewind(self,
     round:int, # its number: 0 is M_0
 )->Round:
     "Go back: the next step starts from this round. The rounds after it stay on the disk."
-    with self._turn(): return self._stand_at(self.store.of_round(round), "rewind")
+    with self._turn(): return self._stand_at(self.store.of_round(whole_number(round, "round")), "rewind")
 
 # %% ../nbs/13_loop.ipynb #258ce21b
 @patch_to(Loop)

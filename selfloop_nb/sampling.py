@@ -43,10 +43,12 @@ def _broken_rules(s:Sampling):
     if s.top_k < 0: yield "top_k", "0 or more"
     if not 0 < s.top_p <= 1: yield "top_p", "above 0, at most 1"
     if s.max_new_tokens is not None and s.max_new_tokens < 1: yield "max_new_tokens", "at least 1, or None"
-    if isinstance(s.stop, str) or not all(s.stop): yield "stop", "a tuple of strings that are not empty"
-    if not s.templates or not all("{prompt}" in text for text in s.templates):
+    if not _are_texts(s.stop): yield "stop", "a tuple of strings that are not empty"
+    if not s.templates or not _are_texts(s.templates) or not all("{prompt}" in text for text in s.templates):
         yield "templates", "a tuple of texts that hold {prompt}"
     if s.tokens_per_batch < 1: yield "tokens_per_batch", "at least 1"
+
+def _are_texts(values)->bool: return not isinstance(values, str) and all(isinstance(v, str) and v for v in values)
 
 # %% ../nbs/05_sampling.ipynb #3cccf465
 GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
