@@ -21,6 +21,7 @@ from .metrics.empty_round import nothing_kept
 from .metrics.per_round import round_metrics
 from .models import LanguageModel
 from .opened import Control
+from .backend.threads import fitting_threads
 from .backend.weights import why_unchanged
 from .backend.whole import check_form, check_same
 from .records import KEPT, Round
@@ -200,9 +201,13 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    with _memory_errors_in_words(self.number, name): made = work(self, *args)
+    model = args[0].model if isinstance(args[0], LanguageModel) else None
+    with _memory_errors_in_words(self.number, name), fitting_threads(model) as threads:
+        if threads.why and name == "tune": self.say(name, threads.why)
+        made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
     info = dict(made.metrics, warning=made.warning) if made.warning else made.metrics
+    if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
     return made
 
@@ -222,7 +227,7 @@ def record(self,
 )->Round:
     "What is known of the round, with the metrics of its phases."
     phases = self.draft.phases
-    for name in ("score", "tune", "measure"): metrics = metrics | phases.get(name, {}).get("info", {})
+    for name in ("sample", "score", "tune", "measure"): metrics = metrics | phases.get(name, {}).get("info", {})
     parent = self.parent.id if self.parent else None
     seeds = dict(run=self.seed, tune=self.seed_of("tune"))
     seconds = {name: phase["seconds"] for name, phase in phases.items()}
