@@ -44,6 +44,7 @@ class LanguageModel(TextAsIds):
     name:str="model"
     pretrained:bool=True # is it M_0 as it is? False: M_0 is first trained on D_train
     system:str|None=None # what a chat model is told before every prompt; None: what its template says by itself
+    adapter = None # what LoRA has added in its last training, until that is written down
 
     def __post_init__(self):
         self.check()
@@ -120,14 +121,14 @@ def copy(self,
     pretrained = self.pretrained if pretrained is None else pretrained
     return LanguageModel(deepcopy(self.model), self.tokenizer, self.name, pretrained, self.system)
 
-# %% ../nbs/04_models.ipynb #42cc670b
+# %% ../nbs/04_models.ipynb #82cc679b
 @patch_to(LanguageModel)
 def with_model(self,
     model, # of transformers, of the same form
 )->"LanguageModel":
     "This language model with another one's weights; all else is shared."
     other = shallow_copy(self)
-    other.model = model
+    other.model, other.adapter = model, None
     return other
 
 @patch_to(LanguageModel)

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['DEVICES', 'FLOATS', 'choose_device', 'choose_dtype']
 
-# %% ../../nbs/backend/11_devices.ipynb #9ba13ff5
+# %% ../../nbs/backend/11_devices.ipynb #42c501a7
 DEVICES = ("cuda", "mps", "cpu")
 FLOATS = ("float32", "bfloat16", "float16", "float64")
 
-# %% ../../nbs/backend/11_devices.ipynb #ec5bc222
+# %% ../../nbs/backend/11_devices.ipynb #2b163cfe
 def _is_there(kind:str)->bool:
     "Can torch compute there?"
     import torch
     if kind == "cuda": return torch.cuda.is_available()
     return kind == "cpu" or torch.backends.mps.is_available()
 
-# %% ../../nbs/backend/11_devices.ipynb #f52b43df
+# %% ../../nbs/backend/11_devices.ipynb #185ea0f0
 def choose_device(
     name:str|None=None, # "cuda", "mps", "cpu"; None: the first of them that is there
 )->str:
@@ -31,7 +31,7 @@ def choose_device(
     raise ValueError(f"device={str(name)!r}: training takes the first GPU that it sees; "
                      f"start Python with CUDA_VISIBLE_DEVICES={number} and give device='cuda'")
 
-# %% ../../nbs/backend/11_devices.ipynb #397b5d2c
+# %% ../../nbs/backend/11_devices.ipynb #ad5b3a97
 def _product(square): return square @ square
 
 def _has(device:str, dtype:str)->bool:
@@ -42,7 +42,7 @@ def _has(device:str, dtype:str)->bool:
     except (RuntimeError, TypeError): return False
     return True
 
-# %% ../../nbs/backend/11_devices.ipynb #c65c19f4
+# %% ../../nbs/backend/11_devices.ipynb #9f9afdfe
 def choose_dtype(
     name:str,   # "auto", or one of `FLOATS`
     device:str, # see `choose_device`

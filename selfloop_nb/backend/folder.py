@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['known_architectures', 'is_encoder_decoder', 'check_architecture', 'check_folder']
 
-# %% ../../nbs/backend/10_folder.ipynb #57ab0552
+# %% ../../nbs/backend/10_folder.ipynb #f1c41bec
 from pathlib import Path
 
 from ..core import SelfloopError, parse_json
 
-# %% ../../nbs/backend/10_folder.ipynb #10587300
+# %% ../../nbs/backend/10_folder.ipynb #ad20baf1
 def known_architectures(
     encoder_decoder:bool, # encoder-decoders, or causal language models?
 )->dict: # type -> names of classes
@@ -22,15 +22,15 @@ def known_architectures(
     without = auto.MODEL_MAPPING_NAMES # many were saved under this name
     return {kind: _listed(names) + _listed(without.get(kind, [])) for kind, names in with_head.items()}
 
-# %% ../../nbs/backend/10_folder.ipynb #c3ac89ad
+# %% ../../nbs/backend/10_folder.ipynb #53b0ebc7
 def _listed(names)->list: return [names] if isinstance(names, str) else list(names)
 
-# %% ../../nbs/backend/10_folder.ipynb #194b6c95
+# %% ../../nbs/backend/10_folder.ipynb #d74f3117
 def _class_names(known:dict)->set:
     "The names of all classes of `known_architectures`."
     return {name for names in known.values() for name in names}
 
-# %% ../../nbs/backend/10_folder.ipynb #74e3cb14
+# %% ../../nbs/backend/10_folder.ipynb #b634ed54
 def is_encoder_decoder(
     config:dict, # of config.json
 )->bool:
@@ -40,7 +40,7 @@ def is_encoder_decoder(
     names = _class_names(known_architectures(True))
     return any(name in names for name in classes)
 
-# %% ../../nbs/backend/10_folder.ipynb #fc29a504
+# %% ../../nbs/backend/10_folder.ipynb #7dec787c
 def check_architecture(
     config:dict, # of config.json
     name:str,    # of the model, for the error
@@ -60,7 +60,7 @@ def check_architecture(
         raise SelfloopError(f"{name} has the architecture {odd[0]!r:.80}, which is no causal language model "
                             "and no encoder-decoder of transformers")
 
-# %% ../../nbs/backend/10_folder.ipynb #28e65141
+# %% ../../nbs/backend/10_folder.ipynb #3cbd12b8
 def check_folder(
     folder:Path,
 ):
@@ -74,7 +74,7 @@ def check_folder(
     check_architecture(configs["config.json"], folder.name)
     if not any(folder.glob("*.safetensors")): raise SelfloopError(_no_safetensors(folder))
 
-# %% ../../nbs/backend/10_folder.ipynb #8c76ecbf
+# %% ../../nbs/backend/10_folder.ipynb #93b6dd00
 def _check_files(folder:Path):
     "Raise where something in a folder is no file, or an index of weights names what is not in it."
     for path in sorted(folder.glob("*")):
@@ -89,7 +89,7 @@ def _check_index(index:Path):
         if Path(name).name == name and (index.parent / name).is_file(): continue
         raise SelfloopError(f"{index.name} takes weights from {name!r:.80}, which is no file of {index.parent.name}")
 
-# %% ../../nbs/backend/10_folder.ipynb #58e545ec
+# %% ../../nbs/backend/10_folder.ipynb #09a4ea2a
 def _read_configs(folder:Path)->dict: # file name -> what it says
     "The configuration of a model and of its tokenizer, where it has one."
     files = folder / "config.json", *folder.glob("tokenizer_config.json")
@@ -98,7 +98,7 @@ def _read_configs(folder:Path)->dict: # file name -> what it says
         raise SelfloopError(f"no model in {str(folder)!r}: config.json or tokenizer_config.json cannot be read "
                             f"({error})") from error
 
-# %% ../../nbs/backend/10_folder.ipynb #8b0fc19a
+# %% ../../nbs/backend/10_folder.ipynb #926b0715
 def _no_safetensors(folder:Path)->str:
     "What to say of a folder without weights that can be read safely."
     pickled = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".ckpt", ".h5"))

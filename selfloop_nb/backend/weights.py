@@ -54,7 +54,7 @@ def why_unchanged(
     return (f"{1 - share:.0%} of the weights are as before, after {len(losses)} steps at lr={rate:g}: "
             f"little or nothing was learnt; {fix}")
 
-# %% ../../nbs/backend/08_weights.ipynb #bb79351c
+# %% ../../nbs/backend/08_weights.ipynb #8a9128a3
 def _rebuilt(model, weights:dict):
     "The same structure, each weight (by its `id`) replaced; what is frozen stays so."
     from torch.nn import Parameter
@@ -62,7 +62,7 @@ def _rebuilt(model, weights:dict):
     memo = {key: Parameter(weights[key], requires_grad=weight.requires_grad) for key, weight in made.items()}
     return deepcopy(model, memo)
 
-# %% ../../nbs/backend/08_weights.ipynb #8a235d18
+# %% ../../nbs/backend/08_weights.ipynb #f4f644b3
 def on_same_weights(
     model, # of transformers
 )->"transformers.PreTrainedModel":
@@ -75,7 +75,7 @@ def without_weights(
     "The form of a model."
     return _rebuilt(model, {id(weight): weight.detach().to("meta") for weight in model.parameters()})
 
-# %% ../../nbs/backend/08_weights.ipynb #fdcfe50a
+# %% ../../nbs/backend/08_weights.ipynb #58a32012
 def with_weights(
     form,       # a model of transformers, with numbers or without
     saved:dict, # name -> tensor, of one that has the same form
