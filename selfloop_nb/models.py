@@ -55,6 +55,12 @@ class LanguageModel(TextAsIds):
     def device(self): return vars(self).get("home") or self.model.device # of an emptied one: where it was
 
     @property
+    def dtype(self)->str: return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def is_empty(self)->bool: return "home" in vars(self) # see `emptied`
+
+    @property
     def is_encoder_decoder(self)->bool:
         "Does an encoder read the prompt, and a decoder write the completion?"
         return bool(self.model.config.is_encoder_decoder)
@@ -129,6 +135,7 @@ def with_model(self,
     "This language model with another one's weights; all else is shared."
     other = shallow_copy(self)
     other.model, other.adapter = model, None
+    vars(other).pop("home", None)
     return other
 
 @patch_to(LanguageModel)

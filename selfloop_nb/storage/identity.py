@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..core import is_secret, patch_to, plain_scalar, redact, short_hash
+from ..core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
 
 # %% ../../nbs/storage/09_identity.ipynb #d0de05f3
 class _Look:
@@ -112,14 +112,10 @@ def _by_itself(look:_Look, thing)->object: return thing._describe_()
 # %% ../../nbs/storage/09_identity.ipynb #e9fda31e
 def _is_settings(thing)->bool: return is_dataclass(thing) and not isinstance(thing, type)
 
-def _is_unused(field, thing)->bool:
-    "Is it a setting that came later (its field says so), and does it stand as it did before there was one?"
-    return bool(field.metadata.get("later")) and getattr(thing, field.name) == field.default
-
 @_describes(_is_settings)
 def _dataclass(look:_Look, thing)->dict:
     "A dataclass by its name and its fields; one of your own also by its code and by what else it holds."
-    names = [f.name for f in fields(thing) if not _is_unused(f, thing)]
+    names = [f.name for f in fields(thing) if not is_unused(f, thing)]
     description = {"kind": type(thing).__name__, **{name: look.named(name, getattr(thing, name)) for name in names}}
     if _is_installed(type(thing).__module__): return description
     code = look(type(thing))["code"]

@@ -14,9 +14,10 @@ from ..core import DamagedRunError, SelfloopError, parse_json, patch_to, short_h
 from ..records import Round, history_frame, history_row
 from .drafts import Draft
 from .files import (
-    GONE, check_name, damaged_files, fixed_path, make_folder, read_file, read_table, through_link, write_file)
+    GONE, check_name, fixed_path, make_folder, read_file, read_table, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
+from .stored import lost_files, pruned_files, stands_on
 
 # %% ../../nbs/storage/05_store.ipynb #f9d4e2e1
 def _version_of(package:str)->str|None:
@@ -339,8 +340,9 @@ def commit(self, draft:Draft, record:Round):
 # %% ../../nbs/storage/05_store.ipynb #97175e05
 @patch_to(Run)
 def verify(self, id:str)->list:
-    "Names of the files of a round that are missing or differ from its record."
-    return damaged_files(self.folder(id), self.record(id).files)
+    "Names of the files of a round, and of those that its model is made from, that are missing or changed."
+    lost = [(own, lost_files(self.folder(own), self.record(own).files)) for own in (id, *stands_on(self.folder, id))]
+    return [name if own == id else f"{own}/{name}" for own, names in lost for name in names]
 
 # %% ../../nbs/storage/05_store.ipynb #052c6140
 @patch_to(Run)
@@ -358,8 +360,8 @@ def can_be_followed(self, id:str)->bool:
 # %% ../../nbs/storage/05_store.ipynb #f4baec89
 @patch_to(Run)
 def is_whole(self, id:str)->bool:
-    "Are the files of a round as they were written, and can it be followed to round 0?"
-    return self.can_be_followed(id) and not self.verify(id)
+    "Is a round as it was written, its weights too, and can it be followed to round 0?"
+    return self.can_be_followed(id) and not self.verify(id) and not pruned_files(self.folder(id))
 
 # %% ../../nbs/storage/05_store.ipynb #2363f827
 @patch_to(Run)
