@@ -7,6 +7,7 @@ __all__ = ['lock_file', 'RunLock']
 
 # %% ../../nbs/storage/02_lock.ipynb #79bd79f3
 import errno, os, platform, secrets, threading, time, warnings, weakref
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core import DamagedRunError, RunLockedError, patch_to
