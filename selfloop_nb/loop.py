@@ -202,7 +202,8 @@ def _data_of(self, round:RoundDraft, judged=None)->TuningData:
 @patch_to(Loop)
 def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningData:
     "What a round has to learn from that comes after some others."
-    def mix(): return self.settings.mix(self.task.train, [*self._kept.of(earlier, self.settings.mix), kept_rows(judged)], seed)
+    mixing = self.settings.mix
+    def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), kept_rows(judged)], seed)
     load = partial(self._models.look, self.store, parent)
     return TuningData(mix, self.task, judged, load, self.settings.sampling, say)
 

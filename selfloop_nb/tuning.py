@@ -21,9 +21,9 @@ from .backend.resume import Resumable
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, completion_loss, cut_step, encode_row, encode_rows, shorter_logits,
     weighted_cross_entropy)
-from selfloop_nb.backend.trainer import (
-    OPTIMIZERS, check_optimizer, loss_listener, memory_errors, on_one_device, shortened_warmup, trainer_arguments,
-    undisturbed)
+from .backend.trainer import (
+    OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
+    shortened_warmup, trainer_arguments, undisturbed)
 from .backend.weights import check_weights
 
 # %% ../nbs/09_tuning.ipynb #2e89459f
@@ -98,7 +98,7 @@ class FineTune(Tuner):
     betas:tuple=(0.9, 0.98)
     start:str="previous"   # "previous": from the last round's model; "base": from M_0
     lora:LoRA|None=None    # None: all weights
-    tokens_at_once:int|None=field(default=None, metadata=LATER) # most places that are held at a time, padding included: a step is done in parts; None: all of it
+    tokens_at_once:int|None=field(default=None, metadata=LATER) # most places held at a time: a step in parts; None: all of it
     checkpointing:bool=field(default=False, metadata=LATER) # compute activations twice instead of keeping them (arXiv 1604.06174)
     autocast:bool=field(default=False, metadata=LATER) # compute in bfloat16; weights stay in 32 bit (arXiv 1710.03740)
     optimizer:str=field(default="adamw", metadata=LATER) # or "adamw_8bit" (CUDA and bitsandbytes), "adafactor"
@@ -178,12 +178,12 @@ def train_copy(
         torch.manual_seed(seed)
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
         freeze_parts(model, how.freeze)
-        if how.checkpointing: tuned.model.gradient_checkpointing_enable(dict(use_reentrant=False))
+        if how.checkpointing: compute_twice(tuned.model)
         listener = loss_listener(losses, on_loss, should_stop)
         made = trainer(model, trainer_arguments(how, seed, folder, lm.device), listener)
         made.casts_to = "bfloat16" if how.autocast or not how.lora and _is_narrow(lm) else None
         made.go(listener, checkpoints)
-    if how.checkpointing: tuned.model.gradient_checkpointing_disable()
+    if how.checkpointing: compute_once(tuned.model)
     if how.lora: tuned.adapter, tuned.model = Adapter.of(model, lm), merged(model, lm.model)
     _back_in_type(tuned, lm)
     tuned.model.eval()

@@ -26,7 +26,7 @@ def choose_device(
     if kind not in DEVICES: raise ValueError(f"device={str(name)!r}: it must be one of {', '.join(DEVICES)}")
     if not _is_there(kind):
         here = ", ".join(filter(_is_there, DEVICES))
-        raise ValueError(f"device={str(name)!r}: there is none here; there is {here}, which device=None finds by itself")
+        raise ValueError(f"device={str(name)!r}: there is none here; there is {here}, which device=None finds")
     if number in ("", "0"): return kind
     raise ValueError(f"device={str(name)!r}: training takes the first GPU that it sees; "
                      f"start Python with CUDA_VISIBLE_DEVICES={number} and give device='cuda'")

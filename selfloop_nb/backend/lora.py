@@ -27,7 +27,7 @@ class LoRA:
     r:int=8             # rank
     alpha:int=16        # scale; the addition is multiplied by alpha / r
     dropout:float=0.0   # [0, 1)
-    targets:tuple|None=field(default=None, metadata=LATER) # ends of the names of layers, such as ("q_proj", "v_proj"); None: all linear ones
+    targets:tuple|None=field(default=None, metadata=LATER) # names of layers, such as ("q_proj", "v_proj"); None: all linear
     rslora:bool=field(default=False, metadata=LATER) # scale by alpha / sqrt(r), which suits a large r (arXiv 2312.03732)
 
     def __post_init__(self):

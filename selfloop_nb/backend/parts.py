@@ -23,7 +23,8 @@ def check_parts(
     for part in parts:
         if any(is_within(name, part) for name in names): continue
         there = sorted({name for name, _ in lm.model.named_children()} | {name.split(".")[-2] for name in names})
-        raise ValueError(f"freeze={part!r}: {lm.name} has no such part; it has {', '.join(there)}, and layers by number")
+        raise ValueError(f"freeze={part!r}: {lm.name} has no such part; it has {', '.join(there)}, "
+                         "and layers by number")
     if parts and all(any(is_within(name, part) for part in parts) for name in names):
         raise ValueError(f"freeze={parts}: that is all of {lm.name}, and nothing would be trained")
 

@@ -25,7 +25,8 @@ class Checkpoints:
         made_from:str,      # tells this training from any other: the state of another one is not used
         ends:bool=False,    # keep the last state too? Where another training goes on from it
     ):
-        self.folder, self.made_from, self.ends = folder, made_from, ends
+        self.folder, self.made_from = folder, made_from
+        self.ends = ends
         self.written, self.cost = time.monotonic(), 0.0 # when, and how long it took
 
     def part(self, name:str, ends:bool=False)->"Checkpoints":

@@ -118,7 +118,7 @@ def check_whole(
     if not pruned_files(run.folder(id)): return
     with_weights = [record.number for record in run.rounds() if not pruned_files(run.folder(record.id))]
     raise SelfloopError(f"round {id} of run {run.name!r} has no weights any more, they were pruned: "
-                        f"loop.remake({id!r}) makes them again; on branch {run.branch!r} there are those of {with_weights}")
+                        f"loop.remake({id!r}) makes them again; branch {run.branch!r} has those of {with_weights}")
 
 # %% ../../nbs/storage/07_verify.ipynb #78fe84b2
 def fall_back(

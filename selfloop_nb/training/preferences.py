@@ -202,8 +202,8 @@ class _Preferring(FineTune):
         "Raise `ValueError` for a model that TRL's trainer does not take."
         super().check(model, task)
         if self.tokens_at_once:
-            raise ValueError(f"tokens_at_once={self.tokens_at_once}: a step of {type(self).__name__} is not cut into parts; "
-                             "give a smaller batch_size, or checkpointing=True")
+            raise ValueError(f"tokens_at_once={self.tokens_at_once}: a step of {type(self).__name__} is not cut "
+                             "into parts; give a smaller batch_size, or checkpointing=True")
         if not model.is_encoder_decoder: return
         raise ValueError(
             f"{type(self).__name__} learns pairs with TRL, which takes models with a decoder alone, "

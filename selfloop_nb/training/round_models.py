@@ -82,7 +82,7 @@ def _whole(self, store:Run, folder:Path, wanted:str)->LanguageModel:
     id = folder.name
     why = f"the weights of round {id}" + (f", which round {wanted} stands on," if wanted != id else "")
     if pruned_files(folder): raise SelfloopError(f"{why} were pruned: loop.remake({id!r}) makes them again")
-    raise DamagedRunError(f"{why} are gone ({_recorded(store, id)}): put the folder back from an archive of `export_run`")
+    raise DamagedRunError(f"{why} are gone ({_recorded(store, id)}): put the folder back from an archive")
 
 # %% ../../nbs/training/04_round_models.ipynb #09ea00eb
 def _recorded(store:Run, id:str)->str:
@@ -95,8 +95,8 @@ def _other_weights(store:Run, id:str, made:Added):
     "Raise where what a round stands on has changed; say so where the sums come out otherwise here."
     bad = store.verify(id) if store.is_committed(id) else store.verify(made.origin)
     if bad:
-        raise DamagedRunError(f"round {id} of run {store.name!r} stands on the model of round {made.origin}, and {bad[0]} "
-                              f"is no longer as it was written ({_recorded(store, made.origin)})")
+        raise DamagedRunError(f"round {id} of run {store.name!r} stands on the model of round {made.origin}, and "
+                              f"{bad[0]}: no longer as it was written ({_recorded(store, made.origin)})")
     why = differences(store.info) or "the sums come out otherwise here"
     warnings.warn(f"the weights of round {id} differ in the last bits from those that were trained "
                   f"(SHA-256 {made.weights[:12]}): {why}; not bit-exact from here on", stacklevel=3)
