@@ -1,7 +1,7 @@
 """What a run holds: each weight once in memory, what was added on the disk, and of old rounds what was asked for. All
 of it comes back to the same bits, or it is said by name why not.
 """
-import gc, json, shutil, warnings
+import functools, gc, json, shutil, warnings
 
 import pytest, torch
 from selfloop_nb import DPO, FineTune, LoRA, Sampling, Threshold, export_run, import_run, open_run, verify
@@ -190,7 +190,8 @@ def test_what_the_loop_was_given_is_let_go_and_read_back(tmp_path):
 def test_a_hundred_rounds_with_the_newest_three(tmp_path):
     "The disk does not fill with weights."
     loop = loop_with(tmp_path / "run", FineTune(steps=1, batch_size=8), keep=3, task=small_task(n_prompts=3),
-                     initial=FineTune(steps=2, batch_size=8), guards=())
+                     initial=FineTune(steps=2, batch_size=8), guards=(),
+                     select=Threshold(0.0, unique=False, finished=False))
     def n_models(): return len(list((tmp_path / "run" / "rounds").glob("*/model")))
     counts = []
     for _ in range(10):
@@ -306,6 +307,7 @@ def test_logits_of_a_training_are_bounded(monkeypatch):
     task, seen = small_task(), []
     lm = tiny_llama(task)
     forward = type(lm.model).forward
+    @functools.wraps(forward)
     def look(self, *args, **kwargs):
         out = forward(self, *args, **kwargs)
         seen.append(out.logits.numel())
