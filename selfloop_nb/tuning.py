@@ -181,7 +181,7 @@ def train_copy(
         if how.checkpointing: compute_twice(tuned.model)
         listener = loss_listener(losses, on_loss, should_stop)
         made = trainer(model, trainer_arguments(how, seed, folder, lm.device), listener)
-        made.casts_to = "bfloat16" if how.autocast or not how.lora and _is_narrow(lm) else None
+        made.casts_to = "bfloat16" if how.autocast or lm.dtype == "bfloat16" else None
         made.go(listener, checkpoints)
     if how.checkpointing: compute_once(tuned.model)
     if how.lora: tuned.adapter, tuned.model = Adapter.of(model, lm), merged(model, lm.model)
