@@ -55,7 +55,8 @@ def _names_of(run:Run)->list:
 # %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
     "The rounds that are not as they were written."
-    found = {id: damage(run, id) for id in ids}
+    known = {}
+    found = {id: damage(run, id, known) for id in ids}
     return {id: faults for id, faults in found.items() if faults}
 
 # %% ../../nbs/storage/08_archive.ipynb #080ffad1

@@ -339,10 +339,13 @@ def commit(self, draft:Draft, record:Round):
 
 # %% ../../nbs/storage/05_store.ipynb #97175e05
 @patch_to(Run)
-def verify(self, id:str)->list:
+def verify(self, id:str, known:dict|None=None)->list: # known: what was found of other rounds, so as to read it once
     "Names of the files of a round, and of those that its model is made from, that are missing or changed."
-    lost = [(own, lost_files(self.folder(own), self.record(own).files)) for own in (id, *stands_on(self.folder, id))]
-    return [name if own == id else f"{own}/{name}" for own, names in lost for name in names]
+    known = {} if known is None else known
+    needed = [id, *stands_on(self.folder, id)]
+    for own in needed:
+        if own not in known: known[own] = lost_files(self.folder(own), self.record(own).files)
+    return [name if own == id else f"{own}/{name}" for own in needed for name in known[own]]
 
 # %% ../../nbs/storage/05_store.ipynb #052c6140
 @patch_to(Run)

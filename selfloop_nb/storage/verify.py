@@ -36,10 +36,11 @@ def differences(
 def damage(
     run:Run,
     id:str, # of a round
+    known:dict|None=None, # see `Run.verify`
 )->list: # of words; empty: all is as it was written
     "What is wrong with a round; files are read anew."
     run._records.pop(id, None)
-    try: return [f"{name} missing or changed" for name in run.verify(id)]
+    try: return [f"{name} missing or changed" for name in run.verify(id, known)]
     except DamagedRunError as error: return [str(error)]
 
 # %% ../../nbs/storage/07_verify.ipynb #5ebd32fb
@@ -87,7 +88,8 @@ def verify(
     "Read every file of a run again; would it go on bit-exact here? Raises `SelfloopError` for a folder that is no run."
     run = Run(Path(getattr(getattr(run, "store", run), "path", run)))
     ids = run.ids()
-    faults = {id: damage(run, id) for id in ids}
+    known = {}
+    faults = {id: damage(run, id, known) for id in ids}
     faults = {id: found for id, found in faults.items() if found}
     heads, lost = _heads_as_written(run)
     faults |= lost
