@@ -7,7 +7,7 @@ __all__ = ['LESS_MEMORY', 'Settings', 'check_given', 'Made', 'RoundDraft', 'samp
            'tune', 'adopt', 'save', 'measure']
 
 # %% ../nbs/12_phases.ipynb #ce31fc45
-import itertools, json, math, random, re, time
+import itertools, json, math, random, re, shutil, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -30,9 +30,11 @@ from .scoring import Context, Scorer, as_scorer, score_samples, verifier
 from .selection import KeepRule, as_rule, select_samples
 from .mixing import Mix, as_mix
 from .storage.drafts import Draft, Parts
-from .storage.files import write_file, write_folder
+from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
+from .storage.files import write_file
 from .storage.store import Run
 from .tasks import Task, table_hash
+from .training.round_models import write_model
 from .tuning import Tuner, TuningData, completion_loss
 
 # %% ../nbs/12_phases.ipynb #63b453aa
@@ -128,7 +130,7 @@ class RoundDraft:
         settings:Settings,
         seed:int,           # of the run
         control:Control,
-        load:Callable,      # folder -> LanguageModel
+        load:Callable,      # folder of a round -> LanguageModel
         task:Task,
     ):
         self.store, self.parent = store, parent
@@ -161,6 +163,14 @@ def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
     "Where the samples of a model are kept until a round is committed from them."
     return store.draft(f"generated/{parent.id}-{short_hash(describe(sampling))}")
 
+# %% ../nbs/12_phases.ipynb #a0ae35ca
+@property
+def _origin(self)->str:
+    "Id of the round whose model the training starts from."
+    return self.parent.id if self.settings.tune.start == "previous" else self.store.rounds()[0].id
+
+RoundDraft.origin = _origin
+
 # %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)
 def seed_of(self, phase:str)->int:
@@ -192,6 +202,7 @@ def phase(self,
     if draft.done(name, self.made_from): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
+    if name == "tune": shutil.rmtree(draft.folder / CHECKPOINTS, ignore_errors=True) # of no use any more
     if made and made.model: return made.model
     return self._read(draft, name)
 
@@ -215,7 +226,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
 @patch_to(RoundDraft)
 def _read(self, draft:Draft, name:str)->object:
     "What a phase has made, from the disk."
-    if name == "tune": return self.load(draft.folder / "model")
+    if name == "tune": return self.load(draft.folder)
     if name == "measure": return draft.phases[name]["info"]
     return draft.table("samples.parquet")
 
@@ -248,7 +259,8 @@ def _memory_errors_in_words(number:int, phase:str):
         full = isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", str(error))
         if not full: raise
         first = str(error).splitlines()[0] if str(error) else "MemoryError"
-        text = (f"round {number} is out of memory while it does its phase {phase!r}: go on with {LESS_MEMORY[phase]} "
+        less = f"FineTune({error.fits}, ...)" if hasattr(error, "fits") else LESS_MEMORY[phase]
+        text = (f"round {number} is out of memory while it does its phase {phase!r}: go on with {less} "
                 f"(loop.change(...)); what was committed stays ({first})")
         raise OutOfMemoryError(text[:600]) from error
 
@@ -337,13 +349,21 @@ def _first_audit(round:RoundDraft)->dict|None:
         if theirs == ours and math.isfinite(row.get("audit_mean", math.nan)): return row
     return None
 
+# %% ../nbs/12_phases.ipynb #bfd0f324
+@patch_to(RoundDraft)
+def checkpoints(self, how:Tuner)->Checkpoints:
+    "Where the round's training keeps its state."
+    judged = self.draft.phases.get("score", {}).get("files")
+    return Checkpoints(self.draft.folder / CHECKPOINTS, short_hash([self.made_from, judged, describe(how)]))
+
 # %% ../nbs/12_phases.ipynb #23204ef3
 def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Made:
     "M_{t+1} = fine-tune(M_t or M_0, D_t)"
     if round.number == 0: check_same(model, round.store.info["model"]["weights"])
     def on_loss(point, n_steps): round.emit("loss", "tune", **point, n_steps=n_steps)
+    data = replace(data, checkpoints=round.checkpoints(how))
     tuned, losses, statistics = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
-    made = save(round, tuned, losses, statistics)
+    made = save(round, tuned, losses, statistics, model)
     made.warning = why_unchanged(model, tuned, losses)
     return made
 
@@ -354,16 +374,22 @@ def adopt(round:RoundDraft, model:LanguageModel)->Made:
     return save(round, model)
 
 # %% ../nbs/12_phases.ipynb #716e6e1c
-def save(round:RoundDraft, model:LanguageModel, losses:list=(), statistics:dict={})->Made:
+def save(
+    round:RoundDraft,
+    model:LanguageModel,
+    losses:list=(),
+    statistics:dict={},
+    origin:LanguageModel|None=None, # what the model was trained from, where a round has made it
+)->Made:
     "Write a round's model and losses."
     folder = round.draft.folder
-    write_folder(folder / "model", model.save)
+    kept = write_model(folder, model, origin, round.origin if round.parent else None)
     write_file(folder / "losses.jsonl", "".join(json.dumps(point) + "\n" for point in losses))
     last = [point["loss"] for point in losses[-10:]]
     metrics = dict(train_loss=sum(last) / len(last) if last else math.nan)
     metrics["padding_share"] = statistics.get("padding_share", math.nan)
     metrics |= statistics.get("metrics", {})
-    return Made(("model", "losses.jsonl"), statistics.get("n_tokens", 0), metrics, model)
+    return Made((kept, "losses.jsonl"), statistics.get("n_tokens", 0), metrics, model)
 
 # %% ../nbs/12_phases.ipynb #1d281f80
 def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
