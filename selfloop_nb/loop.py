@@ -25,6 +25,7 @@ from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
+from .storage.publish import publish
 from .storage.store import Run
 from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
     fall_back, first_on_ids)
@@ -251,6 +252,9 @@ def language_model(self,
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
     return self._model(self.rounds[round].id).copy(pretrained=True)
+
+# %% ../nbs/13_loop.ipynb #88e75821
+Loop.publish = publish
 
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
