@@ -25,7 +25,6 @@ from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
-from .storage.publish import publish
 from .storage.store import Run
 from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
     fall_back, first_on_ids)
@@ -253,9 +252,6 @@ def language_model(self,
     "The model that a round has made."
     return self._model(self.rounds[round].id).copy(pretrained=True)
 
-# %% ../nbs/13_loop.ipynb #88e75821
-Loop.publish = publish
-
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
 @contextmanager
@@ -286,7 +282,7 @@ def _is_temporary(self)->bool:
     return self._temporary is not None
 
 Loop.at_work, Loop.in_charge = property(_at_work), property(_in_charge)
-Loop.is_temporary = property(_is_temporary)
+Loop.is_temporary, Loop.publish = property(_is_temporary), RunReader.publish
 
 # %% ../nbs/13_loop.ipynb #45e93f0b
 @patch_to(Loop)
