@@ -50,12 +50,13 @@ class Loop:
         progress:bool=True,      # show a progress bar?
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
         drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
+        measures:dict|None=None, # name -> figure of the answers to held-out data: a scorer, or table -> number; see `Measure`
     ):
         self.model, self.task = model, task
         self.seed = whole_number(seed, "seed")
         score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
-        self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
+        self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
         self.control = Control([ProgressBar()] if progress else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
@@ -86,7 +87,7 @@ def _handed_on(part:str, name:str)->property:
     def read(self): return getattr(getattr(self, part), name)
     return property(read, doc=f"See `loop.{part}.{name}`.")
 
-for _name in ("rounds", "history", "samples", "losses", "report", "export"):
+for _name in ("rounds", "history", "samples", "answers", "losses", "report", "export"):
     setattr(Loop, _name, _handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
     setattr(Loop, _name, _handed_on("control", _name))
@@ -288,14 +289,25 @@ Loop.is_temporary = property(_is_temporary)
 @patch_to(Loop)
 def run(self,
     rounds:int=6,     # how many more
-    target:float|None=None,  # held-out accuracy that is enough
+    target:float|None=None,  # held-out accuracy, or figure `by`, that is enough
     patience:int|None=None,  # rounds without progress on held-out data
     minutes:float|None=None, # time; the round under way is ended
+    by:str="accuracy",       # the held-out figure of both rules: "accuracy" (loss where there is none), "loss", or a measure
 )->"pandas.DataFrame":
-    "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
-    rules = StopRules(target, patience, minutes)
+    """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
+
+    Raises `ValueError` for a rule out of range, and a figure that there is not."""
+    rules = StopRules(target, patience, minutes, by, self._lower_is_better(by))
     self.control.clear()
     return self.go_on(rounds, rules)
+
+# %% ../nbs/13_loop.ipynb #683ec647
+@patch_to(Loop)
+def _lower_is_better(self, by:str)->bool:
+    "Which way a held-out figure counts; raises `ValueError` for one that there is not."
+    known = {"accuracy": False, "loss": True, **{name: m.lower_is_better for name, m in self.measures.items()}}
+    if by not in known: raise ValueError(f"by={by!r} is no held-out figure of this loop: use one of {list(known)}")
+    return known[by]
 
 # %% ../nbs/13_loop.ipynb #842e895e
 @patch_to(Loop)
@@ -349,7 +361,7 @@ def _stand_at(self, record:Round, why:str)->Round:
 # %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
 def change(self,
-    **changed, # score, select, mix, tune, sampling, guards, audit, drift
+    **changed, # score, select, mix, tune, sampling, guards, audit, drift, measures
 ):
     """Other settings from the next round on; the round under way and those that are done keep theirs.
 

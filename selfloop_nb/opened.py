@@ -240,6 +240,14 @@ def samples(self,
     "The sample table of a round: what was written, its scores, its state and why."
     return self.store.samples(self._number(round))
 
+# %% ../nbs/11_opened.ipynb #e055ce7b
+@patch_to(RunReader)
+def answers(self,
+    round:int=-1, # its number, from 0; -1: the newest
+)->"datasets.Dataset":
+    "What the model of a round answered to held-out data (greedy, one answer a row), and what was measured of each."
+    return self.store.answers(self._number(round))
+
 # %% ../nbs/11_opened.ipynb #bbc5c378
 @patch_to(RunReader)
 def losses(self,

@@ -15,15 +15,17 @@ from dataclasses import dataclass, field, fields, replace
 from .core import EmptyRoundError, OutOfMemoryError, derive_seed, patch_to, short_hash
 from .storage.identity import describe
 from .metrics.audit import audit_column, audit_metrics, audit_rises
-from .metrics.basic import share_true
 from .metrics.drift import drift_metrics
 from .metrics.empty_round import nothing_kept
+from .charts.evidence import REDRAWN
+from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions
+from .metrics.measures import measure_answers
 from .metrics.per_round import round_metrics
 from .models import LanguageModel
 from .opened import Control
 from .backend.weights import why_unchanged
 from .records import KEPT, Round
-from .sampling import GREEDY, Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
+from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
 from .mixing import Mix, as_mix
@@ -46,11 +48,13 @@ class Settings:
     guards:tuple=()            # what warns; no part of `config`: they change nothing
     audit:Scorer|None=None     # a scorer that never selects
     drift:bool=False           # measure how far the samples have gone from M_0?
+    measures:dict=field(default_factory=dict) # name -> figure of the answers to held-out data
 
     def __post_init__(self):
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
         if self.audit is not None: given["audit"] = as_scorer(self.audit)
+        given["measures"] = as_measures(self.measures)
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
 
@@ -59,11 +63,12 @@ class Settings:
         self.tune.check(model, task)
         if not model.pretrained: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
+        if self.measures: check_questions(model, task, self.sampling)
 
 # %% ../nbs/12_phases.ipynb #e7e46364
 @patch_to(Settings)
 def changed(self,
-    **changes, # score, select, mix, tune, sampling, guards, audit, drift
+    **changes, # score, select, mix, tune, sampling, guards, audit, drift, measures
 )->"Settings":
     "The settings with some of them replaced; raises `ValueError` for what is none, or does not fit."
     allowed = [f.name for f in fields(self) if f.name != "initial"]
@@ -76,7 +81,7 @@ def changed(self,
 def config(self)->dict:
     "Every setting that makes a round, as plain JSON; a monitor that is not asked for is none."
     names = ["score", "select", "mix", "tune", "sampling", "initial"]
-    names += [name for name in ("audit", "drift") if getattr(self, name)]
+    names += [name for name in ("audit", "drift", "measures") if getattr(self, name)]
     return {name: describe(getattr(self, name)) for name in names}
 
 # %% ../nbs/12_phases.ipynb #414466d0
@@ -87,7 +92,7 @@ class Made:
     n_tokens:int=0
     metrics:dict=field(default_factory=dict)
     model:LanguageModel|None=None # where it made one: it need not be read again
-    warning:str=""   # what a reader of the round must know
+    warning:str=""   # what a reader of the round must know, a line each
 
 # %% ../nbs/12_phases.ipynb #92ed3ea4
 class RoundDraft:
@@ -193,14 +198,16 @@ def record(self,
 )->Round:
     "What is known of the round, with the metrics of its phases."
     phases = self.draft.phases
-    for name in ("score", "tune", "measure"): metrics = metrics | phases.get(name, {}).get("info", {})
+    infos = [phases.get(name, {}).get("info", {}) for name in ("score", "tune", "measure")]
+    warnings = [text for info in infos for text in info.get("warning", "").splitlines()]
+    for info in infos: metrics = metrics | info
+    metrics.pop("warning", None)
     parent = self.parent.id if self.parent else None
     seeds = dict(run=self.seed, tune=self.seed_of("tune"))
     seconds = {name: phase["seconds"] for name, phase in phases.items()}
     tokens = {name: phase["tokens"] for name, phase in phases.items()}
-    warning = metrics.pop("warning", "")
     return Round(self.id, self.number, parent, self.store.branch, self.config, seeds, counts, metrics,
-        seconds, tokens, [warning] if warning else [])
+        seconds, tokens, warnings)
 
 # %% ../nbs/12_phases.ipynb #690bfa4d
 LESS_MEMORY = dict(sample="a smaller Sampling(tokens_per_batch=...)", score="a scorer that holds less at a time",
@@ -325,20 +332,23 @@ def save(round:RoundDraft, model:LanguageModel, losses:list=(), statistics:dict=
 
 # %% ../nbs/12_phases.ipynb #1d281f80
 def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
-    "Held-out loss, and held-out accuracy where the task can check (greedy: one answer a problem)."
+    "Held-out loss; and where the task can check, or there are measures, what greedy answers are worth."
     if task.heldout is None: return Made()
-    heldout = asked_in_turn(task.heldout, round.settings.sampling.templates)
+    sampling, measures = round.settings.sampling, round.settings.measures
+    heldout = asked_in_turn(task.heldout, sampling.templates)
     metrics = dict(heldout_loss=completion_loss(model, heldout))
-    if task.check is not None: metrics |= _answers(round, model, task, heldout)
-    return Made(metrics=metrics)
+    if task.check is None and not measures: return Made(metrics=metrics)
+    def progress(done, total): round.emit("progress", "measure", done=done, total=total)
+    answers = answer(model, task, heldout, sampling, progress, round.control.should_stop)
+    metrics |= answer_metrics(answers)
+    return _save_answers(round, measure_answers(answers, measures, scorer_context(round)), metrics)
 
 # %% ../nbs/12_phases.ipynb #dd0f657c
-def _answers(round:RoundDraft, model:LanguageModel, task:Task, heldout)->dict:
-    "Metrics of greedy answers to held-out problems."
-    def progress(done, total): round.emit("progress", "measure", done=done, total=total)
-    sampling = round.settings.sampling
-    greedy = replace(GREEDY, max_new_tokens=room_for(model, task, sampling), stop=sampling.stop)
-    answers = generate_samples(model, heldout.remove_columns("completion"), greedy,
-        progress=progress, should_stop=round.control.should_stop)
-    right = task.correct(answers.to_list())
-    return dict(heldout_accuracy=share_true(right)) | cut_off(answers, "heldout_")
+def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:
+    "Write the answers, and the draws of figures of the whole table."
+    round.draft.write_table("heldout.parquet", found.table)
+    files = ["heldout.parquet"]
+    if found.redrawn:
+        write_file(round.draft.folder / REDRAWN, json.dumps(found.redrawn))
+        files.append(REDRAWN)
+    return Made(tuple(files), metrics=metrics | found.metrics, warning="\n".join(found.warnings))
