@@ -17,7 +17,7 @@ from .storage.identity import describe
 from .metrics.audit import audit_column, audit_metrics, audit_rises
 from .metrics.drift import drift_metrics
 from .metrics.empty_round import nothing_kept
-from .charts.evidence import REDRAWN
+from .storage.evidence import REDRAWN
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions
 from .metrics.measures import measure_answers
 from .metrics.per_round import round_metrics

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SIGNS', 'MONITORS', 'PANELS', 'SMALL', 'audit_plot', 'repetition_plot', 'likelihood_plot', 'tries_plot',
-           'collapse_plot', 'balance_plot', 'Monitor', 'monitors_of', 'live_monitors']
+           'collapse_plot', 'balance_plot', 'Monitor', 'measures_plot', 'monitors_of', 'live_monitors']
 
 # %% ../../nbs/charts/05_monitors.ipynb #75e5d156
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look, round_plot
+from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look
+from .rounds import own_measures, round_plot
 
 # %% ../../nbs/charts/05_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:
@@ -81,12 +82,27 @@ class Monitor(NamedTuple):
     "A chart that shows when a loop only seems to work."
     chart:Callable
     caption:str
-    columns:tuple # of the history, without which there is nothing to draw
+    columns:tuple # of the history, without which there is nothing to draw; none: own measures
 
-    def is_drawable(self, history)->bool: return _known(history, *self.columns)
+    def is_drawable(self, history)->bool:
+        return _known(history, *self.columns) if self.columns else bool(own_measures(history))
+
+# %% ../../nbs/charts/05_monitors.ipynb #b07537bf
+def measures_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
+    "Own measures of held-out answers by round, with their 95 % intervals over the rows."
+    columns = {f"heldout_{name}": name for name in own_measures(history)}
+    with canvas(ax, **style) as ax:
+        round_plot(history, columns, "held-out measures", "band: 95 %, rows", ax=ax, **style)
+        for place, column in enumerate(columns):
+            known = history[history[f"{column}_low"].notna()]
+            ends = drawable(known[f"{column}_low"]), drawable(known[f"{column}_high"])
+            ax.fill_between(known["round"], *ends, color=COLOURS[place % 7], alpha=0.2, linewidth=0)
+    return ax.figure
 
 # %% ../../nbs/charts/05_monitors.ipynb #5c72c156
 MONITORS = dict(
+    measures=Monitor(measures_plot, "Figures of the loop's own of greedy answers to held-out data, "
+                     "with their intervals over the rows", ()),
     audit=Monitor(audit_plot, "Q, which selects, and an audit, which does not: "
                   "how far each has risen since the first round, in its standard deviations", ("audit_gap",)),
     collapse=Monitor(collapse_plot, "Signs of a collapse: loss on real text, repetition, drift from M_0, "
@@ -95,8 +111,8 @@ MONITORS = dict(
     likelihood=Monitor(likelihood_plot, "How likely M_0 finds the samples, and the divergence from it",
                        ("base_logprob",)),
     tries=Monitor(tries_plot, "What one try solves, and what many do", ("pass_at_1",)))
-PANELS = ("audit", "collapse", "balance")           # for paper
-SMALL = ("audit", "likelihood", "tries", "balance") # for a screen
+PANELS = ("measures", "audit", "collapse", "balance")           # for paper
+SMALL = ("measures", "audit", "likelihood", "tries", "balance") # for a screen
 
 # %% ../../nbs/charts/05_monitors.ipynb #1e7bd73c
 def monitors_of(
@@ -111,6 +127,7 @@ def monitors_of(
 def live_monitors(
     history,
 )->list: # names of `MONITORS`
-    "The small charts for a screen: none, unless the run has an audit or measures drift."
+    "The small charts for a screen, at most four: none, unless the run has an audit, own measures or drift."
     asked_for = _known(history, "audit_gap") or _known(history, "base_logprob")
-    return [name for name in SMALL if asked_for and MONITORS[name].is_drawable(history)]
+    names = SMALL if asked_for else ("measures",)
+    return [name for name in names if MONITORS[name].is_drawable(history)][:4]

@@ -16,6 +16,7 @@ from .run_charts import run_charts
 from ..core import DamagedRunError
 from ..records import KEPT, REJECTED
 from ..storage.files import fixed_path, make_folder, through_link, write_file
+from ..storage.evidence import controls_beside, verdict
 from ..storage.store import Run
 
 # %% ../../nbs/charts/08_report.ipynb #d3fc07e1
@@ -47,6 +48,16 @@ def _heading(run:Run, rounds:list)->str:
     about = f"<h1>{escape(run.name)}</h1><p>branch {escape(run.branch)}, {len(rounds)} rounds, begun {created}</p>"
     warnings = [(r.number, escape(text)) for r in rounds for text in r.warnings]
     return "\n".join([about, *(f"<p class=warn>round {number}: {text}</p>" for number, text in warnings)])
+
+# %% ../../nbs/charts/08_report.ipynb #de76beda
+def _evidence(run:Run)->str:
+    "What the run has over its controls, where its folder has any: in words and in numbers."
+    controls = controls_beside(run)
+    if not controls: return ""
+    found = verdict(run.branch, [run], {kind: [other] for kind, other in controls.items()})
+    histories = {run.branch: run.history(), **{kind: other.history() for kind, other in controls.items()}}
+    lines = "".join(f"<p>{escape(line)}</p>" for line in found.lines)
+    return f"<h2>Beside its controls</h2>{lines}{html_table(arms_table(histories))}"
 
 # %% ../../nbs/charts/08_report.ipynb #54a810b1
 def _compared(run:Run, others:dict)->str:
@@ -116,9 +127,9 @@ def write_report(
     "Write a run as one HTML file: figures inside, no script, nothing loaded."
     path = fixed_path(path)
     rounds = run.rounds()
-    history = html_table(run.history().set_index("round"))
-    parts = [_heading(run, rounds), _compared(run, others), _figures(run, others), f"<h2>Rounds</h2>{history}",
-             _samples(run, rounds, n_cards), _settings(run, rounds)]
+    history = html_table(run.history().set_index("round").dropna(axis=1, how="all"))
+    parts = [_heading(run, rounds), _evidence(run), _compared(run, others), _figures(run, others),
+             f"<h2>Rounds</h2>{history}", _samples(run, rounds, n_cards), _settings(run, rounds)]
     page = _page(escape(run.name), "\n".join(filter(None, parts)))
     _make_place(run, path.parent)
     _write_text(path, page)

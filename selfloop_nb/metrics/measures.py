@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from ..charts.evidence import drawn_rows, ends_of, row_interval
+from ..storage.evidence import drawn_rows, ends_of, row_interval
 from ..core import Stopped, patch_to, plain_fields, redact, whole_number
 from .basic import share_true
 from ..models import LanguageModel

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import matplotlib
 
 from ..charts.comparison import CURVES
-from ..charts.evidence import t_interval
-from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas
+from ..charts.markup import escape
+from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
 from ..core import patch_to, whole_number
 from ..loop import Loop
 from ..opened import open_run
+from ..storage.evidence import control_kind, t_interval, verdict
 from .arms import plan, short
 from .seeds import make_loop, parts_of, run_seeds
 from ..text import import_extra
@@ -60,8 +61,9 @@ def _row(self, arm)->dict:
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #0a502aca
 def _measures(self)->list:
-    "The metrics that there are."
-    return [measure for measure in MEASURES if self._is_known(measure)]
+    "The metrics that there are, own measures first."
+    own = [f"heldout_{name}" for name in own_measures(self.histories)]
+    return [measure for measure in (*own, *MEASURES) if self._is_known(measure)]
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #fa9f3fa8
 def _table(self)->"pandas.DataFrame": # one row an arm
@@ -71,9 +73,22 @@ def _table(self)->"pandas.DataFrame": # one row an arm
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #d232c38c
 @patch_to(Sweep)
-def _repr_html_(self): return self.table.round(3).to_html(escape=True)
+def _repr_html_(self):
+    words = "".join(f"{escape(line)}<br>" for found in self.verdicts.values() for line in found.lines)
+    return self.table.round(3).to_html(escape=True) + words
 
 Sweep.measures, Sweep.table = property(_measures), property(_table)
+
+# %% ../../nbs/sweeps/03_sweep.ipynb #798255ba
+def _verdicts(self)->dict: # name of an arm that is no control -> `Verdict`
+    "What each arm has over the controls among them; empty where there are none."
+    stores = {name: [run.store for run in runs] for name, runs in self.runs.items()}
+    kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
+    controls = {name: stores[name] for name, kind in kinds.items() if kind}
+    if not controls: return {}
+    return {name: verdict(name, stores[name], controls) for name, kind in kinds.items() if not kind}
+
+Sweep.verdicts = property(_verdicts)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #b63ae8d3
 def against(
