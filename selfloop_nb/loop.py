@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
-from .mixing import Accumulate
+from .mixing import Accumulate, needs_samples, no_rows
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
 from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
@@ -144,7 +144,7 @@ def _begin(self)->Round:
         else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), self.settings.initial)
         self._models = {round.id: model_0}
         round.phase("measure", measure, model_0, self.task)
-        return self._commit(round, dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {})
+        return self._commit(round, *_counted(None))
 
 # %% ../nbs/13_loop.ipynb #ded43e44
 @patch_to(Loop)
@@ -153,13 +153,22 @@ def _round(self)->Round:
     with self._turn():
         parent = self.rounds[-1]
         round, model = self._new_round(parent), self._model(parent.id)
-        samples = round.phase("sample", sample, model, self.task)
-        judged = round.phase("score", judge, samples, self.task, self._model_0)
+        judged = self._judged(round, model) if needs_samples(self.settings.mix) else None
         data = self._data_of(round, judged, model)
         tuned = round.phase("tune", tune, self._origin(model), data, self.settings.tune)
         self._models = {round.id: tuned}
         round.phase("measure", measure, tuned, self.task)
-        return self._commit(round, round_counts(judged), sample_metrics(judged))
+        return self._commit(round, *_counted(judged))
+
+@patch_to(Loop)
+def _judged(self, round:RoundDraft, model:LanguageModel)->"datasets.Dataset":
+    "M_t -> S_t -> q -> K_t"
+    samples = round.phase("sample", sample, model, self.task)
+    return round.phase("score", judge, samples, self.task, self._model_0)
+
+def _counted(judged)->tuple: # counts and metrics of the samples; of none where nothing was sampled
+    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
+    return round_counts(judged), sample_metrics(judged)
 
 # %% ../nbs/13_loop.ipynb #f2d18c19
 @patch_to(Loop)
@@ -209,7 +218,7 @@ def _kept(self)->list:
 def _kept_of(self, record:Round)->"datasets.Dataset":
     "The kept samples of a round: those at hand, or from disk."
     if record.id in self._kept_tables: return self._kept_tables[record.id]
-    return kept_rows(self.store.samples(record.number))
+    return kept_rows(self.store.samples(record.number)) if record.has_samples else no_rows()
 
 # %% ../nbs/13_loop.ipynb #16743d95
 @patch_to(Loop)

@@ -28,7 +28,7 @@ from .records import KEPT, Round
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
-from .mixing import Mix, as_mix
+from .mixing import Mix, as_mix, needs_samples
 from .storage.drafts import Draft, Parts
 from .storage.files import write_file, write_folder
 from .storage.store import Run
@@ -61,6 +61,7 @@ class Settings:
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` where the settings do not fit the model or the task."
         self.tune.check(model, task)
+        if not needs_samples(self.mix): self.mix.check(self.tune, task)
         if not model.pretrained: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
@@ -111,10 +112,11 @@ class RoundDraft:
         self.control, self.load = control, load
         self.number = parent.number + 1 if parent else 0
         self.config = {**settings.config(), **task.config()}
-        self.prompts = self._asked(task) if parent else None
-        self.made_from = table_hash(self.prompts) if parent else ""
+        samples = parent is not None and needs_samples(settings.mix)
+        self.prompts = self._asked(task) if samples else None
+        self.made_from = table_hash(self.prompts) if samples else ""
         self.draft = store.draft(f"rounds/{self._free_id()}")
-        self.sampled = _samples_draft(store, parent, settings.sampling) if parent else None
+        self.sampled = _samples_draft(store, parent, settings.sampling) if samples else None
 
     @property
     def id(self)->str: return self.draft.id
@@ -128,7 +130,7 @@ class RoundDraft:
 
     def _asked(self, task:Task)->"datasets.Dataset":
         "The prompts of the round."
-        last = self.store.samples(self.number - 1) if task.ask and self.number > 1 else None
+        last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
         return task.round_prompts(self.number, last)
 
 # %% ../nbs/12_phases.ipynb #4da5e95a

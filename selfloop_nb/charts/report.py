@@ -79,8 +79,9 @@ def _figures(run:Run, others:dict)->str:
 # %% ../../nbs/charts/08_report.ipynb #81a7b3e0
 def _samples(run:Run, rounds:list, n:int)->str:
     "Some samples of the newest round, of each state; M_0 has none."
-    if len(rounds) < 2: return ""
-    number = rounds[-1].number
+    sampled = [r.number for r in rounds if r.has_samples]
+    if not sampled: return ""
+    number = sampled[-1]
     samples = run.samples(number)
     return f"<h2>Samples of round {number}</h2>" + _cards(samples, KEPT, n) + _cards(samples, REJECTED, n)
 
@@ -174,7 +175,8 @@ def _save_tables(run:Run, folder:Path)->list:
     "Write the history, and the samples of the newest round."
     rounds = run.rounds()
     tables = {"history": run.history()}
-    if len(rounds) > 1: tables["samples"] = run.samples(rounds[-1].number).to_pandas()
+    sampled = [r.number for r in rounds if r.has_samples]
+    if sampled: tables["samples"] = run.samples(sampled[-1]).to_pandas()
     paths = [folder / f"{name}.csv" for name in tables]
     for path, table in zip(paths, tables.values()):
         _write_text(path, table.map(csv_safe).rename(columns=csv_safe).to_csv(index=False))

@@ -218,8 +218,16 @@ def controls_beside(
     for branch in sorted(run.heads):
         other = Run(run.path, branch)
         kind = control_kind(other)
-        if kind and other.rounds()[0].id == run.rounds()[0].id: found.setdefault(kind, other)
+        if kind and _is_control_of(other, run): found.setdefault(kind, other)
     return found
+
+def _is_control_of(other:Run, run:Run)->bool:
+    "Has it the same M_0, and the settings of the run but for the one that makes it a control?"
+    if other.rounds()[0].id != run.rounds()[0].id: return False
+    own, theirs = run.rounds()[-1].config, other.rounds()[-1].config
+    changed = {name for name in {*own, *theirs} if own.get(name) != theirs.get(name)}
+    if _kind(theirs["select"]) == "Chance" and theirs["select"]["rule"] != own["select"]: return False
+    return changed in ({"mix"}, {"select"})
 
 # %% ../../nbs/storage/11_evidence.ipynb #930ae856
 @dataclass

@@ -314,7 +314,9 @@ def of_round(self, number:int)->Round:
 def samples(self, number:int)->"datasets.Dataset":
     "The sample table of a round (from 1)."
     if number == 0: raise SelfloopError("round 0 is M_0: it has no samples; they begin with round 1")
-    return read_table(self.folder(self.of_round(number).id) / "samples.parquet")
+    record = self.of_round(number)
+    if record.has_samples: return read_table(self.folder(record.id) / "samples.parquet")
+    raise SelfloopError(f"round {number} has no samples: it learnt from D_train alone")
 
 # %% ../../nbs/storage/05_store.ipynb #76e08f2b
 @patch_to(Run)

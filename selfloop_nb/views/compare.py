@@ -127,7 +127,7 @@ def _scores(self):
     scores, thetas = {}, {}
     ranges = set()
     for name, seeds in self.runs.items():
-        there = [run for run in seeds if n < len(run.rounds)]
+        there = [run for run in seeds if n < len(run.rounds) and run.rounds[n].has_samples]
         label = _label(name, n, len(there), len(seeds))
         scores[label] = [run.samples(n)["score"][:] for run in there]
         ranges |= {score_range_of(run.rounds[n].config) for run in there}

@@ -55,8 +55,8 @@ def _cards(run:Run, now:Underway|None, n:int)->str:
 def _newest_samples(run:Run, now:Underway|None):
     "The samples of the newest round that is scored; None before there is one."
     if now and now.samples is not None: return now.samples
-    newest = len(run.rounds()) - 1
-    return run.samples(newest) if newest > 0 else None
+    sampled = [r.number for r in run.rounds() if r.has_samples]
+    return run.samples(sampled[-1]) if sampled else None
 
 # %% ../../nbs/views/03_painter.ipynb #48ac677a
 def overview_png(
@@ -66,7 +66,7 @@ def overview_png(
     "All charts of a run in one picture."
     rounds, history = run.rounds(), run.history()
     numbers = [r.number for r in rounds[-LAST:]]
-    samples = {n: run.samples(n) for n in numbers if n}
+    samples = {r.number: run.samples(r.number) for r in rounds[-LAST:] if r.has_samples}
     losses = {n: run.losses(n) for n in numbers}
     thetas = {r.number: theta_of(r.config) for r in rounds}
     score_range = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)
