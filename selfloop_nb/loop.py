@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 
 from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
-from .metrics.basic import round_counts, sample_metrics
+from .metrics.sealed import overlaps, read_sealed, unseal
 from .mixing import Accumulate, needs_samples, no_rows
 from .models import LanguageModel
-from .opened import Control, ProgressBar, RunReader
-from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
+from .opened import Control, ProgressBar, RunReader, handed_on
+from .phases import RoundDraft, Settings, counted, judge, measure, sample, save, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
@@ -26,8 +26,7 @@ from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.store import Run
-from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
-    fall_back, first_on_ids)
+from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
@@ -82,15 +81,10 @@ def _setting(name:str)->property:
 for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
 
 # %% ../nbs/13_loop.ipynb #ac9efff0
-def _handed_on(part:str, name:str)->property:
-    "An attribute of a part, as one of the loop's own."
-    def read(self): return getattr(getattr(self, part), name)
-    return property(read, doc=f"See `loop.{part}.{name}`.")
-
-for _name in ("rounds", "history", "samples", "answers", "losses", "report", "export"):
-    setattr(Loop, _name, _handed_on("reader", _name))
+for _name in ("rounds", "history", "samples", "answers", "best", "losses", "report", "export"):
+    setattr(Loop, _name, handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
-    setattr(Loop, _name, _handed_on("control", _name))
+    setattr(Loop, _name, handed_on("control", _name))
 
 # %% ../nbs/13_loop.ipynb #42e935ee
 @patch_to(Loop)
@@ -99,15 +93,12 @@ def _open(self, path:Path, branch:str):
     info = self._identity()
     self._look_at(Run.open_to_write(path, {**info, **computing(), **TRAINED_ON_IDS}, branch))
     self.lock = self.store.lock
+    for overlap in overlaps(self.task): self.emit("message", text=str(overlap))
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
-    last = self.rounds[-1].number
-    self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
-    changed = differences(self.store.info)
-    if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
-    first = first_on_ids(self.store)
-    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on text")
+    self.emit("message", text=f"run {self.store.name!r} goes on after round {self.rounds[-1].number} of branch {branch!r}")
+    for text in what_changed(self.store): self.emit("message", text=text)
 
 # %% ../nbs/13_loop.ipynb #27638fbb
 @patch_to(Loop)
@@ -144,7 +135,7 @@ def _begin(self)->Round:
         else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), self.settings.initial)
         self._models = {round.id: model_0}
         round.phase("measure", measure, model_0, self.task)
-        return self._commit(round, *_counted(None))
+        return self._commit(round, *counted(None))
 
 # %% ../nbs/13_loop.ipynb #ded43e44
 @patch_to(Loop)
@@ -153,22 +144,15 @@ def _round(self)->Round:
     with self._turn():
         parent = self.rounds[-1]
         round, model = self._new_round(parent), self._model(parent.id)
-        judged = self._judged(round, model) if needs_samples(self.settings.mix) else None
+        judged = None
+        if needs_samples(self.settings.mix):
+            samples = round.phase("sample", sample, model, self.task)
+            judged = round.phase("score", judge, samples, self.task, self._model_0)
         data = self._data_of(round, judged, model)
         tuned = round.phase("tune", tune, self._origin(model), data, self.settings.tune)
         self._models = {round.id: tuned}
         round.phase("measure", measure, tuned, self.task)
-        return self._commit(round, *_counted(judged))
-
-@patch_to(Loop)
-def _judged(self, round:RoundDraft, model:LanguageModel)->"datasets.Dataset":
-    "M_t -> S_t -> q -> K_t"
-    samples = round.phase("sample", sample, model, self.task)
-    return round.phase("score", judge, samples, self.task, self._model_0)
-
-def _counted(judged)->tuple: # counts and metrics of the samples; of none where nothing was sampled
-    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
-    return round_counts(judged), sample_metrics(judged)
+        return self._commit(round, *counted(judged))
 
 # %% ../nbs/13_loop.ipynb #f2d18c19
 @patch_to(Loop)
@@ -227,7 +211,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     record = round.record(counts, metrics)
     rows = [*self.store.rows(), history_row(record)]
     warnings, self._halt = check_guards(self.settings.guards, rows)
-    record.warnings += warnings
+    record.warnings += [*warnings, *map(str, () if round.number else overlaps(self.task))]
     self.store.commit(round.draft, record)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
     self.emit("round", round.number, record=record)
@@ -261,6 +245,9 @@ def language_model(self,
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
     return self._model(self.rounds[round].id).copy(pretrained=True)
+
+Loop.unseal = unseal
+Loop.sealed = property(lambda self: read_sealed(self.store.path), doc="The sealed test as it was opened; None before.")
 
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
@@ -306,17 +293,9 @@ def run(self,
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
     Raises `ValueError` for a rule out of range, and a figure that there is not."""
-    rules = StopRules(target, patience, minutes, by, self._lower_is_better(by))
+    rules = StopRules(target, patience, minutes, by, self.settings.lower_is_better(by))
     self.control.clear()
     return self.go_on(rounds, rules)
-
-# %% ../nbs/13_loop.ipynb #683ec647
-@patch_to(Loop)
-def _lower_is_better(self, by:str)->bool:
-    "Which way a held-out figure counts; raises `ValueError` for one that there is not."
-    known = {"accuracy": False, "loss": True, **{name: m.lower_is_better for name, m in self.measures.items()}}
-    if by not in known: raise ValueError(f"by={by!r} is no held-out figure of this loop: use one of {list(known)}")
-    return known[by]
 
 # %% ../nbs/13_loop.ipynb #842e895e
 @patch_to(Loop)
@@ -413,8 +392,8 @@ def _on_branch(self, name:str, settings:Settings)->"Loop":
     settings.check(self.model, self.task)
     other = copy.copy(self)
     other.settings = other._next = settings
-    shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
-    other.control = Control([ProgressBar()] if shown else [])
+    is_shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
+    other.control = Control([ProgressBar()] if is_shown else [])
     other._kept_tables = dict(self._kept_tables)
     other._look_at(Run(self.store.path, name))
     other.store.lock = self.lock

@@ -16,7 +16,7 @@ from .run_charts import run_charts
 from ..core import DamagedRunError
 from ..records import KEPT, REJECTED
 from ..storage.files import fixed_path, make_folder, through_link, write_file
-from ..storage.evidence import controls_beside, verdict
+from ..storage.evidence import against_controls, controls_beside
 from ..storage.store import Run
 
 # %% ../../nbs/charts/08_report.ipynb #d3fc07e1
@@ -54,7 +54,7 @@ def _evidence(run:Run)->str:
     "What the run has over its controls, where its folder has any: in words and in numbers."
     controls = controls_beside(run)
     if not controls: return ""
-    found = verdict(run.branch, [run], {kind: [other] for kind, other in controls.items()})
+    found = against_controls(run.branch, [run], {kind: [other] for kind, other in controls.items()})
     histories = {run.branch: run.history(), **{kind: other.history() for kind, other in controls.items()}}
     lines = "".join(f"<p>{escape(line)}</p>" for line in found.lines)
     return f"<h2>Beside its controls</h2>{lines}{html_table(arms_table(histories))}"

@@ -20,7 +20,8 @@ from .verify import damage
 
 # %% ../../nbs/storage/08_archive.ipynb #973059f3
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
-_IN_RUN = r"(?:run|heads)\.json|ratings\.jsonl"
+_IN_RUN = r"(?:run|heads|sealed)\.json|ratings\.jsonl"
+_AT_WILL = {"ratings.jsonl", "sealed.json"} # that a run may have: what people have said, a sealed test that was opened
 _IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
 _IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
 _LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|model/{_IN_MODEL})")
@@ -40,7 +41,7 @@ def _files_of(records:list)->list: # of names
 
 def _names_of(run:Run)->list:
     "All files of the committed rounds, the two of the run, and what people have said."
-    names = [name for name in ("run.json", "heads.json", "ratings.jsonl") if os.path.lexists(run.path / name)]
+    names = [name for name in ("run.json", "heads.json", *sorted(_AT_WILL)) if os.path.lexists(run.path / name)]
     return names + _files_of(run.all_rounds())
 
 # %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
@@ -160,8 +161,8 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     for entry in entries: _check_entry(entry, path)
     _check_total(entries, path, folder)
     _check_format(archive, names, path)
-    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(_records_in(archive, names, path))}
-    unknown, missing = sorted(set(names) - known), sorted(known - {"ratings.jsonl"} - set(names))
+    known = {"run.json", "heads.json", *_AT_WILL, *_files_of(_records_in(archive, names, path))}
+    unknown, missing = sorted(set(names) - known), sorted(known - _AT_WILL - set(names))
     if missing: _refuse(path, f"its rounds are not what their records say: {missing[:3]} missing or changed")
     if unknown: _refuse(path, f"no record lists {unknown[:3]}")
     return entries

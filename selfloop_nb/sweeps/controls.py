@@ -14,7 +14,7 @@ from ..loop import Loop
 from ..mixing import OnlyTrain
 from ..selection import Threshold
 from ..storage import evidence
-from ..storage.evidence import CHANCE, NO_FILTER, ONLY_TRAIN, Verdict
+from ..storage.evidence import CHANCE, NO_FILTER, ONLY_TRAIN, AgainstControls
 from .arms import Arm, open_arm, run_arm
 
 # %% ../../nbs/sweeps/04_controls.ipynb #98772331
@@ -59,13 +59,11 @@ def run(self,
 @patch_to(Controls)
 def verdict(self,
     figure:str|None=None, # "accuracy", "loss", or the name of a measure; None: the first that the loop has
-)->Verdict:
+)->AgainstControls:
     "What the loop has over its controls at their last common round, in words and numbers."
-    known = {found.name: found for found in evidence.figures_of(self.loop.store)}
-    if figure is not None and figure not in known:
-        raise ValueError(f"figure={figure!r}: there are values of {list(known)}")
+    found = evidence.figure_named(self.loop.store, figure)
     stores = {name: [line.store] for name, line in self.items()}
-    return evidence.verdict(self.loop.store.branch, [self.loop.store], stores, known.get(figure))
+    return evidence.against_controls(self.loop.store.branch, [self.loop.store], stores, found)
 
 # %% ../../nbs/sweeps/04_controls.ipynb #691c1068
 @patch_to(Controls)

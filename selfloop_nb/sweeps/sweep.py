@@ -17,7 +17,7 @@ from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
 from ..core import patch_to, whole_number
 from ..loop import Loop
 from ..opened import open_run
-from ..storage.evidence import control_kind, t_interval, verdict
+from ..storage.evidence import against_controls, control_kind, t_interval
 from .arms import plan, short
 from .seeds import make_loop, parts_of, run_seeds
 from ..text import import_extra
@@ -80,13 +80,13 @@ def _repr_html_(self):
 Sweep.measures, Sweep.table = property(_measures), property(_table)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #798255ba
-def _verdicts(self)->dict: # name of an arm that is no control -> `Verdict`
+def _verdicts(self)->dict: # name of an arm that is no control -> `AgainstControls`
     "What each arm has over the controls among them; empty where there are none."
     stores = {name: [run.store for run in runs] for name, runs in self.runs.items()}
     kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
     controls = {name: stores[name] for name, kind in kinds.items() if kind}
     if not controls: return {}
-    return {name: verdict(name, stores[name], controls) for name, kind in kinds.items() if not kind}
+    return {name: against_controls(name, stores[name], controls) for name, kind in kinds.items() if not kind}
 
 Sweep.verdicts = property(_verdicts)
 

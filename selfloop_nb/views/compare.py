@@ -18,7 +18,7 @@ from ..charts.markup import escape, html_table
 from ..core import SelfloopError, patch_to
 from ..opened import open_run
 from ..records import score_range_of, theta_of
-from ..storage.evidence import control_kind, verdict
+from ..storage.evidence import against_controls, control_kind
 from ..storage.store import Run
 from .background import Publisher, weakly
 from .view import View, labelled, loud, picture_output, picture_place, push_button
@@ -179,13 +179,13 @@ def _tables(self)->str: # HTML
     return f"{held}<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
 
 # %% ../../nbs/views/09_compare.ipynb #151719fe
-def _verdicts(self)->dict: # name of a run that is no control -> `Verdict`
+def _verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
     "What each run has over the controls among them; empty where there are none."
     stores = {name: [run.store for run in seeds] for name, seeds in self.runs.items()}
     kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
     controls = {name: stores[name] for name, kind in kinds.items() if kind}
     if not controls: return {}
-    return {name: verdict(name, stores[name], controls) for name, kind in kinds.items() if not kind}
+    return {name: against_controls(name, stores[name], controls) for name, kind in kinds.items() if not kind}
 
 Comparison.verdicts = property(_verdicts)
 
