@@ -14,6 +14,7 @@ _names = {
     "scorers.classifiers": "sentiment train_classifier reward_model",
     "scorers.embeddings": "load_encoder similarity embedding_agreement reworded_agreement",
     "scorers.likelihoods": "likelihood", "scorers.judges": "judge",
+    "scorers.own_model": "asks round_trip self_judge",
     "scorers.ensembles": "mean_of minimum_of product_of vote_of disagreement_of calibrated",
     "selection": "KeepRule select_samples kept_rows Threshold Quantile TopK",
     "filters.theta": "AcceptanceTarget Annealed theta_for_precision",
@@ -28,7 +29,7 @@ _names = {
         "JudgeGuard MeasureGuard AuditGuard DriftGuard CoverageGuard RepetitionGuard BalanceGuard",
     "charts.monitors": "audit_plot collapse_plot balance_plot", "opened": "open_run", "loop": "Loop",
     "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search",
-    "sweeps.controls": "controls control_arms", "views.dashboard": "dashboard",
+    "sweeps.controls": "controls control_arms", "sweeps.examine": "examine", "views.dashboard": "dashboard",
     "views.explore": "explore", "views.browse": "browse", "views.tree": "tree", "views.compare": "compare",
     "views.rate": "rate",
 }

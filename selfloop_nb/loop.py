@@ -18,7 +18,7 @@ from .metrics.sealed import overlaps, read_sealed, unseal
 from .mixing import Accumulate, needs_samples, no_rows
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
-from .phases import RoundDraft, Settings, counted, judge, measure, sample, save, tune
+from .phases import INITIAL, RoundDraft, Settings, counted, judge, measure, sample, save, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
@@ -41,7 +41,7 @@ class Loop:
         mix=Accumulate(),        # what they are joined with
         tune=None,               # how each round trains: FineTune, DPO, SPIN; None: FineTune(), and GENTLE for a model that comes trained
         sampling:Sampling=Sampling(), # how samples are drawn
-        initial=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained; or MaskedLM
+        initial=None,            # how M_0 is trained: FineTune, MaskedLM; None: `INITIAL`, and not at all where the model comes trained
         guards:tuple=GUARDS,     # what warns
         store=None,              # run folder; None: one that goes when the program ends
         branch:str="main",       # of the run
@@ -55,6 +55,7 @@ class Loop:
         self.seed = whole_number(seed, "seed")
         score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
+        if initial is None and not model.pretrained: initial = INITIAL
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
         self.control = Control([ProgressBar()] if progress else [])
@@ -125,14 +126,15 @@ def start(self)->Round:
 @patch_to(Loop)
 def _begin(self)->Round:
     "M_0 = train(D_train)"
-    if not self.model.pretrained and self.task.train is None:
+    initial = self.settings.initial
+    if initial is not None and self.task.train is None:
         raise ValueError("M_0 must be trained and the task has no D_train: "
                          "give the task labelled examples, or a model that comes trained")
     with self._turn():
         round = self._new_round(None)
         check_weights(self.model)
-        if self.model.pretrained: model_0 = round.phase("tune", save, self.model)
-        else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), self.settings.initial)
+        if initial is None: model_0 = round.phase("tune", save, self.model)
+        else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), initial)
         self._models = {round.id: model_0}
         round.phase("measure", measure, model_0, self.task)
         return self._commit(round, *counted(None))
@@ -147,9 +149,8 @@ def _round(self)->Round:
         judged = None
         if needs_samples(self.settings.mix):
             samples = round.phase("sample", sample, model, self.task)
-            judged = round.phase("score", judge, samples, self.task, self._model_0)
-        data = self._data_of(round, judged, model)
-        tuned = round.phase("tune", tune, self._origin(model), data, self.settings.tune)
+            judged = round.phase("score", judge, samples, self.task, self._model_0, lambda: model)
+        tuned = round.phase("tune", tune, self._origin(model), self._data_of(round, judged, model), self.settings.tune)
         self._models = {round.id: tuned}
         round.phase("measure", measure, tuned, self.task)
         return self._commit(round, *counted(judged))
@@ -209,8 +210,7 @@ def _kept_of(self, record:Round)->"datasets.Dataset":
 def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
     record = round.record(counts, metrics)
-    rows = [*self.store.rows(), history_row(record)]
-    warnings, self._halt = check_guards(self.settings.guards, rows)
+    warnings, self._halt = check_guards(self.settings.guards, [*self.store.rows(), history_row(record)])
     record.warnings += [*warnings, *map(str, () if round.number else overlaps(self.task))]
     self.store.commit(round.draft, record)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")

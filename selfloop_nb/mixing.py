@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
-from .core import derive_seed, patch_to, real_number, whole_number
+from .core import LATER, derive_seed, patch_to, real_number, whole_number
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
@@ -112,6 +112,7 @@ class _Mix(Mix):
     real_share:float|None=None # share of D_train in the mix, [0, 1); None: each example once
     budget:int|None=field(default=None, kw_only=True) # most rows of the mix; None: no limit
     weights:str|Callable|None=field(default=None, kw_only=True) # "score", or a function score -> weight; None: rows count alike
+    rows:Callable|None=field(default=None, kw_only=True, metadata=LATER) # a kept row -> what it teaches; None: its completion
 
     def __post_init__(self):
         if self.real_share is not None and not 0 <= real_number(self.real_share, "real_share") < 1:
@@ -120,6 +121,8 @@ class _Mix(Mix):
             raise ValueError(f"budget={self.budget!r}: it must be a whole number of at least 1 row, or None")
         if self.weights not in (None, "score") and not callable(self.weights):
             raise ValueError(f"weights={self.weights!r}: it must be 'score', a function of a score, or None")
+        if self.rows is not None and not callable(self.rows):
+            raise ValueError(f"rows={self.rows!r}: it must be a function of a kept row, or None")
 
 def _is_positive(n)->bool: return isinstance(n, Integral) and not isinstance(n, bool) and n >= 1
 
@@ -148,7 +151,34 @@ def _written(self, kept:list, weighed:bool)->list:
     used = kept[first:]
     weights = sample_weights(used, self.weights) if weighed else [None] * len(used)
     numbers = range(first + 1, len(kept) + 1)
+    if self.rows is not None: used, weights = _taught(used, weights, self.rows)
     return [_training_rows(*row) for row in zip(used, numbers, weights) if len(row[0])]
+
+# %% ../nbs/08_mixing.ipynb #813499ce
+def _rows_of(row:dict, rows:Callable)->list:
+    "What a kept row teaches, as texts; raises `ValueError` for what is no row."
+    given = rows(row)
+    listed = [given] if isinstance(given, dict) else given
+    is_list = isinstance(listed, (list, tuple))
+    if is_list and all(_is_row(one) for one in listed): return list(listed)
+    raise ValueError(f"rows gave {given!r:.80}: give a dict with the texts `prompt` and `completion`, or a list of such")
+
+def _is_row(row)->bool:
+    return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in ("prompt", "completion"))
+
+# %% ../nbs/08_mixing.ipynb #c9d832f5
+def _taught(tables:list, weights:list, rows:Callable)->tuple: # tables, and the weights of their rows
+    "The tables of what kept rows teach."
+    from datasets import Dataset
+    taught, their_weights = [], []
+    for table, own in zip(tables, weights):
+        found = [_rows_of(row, rows) for row in table.to_list()]
+        lines = [(row["prompt"], row["completion"]) for lines in found for row in lines]
+        prompts, completions = map(list, zip(*lines)) if lines else ([], [])
+        taught.append(Dataset.from_dict(dict(prompt=prompts, completion=completions)))
+        if own is None: their_weights.append(None)
+        else: their_weights.append([weight for weight, lines in zip(own, found) for _ in lines])
+    return taught, their_weights
 
 # %% ../nbs/08_mixing.ipynb #1aaf594b
 @patch_to(_Mix)

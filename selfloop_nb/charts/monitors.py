@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SIGNS', 'MONITORS', 'PANELS', 'SMALL', 'audit_plot', 'repetition_plot', 'likelihood_plot', 'tries_plot',
-           'collapse_plot', 'balance_plot', 'Monitor', 'measures_plot', 'monitors_of', 'live_monitors']
+           'collapse_plot', 'balance_plot', 'Monitor', 'entropy_plot', 'pass_plot', 'measures_plot', 'monitors_of',
+           'live_monitors']
 
 # %% ../../nbs/charts/05_monitors.ipynb #75e5d156
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import matplotlib
 
 from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look
-from .rounds import own_measures, round_plot
+from .rounds import finish, own_measures, round_plot
 
 # %% ../../nbs/charts/05_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:
@@ -88,6 +89,29 @@ class Monitor(NamedTuple):
         return _known(history, *self.columns) if self.columns else bool(own_measures(history))
 
 # %% ../../nbs/charts/05_monitors.ipynb #b07537bf
+def entropy_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
+    "How undecided the model that wrote the samples was, by round."
+    return round_plot(history, {"policy_entropy": ""}, "policy entropy", "nats a token", ax=ax, **style)
+
+def pass_plot(
+    table, # of `examine`: round, k, pass_at_k, low, high, majority_at_k
+    ax=None, **style,
+)->"matplotlib.figure.Figure":
+    "What k tries solve, a line a round with its interval, and what M_0's majority of k says."
+    with canvas(ax, **style) as ax:
+        for place, (number, rows) in enumerate(table.groupby("round")):
+            look = dict(color=COLOURS[place % 7], marker="os^D"[place % 4])
+            ax.plot(rows["k"], rows["pass_at_k"], label=f"M_{number}: pass@k", **look)
+            ax.fill_between(rows["k"], rows["low"], rows["high"], color=look["color"], alpha=0.2, linewidth=0)
+        first = table[table["round"] == table["round"].min()]
+        name = f"M_{first['round'].iloc[0]}: maj@k"
+        ax.plot(first["k"], first["majority_at_k"], label=name, color=COLOURS[0], linestyle="--")
+        finish(ax, "one try, many tries on held-out problems", "share solved", True)
+        ax.set_xscale("log", base=2)
+        ax.set_xlabel("tries k")
+    return ax.figure
+
+# %% ../../nbs/charts/05_monitors.ipynb #6f9a84ba
 def measures_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "Own measures of held-out answers by round, with their 95 % intervals over the rows."
     columns = {f"heldout_{name}": name for name in own_measures(history)}
@@ -101,6 +125,8 @@ def measures_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
 
 # %% ../../nbs/charts/05_monitors.ipynb #5c72c156
 MONITORS = dict(
+    entropy=Monitor(entropy_plot, "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1",
+                    ("policy_entropy",)),
     measures=Monitor(measures_plot, "Figures of the loop's own of greedy answers to held-out data, "
                      "with their intervals over the rows", ()),
     audit=Monitor(audit_plot, "Q, which selects, and an audit, which does not: "
@@ -111,7 +137,7 @@ MONITORS = dict(
     likelihood=Monitor(likelihood_plot, "How likely M_0 finds the samples, and the divergence from it",
                        ("base_logprob",)),
     tries=Monitor(tries_plot, "What one try solves, and what many do", ("pass_at_1",)))
-PANELS = ("measures", "audit", "collapse", "balance")           # for paper
+PANELS = ("measures", "audit", "collapse", "entropy", "balance") # for paper
 SMALL = ("measures", "audit", "likelihood", "tries", "balance") # for a screen
 
 # %% ../../nbs/charts/05_monitors.ipynb #1e7bd73c

@@ -139,6 +139,9 @@ def unseal(
                             f"{before.branch!r}: it can be opened once. loop.sealed shows what came of it")
     check_prompts(loop.model, _as_heldout(task), loop.sampling)
     chosen = before or _choice(loop, round, by)
+    if [record.id for record in loop.rounds[chosen.number:chosen.number + 1]] != [chosen.round]:
+        raise SelfloopError(f"opening the sealed test was begun for round {chosen.number} of branch {chosen.branch!r}: "
+                            "it can be ended there only")
     loop.lock.check()
     _write(loop.store.path, chosen)
     _ask(loop, chosen)
@@ -163,8 +166,7 @@ def _as_heldout(task:Task)->Task:
 def _ask(loop, chosen:Unsealed):
     "Ask the chosen model and M_0, and note what came of it."
     rows = asked_in_turn(loop.task.sealed, loop.sampling.templates)
-    models = [loop.model.reloaded(loop.store.folder(id) / "model") for id in (chosen.round, loop.rounds[0].id)]
-    found = [_measured(loop, model, rows) for model in models]
+    found = [_measured(loop, loop.language_model(number), rows) for number in (chosen.number, 0)]
     (answers, chosen.metrics), (_, chosen.metrics_0) = found
     columns = [name for name in ("prompt", "completion", "reference", "correct") if name in answers.table.column_names]
     chosen.answers = answers.table.select_columns(columns).to_list()
