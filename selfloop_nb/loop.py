@@ -98,7 +98,6 @@ def _open(self, path:Path, branch:str):
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
-    self.emit("message", text=f"run {self.store.name!r} goes on after round {self.rounds[-1].number} of branch {branch!r}")
     for text in what_changed(self.store): self.emit("message", text=text)
 
 # %% ../nbs/13_loop.ipynb #27638fbb

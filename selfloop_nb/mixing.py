@@ -161,7 +161,8 @@ def _rows_of(row:dict, rows:Callable)->list:
     listed = [given] if isinstance(given, dict) else given
     is_list = isinstance(listed, (list, tuple))
     if is_list and all(_is_row(one) for one in listed): return list(listed)
-    raise ValueError(f"rows gave {given!r:.80}: give a dict with the texts `prompt` and `completion`, or a list of such")
+    raise ValueError(f"rows gave {given!r:.80}: give a dict with the texts `prompt` and `completion`, "
+                     "or a list of such")
 
 def _is_row(row)->bool:
     return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in ("prompt", "completion"))
@@ -245,8 +246,8 @@ class OnlyTrain(Mix):
         if getattr(tune, "learns_from", "mix") != "mix":
             raise ValueError(f"OnlyTrain() cannot be had with {type(tune).__name__}, which learns from samples")
         if getattr(tune, "steps", 0) is None:
-            raise ValueError(f"OnlyTrain() takes as many steps as the loop, and tune counts epochs={tune.epochs:g} of a "
-                             "mix that grows: give it steps, such as FineTune(steps=150)")
+            raise ValueError(f"OnlyTrain() takes as many steps as the loop, and tune counts epochs={tune.epochs:g} "
+                             "of a mix that grows: give it steps, such as FineTune(steps=150)")
 
 # %% ../nbs/08_mixing.ipynb #d18d2c40
 def needs_samples(mix)->bool:

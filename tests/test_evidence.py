@@ -170,6 +170,8 @@ def test_d_train_alone_samples_nothing_and_every_view_bears_it(with_controls):
     assert alone.report(alone.store.path / "alone.html").is_file()
     assert verify(alone).is_whole
     for view in (dashboard, explore, browse, tree): view(alone)
+    answers = browse(loop.answers())
+    assert len(answers.found) == 30 and {row["state"] for row in answers.samples} == {"answer"}
 
 
 def test_a_round_with_samples_can_follow_one_without(with_controls):

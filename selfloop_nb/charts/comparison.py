@@ -239,7 +239,8 @@ def arms_table(
     import pandas
     columns = {"accuracy of M_0": ("heldout_accuracy", 0), "accuracy at the end": ("heldout_accuracy", -1)}
     for name in plots.own_measures(runs):
-        columns |= {f"{name} of M_0": (f"heldout_{name}", 0), f"{name} at the end": (f"heldout_{name}", -1)}
+        column = f"heldout_{name}"
+        columns |= {f"{name} of M_0": (column, 0), f"{name} at the end": (column, -1)}
     columns |= {"held-out loss of M_0": ("heldout_loss", 0), "held-out loss at the end": ("heldout_loss", -1),
                 "right among the kept": ("precision", -1), "unique samples": ("unique_ratio", -1)}
     rows = {}

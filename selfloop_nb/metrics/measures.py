@@ -45,7 +45,8 @@ def as_measures(
 )->dict: # name -> `Measure`
     "The measures of a loop; raises `ValueError` naming the one that cannot be."
     if not isinstance(measures or {}, dict):
-        raise ValueError(f"measures={measures!r:.80}: give a dict, name -> scorer or function: measures={{'chrf': chrf()}}")
+        raise ValueError(f"measures={measures!r:.80}: give a dict, name -> scorer or function, "
+                         "such as measures={'chrf': chrf()}")
     return {_checked_name(name): _as_measure(name, given) for name, given in (measures or {}).items()}
 
 def _as_measure(name:str, given)->Measure:

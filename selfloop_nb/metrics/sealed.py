@@ -54,8 +54,9 @@ class Overlap:
     def __str__(self):
         n, shown = len(self.rows), ", ".join(map(str, self.rows[:10]))
         more = f" and {n - 10} more" if n > 10 else ""
-        return (f"{n} {self.table} row{'s' if n > 1 else ''} stand{'' if n > 1 else 's'} in {self.where}, too (row "
-                f"{shown}{more}; the first: {self.first!r:.60}): take them out of one of the two")
+        stand = "rows stand" if n > 1 else "row stands"
+        return (f"{n} {self.table} {stand} in {self.where}, too (row {shown}{more}; "
+                f"the first: {self.first!r:.60}): take them out of one of the two")
 
 # %% ../../nbs/metrics/09_sealed.ipynb #327dbdb4
 def overlaps(
@@ -97,7 +98,8 @@ class Unsealed:
 def __repr__(self)->str:
     lines = [f"sealed test of round {self.number} (branch {self.branch}; {self.how}), opened {self.opened}"]
     shown = [name for name in self.metrics if not name.endswith(("_low", "_high"))]
-    for name in shown: lines.append(f"{name}: {_with_ends(self.metrics, name)}; M_0: {_with_ends(self.metrics_0, name)}")
+    for name in shown:
+        lines.append(f"{name}: {_with_ends(self.metrics, name)}; M_0: {_with_ends(self.metrics_0, name)}")
     return "\n".join([*lines, *self.warnings])
 
 def _with_ends(metrics:dict, name:str)->str:
@@ -105,7 +107,8 @@ def _with_ends(metrics:dict, name:str)->str:
     ends = [metrics.get(f"{name}_{end}") for end in ("low", "high")]
     value = metrics.get(name)
     if value is None: return "–"
-    return f"{value:.3f}" + ("" if None in ends else f" (95 %: {ends[0]:.3f} to {ends[1]:.3f})")
+    if None in ends: return f"{value:.3f}"
+    return f"{value:.3f} (95 %: {ends[0]:.3f} to {ends[1]:.3f})"
 
 # %% ../../nbs/metrics/09_sealed.ipynb #f8e7d9e6
 def read_sealed(
@@ -159,8 +162,8 @@ def _choice(loop, round:int|None, by:str|None)->Unsealed:
     return Unsealed(record.id, record.number, loop.store.branch, how, time.strftime("%Y-%m-%d %H:%M:%S"))
 
 def _as_heldout(task:Task)->Task:
-    "The task with its sealed test as the held-out data."
-    return replace(task, heldout=task.sealed)
+    "The task with its sealed test as the held-out data, whose prompts are to be answered."
+    return replace(task, heldout=task.sealed, check=task.check or bool)
 
 # %% ../../nbs/metrics/09_sealed.ipynb #db64803a
 def _ask(loop, chosen:Unsealed):

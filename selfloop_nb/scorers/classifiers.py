@@ -99,10 +99,13 @@ def _asked_classifier(texts:list, labels:list, strength:float, asked:str)->Score
         if not len(samples): return []
         wanted = list(map(str, column_of(samples, asked)))
         rows = model.predict_proba(vectorizer.transform(samples["completion"][:])).tolist()
-        return [row[place[label]] if label in place else NoVerdict(f"no text has the label {label!r:.40}")
-                for row, label in zip(rows, wanted)]
+        return [_share_of(label, place, row) for label, row in zip(wanted, rows)]
     data = short_hash([list(texts), list(map(str, labels))])
     return Scorer("classifier", asked_for, (0.0, 1.0), dict(asked=asked, strength=strength, data=data))
+
+def _share_of(label:str, place:dict, row:list)->float:
+    "The probability of a label; no verdict where no text had it."
+    return row[place[label]] if label in place else NoVerdict(f"no text has the label {label!r:.40}")
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #7a490e33
 class _Classifier:

@@ -140,10 +140,10 @@ def words(self,
     "A sentence for people."
     if self.verdict == "cannot be held against":
         return f"{name} cannot be held against {other} in {figure}: there are no answers of both to the same rows"
-    level = "95 %" if self.over == "seeds" else f"{ONE_SEED:.0%}".replace("%", " %")
-    bounds = f"{self.mean:+.3f} in {figure}, {level}: {self.low:+.3f} to {self.high:+.3f}"
-    basis = f"{self.n} seeds, paired"
-    if self.over != "seeds": basis = f"one seed, {self.n} {self.over}: the noise of seeds is not in it"
+    level, basis = "95 %", f"{self.n} seeds, paired"
+    if self.over != "seeds": level, basis = "99 %", f"one seed, {self.n} {self.over}: the noise of seeds is not in it"
+    ends = f"{self.low:+.3f} to {self.high:+.3f}"
+    bounds = f"{self.mean:+.3f} in {figure}, {level}: {ends}"
     if self.verdict == "no effect against": return f"{name}: no effect against {other} ({bounds}; {basis})"
     return f"{name} {self.verdict} {other} ({bounds}; {basis})"
 
@@ -207,7 +207,9 @@ def gap(
 def _value(run:Run, figure:Figure, number:int)->float: return run.rows()[number].get(figure.column, math.nan)
 
 # %% ../../nbs/storage/11_evidence.ipynb #fa7bf41e
-ONLY_TRAIN, CHANCE, NO_FILTER = "only D_train", "chance", "no filter"
+ONLY_TRAIN = "only D_train"
+CHANCE = "chance"
+NO_FILTER = "no filter"
 
 def control_kind(
     run:Run,

@@ -144,8 +144,10 @@ def first_on_ids(
     return min(numbers, default=run.record(run.head).number + 1)
 
 def what_changed(run:Run)->list: # of texts
-    "What one who goes on with a run must know: that it is not bit-exact here, that its rounds were trained otherwise."
+    "What one who goes on with a run must know: where, whether it is bit-exact, how its rounds were trained."
     changed, first = differences(run.info), first_on_ids(run)
-    texts = [f"not bit-exact from here on: {changed}"] if changed else []
+    number = run.record(run.head).number
+    texts = [f"run {run.name!r} goes on after round {number} of branch {run.branch!r}"]
+    if changed: texts.append(f"not bit-exact from here on: {changed}")
     if first: texts.append(f"from round {first} on it trains on token ids as sampled, before on text")
     return texts

@@ -43,7 +43,8 @@ def pass_rows(
     rows = []
     for k in tries_at(n):
         mean, low, high = row_interval([pass_of(n, c, k) for c in n_right.values()])
-        rows.append(dict(k=k, pass_at_k=mean, low=low, high=high, majority_at_k=majority_at_k(prompts, answers, correct, k)))
+        majority = majority_at_k(prompts, answers, correct, k)
+        rows.append(dict(k=k, pass_at_k=mean, low=low, high=high, majority_at_k=majority))
     return rows
 
 # %% ../../nbs/sweeps/05_examine.ipynb #487c38eb
