@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
-from .metrics.sealed import overlaps, read_sealed, unseal
+from .metrics.sealed import overlaps, unseal
 from .mixing import Accumulate, needs_samples, no_rows
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
@@ -82,7 +82,7 @@ def _setting(name:str)->property:
 for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
 
 # %% ../nbs/13_loop.ipynb #ac9efff0
-for _name in ("rounds", "history", "samples", "answers", "best", "losses", "report", "export"):
+for _name in ("rounds", "history", "samples", "answers", "best", "sealed", "losses", "report", "export"):
     setattr(Loop, _name, handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
     setattr(Loop, _name, handed_on("control", _name))
@@ -246,7 +246,6 @@ def language_model(self,
     return self._model(self.rounds[round].id).copy(pretrained=True)
 
 Loop.unseal = unseal
-Loop.sealed = property(lambda self: read_sealed(self.store.path), doc="The sealed test as it was opened; None before.")
 
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)

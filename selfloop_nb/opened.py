@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .core import SelfloopError, patch_to
 from .storage.evidence import figure_named
+from .storage.sealed import read_sealed
 from .storage.store import Run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
@@ -224,6 +225,11 @@ class RunReader:
     def rounds(self)->list: # of `Round`
         "The records of the branch, round 0 (M_0) first."
         return self.store.rounds()
+
+    @property
+    def sealed(self)->"Unsealed|None":
+        "The sealed test as it was opened; None before."
+        return read_sealed(self.store.path)
 
     def history(self)->"pandas.DataFrame":
         "One row a round, round 0 being M_0; empty before `start`."

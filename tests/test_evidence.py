@@ -246,7 +246,7 @@ def test_a_sealed_test_is_opened_once_and_written_down(tmp_path):
     assert (opened.round, opened.number) == (best.id, best.number) and "best held-out accuracy of rounds 0 to 2" in opened.how
     assert len(opened.answers) == 30 and {"sealed_accuracy", "sealed_loss", "sealed_mean_low"} <= set(opened.metrics)
     assert set(opened.metrics_0) == set(opened.metrics)
-    assert loop.sealed == opened
+    assert loop.sealed == opened and "The sealed test" in loop.report().read_text()
     for again in (loop, loop.branch("other", round=0)):
         with pytest.raises(SelfloopError, match="can be opened once"):
             again.unseal(round=0)

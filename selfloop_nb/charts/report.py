@@ -17,6 +17,7 @@ from ..core import DamagedRunError
 from ..records import KEPT, REJECTED
 from ..storage.files import fixed_path, make_folder, through_link, write_file
 from ..storage.evidence import against_controls, controls_beside
+from ..storage.sealed import read_sealed
 from ..storage.store import Run
 
 # %% ../../nbs/charts/08_report.ipynb #d3fc07e1
@@ -51,13 +52,15 @@ def _heading(run:Run, rounds:list)->str:
 
 # %% ../../nbs/charts/08_report.ipynb #de76beda
 def _evidence(run:Run)->str:
-    "What the run has over its controls, where its folder has any: in words and in numbers."
+    "What the run has over its controls, where its folder has any, and what its sealed test said, once it is open."
+    opened = read_sealed(run.path)
+    sealed = f"<h2>The sealed test</h2><pre>{escape(repr(opened))}</pre>" if opened else ""
     controls = controls_beside(run)
-    if not controls: return ""
+    if not controls: return sealed
     found = against_controls(run.branch, [run], {kind: [other] for kind, other in controls.items()})
     histories = {run.branch: run.history(), **{kind: other.history() for kind, other in controls.items()}}
     lines = "".join(f"<p>{escape(line)}</p>" for line in found.lines)
-    return f"<h2>Beside its controls</h2>{lines}{html_table(arms_table(histories))}"
+    return f"<h2>Beside its controls</h2>{lines}{html_table(arms_table(histories))}{sealed}"
 
 # %% ../../nbs/charts/08_report.ipynb #54a810b1
 def _compared(run:Run, others:dict)->str:
