@@ -40,11 +40,9 @@ def __repr__(self)->str:
 
 def _with_ends(metrics:dict, name:str)->str:
     "A figure with its interval, where it has one."
-    ends = [metrics.get(f"{name}_{end}") for end in ("low", "high")]
-    value = metrics.get(name)
+    value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
     if value is None: return "–"
-    if None in ends: return f"{value:.3f}"
-    return f"{value:.3f} (95 %: {ends[0]:.3f} to {ends[1]:.3f})"
+    return f"{value:.3f}" if low is None else f"{value:.3f} (95 %: {low:.3f} to {high:.3f})"
 
 # %% ../../nbs/storage/12_sealed.ipynb #1f220392
 def read_sealed(
