@@ -42,7 +42,9 @@ def _with_ends(metrics:dict, name:str)->str:
     "A figure with its interval, where it has one."
     value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
     if value is None: return "–"
-    return f"{value:.3f}" if low is None else f"{value:.3f} (95 %: {low:.3f} to {high:.3f})"
+    if low is None: return f"{value:.3f}"
+    ends = f"{low:.3f} to {high:.3f}"
+    return f"{value:.3f} (95 %: {ends})"
 
 # %% ../../nbs/storage/12_sealed.ipynb #1f220392
 def read_sealed(
