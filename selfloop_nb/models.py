@@ -22,7 +22,7 @@ from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.whole import own_memory, why_not_whole, without_poolers
 from .core import SelfloopError, parse_json, patch_to
 from .backend.turns import template_fault, with_settings, with_system, without_template
-from .backend.tokens import TextAsIds, character_tokenizer
+from .backend.tokens import TextAsIds, character_tokenizer, word_tokenizer
 
 # %% ../nbs/04_models.ipynb #b9dea7ef
 @contextmanager
@@ -201,12 +201,14 @@ def tiny_llama(
     width:int=64,   # of the hidden states; the feed-forward layer is 4 times as wide
     heads:int=4,
     context:int|None=None, # tokens; None: room for four times the longest text of the task
+    unit:str="character", # what a token is: "character", or "word"
 )->LanguageModel:
     "A Llama (Touvron et al. 2023, arXiv 2302.13971) with random weights, small enough to train on a CPU in seconds."
+    if unit not in ("character", "word"): raise ValueError(f"unit={unit!r}: use 'character' or 'word'")
     import torch
     from transformers import LlamaForCausalLM
     texts = task_texts(task)
-    tokenizer = character_tokenizer(texts)
+    tokenizer = character_tokenizer(texts) if unit == "character" else word_tokenizer(texts)
     config = _llama_config(tokenizer, layers, width, heads, context or max(64, 4 * max(map(len, texts))))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -30,12 +30,14 @@ class Task:
     check:Callable|None = None     # row -> bool: is the completion right? None: unknown
     n_prompts:int|None = None      # prompts a round; None: all of them
     ask:Callable|None = None       # (prompts, last samples or None) -> rows to ask, such as `Staircase`; None: all
+    sealed:"datasets.Dataset|None" = None # `prompt`, `completion`; a test that is opened once, see `loop.unseal`
 
     def __post_init__(self):
         plain_fields(self)
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
         _check_table(self.heldout, "heldout", ("prompt", "completion"), optional=True)
+        _check_table(self.sealed, "sealed", ("prompt", "completion"), optional=True)
         if self.train is not None: _check_weights(self.train)
         taken = {*SAMPLE_COLUMNS, "thought", "reply", "correct", "score", "audit", "state", "reason"} - {"prompt"}
         if bad := sorted(set(self.prompts.column_names) & taken):
@@ -131,7 +133,9 @@ def fingerprint(self)->str:
     "A hash of all texts of the task, and of how its prompts are chosen: the same data gives the same fingerprint."
     digest = hashlib.sha256()
     if self.ask: digest.update(short_hash(_chooser(self.ask)).encode())
-    for table in (self.train, self.prompts, self.heldout): digest.update(_table_text(table))
+    tables = [self.train, self.prompts, self.heldout]
+    if self.sealed is not None: tables.append(self.sealed)
+    for table in tables: digest.update(_table_text(table))
     return digest.hexdigest()[:16]
 
 def _chooser(ask)->dict:
@@ -206,14 +210,17 @@ def from_dataset(
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
     name:str="task",
     n_prompts:int|None=None,  # prompts a round; None: all
+    sealed=None,   # with `prompt` and `completion`; a test that is opened once
 )->Task:
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
     heldout = _clean_table(heldout, "heldout")
     if check is None and prompts is not None and "answer" in prompts.column_names: check = exact_answer
+    sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
-    task = Task(name, train, prompts, heldout, check, n_prompts)
+    if check is not None and sealed is not None: sealed = _with_answers(sealed)
+    task = Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
     for leak in _leaks(task): warnings.warn(leak, stacklevel=2)
     return task
 
