@@ -7,11 +7,12 @@ __all__ = ['Task', 'exact_answer', 'table_hash', 'addition_problem', 'addition',
            'last_number', 'GymCheck', 'reasoning']
 
 # %% ../nbs/03_tasks.ipynb #77c94355
-import hashlib, json, random, re, unicodedata, warnings
+import hashlib, json, math, random, re, unicodedata, warnings
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
+from numbers import Real
 
-from .core import patch_to, plain_fields, short_hash, whole_number
+from .core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .records import SAMPLE_COLUMNS
 from .storage.identity import describe
 from .storage.tables import as_dataset
@@ -75,14 +76,22 @@ def round_prompts(self,
 @patch_to(Task)
 def correct(self,
     rows:list, # of dicts with a prompt's columns and `completion`
-)->list: # True, False, or None where the check itself failed
-    "Check each completion; the check's exceptions are None, never False."
+)->list: # True, False, or None where it is not known
+    """Check each completion; the check's exceptions are None, never False.
+
+    Raises `ValueError` for an answer that is neither: 0.3 is not right, and "False" is not wrong."""
     return [_checked(self.check, row) for row in rows]
 
 def _checked(check, row:dict):
-    "The check's answer as a bool, None where it raised or there is no check."
-    try: return None if check is None else bool(check(row))
+    "The check's answer as a bool; None where it raised, or does not know, or there is no check."
+    if check is None: return None
+    try: answer = plain_scalar(check(row))
     except Exception: return None
+    if answer is None or (isinstance(answer, float) and math.isnan(answer)): return None
+    if isinstance(answer, Real) and answer in (0, 1): return bool(answer)
+    raise ValueError(
+        f"check returned {answer!r:.80} for the completion {row['completion']!r:.80}: "
+        "it must return True or False, or None where that is not known")
 
 # %% ../nbs/03_tasks.ipynb #28b7743f
 def exact_answer(

@@ -242,7 +242,7 @@ def test_without_threads_the_last_state_is_drawn(tmp_path, monkeypatch):
     assert [name for name, image in room.charts.items() if image.value == before[name]] == []
     assert len(shown.rounds) == 3 and pair.round.max == 2
     for i in range(20): explorer.slider.value = i / 20
-    n_kept = explorer.preview.at(0.95)["n_kept"]
+    n_kept = explorer.preview.at(0.95).n_kept
     assert explorer.choices()["θ = 0.95"]["n_kept"] == n_kept and f">{n_kept:,}<" in explorer.table.value
     assert explorer.picture.value == explorer.painted.png(0.95)
 

@@ -67,7 +67,7 @@ def move_theta(
     "Show another theta in the same figure."
     left, right = figure.axes
     below, above = left.patches
-    n_kept = preview.at(theta)["n_kept"]
+    n_kept = preview.at(theta).n_kept
     _split_bars(below, above, drawable(preview.scores), n_kept)
     for ax in (left, right): ax.lines[-1].set_xdata(drawable([theta, theta]))
     title = _title_kept(left, n_kept, preview.n_sampled)

@@ -10,12 +10,12 @@ import os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
-from ..records import Round
+from ..records import Format, Round
 from selfloop_nb.storage.files import (
     MOST_TEXT, SMALL_TABLE, beside, check_name, fixed_path, make_folder, open_file, read_file, sync, table_size,
     write_error)
 from .ratings import Ratings
-from .store import FORMAT, Run
+from .store import Run
 from .verify import damage
 
 # %% ../../nbs/storage/08_archive.ipynb #973059f3
@@ -147,9 +147,9 @@ def _check_format(archive:zipfile.ZipFile, names:list, path:Path):
     "Raise where what a run has is missing, or a newer version has made it."
     for name in ("run.json", "heads.json"):
         if name not in names: _refuse(path, f"it has no {name}")
-    try: number = parse_json(_member(archive, "run.json").decode(), dict).get("format", FORMAT)
+    try: numbers = Format.of(parse_json(_member(archive, "run.json").decode(), dict))
     except ValueError as error: _refuse(path, f"its run.json cannot be read: {error}")
-    if number != FORMAT: _refuse(path, f"it was made by a newer version of selfloop_nb (format {number!r:.20})")
+    if not numbers.may_write: _refuse(path, f"it was made by a newer version of selfloop_nb ({numbers})")
 
 # %% ../../nbs/storage/08_archive.ipynb #1e952076
 def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:

@@ -9,11 +9,12 @@ __all__ = ['make_loop', 'parts_of', 'serve', 'run_seeds']
 import json, os, sys, threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import asdict
 
 from ..backend.apart import answers, begin_process
 from ..core import SelfloopError, Stopped
 from ..loop import Loop
-from .arms import run_seed
+from .arms import SeedRun, run_seed
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #68795b06
 def make_loop(
@@ -50,7 +51,7 @@ def serve():
 
     try:
         loop = make_loop(work.pop("source"), work.pop("seed"))
-        answer(made=run_seed(loop, **work, tell=lambda n: answer(n=n)))
+        answer(made=asdict(run_seed(loop, **work, tell=lambda n: answer(n=n))))
     except BaseException as error: answer(error=f"{type(error).__name__}: {error}")
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #d2bd6654
@@ -60,7 +61,7 @@ def _end_with_input():
     os._exit(1)
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #82724ebc
-def _in_process(processes:list, halt, tell:Callable, source, seed:int, **work)->dict:
+def _in_process(processes:list, halt, tell:Callable, source, seed:int, **work)->SeedRun:
     "`run_seed` in a fresh process."
     sent = _packed(source, seed, work)
     with begin_process("selfloop_nb.sweeps.seeds:serve", text=False) as process:
@@ -83,11 +84,11 @@ def _packed(source, seed:int, work:dict)->bytes:
                             "use workers=1, or a scorer that holds no lock, file or connection") from error
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #88d4a8ff
-def _heard(lines, seed:int, tell:Callable)->dict:
+def _heard(lines, seed:int, tell:Callable)->SeedRun:
     "What a process has made in the end; on the way, how many rounds are done."
     for answer in map(json.loads, lines):
         if "error" in answer: raise SelfloopError(f"seed {seed}: {answer['error']}")
-        if "made" in answer: return answer["made"]
+        if "made" in answer: return SeedRun(**answer["made"])
         tell(answer["n"])
     raise SelfloopError(f"the process of seed {seed} ended before its arms did: "
                         "what was committed stays, and the same call goes on from there")
@@ -100,7 +101,7 @@ def run_seeds(
     workers:int,
     tell:Callable=lambda n: None,
     **work,         # arms, rounds, shared: see `run_seed`
-)->dict: # seed -> what `run_seed` gives
+)->dict: # seed -> SeedRun
     "All seeds: in turn, or so many at a time."
     if workers > 1 and len(seeds) > 1: return _run_beside(loop, source, seeds, workers, tell, work)
     made = {}

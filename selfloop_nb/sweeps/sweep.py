@@ -249,8 +249,8 @@ def _gathered(arms:list, seeds:list, rounds:int, made:dict)->Sweep:
     "What came of all seeds, by arm."
     runs, ended = {arm.name: [] for arm in arms}, {}
     for seed in seeds:
-        for name, (branch, why) in made[seed]["ends"].items():
-            runs[name].append(open_run(made[seed]["path"], branch))
+        for name, (branch, why) in made[seed].ends.items():
+            runs[name].append(open_run(made[seed].path, branch))
             if why: ended[name, seed] = why
     return Sweep(arms, seeds, rounds, runs, ended)
 

@@ -15,7 +15,7 @@ from ..charts import rounds as plots
 from ..charts.markup import escape
 from ..charts.theta import ThetaPicture
 from ..core import patch_to
-from ..filters.preview import ThresholdPreview
+from ..filters.preview import KeptMetrics, ThresholdPreview
 from ..records import score_range_of, theta_of
 from ..selection import Threshold
 from .background import Publisher, weakly
@@ -23,21 +23,21 @@ from .view import RoundView, labelled, picture_output, picture_place, push_butto
 
 # %% ../../nbs/views/05_explore.ipynb #b582fbcd
 def choice_table(
-    choices:dict, # rule in words -> metrics, see `ThresholdPreview.first`
+    choices:dict, # rule in words -> KeptMetrics
 )->str: # HTML
     "What each rule would keep, side by side."
-    groups = list(next(iter(choices.values()))["shares"])
+    groups = list(next(iter(choices.values())).shares)
     head = ["", "kept", "share", "right", "distinct-2", "tokens", *groups]
     rows = [_table_row(head, "th")]
     for rule, metrics in choices.items(): rows.append(_table_row([rule, *_choice_cells(metrics)], "td"))
     return f"<table>{''.join(rows)}</table>"
 
 # %% ../../nbs/views/05_explore.ipynb #f36e629f
-def _choice_cells(metrics:dict)->list: # of texts
+def _choice_cells(metrics:KeptMetrics)->list: # of texts
     "What a rule would keep, as texts."
-    shares = [metrics[name] for name in ("accept_rate", "precision", "distinct_2")]
-    return [f"{metrics['n_kept']:,}", *map(_percent, shares), _number(metrics["mean_tokens"]),
-            *map(_percent, metrics["shares"].values())]
+    shares = metrics.accept_rate, metrics.precision, metrics.distinct_2
+    return [f"{metrics.n_kept:,}", *map(_percent, shares), _number(metrics.mean_tokens),
+            *map(_percent, metrics.shares.values())]
 
 def _percent(value:float)->str: return "–" if math.isnan(value) else f"{value:.1%}"
 def _number(value:float)->str: return "–" if math.isnan(value) else f"{value:.1f}"
@@ -134,7 +134,7 @@ def _set_slider(self, theta:float):
 
 # %% ../../nbs/views/05_explore.ipynb #5107a127
 @patch_to(Explorer)
-def choices(self)->dict: # rule in words -> metrics
+def choices(self)->dict: # rule in words -> KeptMetrics
     "What theta, the best share and the top k would keep of this round."
     share, k = self.share.value, self.k.value
     if ("share", share) not in self.others:

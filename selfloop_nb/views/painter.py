@@ -209,8 +209,10 @@ def _paint(self, request:dict)->dict:
 
 # %% ../../nbs/views/03_painter.ipynb #821aa781
 @patch_to(Painter)
-def flush(self, seconds:float=60.0)->bool: # is all painted?
+def flush(self,
+    seconds:float|None=None, # at most; None: as long as it takes
+)->bool: # is all painted?
     "Wait until every request is answered."
-    end = time.monotonic() + seconds
+    end = math.inf if seconds is None else time.monotonic() + seconds
     while (self.request or self.at_work) and time.monotonic() < end: time.sleep(0.01)
     return not (self.request or self.at_work)
