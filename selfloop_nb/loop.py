@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
+from .metrics.redrawn import say_if_other
 from .mixing import Accumulate
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
@@ -25,6 +26,7 @@ from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.files import check_name
 from .storage.heads import UNDO
+from .storage.mirror import Mirror
 from .storage.store import Run
 from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
     fall_back, first_on_ids)
@@ -60,14 +62,13 @@ class Loop:
         self.control = Control([ProgressBar()] if progress else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
         self._models, self._first_model = {}, {}      # the newest and M_0, where they are at hand, by id of their round
-        self._kept_tables = {}
         self.loops = WeakValueDictionary()            # those of this run, by branch
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(user_path(store) if store else Path(self._temporary.name) / "run", branch)
 
     def __repr__(self):
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
-        return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
+        return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}{self.control.asides()}>"
 
     def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
 
@@ -100,7 +101,8 @@ def _open(self, path:Path, branch:str):
     self.lock = self.store.lock
     check_belongs(self.store, info)
     fall_back(self.store)
-    if not self.store.head: return
+    self.found = self.store.head # by other kernels; it is compared as soon as a round starts from it
+    if not self.found: return
     last = self.rounds[-1].number
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
     changed = differences(self.store.info)
@@ -151,6 +153,7 @@ def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
         parent = self.rounds[-1]
+        self.found = say_if_other(self, parent)
         round, model = self._new_round(parent), self._model(parent.id)
         samples = round.phase("sample", sample, model, self.task)
         judged = round.phase("score", judge, samples, self.task, self._model_0)
@@ -189,26 +192,10 @@ def _data_of(self, round:RoundDraft, judged=None, model:LanguageModel|None=None)
     "What a round has to learn from; M_0 has D_train alone."
     def mix():
         if judged is None: return self.task.train
-        return self.settings.mix(self.task.train, [*self._kept(), kept_rows(judged)], round.seed_of("mix"))
+        n = self.settings.mix.rounds(round.number) # the one under way is one of them
+        return self.settings.mix(self.task.train, [*self.reader.kept(n - 1), kept_rows(judged)], round.seed_of("mix"))
     def say(text): round.say("tune", text)
     return TuningData(mix, self.task, judged, model, self.settings.sampling, say)
-
-# %% ../nbs/13_loop.ipynb #04406478
-@patch_to(Loop)
-def _kept(self)->list:
-    "The kept samples of this branch's rounds, oldest first; None for those that the mix does not use."
-    records = self.rounds[1:]
-    n_used = self.settings.mix.rounds(len(records) + 1) - 1 # the round under way is one of them
-    used = [r for r in records if r.number > len(records) - n_used]
-    tables = {r.id: self._kept_of(r) for r in used}
-    self._kept_tables = tables # and no others: a long run must not fill the memory
-    return [tables.get(r.id) for r in records]
-
-@patch_to(Loop)
-def _kept_of(self, record:Round)->"datasets.Dataset":
-    "The kept samples of a round: those at hand, or from disk."
-    if record.id in self._kept_tables: return self._kept_tables[record.id]
-    return kept_rows(self.store.samples(record.number))
 
 # %% ../nbs/13_loop.ipynb #16743d95
 @patch_to(Loop)
@@ -346,6 +333,18 @@ def _stand_at(self, record:Round, why:str)->Round:
     self.emit("rewind", record.number)
     return record
 
+# %% ../nbs/13_loop.ipynb #64193c2c
+@patch_to(Loop)
+def mirror(self,
+    folder, # a new one, or one that was this run's mirror before
+)->Mirror: # `lag`: how many rounds it is behind; `problem`: why; `wait()`: until it is not
+    "Have each committed round copied to a second place, beside the work; a place that is away stops nothing."
+    mirror = Mirror(self, folder)
+    self.control.beside.append(mirror)
+    self.on(mirror.hear)
+    mirror.follow()
+    return mirror
+
 # %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
 def change(self,
@@ -394,7 +393,7 @@ def _on_branch(self, name:str, settings:Settings)->"Loop":
     other.settings = other._next = settings
     shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
     other.control = Control([ProgressBar()] if shown else [])
-    other._kept_tables = dict(self._kept_tables)
     other._look_at(Run(self.store.path, name))
+    other.reader.kept_tables = dict(self.reader.kept_tables)
     other.store.lock = self.lock
     return other

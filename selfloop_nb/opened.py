@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .core import SelfloopError, patch_to
+from .core import SelfloopError, patch_to, redact
+from .selection import kept_rows
 from .storage.store import Run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
@@ -70,6 +71,7 @@ class Control:
         self.now = idle()                 # what goes on
         self.losses, self.scored = [], {} # of the round that is being made
         self.messages = []                # the newest
+        self.beside = []                  # what else there is to say; asked as it is shown
         self.worker = None                # the thread of its views, where one is needed
         self.lock, self.n_works = threading.Lock(), 0
         self._forget()
@@ -109,10 +111,17 @@ def pace(
     if now["n_samples"]: speed = f"{rate * now['n_samples'] / total:,.0f} samples/s"
     return f" · {speed} · {max(0, total - done) / rate:.0f} s left"
 
+# %% ../nbs/11_opened.ipynb #b9507c46
+@patch_to(Control)
+def asides(self)->str:
+    "What else there is to say beside what goes on, such as how far a copy is behind."
+    return "".join(f" · {text}" for text in map(str, self.beside))
+
 # %% ../nbs/11_opened.ipynb #2111d8c1
 @patch_to(Control)
 def emit(self, kind:str, round:int=-1, phase:str="", **data):
-    "Tell the listeners."
+    "Tell the listeners; no key or password of others gets into a message."
+    if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
     for listener in list(self.listeners): listener(event)
@@ -217,7 +226,7 @@ class RunReader:
     "What a run has to show: its history, samples, losses, report, figures."
     def __init__(self,
         store:Run, # the run folder, and the branch that is looked at
-    ): self.store = store
+    ): self.store, self.kept_tables = store, {}
 
     @property
     def rounds(self)->list: # of `Round`
@@ -239,6 +248,18 @@ def samples(self,
 )->"datasets.Dataset":
     "The sample table of a round: what was written, its scores, its state and why."
     return self.store.samples(self._number(round))
+
+# %% ../nbs/11_opened.ipynb #d704424d
+@patch_to(RunReader)
+def kept(self,
+    n_last:int, # of rounds
+)->list:
+    "The kept samples of the last rounds, oldest first, behind a None for each of the rounds before."
+    records = self.rounds[1:]
+    used, at_hand = [r for r in records if r.number > len(records) - n_last], self.kept_tables
+    self.kept_tables = {} # and no others: a long run must not fill the memory
+    for r in used: self.kept_tables[r.id] = at_hand[r.id] if r.id in at_hand else kept_rows(self.samples(r.number))
+    return [self.kept_tables.get(r.id) for r in records]
 
 # %% ../nbs/11_opened.ipynb #bbc5c378
 @patch_to(RunReader)
