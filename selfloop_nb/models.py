@@ -21,7 +21,7 @@ from .backend.strangers import (
     PROBES, SAVED, TRIED, check_architecture, check_cut, check_files, check_folder, check_settings, how_known,
     is_encoder_decoder, is_of_strange_run, limits_for, note_known, user_cache)
 from .backend.whole import own_memory, why_not_whole, without_poolers
-from .core import SelfloopError, patch_to
+from .core import SelfloopError, patch_to, redact, short_hash
 from .backend.turns import with_system
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch
 
@@ -139,12 +139,19 @@ def weights_hash(self)->str:
         digest.update(_bytes(weight))
     return digest.hexdigest()
 
+# %% ../nbs/04_models.ipynb #6a617f3b
+@patch_to(LanguageModel)
+def tokenizer_hash(self)->str:
+    "A short hash of how texts become ids: the vocabulary, how texts of many kinds are cut, and the chat template."
+    own, rows = self.tokenizer, self.cut(list(PROBES), whole=True)
+    return short_hash([own.get_vocab(), rows, own.chat_template, self.eos_ids, own.bos_token_id], 16)
+
 # %% ../nbs/04_models.ipynb #911a06a3
 @patch_to(LanguageModel)
 def identity(self)->dict: # plain JSON
     "What a run belongs to."
-    told = {} if self.system is None else dict(system=self.system)
-    return dict(name=self.name, weights=self.weights_hash(), **told)
+    told = dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash())
+    return told if self.system is None else dict(told, system=redact(self.system))
 
 # %% ../nbs/04_models.ipynb #feb0a1c5
 def _bytes(weight)->memoryview:

@@ -7,7 +7,7 @@ __all__ = ['SAVED', 'TRIED', 'SECONDS', 'MEMORY', 'MOST_TOKENS', 'PROBES', 'know
            'check_architecture', 'known_settings', 'check_settings', 'check_folder', 'check_files', 'user_cache',
            'fingerprint', 'how_known', 'note_known', 'is_of_strange_run', 'check_cut', 'limits_for']
 
-# %% ../../nbs/backend/10_strangers.ipynb #b10b7a19
+# %% ../../nbs/backend/10_strangers.ipynb #6da0fafb
 import hashlib, os, string
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..core import SelfloopError, parse_json
 
-# %% ../../nbs/backend/10_strangers.ipynb #5334f98c
+# %% ../../nbs/backend/10_strangers.ipynb #d82651f6
 def known_architectures(
     encoder_decoder:bool, # encoder-decoders, or causal language models?
 )->dict: # type -> names of classes
@@ -28,15 +28,15 @@ def known_architectures(
     without = auto.MODEL_MAPPING_NAMES # many were saved under this name
     return {kind: _listed(names) + _listed(without.get(kind, [])) for kind, names in with_head.items()}
 
-# %% ../../nbs/backend/10_strangers.ipynb #7ff63287
+# %% ../../nbs/backend/10_strangers.ipynb #f06f9f87
 def _listed(names)->list: return [names] if isinstance(names, str) else list(names)
 
-# %% ../../nbs/backend/10_strangers.ipynb #4d8e29d0
+# %% ../../nbs/backend/10_strangers.ipynb #df5abd93
 def _class_names(known:dict)->set:
     "The names of all classes of `known_architectures`."
     return {name for names in known.values() for name in names}
 
-# %% ../../nbs/backend/10_strangers.ipynb #596d8479
+# %% ../../nbs/backend/10_strangers.ipynb #f5e40f64
 def is_encoder_decoder(
     config:dict, # of config.json
 )->bool:
@@ -46,7 +46,7 @@ def is_encoder_decoder(
     names = _class_names(known_architectures(True))
     return any(name in names for name in classes)
 
-# %% ../../nbs/backend/10_strangers.ipynb #6d582204
+# %% ../../nbs/backend/10_strangers.ipynb #93274015
 def check_architecture(
     config:dict, # of config.json
     name:str,    # of the model, for the error
@@ -66,7 +66,7 @@ def check_architecture(
         raise SelfloopError(f"{name} has the architecture {odd[0]!r:.80}, which is no causal language model "
                             "and no encoder-decoder of transformers")
 
-# %% ../../nbs/backend/10_strangers.ipynb #225fa042
+# %% ../../nbs/backend/10_strangers.ipynb #9c28c772
 @cache
 def known_settings(
     kind:str, # a type of model, such as 'llama'
@@ -76,6 +76,8 @@ def known_settings(
     if kind not in CONFIG_MAPPING: return frozenset()
     family = CONFIG_MAPPING[kind]
     names = {field.name for cls in family.__mro__ if is_dataclass(cls) for field in fields(cls)}
+    try: names |= set(family().to_dict()) # some are made, not given
+    except Exception: pass # it cannot be made without a word on its parts
     return frozenset({*names, *signature(family.__init__).parameters, *family.attribute_map, *_OF_MANY_CONFIGS})
 
 _OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype dtype _name_or_path name_or_path
@@ -83,7 +85,7 @@ _OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype 
     rope_parameters id2label label2id cache_implementation model_max_length transformers.js_config unsloth_version
     extra_configs summary_type summary_activation""".split()
 
-# %% ../../nbs/backend/10_strangers.ipynb #a65c24cf
+# %% ../../nbs/backend/10_strangers.ipynb #693c80af
 _OF_TOKENIZERS = frozenset("""tokenizer_class backend add_bos_token add_eos_token add_prefix_space added_tokens_decoder
     additional_special_tokens extra_special_tokens model_specific_special_tokens chat_template errors legacy
     model_max_length model_input_names padding_side truncation_side truncation_strategy sp_model_kwargs src_lang
@@ -101,7 +103,7 @@ def _known_in(file:str, kind:str)->frozenset:
     if file == "config.json": return known_settings(kind)
     return _OF_TOKENIZERS if file == "tokenizer_config.json" else _of_generation()
 
-# %% ../../nbs/backend/10_strangers.ipynb #2b11a927
+# %% ../../nbs/backend/10_strangers.ipynb #17fd0185
 _REFUSED = { # what a setting names -> its names
     "code": "auto_map custom_generate custom_pipelines custom_tokenizer trust_remote_code",
     "a kernel": "attn_implementation _attn_implementation _attn_implementation_internal experts_implementation "
@@ -113,7 +115,7 @@ _REFUSED = { # what a setting names -> its names
 _NAMES_WHAT = {name: what for what, names in _REFUSED.items() for name in names.split()}
 _HARMLESS = (None, False, "eager", "sdpa", "") # ways to compute that transformers has itself
 
-# %% ../../nbs/backend/10_strangers.ipynb #627251ee
+# %% ../../nbs/backend/10_strangers.ipynb #089b46ab
 def _names_of(name:str, value)->str:
     "What a setting names that it must not; '' for nothing."
     if isinstance(value, list | dict) and not value: return ""
@@ -131,7 +133,7 @@ def _refused_in(settings, name:str="")->tuple: # name, what it names; of the fir
     if isinstance(settings, list): inner = ((name, value) for value in settings)
     return next(filter(None, (_refused_in(value, str(key)) for key, value in inner)), ())
 
-# %% ../../nbs/backend/10_strangers.ipynb #0b81f160
+# %% ../../nbs/backend/10_strangers.ipynb #997bbbf8
 def _is_plain(value)->bool:
     "Is it a number, or numbers only, that can name nothing?"
     if isinstance(value, list): return all(map(_is_plain, value))
@@ -141,7 +143,7 @@ def _is_known(name:str, value, known:frozenset)->bool:
     "May a setting stand there?"
     return name in known or name in _NAMES_WHAT or _is_plain(value) or name.endswith(("_token", "_tokens", "_token_id", "_file"))
 
-# %% ../../nbs/backend/10_strangers.ipynb #a5f5497a
+# %% ../../nbs/backend/10_strangers.ipynb #5bc1ec08
 def check_settings(
     settings:dict,   # of a file
     file:str,        # its name: config.json, tokenizer_config.json or generation_config.json
@@ -166,7 +168,7 @@ def check_settings(
 def _or_ask(name:str)->str:
     return f"take it out, or load the model with allow=({name!r:.80},) where you trust whom it comes from"
 
-# %% ../../nbs/backend/10_strangers.ipynb #6b677fc9
+# %% ../../nbs/backend/10_strangers.ipynb #96f71f4d
 def check_folder(
     folder:Path,
     allow:tuple=(), # settings that are refused elsewhere
@@ -178,7 +180,7 @@ def check_folder(
     for name, config in configs.items(): check_settings(config, name, folder.name, kind, allow)
     check_architecture(configs["config.json"], folder.name)
 
-# %% ../../nbs/backend/10_strangers.ipynb #a9a9b7d8
+# %% ../../nbs/backend/10_strangers.ipynb #d25084df
 def check_files(folder:Path):
     "Raise `SelfloopError` where a folder has no weights that can be read safely, or takes them from elsewhere."
     for path in sorted(folder.glob("*")):
@@ -197,7 +199,7 @@ def _check_index(index:Path):
         if Path(name).name == name and (index.parent / name).is_file(): continue
         raise SelfloopError(f"{index.name} takes weights from {name!r:.80}, which is no file of {index.parent.name}")
 
-# %% ../../nbs/backend/10_strangers.ipynb #6f0b247f
+# %% ../../nbs/backend/10_strangers.ipynb #1cc4da24
 def _read_configs(folder:Path)->dict: # file name -> what it says
     "The configuration of a model and of its tokenizer, where it has one, and how it writes."
     more = [folder / f"{name}_config.json" for name in ("tokenizer", "generation")]
@@ -207,7 +209,7 @@ def _read_configs(folder:Path)->dict: # file name -> what it says
         raise SelfloopError(f"no model in {str(folder)!r}: config.json or tokenizer_config.json cannot be read "
                             f"({error})") from error
 
-# %% ../../nbs/backend/10_strangers.ipynb #2be2bdb9
+# %% ../../nbs/backend/10_strangers.ipynb #076bc674
 def _no_safetensors(folder:Path)->str:
     "What to say of a folder without weights that can be read safely."
     pickled = sorted(f.name for f in folder.iterdir() if f.suffix in (".bin", ".pt", ".pth", ".ckpt", ".h5"))
@@ -215,12 +217,12 @@ def _no_safetensors(folder:Path)->str:
     return (f"{folder.name} has no *.safetensors, only {pickled}: such files can run code when they are opened, "
             "so they are not; save the model with save_pretrained(safe_serialization=True) where you trust it")
 
-# %% ../../nbs/backend/10_strangers.ipynb #777ca1ff
+# %% ../../nbs/backend/10_strangers.ipynb #56fd1821
 def user_cache()->Path:
     "Where the library keeps what it can make again."
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "selfloop_nb"
 
-# %% ../../nbs/backend/10_strangers.ipynb #284dd0a6
+# %% ../../nbs/backend/10_strangers.ipynb #53aa2a0f
 def _header_of(weights:Path)->bytes:
     "The names and shapes of the weights in a file, and its size."
     with open(weights, "rb") as file:
@@ -235,7 +237,7 @@ def fingerprint(folder:Path)->str:
         digest.update(str(file.relative_to(folder)).encode() + hashlib.sha256(data).digest())
     return digest.hexdigest()
 
-# %% ../../nbs/backend/10_strangers.ipynb #f5dd0759
+# %% ../../nbs/backend/10_strangers.ipynb #2c058d22
 def _note(folder:Path)->Path: return user_cache() / "known-models" / fingerprint(folder)
 
 SAVED, TRIED = "saved", "tried"
@@ -254,7 +256,7 @@ def note_known(folder:Path, how:str):
         note.write_text(how)
     except OSError: pass
 
-# %% ../../nbs/backend/10_strangers.ipynb #5f50cbc6
+# %% ../../nbs/backend/10_strangers.ipynb #142a200f
 def is_of_strange_run(
     folder:Path, # of a model
 )->bool:
@@ -262,14 +264,14 @@ def is_of_strange_run(
     run = folder.absolute().parent.parent.parent
     return (run / "run.json").is_file() and how_known(folder) != SAVED
 
-# %% ../../nbs/backend/10_strangers.ipynb #6983fce9
+# %% ../../nbs/backend/10_strangers.ipynb #893a9680
 SECONDS = 10     # of computing, and a second more for 50 MB of weights
 MEMORY = 2**31   # bytes beside the weights
 MOST_TOKENS = 8  # for a byte of text
 PROBES = ("1+1=", string.printable, "a" * 3000 + "!", "1" * 3000, " " * 3000 + "x", "\n" * 3000, "ab " * 1000,
-          "a1!" * 1000, "é" * 1000, "你好" * 500, "🙂" * 300, "".join(100 * sign for sign in string.printable))
+          "a1!" * 1000, "é" * 1000, "你好" * 500, "🙂" * 300, *("".join(100 * sign for sign in signs) for signs in (string.printable, string.printable[::-1])))
 
-# %% ../../nbs/backend/10_strangers.ipynb #9c8b18e5
+# %% ../../nbs/backend/10_strangers.ipynb #76f24e49
 def check_cut(
     texts:list, # that were cut into tokens
     rows:list,  # the ids of each
@@ -281,7 +283,7 @@ def check_cut(
         if len(ids) <= MOST_TOKENS * n_bytes + 1000: continue
         raise SelfloopError(f"the tokenizer of {model} makes {len(ids):,} tokens of a text of {n_bytes:,} bytes")
 
-# %% ../../nbs/backend/10_strangers.ipynb #5fb7aec7
+# %% ../../nbs/backend/10_strangers.ipynb #abc34399
 def limits_for(
     folder:Path,
 )->dict: # seconds, n_bytes

@@ -195,17 +195,31 @@ def _check_weights(file:Path, path:Path):
     try: parse_json(header.decode(), dict)
     except ValueError: _refuse(path, f"{file.name} holds no safetensors")
 
+# %% ../../nbs/storage/08_archive.ipynb #1ebc55e9
+_COLUMNS = { # of a sample table -> how their types begin, as Arrow calls them
+    "sample_id": ("string", "large_string"), "prompt_id": ("int", "string", "large_string"),
+    "prompt": ("string", "large_string"), "completion": ("string", "large_string"), "token_ids": ("list", "large_list"),
+    "n_tokens": ("int",), "logprob": ("double", "float"), "finished": ("bool",)}
+
+def _check_columns(columns:dict, file:Path, path:Path):
+    "Raise where a sample table lacks a column that every one has, or has another thing in it."
+    for name, kinds in _COLUMNS.items():
+        if columns.get(name, "").startswith(kinds): continue
+        _refuse(path, f"{file.name} has {columns.get(name, 'nothing')!r:.40} for {name!r}, where {kinds[0]} is needed")
+
 # %% ../../nbs/storage/08_archive.ipynb #351a569c
-def _check_table(file:Path, n_rows:int, path:Path):
-    "Raise where a sample table is not as long as it should be, or would fill the memory."
+def _check_table(file:Path, n_rows:int|None, path:Path):
+    "Raise where a table would fill the memory, or a sample table is not as long as it should be, or is none."
     size, small = table_size(file), max(SMALL_TABLE, MOST_RATIO * file.stat().st_size)
-    if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
     if size.n_bytes > small: _refuse(path, f"{file.name} would take {size.n_bytes:,} bytes of memory")
+    if file.name != "samples.parquet": return
+    if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
+    _check_columns(size.columns, file, path)
 
 def _check_tables(run:Run, record:Round, path:Path):
     "Raise where a table of a round cannot be what its record tells of."
     for name in record.files:
-        if name == "samples.parquet": _check_table(run.folder(record.id) / name, record.counts.get("n_sampled"), path)
+        if name.endswith(".parquet"): _check_table(run.folder(record.id) / name, record.counts.get("n_sampled"), path)
 
 # %% ../../nbs/storage/08_archive.ipynb #09dc5d75
 def _check_run(folder:Path, path:Path):

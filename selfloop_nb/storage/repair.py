@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FolderCopies', 'ArchiveCopies', 'places_of', 'fetch', 'Repaired', 'made_again', 'repair']
 
-# %% ../../nbs/storage/14_repair.ipynb #b2c5eefa
+# %% ../../nbs/storage/14_repair.ipynb #cfab2d2c
 import hashlib, os, shutil, tempfile, zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from selfloop_nb.storage.files import (
 from .lock import RunLock
 from .store import Run
 
-# %% ../../nbs/storage/14_repair.ipynb #6a2cecab
+# %% ../../nbs/storage/14_repair.ipynb #5fdf0766
 class FolderCopies:
     "A run folder that may have copies."
     def __init__(self, path:Path): self.path = path
@@ -32,7 +32,7 @@ class FolderCopies:
 
     def open(self, name:str): return open(open_file(self.path, name), "rb")
 
-# %% ../../nbs/storage/14_repair.ipynb #854a0b37
+# %% ../../nbs/storage/14_repair.ipynb #af7d6028
 class ArchiveCopies:
     "An archive of `export_run` that may have copies."
     def __init__(self, path:Path): self.path = path
@@ -54,7 +54,7 @@ class ArchiveCopies:
             with zipfile.ZipFile(self.path) as archive, archive.open(name) as file: yield file
         except KeyError: raise FileNotFoundError(f"{name} is not in {self.path.name}") from None
 
-# %% ../../nbs/storage/14_repair.ipynb #b3d49fd6
+# %% ../../nbs/storage/14_repair.ipynb #1daf9465
 _UNREADABLE = (OSError, DamagedRunError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError)
 
 def _record_from(place, id:str)->Round|None:
@@ -73,7 +73,7 @@ def _index(place)->dict: # SHA-256 -> name
         for file, sha in (record.files if record else {}).items(): found.setdefault(sha, f"rounds/{record.id}/{file}")
     return found
 
-# %% ../../nbs/storage/14_repair.ipynb #f1f36779
+# %% ../../nbs/storage/14_repair.ipynb #e99e0214
 def places_of(
     source,   # an archive, a run folder, a folder of runs, something with a `store`, or a list of these
     run:Path, # which is no copy of itself
@@ -86,7 +86,7 @@ def places_of(
     if not folders: raise SelfloopError(f"{str(path)!r} is no archive, no run and no folder of runs")
     return [FolderCopies(folder) for folder in folders if folder.resolve() != run.resolve()]
 
-# %% ../../nbs/storage/14_repair.ipynb #c0ea1dab
+# %% ../../nbs/storage/14_repair.ipynb #9d8729e5
 def _copy_in(source, target:Path, sha:str)->bool: # was it the file?
     "Write what is read from an open file in the place of `target`, if it has this hash."
     make_folder(target.parent)
@@ -105,7 +105,7 @@ def _copy_in(source, target:Path, sha:str)->bool: # was it the file?
         return True
     finally: temporary.unlink(missing_ok=True)
 
-# %% ../../nbs/storage/14_repair.ipynb #a7eaf071
+# %% ../../nbs/storage/14_repair.ipynb #4afad9c6
 def fetch(
     target:Path,  # where the file belongs
     sha:str,      # its SHA-256
@@ -120,7 +120,7 @@ def fetch(
         except _UNREADABLE: continue
     return ""
 
-# %% ../../nbs/storage/14_repair.ipynb #4fad2e69
+# %% ../../nbs/storage/14_repair.ipynb #c25239c7
 @dataclass
 class Repaired:
     "What `repair` has done."
@@ -137,7 +137,7 @@ class Repaired:
 
     __repr__ = __str__
 
-# %% ../../nbs/storage/14_repair.ipynb #7ab59a94
+# %% ../../nbs/storage/14_repair.ipynb #ff8a8c88
 def _mend_info(path:Path, places:dict, done:Repaired):
     "Put a run.json back that cannot be read, from a place that has rounds of this run."
     try: return Format.of(parse_json(read_file(path, "run.json").decode(), dict))
@@ -155,7 +155,7 @@ def _mend_info(path:Path, places:dict, done:Repaired):
         return
     raise DamagedRunError(f"run.json of run {path.name!r} cannot be read, and no place that was named has it")
 
-# %% ../../nbs/storage/14_repair.ipynb #23fae8c6
+# %% ../../nbs/storage/14_repair.ipynb #cd47d55c
 def _mend_records(run:Run, places:dict, done:Repaired):
     "Put the records back that cannot be read, or are missing though a head or a later round leads to them."
     asked = [*run.heads.values(), *(file.name for file in (run.path / "rounds").glob("*"))]
@@ -172,7 +172,7 @@ def _whole_record(run:Run, id:str)->Round|None:
     try: return run.record(id)
     except DamagedRunError: return None
 
-# %% ../../nbs/storage/14_repair.ipynb #cf434c43
+# %% ../../nbs/storage/14_repair.ipynb #a80e582f
 def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
     "Put a record back; one that is half made, and was never committed, is left alone."
     name = f"rounds/{id}/round.json"
@@ -186,7 +186,7 @@ def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
     if id in run.heads.values() or os.path.lexists(run.path / name): done.left[name] = "no place that was named has it"
     return None
 
-# %% ../../nbs/storage/14_repair.ipynb #91ab745e
+# %% ../../nbs/storage/14_repair.ipynb #c4f2cca5
 def _mend_files(run:Run, places:dict, done:Repaired):
     "Put the files back that are not as their records say."
     for id in run.ids():
@@ -200,7 +200,7 @@ def _mend_files(run:Run, places:dict, done:Repaired):
             if place: done.mended[target] = place
             else: done.left[target] = "no place that was named has it"
 
-# %% ../../nbs/storage/14_repair.ipynb #eb31f847
+# %% ../../nbs/storage/14_repair.ipynb #b5f12e69
 @contextmanager
 def made_again(
     loop,         # with the settings that the round was made with
@@ -236,7 +236,7 @@ def _borrow(folder:Path, target:Path):
         except OSError: shutil.copy(source, to)
     shutil.copytree(folder, target, copy_function=link)
 
-# %% ../../nbs/storage/14_repair.ipynb #7e0c1abc
+# %% ../../nbs/storage/14_repair.ipynb #30128b9d
 def _make_again(run:Run, loop, done:Repaired):
     "Make again what is left, oldest round first, and take what has the recorded hash."
     for id in sorted({name.split("/")[1] for name in done.left}):
@@ -258,7 +258,7 @@ def _why_not_again(run:Run, loop, record:Round)->str:
     if other: return f"the loop has other settings: {', '.join(other)}"
     return "" if record.parent is None or run.is_whole(record.parent) else "the round before it is not whole"
 
-# %% ../../nbs/storage/14_repair.ipynb #d7e15a19
+# %% ../../nbs/storage/14_repair.ipynb #4d10267a
 def _take(run:Run, record:Round, folder:Path, lost:list, done:Repaired):
     "Put in those of the files that have the recorded hash."
     for target in lost:
@@ -269,7 +269,7 @@ def _take(run:Run, record:Round, folder:Path, lost:list, done:Repaired):
         del done.left[target]
         done.mended[target] = "the loop, which made it again"
 
-# %% ../../nbs/storage/14_repair.ipynb #05bae909
+# %% ../../nbs/storage/14_repair.ipynb #4fec65b4
 def repair(
     run,         # a run folder, or a Loop or run that is open
     source=None, # an archive, a run, a folder of runs, a list of these; a Loop makes again; None: the runs beside it
@@ -281,7 +281,8 @@ def repair(
     sources = source if isinstance(source, list | tuple) else [source]
     loops = [s for s in (run, *sources) if hasattr(s, "settings")]
     given = [s for s in sources if s is not None and not hasattr(s, "settings")]
-    places = {place: _index(place) for place in places_of(given or path.parent, path)}
+    near = [] if given else [file.parent for file in sorted(path.parent.glob("*/run.json"))]
+    places = {place: _index(place) for place in places_of(given or near, path)}
     lock, done = RunLock(path), Repaired()
     lock.check()
     _mend_info(path, places, done)
