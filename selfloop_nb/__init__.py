@@ -21,6 +21,7 @@ _names = {
     "filters.staircase": "Staircase", "mixing": "Accumulate Replace Window",
     "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
+    "storage.repair": "repair",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
     "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",
     "metrics.per_round": "round_figures round_metrics",

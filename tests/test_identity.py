@@ -198,3 +198,112 @@ def test_a_seed_is_a_whole_number(seed):
 
 def test_a_seed_of_numpy_is_the_same_seed():
     assert type(small_loop(seed=numpy.int64(3)).seed) is int
+
+
+def by_length(samples): return [float(len(text)) for text in samples["completion"]]
+
+
+def at_least(least):
+    "A scorer that has captured a number."
+    def q(samples): return [float(len(text) >= least) for text in samples["completion"]]
+    return q
+
+
+def of(kind, **values):
+    "Settings of the library, made when they are needed."
+    import selfloop_nb
+    return getattr(selfloop_nb, kind)(**values)
+
+
+FEW = dict(n_samples=2, max_new_tokens=3)
+SPELLINGS = { # the same said in other ways: the same settings, the same bytes
+    "numbers of numpy": lambda: dict(sampling=of("Sampling", n_samples=numpy.int64(2), max_new_tokens=numpy.int32(3))),
+    "defaults said": lambda: dict(sampling=of("Sampling", **FEW, temperature=1.0, top_k=0, top_p=1.0, stop=())),
+    "a list for a tuple": lambda: dict(sampling=of("Sampling", **FEW, templates=["{prompt}"])),
+    "another object of a class": lambda: dict(score=Shift(1.0)),
+    "the same closure again": lambda: dict(score=at_least(1)),
+    "a partial": lambda: dict(score=functools.partial(shifted, by=1)),
+    "theta of numpy": lambda: dict(select=of("Threshold", theta=numpy.float64(0.0))),
+}
+OTHERS = { # another thing said: other settings, other bytes
+    "more samples": lambda: dict(sampling=of("Sampling", n_samples=3, max_new_tokens=3)),
+    "temperature": lambda: dict(sampling=of("Sampling", **FEW, temperature=0.5)),
+    "top_k": lambda: dict(sampling=of("Sampling", **FEW, top_k=2)),
+    "a template": lambda: dict(sampling=of("Sampling", **FEW, templates=("{prompt}", "1{prompt}"))),
+    "a stop string": lambda: dict(sampling=of("Sampling", **FEW, stop=("1",))),
+    "another scorer": lambda: dict(score=by_length),
+    "another number in it": lambda: dict(score=at_least(2)),
+    "theta": lambda: dict(score=by_length, select=of("Threshold", theta=2.0)),
+    "the rule": lambda: dict(score=by_length, select=of("TopK", k=1)),
+    "fewer kept": lambda: dict(select=of("Threshold", theta=0.0, unique=False, finished=False)),
+    "the mix": lambda: dict(mix=of("Replace")),
+    "the learning rate": lambda: dict(tune=of("FineTune", steps=4, batch_size=8, lr=0.1)),
+    "the steps": lambda: dict(tune=of("FineTune", steps=5, batch_size=8, lr=0.01)),
+    "how M_0 is trained": lambda: dict(initial=of("FineTune", steps=5, batch_size=8, lr=0.01)),
+    "a column for the audit": lambda: dict(audit=by_length),
+    "fewer prompts": lambda: dict(task=with_prompts(10)),
+    "another check": lambda: dict(task=with_check(lambda row: True)),
+}
+
+
+def with_prompts(n):
+    task = small_task()
+    task.n_prompts = n
+    return task
+
+
+def with_check(check):
+    task = small_task()
+    task.check = check
+    return task
+
+
+def round_of(path, **changed):
+    "The settings of a round as recorded, and the hashes of the samples and weights that came of it."
+    few = of("FineTune", steps=4, batch_size=8, lr=0.01)
+    settings = dict(score=at_least(1), select=of("Threshold", theta=0.0), mix=of("Accumulate"), tune=few, initial=few,
+                    sampling=of("Sampling", **FEW))
+    loop = small_loop(path, **{**settings, **changed})
+    loop.step()
+    kept = [r.files.get(name) for r in loop.rounds for name in ("samples.parquet", "model/model.safetensors")]
+    return loop.rounds[1].config, kept
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory): return round_of(tmp_path_factory.mktemp("identity") / "run")
+
+
+@pytest.mark.parametrize("way", SPELLINGS)
+def test_the_same_in_other_words_is_the_same_round(way, plain, tmp_path):
+    changed = SPELLINGS[way]()
+    config, kept = round_of(tmp_path / "run", **changed)
+    assert kept == plain[1] or "score" in changed
+    if "score" not in changed: assert config == plain[0]
+    again = round_of(tmp_path / "again", **SPELLINGS[way]())
+    assert again == (config, kept)
+
+
+@pytest.mark.parametrize("way", OTHERS)
+def test_another_setting_is_another_round(way, plain, tmp_path):
+    config, kept = round_of(tmp_path / "run", **OTHERS[way]())
+    assert kept != plain[1], "this setting does nothing: the test has no point"
+    assert config != plain[0]
+
+
+def chatty(template):
+    from selfloop_nb import tiny_llama
+    lm = tiny_llama(small_task())
+    lm.tokenizer.chat_template = template
+    return lm
+
+
+def test_how_a_model_is_asked_belongs_to_the_run(tmp_path):
+    from selfloop_nb.core import SelfloopError
+    asked = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    loop = small_loop(tmp_path / "run", model=chatty(asked))
+    loop.start()
+    del loop
+    gc.collect()
+    with pytest.raises(SelfloopError, match="was made with model"):
+        small_loop(tmp_path / "run", model=chatty(asked + "="))
+    assert len(small_loop(tmp_path / "run", model=chatty(asked)).rounds) == 1
