@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Protocol
 
-from .core import patch_to, plain_fields
+from .core import patch_to, plain_fields, whole_number
 from .models import LanguageModel
 from .backend.lora import LoRA, check_lora, merged, with_lora
 from .backend.trainer import loss_listener, shortened_warmup, trainer_arguments, undisturbed
@@ -252,7 +252,7 @@ def train_copy(
     import torch
     tuned, losses = lm.copy(), []
     with undisturbed(), tempfile.TemporaryDirectory() as folder:
-        torch.manual_seed(seed)
+        torch.manual_seed(whole_number(seed, "seed"))
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
         listener = loss_listener(losses, on_loss, should_stop)
         trainer(model, trainer_arguments(how, seed, folder, lm.device), listener).train()

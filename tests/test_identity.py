@@ -191,9 +191,36 @@ def test_numbers_of_numpy_are_numbers():
         assert made == kind(**values) and json.dumps(describe(made)) == json.dumps(describe(kind(**values)))
 
 
-@pytest.mark.parametrize("seed", [1.0, True, "7", None])
-def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(ValueError, match="seed=.*whole number"): small_loop(seed=seed)
+def seeded():
+    "What takes a seed, beside the loop."
+    import selfloop_nb as s
+    from selfloop_nb.core import derive_seed
+    from selfloop_nb.metrics.diversity import on_parts
+    from selfloop_nb.storage.ratings import pick
+    from selfloop_nb.tuning import FineTune, fine_tune
+    task = small_task()
+    rows = [dict(sample_id=str(i), prompt="1", completion=str(i), score=0.5) for i in range(4)]
+    return dict(
+        loop=lambda seed: small_loop(seed=seed),
+        addition=lambda seed: s.addition(n_train=10, n_prompts=5, n_heldout=5, seed=seed),
+        tiny_llama=lambda seed: s.tiny_llama(task, layers=1, width=8, heads=2, seed=seed),
+        tiny_t5=lambda seed: s.tiny_t5(task, seed=seed),
+        derive_seed=lambda seed: derive_seed(seed, 1),
+        generate_samples=lambda seed: s.generate_samples(s.tiny_llama(task), task.prompts.select([0]), seed=seed),
+        majority=lambda seed: s.majority_at_k([0, 0], ["a", "b"], [True, False], 2, seed=seed),
+        on_parts=lambda seed: on_parts(len, list("abcd"), size=2, seed=seed),
+        fine_tune=lambda seed: fine_tune(s.tiny_llama(task), task.train, FineTune(steps=1), seed=seed))
+
+
+SEEDED = ("loop addition tiny_llama tiny_t5 derive_seed generate_samples majority on_parts fine_tune").split()
+
+
+@pytest.mark.parametrize("place", SEEDED)
+def test_a_seed_is_a_whole_number(place):
+    call = seeded()[place]
+    for seed in (1.0, True, "7", None, 1.5, numpy.float64(1), numpy.bool_(True), [1]):
+        with pytest.raises(ValueError, match="seed=.*whole number"): call(seed)
+    for seed in (numpy.int64(3), numpy.uint8(3), 3): call(seed)
 
 
 def test_a_seed_of_numpy_is_the_same_seed():

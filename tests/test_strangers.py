@@ -38,12 +38,11 @@ def alter(folder, name, **fields):
 
 def apart(monkeypatch):
     "The names of models that are tried in a process of their own from here on."
-    from selfloop_nb import models
-    tried, run = [], models.run_apart
+    tried, run = [], strangers.run_apart
     def noted(*args, **how):
         tried.append(how["folder"].rsplit("/")[-1])
         return run(*args, **how)
-    monkeypatch.setattr(models, "run_apart", noted)
+    monkeypatch.setattr(strangers, "run_apart", noted)
     return tried
 
 
@@ -193,3 +192,32 @@ def test_a_loop_reads_nothing_but_weights_from_a_round(tmp_path):
     assert made.weights_hash() != loop.language_model().weights_hash()
     alter(first, "adapter_config.json", base_model_name_or_path="evil/base", peft_type="LORA")
     with pytest.raises(SelfloopError, match="is an adapter"): loop.model.reloaded(first)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    "An encoder that was saved by transformers alone, and is not known."
+    from transformers import BertConfig, BertModel
+    folder = tmp_path_factory.mktemp("encoders") / "encoder"
+    tokenizer = tiny_llama(small_task(), layers=1, width=8, heads=2).tokenizer
+    tokenizer.save_pretrained(folder)
+    sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    return folder
+
+
+def test_models_that_judge_are_strangers_too(encoder, tmp_path, monkeypatch):
+    from selfloop_nb import load_encoder, reward_model
+    tried = apart(monkeypatch)
+    load_encoder(str(encoder))
+    load_encoder(str(encoder))
+    assert tried == ["encoder"]
+    theirs = shutil.copytree(encoder, tmp_path / "theirs")
+    alter(theirs, "config.json", _attn_implementation="evil/kernel")
+    for load in (load_encoder, reward_model):
+        with pytest.raises(SelfloopError, match="a kernel"): load(str(theirs))
+    assert tried == ["encoder"]
+    slow = shutil.copytree(encoder, tmp_path / "slow")
+    replaced(50, 6)(slow)
+    monkeypatch.setattr(strangers, "SECONDS", 3)
+    with pytest.raises(SelfloopError, match="takes (more|longer) than"): load_encoder(str(slow))
