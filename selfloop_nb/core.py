@@ -112,10 +112,12 @@ _SECRET = re.compile(r"""(?xs)
   | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                                     # passwords in addresses
   | (?P<scheme> (?i: \b(?:bearer|basic)\s+ ) ) (?=\S*(?:\d|[a-z][A-Z])) [\w.~+/=-]{16,} # headers
   | (?P<given> (?i: (?<![\w-])[\w-]{0,40}?                              # name=value, 'name': 'value'
-          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth | authorization | credentials? | cookie | sig )
+          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
+            | authorization | credentials? | cookie | sig )
           (?: ["']?\s*=\s*["']? | ["']\s*:\s*["'] ) ) ) (?!lambda\b) [^\s"'&,;<>]{6,}
   | (?P<said> (?i: (?<![\w-])[\w-]{0,40}?                               # name: value
-          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth | authorization | credentials? | cookie | sig )
+          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
+            | authorization | credentials? | cookie | sig )
           (?:\ provided)? \s*:\s* (?:(?:bearer|basic|token)\s+)? ) ) (?=\S*\d|\S{16}) [^\s"'&,;<>]{6,}""")
 
 # %% ../nbs/00_core.ipynb #bc0743b2

@@ -207,7 +207,7 @@ def try_out(
 ):
     "Load a model, let it read texts of many kinds and a chat, and write; done in a process of its own."
     import torch
-    with _in_words(folder): model, tokenizer, _ = _from_pretrained(folder, True, getattr(torch, dtype), ("chat_template",))
+    with _in_words(folder): model, tokenizer, _ = _from_pretrained(folder, True, getattr(torch, dtype))
     lm = LanguageModel(model, tokenizer, Path(folder).name)
     with _in_words(folder):
         texts = list(PROBES)
@@ -277,7 +277,12 @@ def _leave_template(tokenizer, folder:Path):
                   "load_model(..., allow=('chat_template',)) takes it", stacklevel=3)
 
 # %% ../nbs/04_models.ipynb #d4a01ab7
-def _from_pretrained(name, local:bool, dtype, allow:tuple=())->tuple: # the model, its tokenizer, names of weights that the files lack
+def _from_pretrained(
+    name,
+    local:bool,      # is it a folder?
+    dtype,
+    allow:tuple=(),  # see `load_model`
+)->tuple: # the model, its tokenizer, names of weights that the files lack
     "What transformers reads, without code of the model's own and without a network where there is none."
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
     how = dict(trust_remote_code=False, local_files_only=local or not hub_answers())

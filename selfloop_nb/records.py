@@ -78,12 +78,19 @@ class Round:
 def theta_of(config:dict)->float:
     "The theta of a round's settings; nan where its keep rule has none."
     rule = config.get("select")
-    theta = rule.get("theta") if isinstance(rule, dict) else None
-    return math.nan if theta is None else float(theta)
+    return _as_float(rule.get("theta") if isinstance(rule, dict) else None)
 
 def score_range_of(config:dict)->tuple:
     "The range that a round's scorer declares."
-    return tuple(float(end) for end in config.get("score", {}).get("range", ("-inf", "inf")))
+    score = config.get("score")
+    bounds = score.get("range") if isinstance(score, dict) else None
+    low, high = map(_as_float, bounds) if isinstance(bounds, list | tuple) and len(bounds) == 2 else (math.nan,) * 2
+    return (-math.inf, math.inf) if math.isnan(low) or math.isnan(high) else (low, high)
+
+def _as_float(value)->float:
+    "A number, or the name of one; nan for all else: settings are whatever somebody has written."
+    try: return math.nan if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError): return math.nan
 
 # %% ../nbs/01_records.ipynb #497a1cfa
 @patch_to(Round)
@@ -130,9 +137,11 @@ def _check_types(data:dict):
 def _check_numbers(data:dict):
     "Raise where text stands in the place of a number."
     for name in ("counts", "metrics", "seconds", "tokens"):
-        for value in data[name].values():
-            if not isinstance(value, (int, float, dict, type(None))):
-                raise ValueError(f"not a round record: {value!r:.40} where a figure is needed")
+        for key, value in data[name].items():
+            numbers = value.values() if isinstance(value, dict) and not key.startswith("n_") else [value]
+            for number in numbers:
+                if isinstance(number, int | float | None): continue
+                raise ValueError(f"not a round record: {number!r:.40} where a figure is needed")
 
 # %% ../nbs/01_records.ipynb #d60234d4
 FORMAT = 1 # of a run folder; a number above this is one that we do not know

@@ -1,5 +1,5 @@
-"""Whatever lies in the place of a file of a run: nobody waits for it, reads through it or writes over it, and what is said
-is said in words.
+"""Whatever lies in the place of a file of a run: nobody waits for it, reads through it or writes over it, and what is
+said is said in words.
 """
 import gc, os, shutil, stat, sys, warnings
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What is lost is fetched by its hash or made again; a second place keeps up; a machine that draws other samples is told
-of.
+"""What is lost is fetched by its hash or made again; a second place keeps up; a machine that draws other samples is
+told of.
 """
 import gc, json, os, shutil, sys
 from pathlib import Path
@@ -43,7 +43,9 @@ def whole(tmp_path_factory):
     return folder / "run", export_run(folder / "run", folder / "run.zip"), files_of(folder / "run")
 
 
-def files_of(run): return {str(f.relative_to(run)): f.read_bytes() for f in run.rglob("*") if f.is_file() and f.name != "lock"}
+def files_of(run):
+    files = [file for file in run.rglob("*") if file.is_file() and file.name != "lock"]
+    return {str(file.relative_to(run)): file.read_bytes() for file in files}
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def test_a_source_cannot_write_outside(whole, copy, tmp_path):
     done = repair(copy, archive)
     assert not any((tmp_path / "elsewhere").iterdir())
     assert all("reached by a link" in why for why in done.left.values()) and done.left
-    with pytest.raises(SelfloopError, match="is no archive, no run and no folder of runs"): repair(copy, tmp_path / "none")
+    with pytest.raises(SelfloopError, match="no archive, no run and no folder of runs"): repair(copy, tmp_path / "none")
 
 
 def test_only_who_may_write_repairs(whole, copy):

@@ -16,10 +16,12 @@ FORMS = { # as the services write them; {} is the part that is secret
     "github": "ghp_{36}", "github server": "ghs_{36}", "github user": "ghu_{36}", "github oauth": "gho_{36}",
     "github refresh": "ghr_{36}", "github fine": "github_pat_{82}", "google": "AIza{35}", "google oauth": "ya29.{60}",
     "npm": "npm_{36}", "replicate": "r8_{37}", "groq": "gsk_{52}", "hugging face": "hf_{34}", "slack": "xoxb-{50}",
-    "slack app": "xapp-1-{40}", "gitlab": "glpat-{20}", "pypi": "pypi-{100}", "aws": "AKIA{16U}", "aws session": "ASIA{16U}",
+    "slack app": "xapp-1-{40}", "gitlab": "glpat-{20}", "pypi": "pypi-{100}",
+    "aws": "AKIA{16U}", "aws session": "ASIA{16U}",
     "sendgrid": "SG.{22}.{43}", "bearer": "Authorization: Bearer {40}", "basic": "Authorization: Basic {40}",
     "jwt": "eyJhbGciOiJIUzI1NiJ9.{60}.{43}", "query": "https://x.org/v1?api_key={32}&n=1",
-    "query key": "https://x.org/v1?key={32}", "azure": "AccountKey={86}==;EndpointSuffix=core", "address": "https://me:{20}@x.org/a",
+    "query key": "https://x.org/v1?key={32}", "azure": "AccountKey={86}==;EndpointSuffix=core",
+    "address": "https://me:{20}@x.org/a",
     "postgres": "postgresql://me:{16}@db:5432/x", "header": "x-api-key: {32}", "password": "password={12}",
     "json": '{{"access_token": "{40}"}}', "dict": "{{'client_secret': '{30}'}}", "shell": "export HF_TOKEN={34}",
     "pem": "-----BEGIN PRIVATE KEY-----\n{64}\n{64}\n-----END PRIVATE KEY-----",
@@ -77,7 +79,8 @@ PLAIN = [ # nothing of this is secret
     "the bearer of good news", "He was the ring's bearer throughout the war.", "password", "forgot your password?",
     "authorised by nobody", "sequence: ACGTACGTACGTACGTACGTACGT", "BEGIN the proof, END the proof", "cookies are baked",
     "signature", "sign = -1", "design: good", "sig. figures: 3", "3e-5", "9b2f6c0a1d4e5f67", "a" * 64,
-    "round 3: 12 of 40 samples are others", "你好，世界 = 42", "key=value", "public key cryptography", "primary key (id)",
+    "round 3: 12 of 40 samples are others", "你好，世界 = 42", "key=value", "public key cryptography",
+    "primary key (id)", "The key: understanding the problem", "Answer key: {answer}", "secret: nobody knows",
 ]
 
 
@@ -90,7 +93,8 @@ def test_sums_and_code_stay():
     "Every problem that the library makes itself."
     from selfloop_nb import addition
     task = addition(digits=3, n_train=300, n_prompts=300, n_heldout=50, seed=0)
-    for row in task.train.to_list(): assert redact(f"{row['prompt']}{row['completion']}") == f"{row['prompt']}{row['completion']}"
+    texts = [row["prompt"] + row["completion"] for row in task.train.to_list()]
+    assert list(map(redact, texts)) == texts
 
 
 def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
@@ -99,9 +103,13 @@ def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
     rng = random.Random(0)
     secrets = {door: f"sk-proj-{made(rng, 40)}" for door in ("error", "guard", "setting", "list", "message", "audit")}
     class Judge:
-        def __init__(self): self.endpoints, self.key, self.name = [f"https://x.org?api_key={secrets['list']}"], secrets["setting"], "judge"
+        name = "judge"
+        def __init__(self):
+            self.endpoints = [f"https://x.org?api_key={secrets['list']}"]
+            self.key = secrets["setting"]
         def __call__(self, samples):
-            if len(samples) > 4 or samples["sample_id"][0].endswith("-0-0"): raise RuntimeError(f"401 {secrets['error']}")
+            fails = len(samples) > 4 or samples["sample_id"][0].endswith("-0-0")
+            if fails: raise RuntimeError(f"401 {secrets['error']}")
             return [1.0] * len(samples)
     def audit(samples): raise RuntimeError(f"no answer for {secrets['audit']}")
     def guard(history): return f"the key {secrets['guard']} is used up"

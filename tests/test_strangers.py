@@ -55,7 +55,7 @@ ALLOWED = { # as they stand in well-known models' files
 }
 REFUSED = {
     "auto_map": ("config.json", dict(auto_map={"AutoConfig": "evil.Config"}), "code of its own.*auto_map"),
-    "auto_map of a tokenizer": ("tokenizer_config.json", dict(auto_map=["evil.T", None]), "auto_map in tokenizer_config"),
+    "auto_map of a tokenizer": ("tokenizer_config.json", dict(auto_map=["evil.T", None]), "auto_map in tokenizer_c"),
     "generate": ("generation_config.json", dict(custom_generate="evil/generate"), r"code \(custom_generate\)"),
     "kernel": ("config.json", dict(_attn_implementation="evil/kernel"), r"a kernel \(_attn_implementation\)"),
     "flash": ("config.json", dict(attn_implementation="flash_attention_2"), r"a kernel \(attn_implementation\)"),

@@ -143,7 +143,8 @@ def _is_plain(value)->bool:
 
 def _is_known(name:str, value, known:frozenset)->bool:
     "May a setting stand there?"
-    return name in known or name in _NAMES_WHAT or _is_plain(value) or name.endswith(("_token", "_tokens", "_token_id", "_file"))
+    is_of_kind = name.endswith(("_token", "_tokens", "_token_id", "_file"))
+    return name in known or name in _NAMES_WHAT or is_of_kind or _is_plain(value)
 
 # %% ../../nbs/backend/10_strangers.ipynb #126951e6
 def check_settings(
@@ -285,8 +286,9 @@ def is_of_strange_run(
 SECONDS = 10     # of computing, and a second more for 50 MB of weights
 MEMORY = 2**31   # bytes beside the weights
 MOST_TOKENS = 8  # for a byte of text
+_RUNS = ["".join(100 * sign for sign in signs) for signs in (string.printable, string.printable[::-1])]
 PROBES = ("1+1=", string.printable, "a" * 3000 + "!", "1" * 3000, " " * 3000 + "x", "\n" * 3000, "ab " * 1000,
-          "a1!" * 1000, "é" * 1000, "你好" * 500, "🙂" * 300, *("".join(100 * sign for sign in signs) for signs in (string.printable, string.printable[::-1])))
+          "a1!" * 1000, "é" * 1000, "你好" * 500, "🙂" * 300, *_RUNS)
 
 # %% ../../nbs/backend/10_strangers.ipynb #a0222680
 def check_cut(

@@ -26,7 +26,9 @@ class FolderCopies:
 
     def __str__(self): return str(self.path)
 
-    def names(self)->list: return [f"rounds/{file.parent.name}/round.json" for file in self.path.glob("rounds/*/round.json")]
+    def names(self)->list:
+        records = self.path.glob("rounds/*/round.json")
+        return [f"rounds/{file.parent.name}/round.json" for file in records]
 
     def read(self, name:str)->bytes: return read_file(self.path, name)
 
@@ -45,8 +47,8 @@ class ArchiveCopies:
 
     def read(self, name:str)->bytes:
         with self.open(name) as file: data = file.read(MOST_TEXT + 1)
-        if len(data) > MOST_TEXT: raise DamagedRunError(f"{name} in {self.path.name} is larger than {MOST_TEXT:,} bytes")
-        return data
+        if len(data) <= MOST_TEXT: return data
+        raise DamagedRunError(f"{name} in {self.path.name} is larger than {MOST_TEXT:,} bytes")
 
     @contextmanager
     def open(self, name:str):

@@ -84,8 +84,8 @@ def _read_info(self)->dict:
     try: numbers = Format.of(info)
     except ValueError as error: raise self._lost_info(error) from error
     if not numbers.may_read: raise SelfloopError(
-        f"run {self.name!r} was made by a newer version of selfloop_nb (readers {numbers.to_read}), and must not be read "
-        f"by this one, which knows {FORMAT}: update selfloop_nb to open it")
+        f"run {self.name!r} was made by a newer version of selfloop_nb (readers {numbers.to_read}), and must not be "
+        f"read by this one, which knows {FORMAT}: update selfloop_nb to open it")
     if isinstance(info.get("environment", {}), dict): return info
     raise self._lost_info("its environment is no object")
 
