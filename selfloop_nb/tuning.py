@@ -250,9 +250,10 @@ def train_copy(
 )->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step
     "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
     import torch
+    seed = whole_number(seed, "seed")
     tuned, losses = lm.copy(), []
     with undisturbed(), tempfile.TemporaryDirectory() as folder:
-        torch.manual_seed(whole_number(seed, "seed"))
+        torch.manual_seed(seed)
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
         listener = loss_listener(losses, on_loss, should_stop)
         trainer(model, trainer_arguments(how, seed, folder, lm.device), listener).train()

@@ -196,17 +196,15 @@ def seeded():
     import selfloop_nb as s
     from selfloop_nb.core import derive_seed
     from selfloop_nb.metrics.diversity import on_parts
-    from selfloop_nb.storage.ratings import pick
     from selfloop_nb.tuning import FineTune, fine_tune
-    task = small_task()
-    rows = [dict(sample_id=str(i), prompt="1", completion=str(i), score=0.5) for i in range(4)]
+    task, few = small_task(), s.Sampling(n_samples=1, max_new_tokens=2)
     return dict(
         loop=lambda seed: small_loop(seed=seed),
         addition=lambda seed: s.addition(n_train=10, n_prompts=5, n_heldout=5, seed=seed),
         tiny_llama=lambda seed: s.tiny_llama(task, layers=1, width=8, heads=2, seed=seed),
         tiny_t5=lambda seed: s.tiny_t5(task, seed=seed),
         derive_seed=lambda seed: derive_seed(seed, 1),
-        generate_samples=lambda seed: s.generate_samples(s.tiny_llama(task), task.prompts.select([0]), seed=seed),
+        generate_samples=lambda seed: s.generate_samples(s.tiny_llama(task), task.prompts.select([0]), few, seed=seed),
         majority=lambda seed: s.majority_at_k([0, 0], ["a", "b"], [True, False], 2, seed=seed),
         on_parts=lambda seed: on_parts(len, list("abcd"), size=2, seed=seed),
         fine_tune=lambda seed: fine_tune(s.tiny_llama(task), task.train, FineTune(steps=1), seed=seed))
@@ -286,14 +284,14 @@ def with_check(check):
 
 
 def round_of(path, **changed):
-    "The settings of a round as recorded, and the hashes of the samples and weights that came of it."
+    "What a round is known by, as recorded: settings, and how many were asked. And the hashes of what came of it."
     few = of("FineTune", steps=4, batch_size=8, lr=0.01)
     settings = dict(score=at_least(1), select=of("Threshold", theta=0.0), mix=of("Accumulate"), tune=few, initial=few,
                     sampling=of("Sampling", **FEW))
     loop = small_loop(path, **{**settings, **changed})
     loop.step()
     kept = [r.files.get(name) for r in loop.rounds for name in ("samples.parquet", "model/model.safetensors")]
-    return loop.rounds[1].config, kept
+    return (loop.rounds[1].config, loop.rounds[1].counts["n_sampled"]), kept
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ ALLOWED = { # as they stand in well-known models' files
     "names of before": {"rope_theta": 500000.0, "rope_scaling": None, "transformers.js_config": {"dtype": "q4"}},
     "generation": dict(do_sample=True, max_length=20, bad_words_ids=[[1]], decoder_start_token_id=2),
     "own ways to compute": dict(_attn_implementation="sdpa", _attn_implementation_autoset=True),
+    "words": dict(_model_name_or_path="me/SmolLM2 135M", made_by="a student, 2024", release="2024-11-01", rev="v1.2"),
     "tasks": dict(task_specific_params={"text-generation": {"do_sample": True, "max_length": 50}}),
 }
 REFUSED = {

@@ -9,7 +9,7 @@ __all__ = ['SAVED', 'TRIED', 'SECONDS', 'MEMORY', 'MOST_TOKENS', 'PROBES', 'LIBR
            'is_of_strange_run', 'check_cut', 'limits_for', 'try_apart', 'check_judge', 'try_judge']
 
 # %% ../../nbs/backend/10_strangers.ipynb #bc3b9307
-import hashlib, os, string
+import hashlib, os, re, string
 from dataclasses import fields, is_dataclass
 from functools import cache
 from inspect import signature
@@ -82,8 +82,7 @@ def known_settings(
     except Exception: pass # it cannot be made without a word on its parts
     return frozenset({*names, *signature(family.__init__).parameters, *family.attribute_map, *_OF_MANY_CONFIGS})
 
-_OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype dtype _name_or_path name_or_path
-    _commit_hash tokenizer_class task_specific_params finetuning_task prefix problem_type rope_scaling rope_theta
+_OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype dtype _commit_hash tokenizer_class task_specific_params finetuning_task prefix problem_type rope_scaling rope_theta
     rope_parameters id2label label2id cache_implementation model_max_length transformers.js_config unsloth_version
     extra_configs summary_type summary_activation""".split()
 
@@ -136,14 +135,17 @@ def _refused_in(settings, name:str="")->tuple: # name, what it names; of the fir
     return next(filter(None, (_refused_in(value, str(key)) for key, value in inner)), ())
 
 # %% ../../nbs/backend/10_strangers.ipynb #9e4bb756
+_NOTE = re.compile(r"|\S+\s.*|v?\d[\d.:T+-]*\w*", re.DOTALL) # words, a version, a date
+
 def _is_plain(value)->bool:
-    "Is it a number, or numbers only, that can name nothing?"
+    "Is it a number, numbers only, or a note to read, that can name nothing?"
     if isinstance(value, list): return all(map(_is_plain, value))
+    if isinstance(value, str): return _NOTE.fullmatch(value) is not None
     return value is None or isinstance(value, bool | int | float)
 
 def _is_known(name:str, value, known:frozenset)->bool:
     "May a setting stand there?"
-    is_of_kind = name.endswith(("_token", "_tokens", "_token_id", "_file"))
+    is_of_kind = name.endswith(("_token", "_tokens", "_token_id", "_file", "name_or_path"))
     return name in known or name in _NAMES_WHAT or is_of_kind or _is_plain(value)
 
 # %% ../../nbs/backend/10_strangers.ipynb #126951e6
