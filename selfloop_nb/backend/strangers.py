@@ -82,9 +82,10 @@ def known_settings(
     except Exception: pass # it cannot be made without a word on its parts
     return frozenset({*names, *signature(family.__init__).parameters, *family.attribute_map, *_OF_MANY_CONFIGS})
 
-_OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype dtype _commit_hash tokenizer_class task_specific_params finetuning_task prefix problem_type rope_scaling rope_theta
-    rope_parameters id2label label2id cache_implementation model_max_length transformers.js_config unsloth_version
-    extra_configs summary_type summary_activation""".split()
+_OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype dtype _commit_hash tokenizer_class
+    task_specific_params finetuning_task prefix problem_type rope_scaling rope_theta
+    rope_parameters id2label label2id cache_implementation model_max_length
+    transformers.js_config unsloth_version extra_configs summary_type summary_activation""".split()
 
 # %% ../../nbs/backend/10_strangers.ipynb #08b1163c
 _OF_TOKENIZERS = frozenset("""tokenizer_class backend add_bos_token add_eos_token add_prefix_space added_tokens_decoder
