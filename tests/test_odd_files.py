@@ -37,8 +37,8 @@ def zeros(path, secret):
     except PermissionError: pytest.skip("only root makes devices")
 
 
-LONG = [pytest.param(kind, marks=pytest.mark.long) for kind in (folder, dangling, circle)]
-KINDS = [fifo, link, zeros, *LONG]
+LONG = [pytest.param(kind, marks=pytest.mark.long) for kind in (zeros, folder, dangling, circle)]
+KINDS = [fifo, link, *LONG]
 SLOW = {"report.html": 0, "rounds/0000/model/tokenizer.json": 1} # where the first readers have a say
 
 

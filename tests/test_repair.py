@@ -9,6 +9,7 @@ import pytest
 from selfloop_nb import export_run, import_run, open_run, verify
 from selfloop_nb.core import DamagedRunError, RunLockedError, SelfloopError
 from selfloop_nb.storage.repair import repair
+from rooms import says
 from waiting import wait_until
 
 TESTS = Path(__file__).parent
@@ -201,3 +202,22 @@ def test_a_machine_that_draws_other_samples_is_told_of(tmp_path, monkeypatch):
     monkeypatch.setattr(redrawn, "sample_chunk", other)
     text, = messages()
     assert f"of {calls[0]} samples of round 3 that were drawn again, 1 are others" in text and len(calls) == 1
+
+
+def test_the_control_room_says_how_far_a_copy_is_behind(tmp_path):
+    from selfloop_nb import dashboard
+    loop = tiny_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    mirror = loop.mirror(tmp_path / "drive" / "copy")
+    mirror.wait()
+    room = dashboard(loop)
+    says(room, "2 rounds behind")
+    assert "there is no folder" in room.status.value
+    (tmp_path / "drive").mkdir()
+    mirror.follow()
+    mirror.wait()
+    loop.step()
+    mirror.wait()
+    room.publisher.tell("status")
+    says(room, "up to date")
+    room.close()
