@@ -1808,6 +1808,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                      'selfloop_nb/storage/repair.py'),
                                             'selfloop_nb.storage.repair._index': ( 'storage/repair.html#_index',
                                                                                    'selfloop_nb/storage/repair.py'),
+                                            'selfloop_nb.storage.repair._look_again': ( 'storage/repair.html#_look_again',
+                                                                                        'selfloop_nb/storage/repair.py'),
                                             'selfloop_nb.storage.repair._make_again': ( 'storage/repair.html#_make_again',
                                                                                         'selfloop_nb/storage/repair.py'),
                                             'selfloop_nb.storage.repair._mend_files': ( 'storage/repair.html#_mend_files',

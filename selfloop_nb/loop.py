@@ -101,8 +101,7 @@ def _open(self, path:Path, branch:str):
     self.lock = self.store.lock
     check_belongs(self.store, info)
     fall_back(self.store)
-    self.found = self.store.head # by other kernels; it is compared as soon as a round starts from it
-    if not self.found: return
+    if not self.store.head: return
     last = self.rounds[-1].number
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
     changed = differences(self.store.info)
@@ -153,7 +152,7 @@ def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
         parent = self.rounds[-1]
-        self.found = say_if_other(self, parent)
+        say_if_other(self, parent)
         round, model = self._new_round(parent), self._model(parent.id)
         samples = round.phase("sample", sample, model, self.task)
         judged = round.phase("score", judge, samples, self.task, self._model_0)

@@ -128,6 +128,7 @@ def test_a_round_is_made_again_and_proven(number, copy, whole):
     done = repair(loop)
     assert done.is_whole and set(done.mended.values()) == {"the loop, which made it again"}
     assert {name: files_of(copy)[name] for name in before} == before and set(copy.parent.iterdir()) == others
+    assert loop.step().number == 3 and verify(loop).is_whole, "and the loop goes on from where it had been"
 
 
 def test_what_was_made_otherwise_is_not_made_again(copy):

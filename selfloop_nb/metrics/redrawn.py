@@ -77,8 +77,10 @@ def why_other(
 # %% ../../nbs/metrics/08_redrawn.ipynb #41a99314
 def say_if_other(
     loop:"selfloop_nb.loop.Loop",
-    record:Round, # its newest round
+    record:Round, # of its run
 ):
     "Compare a round that another kernel has made, once, and have the loop say what came of it."
-    text = why_other(loop, record) if record.id == loop.found else ""
+    if record.id in loop.lock.made: return
+    text = why_other(loop, record)
+    loop.lock.made.add(record.id)
     if text: loop.emit("message", record.number, text=text)

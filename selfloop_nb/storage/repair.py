@@ -292,4 +292,12 @@ def repair(
     _mend_records(mended, places, done)
     _mend_files(mended, places, done)
     for loop in loops[:1]: _make_again(mended, loop, done)
+    if isinstance(getattr(run, "store", None), Run): _look_again(run.store)
     return done
+
+def _look_again(run:Run):
+    "Have a run that is open forget what it has read, and stand where the disk says, where that is whole again."
+    run._records.clear()
+    run._rows.clear()
+    back, run._gone_back = run._gone_back, None
+    if back and not run.is_whole(run.head): run._gone_back = back

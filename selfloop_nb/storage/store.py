@@ -336,6 +336,7 @@ def commit(self, draft:Draft, record:Round):
     record.files = {name: h for p in draft.phases.values() for name, h in p["files"].items()}
     write_file(draft.folder / "round.json", record.to_json())
     self.set_head(record.id, f"round {record.number}")
+    if self.lock: self.lock.made.add(record.id)
     self.tidy()
 
 # %% ../../nbs/storage/05_store.ipynb #97175e05
