@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .core import SelfloopError, patch_to, redact
-from .selection import kept_rows
 from .storage.store import Run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
@@ -226,7 +225,7 @@ class RunReader:
     "What a run has to show: its history, samples, losses, report, figures."
     def __init__(self,
         store:Run, # the run folder, and the branch that is looked at
-    ): self.store, self.kept_tables = store, {}
+    ): self.store = store
 
     @property
     def rounds(self)->list: # of `Round`
@@ -248,18 +247,6 @@ def samples(self,
 )->"datasets.Dataset":
     "The sample table of a round: what was written, its scores, its state and why."
     return self.store.samples(self._number(round))
-
-# %% ../nbs/11_opened.ipynb #d704424d
-@patch_to(RunReader)
-def kept(self,
-    n_last:int, # of rounds
-)->list:
-    "The kept samples of the last rounds, oldest first, behind a None for each of the rounds before."
-    records = self.rounds[1:]
-    used, at_hand = [r for r in records if r.number > len(records) - n_last], self.kept_tables
-    self.kept_tables = {} # and no others: a long run must not fill the memory
-    for r in used: self.kept_tables[r.id] = at_hand[r.id] if r.id in at_hand else kept_rows(self.samples(r.number))
-    return [self.kept_tables.get(r.id) for r in records]
 
 # %% ../nbs/11_opened.ipynb #bbc5c378
 @patch_to(RunReader)

@@ -11,7 +11,7 @@ import json, math
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
-from .core import parse_json, patch_to, redact, short_hash
+from .core import SelfloopError, parse_json, patch_to, redact, short_hash
 
 # %% ../nbs/01_records.ipynb #c338f2bf
 KEPT = "kept"
@@ -160,6 +160,12 @@ class Format:
         for number in numbers:
             if type(number) is not int or number < 1: raise ValueError(f"its format is {number!r:.40}")
         return cls(*numbers)
+
+    def check_readable(self, name:str):
+        "Raise `SelfloopError` where the run of this name must not be read by this version."
+        if self.may_read: return
+        raise SelfloopError(f"run {name!r} was made by a newer version of selfloop_nb (readers {self.to_read}), and must "
+                            f"not be read by this one, which knows {FORMAT}: update selfloop_nb to open it")
 
     @property
     def may_write(self)->bool: return self.to_write <= FORMAT and self.may_read

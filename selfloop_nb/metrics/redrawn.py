@@ -65,7 +65,7 @@ def why_other(
     sampling = recorded_sampling(record.config)
     if sampling is None or record.parent is None: return ""
     try:
-        lm = loop.model.reloaded(loop.store.folder(record.parent) / "model")
+        lm = loop.model_of(record.parent)
         samples = loop.store.samples(record.number)
     except SelfloopError: return "" # they are damaged, or gone: nothing is said of the machine
     room = room_for(lm, loop.task, sampling)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
 from ..records import Format, Round
+from .disk import GONE
 from selfloop_nb.storage.files import (
-    GONE, MOST_TEXT, beside, damaged_files, fixed_path, force, make_folder, open_file, read_file, sync, through_link,
+    MOST_TEXT, beside, damaged_files, fixed_path, force, make_folder, open_file, read_file, sync, through_link,
     write_file)
 from .lock import RunLock
 from .store import Run
@@ -247,8 +248,10 @@ def _make_again(run:Run, loop, done:Repaired):
         if record is None or not lost: continue
         why = _why_not_again(run, loop, record)
         if not why:
-            with made_again(loop, record) as folder: _take(run, record, folder, lost, done)
             why = "made again it is another one: other settings, versions or threads made it"
+            try:
+                with made_again(loop, record) as folder: _take(run, record, folder, lost, done)
+            except SelfloopError as error: why = f"it cannot be made again: {error}"
         for name in lost:
             if name in done.left: done.left[name] = why
 
