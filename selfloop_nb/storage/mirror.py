@@ -13,6 +13,7 @@ from .files import damaged_files, fixed_path, make_folder, read_file, sweep, wri
 from .lock import RunLock
 from .repair import FolderCopies, fetch
 from .store import Run
+from .stored import PRUNED, pruned_files
 
 # %% ../../nbs/storage/15_mirror.ipynb #fe83f126
 class Mirror:
@@ -61,10 +62,12 @@ def _copy_round(self, record):
     make_folder(target)
     sweep(target)
     index = {sha: f"rounds/{record.id}/{name}" for name, sha in record.files.items()}
+    pruned = pruned_files(source)
     for name in damaged_files(target, record.files): # missing there, mostly
+        if name in pruned and not (source / name).exists(): continue
         if fetch(target / name, record.files[name], {FolderCopies(self.run.path): index}): continue
         raise SelfloopError(f"{name} of round {record.id} is damaged, or could not be written: see verify and repair")
-    write_file(target / "round.json", read_file(source, "round.json"))
+    for name in (PRUNED, "round.json") if pruned else ("round.json",): write_file(target / name, read_file(source, name))
 
 # %% ../../nbs/storage/15_mirror.ipynb #b7e463cd
 @patch_to(Mirror)

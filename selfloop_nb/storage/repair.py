@@ -19,6 +19,7 @@ from selfloop_nb.storage.files import (
     write_file)
 from .lock import RunLock
 from .store import Run
+from .stored import pruned_files
 
 # %% ../../nbs/storage/14_repair.ipynb #5fdf0766
 class FolderCopies:
@@ -191,9 +192,9 @@ def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
 
 # %% ../../nbs/storage/14_repair.ipynb #c4f2cca5
 def _mend_files(run:Run, places:dict, done:Repaired):
-    "Put the files back that are not as their records say."
+    "Put the files back that are not as their records say; those that were pruned, where a place has them still."
     for id in run.ids():
-        record = _whole_record(run, id)
+        record, pruned = _whole_record(run, id), pruned_files(run.folder(id))
         for name in damaged_files(run.folder(id), record.files) if record else ():
             target = f"rounds/{id}/{name}"
             if ".." in Path(name).parts or through_link(run.path, str(Path(target).parent)):
@@ -201,7 +202,7 @@ def _mend_files(run:Run, places:dict, done:Repaired):
                 continue
             place = fetch(run.path / target, record.files[name], places)
             if place: done.mended[target] = place
-            else: done.left[target] = "no place that was named has it"
+            elif name not in pruned: done.left[target] = "no place that was named has it"
 
 # %% ../../nbs/storage/14_repair.ipynb #b5f12e69
 @contextmanager
