@@ -222,3 +222,14 @@ def test_the_control_room_says_how_far_a_copy_is_behind(tmp_path):
     room.publisher.tell("status")
     says(room, "up to date")
     room.close()
+
+
+def test_what_was_pruned_is_fetched_where_it_still_is(copy, whole):
+    loop = tiny_loop(copy)
+    loop.prune(1)
+    assert not repair(loop).mended and repair(loop).is_whole, "what was taken away on purpose is no damage"
+    mirror = loop.mirror(copy.parent / "copy")
+    assert mirror.wait() and verify(copy.parent / "copy").is_whole
+    done = repair(loop, whole[1])
+    assert done.is_whole and any(name.endswith("model.safetensors") for name in done.mended)
+    assert {name: files_of(copy)[name] for name in whole[2]} == whole[2] and "pruned" not in str(verify(copy))

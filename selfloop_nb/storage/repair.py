@@ -13,13 +13,13 @@ from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
 from ..records import Format, Round
-from .disk import GONE
+from .disk import GONE, disk
 from selfloop_nb.storage.files import (
     MOST_TEXT, beside, damaged_files, fixed_path, force, make_folder, open_file, read_file, sync, through_link,
     write_file)
 from .lock import RunLock
 from .store import Run
-from .stored import pruned_files
+from .stored import PRUNED, pruned_files
 
 # %% ../../nbs/storage/14_repair.ipynb #5fdf0766
 class FolderCopies:
@@ -203,6 +203,7 @@ def _mend_files(run:Run, places:dict, done:Repaired):
             place = fetch(run.path / target, record.files[name], places)
             if place: done.mended[target] = place
             elif name not in pruned: done.left[target] = "no place that was named has it"
+        if pruned and all((run.folder(id) / name).exists() for name in pruned): disk.unlink(run.folder(id) / PRUNED)
 
 # %% ../../nbs/storage/14_repair.ipynb #b5f12e69
 @contextmanager
