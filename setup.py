@@ -1,4 +1,4 @@
-"Everything setuptools needs is in settings.ini; the extra `dev` takes in all the others."
+"Everything setuptools needs is in settings.ini; the extra `dev` takes in all others but `docs`, which stands alone."
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -10,7 +10,7 @@ about, readme, suffix = config["DEFAULT"], Path("README.md"), "_requirements"
 
 extras = {key.removesuffix(suffix): about[key].split("\n") for key in about if key.endswith(suffix)}
 extras = {name: [line for line in lines if line] for name, lines in extras.items()}
-extras["dev"] = [line for lines in extras.values() for line in lines]
+extras["dev"] = [line for name, lines in extras.items() if name != "docs" for line in lines]
 
 setup(
     name=about["lib_name"],
