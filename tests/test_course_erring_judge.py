@@ -39,7 +39,8 @@ def test_a_judge_has_shares(rates):
 
 
 POINTS = {**NO_NUMBERS, "1 - p*": (0.2, "how often the model must be *right*"), "the ratio": (0.25, "put it into"),
-          "its inverse": (4, "a share lies"), "per cent": (80, "20 % is 0.2"), "the gap": (0.6, "far the judge is from a coin"),
+          "its inverse": (4, "a share lies"), "per cent": (80, "20 % is 0.2"),
+          "the gap": (0.6, "far the judge is from a coin"),
           "a half": (0.5, "tells nothing"), "the product": (0.16, "is a ratio"), "a coin's side": (0.1, "above 1/2"),
           "of a pair": (0.64, "about a pair"), "made up": (0.9, "how often may the model be wrong"),
           "below nothing": (-0.2, "a share lies")}

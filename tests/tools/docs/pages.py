@@ -46,7 +46,7 @@ def cleaned(cell):
 
 def contents(text):
     "The tree of pages, in the order in which README names them."
-    shelves = [("To begin", ["quickstart", *found("course/*"), *found("recipes/*")])]
+    shelves = [("To begin", ["quickstart"]), ("The course", found("course/*")), ("Recipes", found("recipes/*"))]
     for title, links in SHELF.findall(text):
         shelves.append((title, [link.removesuffix(".ipynb") for link in LINK.findall(links)]))
     shelves.append(("Reference", ["reference/index", "changelog"]))
