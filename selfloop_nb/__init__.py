@@ -24,6 +24,7 @@ _names = {
     "filters.refine": "Refinement NoNearDuplicates Decontaminated PerCluster FarthestFirst Balanced Curriculum",
     "filters.staircase": "Staircase", "mixing": "Accumulate Replace Window",
     "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
+    "training.thinking": "LearnOnly",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
     "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",
@@ -33,7 +34,7 @@ _names = {
     "charts.monitors": "audit_plot collapse_plot balance_plot", "opened": "open_run", "loop": "Loop",
     "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search", "views.dashboard": "dashboard",
     "views.explore": "explore", "views.browse": "browse", "views.tree": "tree", "views.compare": "compare",
-    "views.rate": "rate",
+    "views.rate": "rate", "views.trackers": "track",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = list(_module_of)

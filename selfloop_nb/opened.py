@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .core import SelfloopError, patch_to
+from .storage.publish import publish
 from .storage.store import Run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
@@ -268,6 +269,9 @@ def export(self,
     "Write every figure and table as files for a paper."
     from selfloop_nb.charts.report import export_figures
     return export_figures(self.store, Path(folder), formats)
+
+# %% ../nbs/11_opened.ipynb #6b668d18
+RunReader.publish = publish
 
 # %% ../nbs/11_opened.ipynb #030a7a67
 class OpenRun(RunReader):

@@ -22,6 +22,7 @@ from .metrics.per_round import round_metrics
 from .models import LanguageModel
 from .opened import Control
 from .backend.threads import fitting_threads
+from .backend.thoughts import answered, score_answers
 from .backend.weights import why_unchanged
 from .backend.whole import check_form, check_same
 from .records import KEPT, Round
@@ -287,8 +288,10 @@ def judge(
     settings = round.settings
     if task.check is not None: samples = samples.add_column("correct", task.correct(samples.to_list()))
     context = scorer_context(round)
-    scorer = settings.score.bound(context, samples)
-    samples = score_samples(samples, scorer, journal=lambda part: _journal(round, "scores", part))
+    def score(seen):
+        scorer = settings.score.bound(context, seen)
+        return score_samples(seen, scorer, journal=lambda part: _journal(round, "scores", part))
+    samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = KEPT in samples["state"][:]
@@ -315,7 +318,7 @@ def _journal(round:RoundDraft, kind:str, scorer:Scorer)->Parts:
 def add_monitors(round:RoundDraft, samples, context:Context, model_0:Callable)->"datasets.Dataset":
     "The samples with what the audit says of them; the metrics go into the notes of the context."
     settings = round.settings
-    context.notes.update(round_metrics(samples, settings.score.range, round.seed_of("figures")))
+    context.notes.update(round_metrics(answered(samples), settings.score.range, round.seed_of("figures")))
     if settings.drift: context.notes.update(_drift(samples, model_0(), round.seed_of("drift")))
     return samples if settings.audit is None else _add_audit(round, samples, context)
 
@@ -330,7 +333,7 @@ def _add_audit(round:RoundDraft, samples, context:Context)->"datasets.Dataset":
     "The column `audit`, and its metrics beside those of Q."
     def journal(part): return _journal(round, "audit", part)
     audit, seed = round.settings.audit, round.seed_of("audit")
-    values, errors = audit_column(samples, audit, seed, context=context, journal=journal)
+    values, errors = audit_column(answered(samples), audit, seed, context=context, journal=journal)
     if errors:
         round.say("score", f"the audit failed on {len(errors)} samples, which have no value; "
                            f"the round goes on. The first: {errors[0]}")

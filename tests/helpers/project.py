@@ -11,7 +11,8 @@ FOLDERS = {"course": "teaching"} # where a family's notebooks lie elsewhere: nbs
 FLOORS = [
     {"core"},
     {"records", "text", "guards"},
-    {"backend", "storage"},
+    {"backend"},
+    {"storage"},
     {"tasks", "models", "scoring", "selection", "mixing"},
     {"people", "filters"},
     {"scorers", "sampling", "tuning", "charts"},
