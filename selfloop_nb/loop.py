@@ -18,9 +18,9 @@ from .metrics.basic import round_counts, sample_metrics
 from .mixing import Accumulate, KeptTables
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
-from .phases import RoundDraft, Settings, adopt, check_given, judge, measure, sample, tune
+from .phases import RoundDraft, Settings, adopt, judge, measure, sample, tune
 from .records import Round, history_row
-from .sampling import Sampling
+from .sampling import Sampling, check_given
 from .selection import Threshold, kept_rows
 from .storage.disk import disk
 from .storage.files import check_name

@@ -21,7 +21,7 @@ from .backend.folder import check_architecture, check_folder, is_encoder_decoder
 from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.whole import own_memory, why_not_whole, without_poolers
 from .core import SelfloopError, patch_to
-from .backend.turns import with_system
+from .backend.turns import drops_question, with_system
 from .backend.tokens import TextAsIds, character_tokenizer
 
 # %% ../nbs/04_models.ipynb #b9dea7ef
@@ -106,6 +106,9 @@ def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
     wrong = why_not_whole(self.model)
     if wrong: raise ValueError(f"{self.name}: {wrong}")
+    if drops_question(self.tokenizer):
+        raise ValueError(f"{self.name}: its chat template leaves out what is asked, since it wants a list of parts; "
+                         "set tokenizer.chat_template to one that takes plain text")
     if self.tokenizer.eos_token_id is None:
         raise ValueError(f"{self.name}: its tokenizer has no EOS token, so no sample would ever end; "
                          "set tokenizer.eos_token")
@@ -154,8 +157,20 @@ def emptied(self)->"LanguageModel":
 @patch_to(LanguageModel)
 def save(self, folder:Path):
     "Write weights (safetensors), configuration and tokenizer."
-    with quiet(): self.model.save_pretrained(folder)
+    with quiet(), _settings_as_they_are(self.model, folder): self.model.save_pretrained(folder)
     self.tokenizer.save_pretrained(folder)
+
+@contextmanager
+def _settings_as_they_are(model, folder:Path):
+    "Keep the model's own generation settings also where transformers writes none down that contradict each other."
+    from transformers import GenerationConfig
+    own = model.generation_config
+    try: own.validate(strict=True)
+    except ValueError: model.generation_config = GenerationConfig()
+    try: yield
+    finally:
+        contradict, model.generation_config = model.generation_config is not own, own
+    if contradict: own.to_json_file(Path(folder) / "generation_config.json")
 
 # %% ../nbs/04_models.ipynb #660a6663
 @patch_to(LanguageModel)

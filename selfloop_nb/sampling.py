@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GREEDY', 'ROOM', 'WRITTEN', 'Sampling', 'Chunk', 'plan_chunks', 'sample_chunk', 'longest_completion', 'room_for',
-           'asked_in_turn', 'check_prompts', 'Request', 'generate_samples', 'cut_off']
+           'asked_in_turn', 'check_given', 'check_prompts', 'Request', 'generate_samples', 'cut_off']
 
 # %% ../nbs/05_sampling.ipynb #f8d6d3f0
 import itertools
@@ -17,6 +17,7 @@ from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 from .backend.decode import Decoder, each_once
+from .backend.whole import check_form
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
@@ -115,7 +116,8 @@ def _settings(lm:LanguageModel, sampling:Sampling, max_new_tokens:int):
     return GenerationConfig(
         **drawn, max_new_tokens=max_new_tokens, pad_token_id=lm.tokenizer.pad_token_id, eos_token_id=lm.eos_ids,
         repetition_penalty=1.0, num_beams=1, return_dict_in_generate=True,
-        bad_words_ids=lm.model.generation_config.bad_words_ids)
+        bad_words_ids=lm.model.generation_config.bad_words_ids,
+        suppress_tokens=lm.model.generation_config.suppress_tokens)
 
 # %% ../nbs/05_sampling.ipynb #325aa1fe
 @contextmanager
@@ -240,6 +242,19 @@ def asked_in_turn(
     columns["prompt"] = [way.replace("{prompt}", prompt) for way, prompt in zip(ways, columns["prompt"])]
     return Dataset.from_dict(columns)
 
+# %% ../nbs/05_sampling.ipynb #7829451c
+def check_given(
+    model, # LanguageModel
+    task,  # Task
+)->tuple: # both
+    "Raise `ValueError` for what is no model or no task, and for a model that a run cannot keep as it is."
+    if not isinstance(model, LanguageModel):
+        raise ValueError(f"model={type(model).__name__}: give LanguageModel(model, tokenizer), or load_model(...)")
+    if not isinstance(task, Task):
+        raise ValueError(f"task={type(task).__name__}: give a Task, such as from_dataset(train, prompts)")
+    check_form(model)
+    return model, task
+
 # %% ../nbs/05_sampling.ipynb #e59cc080
 def check_prompts(
     lm:LanguageModel,
@@ -250,7 +265,7 @@ def check_prompts(
     room = room_for(lm, task, sampling)
     free = lm.context - len(lm.prompt_ids("a")) # what the template adds is in it
     asked = _asked(task, sampling)
-    suspects = [text for text in asked if len(text.encode()) + room > free]
+    suspects = [text for text in asked if not text or len(text.encode()) + room > free]
     for text, ids in lm.ids_of_prompts(suspects).items(): _check_fit(lm, asked[text], text, ids, room)
     if task.heldout is None: return
     heldout = asked_in_turn(task.heldout, sampling.templates)
