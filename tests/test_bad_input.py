@@ -54,6 +54,37 @@ def test_a_model_that_cannot_end():
     with refuse("ValueError", "no EOS token.*set tokenizer.eos_token"): LanguageModel(lm.model, lm.tokenizer)
 
 
+def test_an_empty_prompt_without_anything_to_begin_with(tmp_path):
+    from selfloop_nb import from_dataset, tiny_llama
+    task = from_dataset(ONE, [{"prompt": ""}])
+    model = tiny_llama(task)
+    model.tokenizer.bos_token = None
+    with refuse("ValueError", "a prompt is empty.*give every prompt some text"):
+        small_loop(tmp_path / "run", task=task, model=model)
+    assert not (tmp_path / "run").exists()
+
+
+NO_SETTINGS = [
+    dict(sampling={"n_samples": 2}), dict(tune={"steps": 3}), dict(initial=None), dict(guards=(5,)), dict(guards=None),
+    dict(drift="no"), dict(model="gpt2")]
+
+
+@pytest.mark.parametrize("given", NO_SETTINGS, ids=str)
+def test_what_is_no_setting_is_named(given):
+    name, = given
+    with refuse("ValueError", f"^{name}="): small_loop(**given)
+
+
+def test_a_maker_of_scorers_is_no_scorer():
+    from selfloop_nb import verifier
+    with refuse("ValueError", r"call it: verifier\(\)"): small_loop(score=verifier)
+
+
+@pytest.mark.parametrize("rounds", [2.0, "1", True, None, -1])
+def test_rounds_are_counted(rounds):
+    with refuse("ValueError", "^rounds="): small_loop().run(rounds)
+
+
 @pytest.mark.parametrize("theta", [1.5, -0.1])
 def test_theta_outside_the_range(theta):
     from selfloop_nb import Threshold, verifier
