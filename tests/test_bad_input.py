@@ -65,14 +65,20 @@ def test_an_empty_prompt_without_anything_to_begin_with(tmp_path):
 
 
 NO_SETTINGS = [
-    dict(sampling={"n_samples": 2}), dict(tune={"steps": 3}), dict(initial=None), dict(guards=(5,)), dict(guards=None),
-    dict(drift="no"), dict(model="gpt2")]
+    dict(sampling={"n_samples": 2}), dict(tune={"steps": 3}), dict(initial={"steps": 3}), dict(guards=(5,)),
+    dict(guards=None), dict(drift="no")]
 
 
 @pytest.mark.parametrize("given", NO_SETTINGS, ids=str)
 def test_what_is_no_setting_is_named(given):
     name, = given
     with refuse("ValueError", f"^{name}="): small_loop(**given)
+
+
+def test_what_is_no_model_or_no_task_is_named():
+    from selfloop_nb import Loop, tiny_llama
+    with refuse("ValueError", r"^model=str: give LanguageModel\(model, tokenizer\)"): Loop("gpt2", small_task())
+    with refuse("ValueError", "^task=int: give a Task"): Loop(tiny_llama(small_task()), 5)
 
 
 def test_a_maker_of_scorers_is_no_scorer():
@@ -199,7 +205,7 @@ def full_in_sampling(work):
 def full_in_tuning(work):
     "After a step, more is asked for than any machine has."
     def allocate(*point): torch.empty(2**46)
-    def full(lm, table, how, seed, on_loss, should_stop): return work(lm, table, how, seed, allocate, should_stop)
+    def full(lm, table, how, seed, on_loss, *rest): return work(lm, table, how, seed, allocate, *rest)
     return full
 
 
