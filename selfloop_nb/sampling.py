@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GREEDY', 'ROOM', 'WRITTEN', 'Sampling', 'Chunk', 'plan_chunks', 'sample_chunk', 'longest_completion', 'room_for',
-           'asked_in_turn', 'check_given', 'check_prompts', 'Request', 'generate_samples', 'cut_off']
+           'asked_in_turn', 'check_prompts', 'Request', 'generate_samples', 'cut_off']
 
 # %% ../nbs/05_sampling.ipynb #f8d6d3f0
 import itertools
@@ -17,7 +17,6 @@ from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 from .backend.decode import Decoder, each_once
-from .backend.whole import check_form
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
@@ -244,19 +243,6 @@ def asked_in_turn(
     ways = itertools.cycle(templates)
     columns["prompt"] = [framed(way, prompt) for way, prompt in zip(ways, columns["prompt"])]
     return Dataset.from_dict(columns)
-
-# %% ../nbs/05_sampling.ipynb #7829451c
-def check_given(
-    model, # LanguageModel
-    task,  # Task
-)->tuple: # both
-    "Raise `ValueError` for what is no model or no task, and for a model that a run cannot keep as it is."
-    if not isinstance(model, LanguageModel):
-        raise ValueError(f"model={type(model).__name__}: give LanguageModel(model, tokenizer), or load_model(...)")
-    if not isinstance(task, Task):
-        raise ValueError(f"task={type(task).__name__}: give a Task, such as from_dataset(train, prompts)")
-    check_form(model)
-    return model, task
 
 # %% ../nbs/05_sampling.ipynb #e59cc080
 def check_prompts(

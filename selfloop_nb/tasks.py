@@ -31,6 +31,7 @@ class Task:
     n_prompts:int|None = None      # prompts a round; None: all of them
     ask:Callable|None = None       # (prompts, last samples or None) -> rows to ask, such as `Staircase`; None: all
     sealed:"datasets.Dataset|None" = None # `prompt`, `completion`; a test that is opened once, see `loop.unseal`
+    made_for:int|None = None       # the n_prompts that its prompts were made for, where they tell it
 
     def __post_init__(self):
         plain_fields(self)
@@ -156,8 +157,9 @@ def _table_text(table)->bytes: return repr(table and sorted(table.to_dict().item
 # %% ../nbs/03_tasks.ipynb #d3cf7fb3
 @patch_to(Task)
 def config(self)->dict:
-    "What of the task decides about a round beside its tables, as plain JSON: a check of your own."
-    return {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
+    "What of the task decides about a round beside its tables, as plain JSON: a check of your own, how many are asked."
+    own = {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
+    return own if self.n_prompts in (None, self.made_for) else {**own, "n_prompts": self.n_prompts}
 
 # %% ../nbs/03_tasks.ipynb #f6b4864c
 def addition_problem(
@@ -195,7 +197,8 @@ def addition(
     rows = [addition_problem(*divmod(pair, 10 ** digits), digits) for pair in pairs]
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
-    return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts)
+    return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts,
+        made_for=n_prompts)
 
 def _labelled(rows:list)->"datasets.Dataset|None":
     "Problems with their answer as the completion; None where there are none."
@@ -398,4 +401,4 @@ def reasoning(
     check = GymCheck(name, config, extract, gym)
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
-    return Task(name, train, Dataset.from_list(rows[n:]), heldout, check, n_prompts)
+    return Task(name, train, Dataset.from_list(rows[n:]), heldout, check, n_prompts, made_for=n_prompts)

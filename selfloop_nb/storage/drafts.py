@@ -25,7 +25,7 @@ class Parts(MutableMapping):
     def _path(self, key): return self.folder / f"{int(key):06d}.json"
     def __getitem__(self, key):
         try: return json.loads(read_file(self.folder, self._path(key).name))
-        except FileNotFoundError: raise KeyError(key) from None
+        except (FileNotFoundError, DamagedRunError, ValueError): raise KeyError(key) from None # it is made again
     def __contains__(self, key): return disk.is_file(self._path(key))
     def __setitem__(self, key, rows): write_file(self._path(key), json.dumps(rows))
     def __delitem__(self, key): disk.unlink(self._path(key))
@@ -66,7 +66,12 @@ def _intact(self)->dict:
     "The phases that are done; one whose files are not as they were written is not."
     try: phases = parse_json(read_file(self.folder, "phases.json").decode(), dict)
     except (FileNotFoundError, DamagedRunError, ValueError): return {}
-    return {name: p for name, p in phases.items() if not damaged_files(self.folder, p["files"])}
+    return {name: p for name, p in phases.items() if _is_phase(p) and not damaged_files(self.folder, p["files"])}
+
+def _is_phase(told)->bool:
+    "Is it what `end_phase` writes?"
+    kinds = dict(files=dict, seconds=(int, float), tokens=int, info=dict)
+    return isinstance(told, dict) and all(isinstance(told.get(name), kind) for name, kind in kinds.items())
 
 # %% ../../nbs/storage/03_drafts.ipynb #2d494341
 def _files(path:Path)->list:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError
+from ..core import DamagedRunError, SelfloopError, parse_json
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/01_files.ipynb #78dcb5d4
@@ -289,6 +289,7 @@ class TableSize:
     "What a table takes when it is read."
     n_rows:int
     n_bytes:int # in memory, at most
+    columns:dict # name -> type, as Arrow calls it
 
 # %% ../../nbs/storage/01_files.ipynb #5e994b9c
 def _footer(parquet):
@@ -338,12 +339,30 @@ def table_size(
         parquet = pyarrow.parquet.ParquetFile(file)
         footer = _footer(parquet)
         columns = [parquet.schema.column(i) for i in range(footer.num_columns)]
-        n_bytes = _at_most(footer)
+        n_bytes, schema = _at_most(footer), parquet.schema_arrow
+        _check_kinds(schema, path)
         if n_bytes > small:
             texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
             table = pyarrow.parquet.ParquetFile(file, read_dictionary=texts).read()
             n_bytes = sum(map(_written_out, table.columns))
-        return TableSize(footer.num_rows, n_bytes)
+        return TableSize(footer.num_rows, n_bytes, {field.name: str(field.type) for field in schema})
+
+# %% ../../nbs/storage/01_files.ipynb #074dfb31
+_KINDS = {"Value", "List", "LargeList", "Sequence", "ClassLabel", "Json", "Translation", "TranslationVariableLanguages"}
+
+def _kinds_in(data)->set:
+    "The kinds of columns that a description of a table names, at any depth."
+    if isinstance(data, list): return set().union(*map(_kinds_in, data))
+    if not isinstance(data, dict): return set()
+    kind = data.get("_type")
+    return ({kind} if isinstance(kind, str) else set()).union(*map(_kinds_in, data.values()))
+
+def _check_kinds(schema, path:Path):
+    "Raise `DamagedRunError` where a column's cells would be opened."
+    told = (schema.metadata or {}).get(b"huggingface", b"{}").decode()
+    odd = sorted(_kinds_in(parse_json(told)) - _KINDS)
+    if odd: raise DamagedRunError(f"{path.parent.name}/{path.name} has a column of the kind {odd[0]!r:.40}, "
+                                  "which opens what its cells name: samples have none")
 
 # %% ../../nbs/storage/01_files.ipynb #90d529ca
 @contextmanager

@@ -103,6 +103,7 @@ class RunLock:
         lock = super().__new__(cls)
         lock.folder, lock.pid = place, disk.process()
         lock.turn = threading.Lock() # of the loops of this process
+        lock.made = set()            # ids of the rounds that were committed under it
         lock.handle = _open_lock(place)
         lock.signature = _sign(lock.handle, place / "lock")
         lock._close = weakref.finalize(lock, disk.close, lock.handle)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..core import DamagedRunError, patch_to
+from ..core import DamagedRunError, patch_to, whole_number
 from .disk import disk
 from .files import append, fixed_path, force_name, open_file, read_file
 from .lock import lock_file
@@ -252,7 +252,7 @@ def pick(
     "The samples to rate next; raises `ValueError` where the table does not have what the pick needs."
     if how not in PICKS: raise ValueError(f"how={how!r}: use one of {PICKS}")
     rows = _not_seen(sample_keys(samples), rated)
-    random.Random(seed).shuffle(rows)
+    random.Random(whole_number(seed, "seed")).shuffle(rows)
     if how == "near theta": rows = _sorted_by(_nearness(samples, theta), rows)
     if how == "disagreement": rows = _sorted_by(_spread(samples), rows)
     return rows[:n]
