@@ -1214,6 +1214,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                       'selfloop_nb/metrics/redrawn.py'),
                                              'selfloop_nb.metrics.redrawn.Redrawn.__bool__': ( 'metrics/redrawn.html#redrawn.__bool__',
                                                                                                'selfloop_nb/metrics/redrawn.py'),
+                                             'selfloop_nb.metrics.redrawn._say_nothing': ( 'metrics/redrawn.html#_say_nothing',
+                                                                                           'selfloop_nb/metrics/redrawn.py'),
                                              'selfloop_nb.metrics.redrawn.recorded_sampling': ( 'metrics/redrawn.html#recorded_sampling',
                                                                                                 'selfloop_nb/metrics/redrawn.py'),
                                              'selfloop_nb.metrics.redrawn.redraw': ( 'metrics/redrawn.html#redraw',
