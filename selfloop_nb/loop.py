@@ -14,12 +14,14 @@ from weakref import WeakValueDictionary
 
 from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
+from .metrics.basic import counted
+from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
 from .metrics.sealed import overlaps, unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
-from .phases import INITIAL, RoundDraft, Settings, adopt, check_given, counted, judge, measure, sample, tune
+from .phases import INITIAL, RoundDraft, Settings, adopt, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .selection import Threshold, kept_rows
@@ -32,7 +34,7 @@ from .storage.store import Run
 from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
 from .training.remake import kept_samples, to_remake, train_again
-from .training.round_models import RoundModels
+from .training.round_models import RoundModels, check_given
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
@@ -268,7 +270,7 @@ def run(self,
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
     Raises `ValueError` for a rule out of range, and a figure that there is not."""
-    rules = StopRules(target, patience, minutes, by, self.settings.lower_is_better(by))
+    rules = StopRules(target, patience, minutes, by, lower_is_better(by, self.settings.measures))
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
 

@@ -74,11 +74,14 @@ def _in_process(processes:list, halt, tell:Callable, source, seed:int, **work)->
         finally: process.kill()
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #d7296a4f
+_PACKING = threading.Lock() # dill reads bytecode by turning the standard output aside: two at once print it
+
 def _packed(source, seed:int, work:dict)->bytes:
     "The work for a process; raises `SelfloopError` for what cannot leave this one."
     import dill, torch
     work = dict(source=source, seed=seed, threads=torch.get_num_threads(), **work)
-    try: return dill.dumps(work, recurse=True)
+    try:
+        with _PACKING: return dill.dumps(work, recurse=True)
     except Exception as error:
         raise SelfloopError(f"the loop cannot be handed to another process ({type(error).__name__}: {error}): "
                             "use workers=1, or a scorer that holds no lock, file or connection") from error
