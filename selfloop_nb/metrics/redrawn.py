@@ -53,8 +53,12 @@ def redraw(
     chunks = plan_chunks(list(map(len, ids)), room, sampling.tokens_per_batch, seed, number, "sample")
     def cost(chunk): return sum(len(ids[i]) + room for i in chunk.requests), chunk.chunk_id
     chunk = min(chunks, key=cost)
-    drawn = sample_chunk(lm, [ids[i] for i in chunk.requests], chunk.seed, sampling, room, should_stop=should_stop)
+    asked = [ids[i] for i in chunk.requests]
+    drawn = sample_chunk(lm, asked, chunk.seed, sampling, room, _say_nothing, should_stop)
     return Redrawn(len(drawn), sum(row["token_ids"] == written[i] for row, i in zip(drawn, chunk.requests)))
+
+# %% ../../nbs/metrics/09_redrawn.ipynb #457e5967
+def _say_nothing(n:int): "What else is told of each token."
 
 # %% ../../nbs/metrics/09_redrawn.ipynb #ae891b88
 def why_other(

@@ -136,7 +136,7 @@ def _check_entry(entry:zipfile.ZipInfo, path:Path):
 def _check_total(entries:list, path:Path, folder:Path):
     "Raise where all of it together is far more than the archive, or than the disk can take."
     total, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
-    if packed > path.stat().st_size: _refuse(path, "its files lie in each other")
+    if packed > disk.stat(path).st_size: _refuse(path, "its files lie in each other")
     if total > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
     if total > max(2**20, MOST_RATIO * packed): _refuse(path, f"it unpacks to more than {MOST_RATIO} times its size")
     free = disk.free(folder)

@@ -9,6 +9,7 @@ __all__ = ['Mirror', 'mirrored']
 import threading
 
 from ..core import SelfloopError, patch_to
+from .disk import disk
 from .files import damaged_files, fixed_path, make_folder, read_file, sweep, write_file
 from .lock import RunLock
 from .repair import FolderCopies, fetch
@@ -38,21 +39,24 @@ class Mirror:
 def _check_place(self):
     "Raise where the place is away, or is not this run's."
     info = self.place / "run.json"
-    if info.is_file():
+    if disk.is_file(info):
         if read_file(self.place, "run.json") == read_file(self.run.path, "run.json"): return
         raise SelfloopError("another run lies there: choose another place")
     if self.has_begun: raise SelfloopError("the place is away, or was emptied")
-    if not self.place.parent.is_dir(): raise SelfloopError(f"there is no folder {str(self.place.parent)!r}")
+    if not disk.is_dir(self.place.parent): raise SelfloopError(f"there is no folder {str(self.place.parent)!r}")
     if self.place.resolve().is_relative_to(self.run.path.resolve()): raise SelfloopError("it lies in the run itself")
-    if self.place.exists() and any(path.name != "lock" for path in self.place.iterdir()):
+    if any(name != "lock" for name in disk.listed(self.place)):
         raise SelfloopError("the folder is not empty: choose another place")
 
 # %% ../../nbs/storage/23_mirror.ipynb #be5870f1
 @patch_to(Mirror)
 def missing(self)->list: # of `Round`, a round after the one it came from
     "The committed rounds that are not at the place."
-    there = {file.parent.name for file in self.place.glob("rounds/*/round.json")}
-    return sorted((r for r in self.run.all_rounds() if r.id not in there), key=lambda r: (r.number, r.id))
+    records = [record for record in self.run.all_rounds() if not self._has(record.id)]
+    return sorted(records, key=lambda record: (record.number, record.id))
+
+@patch_to(Mirror)
+def _has(self, id:str)->bool: return disk.is_file(self.place / "rounds" / id / "round.json")
 
 # %% ../../nbs/storage/23_mirror.ipynb #7c18f301
 @patch_to(Mirror)
@@ -64,20 +68,21 @@ def _copy_round(self, record):
     index = {sha: f"rounds/{record.id}/{name}" for name, sha in record.files.items()}
     pruned = pruned_files(source)
     for name in damaged_files(target, record.files): # missing there, mostly
-        if name in pruned and not (source / name).exists(): continue
+        if name in pruned and not disk.exists(source / name): continue
         if fetch(target / name, record.files[name], {FolderCopies(self.run.path): index}): continue
         raise SelfloopError(f"{name} of round {record.id} is damaged, or could not be written: see verify and repair")
-    names = (PRUNED, "round.json") if pruned else ("round.json",)
-    for name in names: write_file(target / name, read_file(source, name))
+    if pruned: write_file(target / PRUNED, read_file(source, PRUNED))
+    write_file(target / "round.json", read_file(source, "round.json"))
 
 # %% ../../nbs/storage/23_mirror.ipynb #b7e463cd
 @patch_to(Mirror)
 def _copy_run_files(self, *names):
     "Copy files of the run that change, where they have."
     for name in names:
-        if not (self.run.path / name).is_file(): continue
+        if not disk.is_file(self.run.path / name): continue
         data = read_file(self.run.path, name)
-        if not (self.place / name).is_file() or read_file(self.place, name) != data: write_file(self.place / name, data)
+        if disk.is_file(self.place / name) and read_file(self.place, name) == data: continue
+        write_file(self.place / name, data)
 
 # %% ../../nbs/storage/23_mirror.ipynb #282ed9d6
 @patch_to(Mirror)

@@ -29,12 +29,12 @@ class FolderCopies:
     def __str__(self): return str(self.path)
 
     def names(self)->list:
-        records = self.path.glob("rounds/*/round.json")
-        return [f"rounds/{file.parent.name}/round.json" for file in records]
+        records = [f"rounds/{id}/round.json" for id in disk.listed(self.path / "rounds")]
+        return [name for name in records if disk.is_file(self.path / name)]
 
     def read(self, name:str)->bytes: return read_file(self.path, name)
 
-    def open(self, name:str): return open(open_file(self.path, name), "rb")
+    def open(self, name:str): return disk.file(open_file(self.path, name), "rb")
 
 # %% ../../nbs/storage/22_repair.ipynb #af7d6028
 class ArchiveCopies:
@@ -78,6 +78,10 @@ def _index(place)->dict: # SHA-256 -> name
     return found
 
 # %% ../../nbs/storage/22_repair.ipynb #e99e0214
+def _runs_in(folder:Path)->list:
+    "The run folders in a folder."
+    return [folder / name for name in disk.listed(folder) if disk.is_file(folder / name / "run.json")]
+
 def places_of(
     source,   # an archive, a run folder, a folder of runs, something with a `store`, or a list of these
     run:Path, # which is no copy of itself
@@ -85,8 +89,8 @@ def places_of(
     "The places that a source stands for; raises `SelfloopError` for one that has no run."
     if isinstance(source, list | tuple): return [place for s in source for place in places_of(s, run)]
     path = fixed_path(getattr(getattr(source, "store", source), "path", source))
-    if path.is_file(): return [ArchiveCopies(path)]
-    folders = [path] if (path / "run.json").exists() else [file.parent for file in sorted(path.glob("*/run.json"))]
+    if disk.is_file(path): return [ArchiveCopies(path)]
+    folders = [path] if disk.exists(path / "run.json") else _runs_in(path)
     if not folders: raise SelfloopError(f"{str(path)!r} is no archive, no run and no folder of runs")
     return [FolderCopies(folder) for folder in folders if folder.resolve() != run.resolve()]
 
@@ -97,17 +101,17 @@ def _copy_in(source, target:Path, sha:str)->bool: # was it the file?
     temporary, digest = beside(target), hashlib.sha256()
     try:
         handle = open_file(target.parent, temporary.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with open(handle, "wb") as file:
+        with disk.file(handle, "wb") as file:
             while chunk := source.read(2**20):
                 digest.update(chunk)
                 file.write(chunk)
             file.flush()
             force(file.fileno(), target)
         if digest.hexdigest() != sha: return False
-        os.replace(temporary, target)
+        disk.replace(temporary, target)
         sync(target.parent)
         return True
-    finally: temporary.unlink(missing_ok=True)
+    finally: disk.remove(temporary)
 
 # %% ../../nbs/storage/22_repair.ipynb #4afad9c6
 def fetch(
@@ -146,7 +150,7 @@ def _mend_info(path:Path, places:dict, done:Repaired):
     "Put a run.json back that cannot be read, from a place that has rounds of this run."
     try: return Format.of(parse_json(read_file(path, "run.json").decode(), dict))
     except (*GONE, DamagedRunError, ValueError): pass
-    ours = {file.name for file in (path / "rounds").glob("*")}
+    ours = set(disk.listed(path / "rounds"))
     for place in places:
         try:
             data = place.read("run.json")
@@ -162,7 +166,7 @@ def _mend_info(path:Path, places:dict, done:Repaired):
 # %% ../../nbs/storage/22_repair.ipynb #cd47d55c
 def _mend_records(run:Run, places:dict, done:Repaired):
     "Put the records back that cannot be read, or are missing though a head or a later round leads to them."
-    asked = [*run.heads.values(), *(file.name for file in (run.path / "rounds").glob("*"))]
+    asked = [*run.heads.values(), *disk.listed(run.path / "rounds")]
     seen = set()
     while asked:
         id = asked.pop()
@@ -187,7 +191,7 @@ def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
         write_file(run.path / name, place.read(name))
         done.mended[name] = str(place)
         return record
-    if id in run.heads.values() or os.path.lexists(run.path / name): done.left[name] = "no place that was named has it"
+    if id in run.heads.values() or disk.exists(run.path / name): done.left[name] = "no place that was named has it"
     return None
 
 # %% ../../nbs/storage/22_repair.ipynb #c4f2cca5
@@ -203,7 +207,7 @@ def _mend_files(run:Run, places:dict, done:Repaired):
             place = fetch(run.path / target, record.files[name], places)
             if place: done.mended[target] = place
             elif name not in pruned: done.left[target] = "no place that was named has it"
-        if pruned and all((run.folder(id) / name).exists() for name in pruned): disk.unlink(run.folder(id) / PRUNED)
+        if pruned and all(disk.exists(run.folder(id) / name) for name in pruned): disk.unlink(run.folder(id) / PRUNED)
 
 # %% ../../nbs/storage/22_repair.ipynb #b5f12e69
 @contextmanager
@@ -270,8 +274,9 @@ def _take(run:Run, record:Round, folder:Path, lost:list, done:Repaired):
     "Put in those of the files that have the recorded hash."
     for target in lost:
         name = target.removeprefix(f"rounds/{record.id}/")
-        if not (folder / name).is_file(): continue
-        with open(folder / name, "rb") as source: same = _copy_in(source, run.path / target, record.files[name])
+        if not disk.is_file(folder / name): continue
+        source = FolderCopies(folder).open(name)
+        with source: same = _copy_in(source, run.path / target, record.files[name])
         if not same: continue
         del done.left[target]
         done.mended[target] = "the loop, which made it again"
@@ -288,7 +293,7 @@ def repair(
     sources = source if isinstance(source, list | tuple) else [source]
     loops = [s for s in (run, *sources) if hasattr(s, "settings")]
     given = [s for s in sources if s is not None and not hasattr(s, "settings")]
-    near = [] if given else [file.parent for file in sorted(path.parent.glob("*/run.json"))]
+    near = [] if given else _runs_in(path.parent)
     places = {place: _index(place) for place in places_of(given or near, path)}
     lock, done = RunLock(path), Repaired()
     lock.check()
