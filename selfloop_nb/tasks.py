@@ -30,12 +30,15 @@ class Task:
     check:Callable|None = None     # row -> bool: is the completion right? None: unknown
     n_prompts:int|None = None      # prompts a round; None: all of them
     ask:Callable|None = None       # (prompts, last samples or None) -> rows to ask, such as `Staircase`; None: all
+    sealed:"datasets.Dataset|None" = None # `prompt`, `completion`; a test that is opened once, see `loop.unseal`
+    made_for:int|None = None       # the n_prompts that its prompts were made for, where they tell it
 
     def __post_init__(self):
         plain_fields(self)
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
         _check_table(self.heldout, "heldout", ("prompt", "completion"), optional=True)
+        _check_table(self.sealed, "sealed", ("prompt", "completion"), optional=True)
         if self.train is not None: _check_weights(self.train)
         taken = {*SAMPLE_COLUMNS, "thought", "reply", "correct", "score", "audit", "state", "reason"} - {"prompt"}
         if bad := sorted(set(self.prompts.column_names) & taken):
@@ -131,7 +134,9 @@ def fingerprint(self)->str:
     "A hash of all texts of the task, and of how its prompts are chosen: the same data gives the same fingerprint."
     digest = hashlib.sha256()
     if self.ask: digest.update(short_hash(_chooser(self.ask)).encode())
-    for table in (self.train, self.prompts, self.heldout): digest.update(_table_text(table))
+    tables = [self.train, self.prompts, self.heldout]
+    if self.sealed is not None: tables.append(self.sealed)
+    for table in tables: digest.update(_table_text(table))
     return digest.hexdigest()[:16]
 
 def _chooser(ask)->dict:
@@ -152,8 +157,9 @@ def _table_text(table)->bytes: return repr(table and sorted(table.to_dict().item
 # %% ../nbs/03_tasks.ipynb #d3cf7fb3
 @patch_to(Task)
 def config(self)->dict:
-    "What of the task decides about a round beside its tables, as plain JSON: a check of your own."
-    return {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
+    "What of the task decides about a round beside its tables, as plain JSON: a check of your own, how many are asked."
+    own = {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
+    return own if self.n_prompts in (None, self.made_for) else {**own, "n_prompts": self.n_prompts}
 
 # %% ../nbs/03_tasks.ipynb #f6b4864c
 def addition_problem(
@@ -191,7 +197,8 @@ def addition(
     rows = [addition_problem(*divmod(pair, 10 ** digits), digits) for pair in pairs]
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
-    return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts)
+    return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts,
+        made_for=n_prompts)
 
 def _labelled(rows:list)->"datasets.Dataset|None":
     "Problems with their answer as the completion; None where there are none."
@@ -206,14 +213,17 @@ def from_dataset(
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
     name:str="task",
     n_prompts:int|None=None,  # prompts a round; None: all
+    sealed=None,   # with `prompt` and `completion`; a test that is opened once
 )->Task:
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
     heldout = _clean_table(heldout, "heldout")
     if check is None and prompts is not None and "answer" in prompts.column_names: check = exact_answer
+    sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
-    task = Task(name, train, prompts, heldout, check, n_prompts)
+    if check is not None and sealed is not None: sealed = _with_answers(sealed)
+    task = Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
     for leak in _leaks(task): warnings.warn(leak, stacklevel=2)
     return task
 
@@ -391,4 +401,4 @@ def reasoning(
     check = GymCheck(name, config, extract, gym)
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
-    return Task(name, train, Dataset.from_list(rows[n:]), heldout, check, n_prompts)
+    return Task(name, train, Dataset.from_list(rows[n:]), heldout, check, n_prompts, made_for=n_prompts)

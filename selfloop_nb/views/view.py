@@ -265,7 +265,7 @@ class RoundView(View):
 def _find_rounds(self, round:int|None=None):
     "Offer the rounds there are; the one that is shown stays."
     if not self.is_run: return
-    numbers = [r.number for r in self.source.rounds if r.number]
+    numbers = [r.number for r in self.source.rounds if r.has_samples]
     offer(self.rounds, [(f"round {n}", n) for n in numbers], self._choose(round, numbers))
 
 # %% ../../nbs/views/02_view.ipynb #76edc4d9
