@@ -22,6 +22,7 @@ class NotRight(SelfloopError):
     def _render_traceback_(self)->list: # IPython asks for it
         return [f"{self.heading}: {self}"]
 
+# %% ../../nbs/teaching/01_answers.ipynb #4c64e70c
 class NotAnswered(NotRight):
     "The placeholder is still there."
     heading = "Not answered yet"
@@ -35,6 +36,7 @@ def is_empty(
     if isinstance(answer, str): return not answer.strip()
     return inspect.isfunction(answer) and _says_nothing(answer)
 
+# %% ../../nbs/teaching/01_answers.ipynb #03ecdc84
 def _says_nothing(function)->bool:
     "Does a function only return None or `...`?"
     steps = list(dis.get_instructions(function))
@@ -46,6 +48,7 @@ def _says_nothing(function)->bool:
 NAMES = {bool: "True or False", str: "text", dict: "a dict", set: "a set", complex: "a complex number", bytes: "bytes",
          type(None): "None"}
 
+# %% ../../nbs/teaching/01_answers.ipynb #7006436e
 def name_kind(
     value,
 )->str: # such as "text", "a list of 3"
@@ -92,6 +95,7 @@ def _plain_number(answer, name:str)->float:
     try: return real_number(answer, name)
     except ValueError: raise NotRight(f"`{name}` is {name_kind(answer)}, and a number is wanted: {fix}") from None
 
+# %% ../../nbs/teaching/01_answers.ipynb #e1523a9f
 def _is_number(text:str)->bool:
     "Is it the text of a number?"
     try: float(text)
@@ -182,6 +186,7 @@ def _check_arguments(theirs:Callable, given:tuple, name:str):
         wanted = f"{len(given)} argument{'s' * (len(given) != 1)}"
         raise NotRight(f"`{name}` is called with {wanted}, and is written as `{name}{signature}`") from None
 
+# %% ../../nbs/teaching/01_answers.ipynb #203cdec5
 def _differs(before, after)->bool:
     "Was a list or a dict written into?"
     return isinstance(before, (list, dict)) and before != after
@@ -192,6 +197,7 @@ def _nothing_returned(name:str, printed:str)->str:
     if not printed.strip(): return f"`{name}` returns nothing, at least for some inputs: did you forget `return`?"
     return f"`{name}` prints {printed.strip()[:40]!r} and returns nothing: write `return` in place of `print`"
 
+# %% ../../nbs/teaching/01_answers.ipynb #8297f5ca
 def _run(theirs:Callable, given:list, name:str):
     "Call it; an interrupt is passed on, anything else becomes words."
     try: return theirs(*given)

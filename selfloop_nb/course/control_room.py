@@ -39,6 +39,7 @@ def _strictness(theta:float, yours, best:float, most:int, highest:float)->str:
 # %% ../../nbs/teaching/04_control_room.ipynb #156b59b0
 TOP = 10 # wrong samples with the highest scores that are accepted
 
+# %% ../../nbs/teaching/04_control_room.ipynb #745caa2e
 @exercise
 def fooled_by(fooled:row_number, *, samples):
     "A wrong sample with a high score, kept."

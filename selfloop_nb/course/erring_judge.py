@@ -25,6 +25,7 @@ from ..tuning import FineTune
 # %% ../../nbs/teaching/05_erring_judge.ipynb #cd8bb4fa
 def _backwards(n:int, digits:int=2)->str: return f"{n:0{digits}d}"[::-1]
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #bcf32feb
 def carry_problems(
     seed:int=0, # of their order
 )->list: # of dicts: prompt, answer, and `forgot`, the answer without the carry
@@ -33,6 +34,7 @@ def carry_problems(
     random.Random(seed).shuffle(pairs)
     return [_problem(a, b) for a, b in pairs]
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #62aaf6d3
 def _problem(a:int, b:int)->dict:
     return dict(prompt=f"{_backwards(a)}+{b}=", answer=_backwards(a + b), forgot=_backwards(a + b - 10))
 
@@ -106,6 +108,7 @@ def carry_loop(
                 initial=FineTune(steps=initial_steps, batch_size=64, lr=3e-3),
                 tune=FineTune(steps=steps, batch_size=64, lr=2e-3), store=store, seed=seed, progress=False)
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #9e2c7d96
 def wrong_share(
     samples, # of a round in this world
 )->float: # nan where there is neither
@@ -147,6 +150,7 @@ def rounds_until(p:float, ratio:float, below:float)->int:
         p, n = next_share(p, ratio), n + 1
     return n
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #ba3a04ae
 @exercise
 def how_many_rounds(rounds_needed:rounds_kind, *, p, ratio, below):
     "How many rounds a judge needs."
@@ -185,11 +189,13 @@ def _check_coins(judge:Callable, marks:list, samples):
     if "hash" in _names(getattr(judge, "__code__", None)):
         raise NotRight("`hash` of a text differs in each kernel: take `derive_seed(0, id)` or `random.Random(id)`")
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #943ac2ac
 def _names(code)->set:
     "The names that a function asks for, those of what is written inside it among them."
     inner = [const for const in getattr(code, "co_consts", ()) if hasattr(const, "co_names")]
     return set(getattr(code, "co_names", ())).union(*map(_names, inner))
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #5c53250f
 def _check_copies(marks:list, samples):
     "Raise `NotRight` where the coin is thrown for a text."
     by_text = {}
@@ -203,6 +209,7 @@ def _rates(kept:list)->str:
     right, wrong = (f"{sum(marks) / len(marks):.0%}" for marks in kept)
     return f"it keeps {right} of the right and {wrong} of the wrong ones"
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #ec92a179
 def _wrong_rates(kept:list, phi:float, psi:float)->str:
     "What is amiss with the rates at which right and wrong samples pass; '' where nothing is."
     right, wrong = kept
@@ -215,6 +222,7 @@ def _wrong_rates(kept:list, phi:float, psi:float)->str:
     if _is_near(right, phi): return f"{said}: of the wrong ones {psi:.0%} should pass"
     return f"{said}: of the right ones {phi:.0%} should pass"
 
+# %% ../../nbs/teaching/05_erring_judge.ipynb #4de26da2
 def _is_near(marks:list, rate:float)->bool:
     "Is a rate within what so many coins allow?"
     spread = 3.3 * math.sqrt(max(rate * (1 - rate), 1e-4) / len(marks))

@@ -61,6 +61,7 @@ def unanswered(self,
     "Are all of them still placeholders?"
     return all(map(is_empty, answers))
 
+# %% ../../nbs/teaching/02_exercises.ipynb #f3d1c949
 @patch_to(Exercise)
 def solution(self,
     *answers, # of a solution; also as a decorator of a function
@@ -97,6 +98,7 @@ def _judged(self, answers:tuple, given:dict)->str:
         wanted = ", ".join(f"`{name}` wants {kind.wanted}" for name, kind in self.kinds.items())
         raise NotRight(f"nobody has thought of this answer ({type(error).__name__}: {error}); {wanted}") from error
 
+# %% ../../nbs/teaching/02_exercises.ipynb #de367491
 @patch_to(Exercise)
 def _is_solution(self, answers:tuple)->bool:
     "Is all of it what `solution` was given?"
@@ -111,6 +113,7 @@ def _note_wrong(self, answers:tuple, hint:str):
     if key not in self.mark.tried: self.mark.tried.append(key)
     self.mark.hint = hint
 
+# %% ../../nbs/teaching/02_exercises.ipynb #5b3cc876
 def _key(answer):
     "What tells one answer from another: of a function its code, since its name stays."
     code = getattr(answer, "__code__", None)

@@ -42,6 +42,7 @@ def last_digits(
     "The last digits of the two numbers of a sum."
     return int(prompt[0]), int(prompt[prompt.index("+") + 1])
 
+# %% ../../nbs/teaching/03_one_round.ipynb #0bd5a1f7
 def _fits(prompt:str, completion:str)->bool:
     "Is the last digit of the result the last digit of the sum of the last digits?"
     return completion[:1] == str(sum(last_digits(prompt)) % 10)
@@ -51,10 +52,12 @@ def _everything(prompt, completion):
     "it gives 1 to every sample, wrong ones among them: such a Q keeps everything and tells nothing"
     return True
 
+# %% ../../nbs/teaching/03_one_round.ipynb #086e6bc9
 def _nothing(prompt, completion):
     "it gives 0 to every sample: nothing would be kept. Is a text compared with a number? `'4' == 4` is False"
     return False
 
+# %% ../../nbs/teaching/03_one_round.ipynb #ff02812f
 def _inverted(prompt, completion):
     "it gives 1 where 0 belongs, and the other way round"
     return not _fits(prompt, completion)
@@ -64,10 +67,12 @@ def _with_carry(prompt, completion):
     "9 + 4 is 13: only its last digit, 3, is written there. Take `% 10`"
     return completion[:1] == str(sum(last_digits(prompt)))
 
+# %% ../../nbs/teaching/03_one_round.ipynb #7bcd9b33
 def _last_sign(prompt, completion):
     "numbers are written backwards: the last digit of the result is the *first* character of the completion"
     return completion[-1:] == str(sum(last_digits(prompt)) % 10)
 
+# %% ../../nbs/teaching/03_one_round.ipynb #495f6ff7
 def _first_digits(prompt, completion):
     "numbers are written backwards: the last digit of each is its *first* character in the prompt"
     plus = prompt.index("+")
@@ -79,10 +84,12 @@ def _whole_sum(prompt, completion):
     one, other = (number[::-1] for number in prompt.rstrip("=").split("+"))
     return completion == f"{int(one) + int(other):0{len(one) + 1}d}"[::-1]
 
+# %% ../../nbs/teaching/03_one_round.ipynb #18f94066
 def _not_empty(prompt, completion):
     "it gives 1 to every sample that is not empty: what about its first character?"
     return bool(completion)
 
+# %% ../../nbs/teaching/03_one_round.ipynb #eb1eea95
 def _a_digit(prompt, completion):
     "it gives 1 to every sample that begins with a digit: *which* digit should it be?"
     return completion[:1].isdigit()
@@ -113,6 +120,7 @@ def _two_marks(q, rows)->list:
     if first != second: raise NotRight("asked twice about the same samples it gives different marks: leave chance out")
     return first
 
+# %% ../../nbs/teaching/03_one_round.ipynb #8d73c985
 def _remark(error, rows)->str:
     "What may have led to an error inside a Q."
     missing = isinstance(error, KeyError) or "exist" in str(error) # a table says it as ValueError
@@ -135,6 +143,7 @@ def _what_it_does(scores:list, wanted:list, pairs:list)->str:
 # %% ../../nbs/teaching/03_one_round.ipynb #c0e363fe
 def _different(samples)->float: return unique_ratio(samples["prompt"][:], samples["completion"][:])
 
+# %% ../../nbs/teaching/03_one_round.ipynb #ac28e24d
 @exercise
 def diversity(ratio_before:share, ratio_after:share, *, before, after):
     "How many samples differ, before and after."
@@ -143,6 +152,7 @@ def diversity(ratio_before:share, ratio_after:share, *, before, after):
     if not _close(given, truth): raise NotRight(_what_it_counts(given, truth, before, after))
     return f"different samples: {truth[0]:.0%} -> {truth[1]:.0%}"
 
+# %% ../../nbs/teaching/03_one_round.ipynb #9bdef20a
 def _close(given:list, truth:list)->bool: return all(abs(a - b) < 0.006 for a, b in zip(given, truth))
 
 # %% ../../nbs/teaching/03_one_round.ipynb #f99b3417

@@ -146,15 +146,21 @@ def page(module):
     return "\n".join([*parts, *(entry(name, module) for name in module.names), *others(module)])
 
 
+def row(name, module):
+    "The line of a public name: a link to its entry, and its first sentence."
+    nodes = [node for node in module.tree.body if getattr(node, "name", "") == name]
+    return f"| [{name}]({module.name}.md#{name.lower()}) | {summary(nodes[0]) if nodes else ''} |"
+
+
 def index(found):
     "The first page: what `from selfloop_nb import *` gives, and all modules."
-    rows = ["# Reference\n", "What `from selfloop_nb import *` gives:\n", "| name | what it is |", "|---|---|"]
-    for module in found:
-        nodes = {getattr(node, "name", ""): node for node in module.tree.body}
-        for name in top_names().get(module.name, []):
-            rows.append(f"| [{name}]({module.name}.md#{name.lower()}) | {summary(nodes.get(name))} |")
+    home = {name: module for module in found for name in module.names}
+    public = [name for names in top_names().values() for name in names]
+    rows = sorted(public, key=lambda name: found.index(home[name]))
+    head = ["# Reference\n", "What `from selfloop_nb import *` gives:\n", "| name | what it is |", "|---|---|"]
     names = "\n".join(module.name for module in found)
-    return "\n".join(rows) + f"\n\n```{{toctree}}\n:caption: Modules\n:maxdepth: 1\n\n{names}\n```\n"
+    tree = f"\n```{{toctree}}\n:caption: Modules\n:maxdepth: 1\n\n{names}\n```\n"
+    return "\n".join([*head, *(row(name, home[name]) for name in rows), tree])
 
 
 def write(folder):
