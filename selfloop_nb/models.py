@@ -283,8 +283,9 @@ def reloaded(self,
     "This model with the weights that were saved."
     import torch
     widest = reduce(torch.promote_types, {weight.dtype for weight in self.model.parameters()})
-    saved = load_model(folder, device="cpu", dtype=str(widest).removeprefix("torch.")).model.state_dict()
-    again = self.with_model(with_weights(self.model, saved, self.device))
+    saved = load_model(folder, device="cpu", dtype=str(widest).removeprefix("torch.")).model
+    again = self.with_model(with_weights(self.model, saved.state_dict(), self.device))
+    if hasattr(saved.config, "use_cache"): again.model.config.use_cache = saved.config.use_cache # Trainer switches it off
     again.model.eval()
     return again
 
