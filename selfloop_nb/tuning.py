@@ -118,8 +118,15 @@ class FineTune(Tuner):
         check_setting(self, "warmup", 0 <= self.warmup < 1, "in [0, 1)")
         check_setting(self, "weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
         check_setting(self, "start", self.start in ("previous", "base"), "'previous' or 'base'")
+        check_setting(self, "betas", _are_betas(self.betas), "two numbers of at least 0 and below 1")
+        check_setting(self, "lora", self.lora is None or isinstance(self.lora, LoRA), "LoRA(...), or None")
         check_setting(self, "tokens_at_once", self.tokens_at_once is None or self.tokens_at_once >= 1, "at least 1")
         check_setting(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
+
+def _are_betas(betas)->bool:
+    "Are these two means that AdamW can keep?"
+    are_numbers = len(betas) == 2 and all(isinstance(beta, (int, float)) for beta in betas)
+    return are_numbers and all(0 <= beta < 1 for beta in betas)
 
 # %% ../nbs/09_tuning.ipynb #e6709943
 @patch_to(FineTune)
@@ -173,8 +180,9 @@ def train_copy(
 )->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step
     "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
     import torch
-    tuned, losses = _to_train(lm, how), []
+    losses = []
     with undisturbed(), tempfile.TemporaryDirectory() as folder:
+        tuned = _to_train(lm, how) # here, where its weights can have gradients
         torch.manual_seed(seed)
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
         freeze_parts(model, how.freeze)

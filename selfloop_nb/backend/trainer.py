@@ -7,7 +7,7 @@ __all__ = ['OPTIMIZERS', 'trainer_arguments', 'check_optimizer', 'compute_twice'
            'shortened_warmup', 'loss_listener', 'memory_errors', 'undisturbed']
 
 # %% ../../nbs/backend/06_trainer.ipynb #8c316077
-import gc, math
+import gc, math, os, re
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -134,11 +134,13 @@ def _own_random_state():
     import random, numpy, torch
     of_python, of_numpy = random.getstate(), numpy.random.get_state()
     of_torch = torch.random.get_rng_state()
+    of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     try: yield
     finally:
         random.setstate(of_python)
         numpy.random.set_state(of_numpy)
         torch.random.set_rng_state(of_torch)
+        if of_gpus: torch.cuda.set_rng_state_all(of_gpus)
 
 # %% ../../nbs/backend/06_trainer.ipynb #b1a6dcca
 @contextmanager
@@ -160,6 +162,23 @@ def _fresh_casts():
 
 # %% ../../nbs/backend/06_trainer.ipynb #16353097
 @contextmanager
+def _with_gradients():
+    "Within a block of `no_grad` or `inference_mode`, take gradients all the same."
+    import torch
+    with torch.inference_mode(False), torch.enable_grad(): yield
+
+# %% ../../nbs/backend/06_trainer.ipynb #aab18aac
+_LAUNCHED = re.compile(r"(ACCELERATE|FSDP|DEEPSPEED|PMI)_\w+|(\w+_)?(WORLD_SIZE|RANK)")
+
+@contextmanager
+def _own_environment():
+    "Without what is in the environment for those who train in several processes."
+    aside = {name: os.environ.pop(name) for name in list(os.environ) if _LAUNCHED.fullmatch(name)}
+    try: yield
+    finally: os.environ.update(aside)
+
+# %% ../../nbs/backend/06_trainer.ipynb #c5a97bae
+@contextmanager
 def undisturbed():
     "A place to train in: what is around does not disturb the training, nor the training what is around."
-    with _own_random_state(), _quick_collection(), _fresh_casts(): yield
+    with _own_environment(), _own_random_state(), _quick_collection(), _fresh_casts(), _with_gradients(): yield
