@@ -20,7 +20,7 @@ from .backend.devices import choose_device, choose_dtype
 from .backend.folder import check_architecture, check_folder, is_encoder_decoder
 from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.whole import own_memory, why_not_whole, without_poolers
-from .core import SelfloopError, parse_json, patch_to
+from .core import SelfloopError, patch_to
 from .backend.turns import template_fault, with_settings, with_system, without_template
 from .backend.tokens import TextAsIds, character_tokenizer, word_tokenizer
 
@@ -281,7 +281,8 @@ def reloaded(self,
     widest = reduce(torch.promote_types, {weight.dtype for weight in self.model.parameters()})
     saved = load_model(folder, device="cpu", dtype=str(widest).removeprefix("torch.")).model
     again = self.with_model(with_weights(self.model, saved.state_dict(), self.device))
-    if hasattr(saved.config, "use_cache"): again.model.config.use_cache = saved.config.use_cache # Trainer switches it off
+    if hasattr(saved.config, "use_cache"): # Trainer switches it off
+        again.model.config.use_cache = saved.config.use_cache
     again.model.eval()
     return again
 
