@@ -8,7 +8,7 @@ __all__ = ['LARGE', 'BLOCK', 'rows_of', 'can_take_out', 'each_once', 'noise_of',
 # %% ../../nbs/backend/10_decode.ipynb #0e32801b
 from functools import lru_cache
 
-from ..core import patch_to
+from ..core import TrainingError, patch_to
 
 # %% ../../nbs/backend/10_decode.ipynb #a5ed3acd
 def rows_of(
@@ -215,11 +215,16 @@ def draw(self, logits):
         tokens = (scores.softmax(-1) / noise).argmax(-1)
     else: tokens = scores.argmax(-1)
     logprobs = self.own.of(tokens)
-    if not logprobs.isfinite().all(): raise RuntimeError("the model's probabilities are no numbers")
+    if not logprobs.isfinite().all(): raise _no_numbers()
     self.written.add(self.rows[self.going], tokens[self.going], logprobs[self.going])
     tokens = torch.where(self.going, tokens, self.how.pad_token_id)
     self.ids = torch.cat([self.ids, tokens[:, None]], 1)
     self.going &= ~self.has_ended(self.ids, None)
+
+# %% ../../nbs/backend/10_decode.ipynb #a9b3f20e
+def _no_numbers()->TrainingError:
+    return TrainingError("while it writes, the model's probabilities are no numbers: one that was trained has diverged, "
+                         "lower the learning rate; one that was loaded overflows, give it in bfloat16 or float32")
 
 # %% ../../nbs/backend/10_decode.ipynb #5aa6196e
 @patch_to(Decoder)
