@@ -1519,6 +1519,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.models._leave_template': ('models.html#_leave_template', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._llama_config': ('models.html#_llama_config', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._packaged_gguf': ('models.html#_packaged_gguf', 'selfloop_nb/models.py'),
+                                    'selfloop_nb.models._saved_setting': ('models.html#_saved_setting', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._unpack_gguf': ('models.html#_unpack_gguf', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models._weights_in': ('models.html#_weights_in', 'selfloop_nb/models.py'),
                                     'selfloop_nb.models.hub_answers': ('models.html#hub_answers', 'selfloop_nb/models.py'),

@@ -22,7 +22,7 @@ from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart, user_cache)
 from .backend.whole import own_memory, settings_as_they_are, why_not_whole, without_poolers
-from .core import SelfloopError, patch_to, redact, short_hash, whole_number
+from .core import SelfloopError, parse_json, patch_to, redact, short_hash, whole_number
 from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch, word_tokenizer
 
@@ -336,8 +336,13 @@ def reloaded(self,
     "This model with the weights that were saved; raises `SelfloopError` where they are not all there."
     saved = _weights_in(Path(folder), self.model)
     again = self.with_model(with_weights(self.model, saved, self.device))
+    cached = _saved_setting(Path(folder), "use_cache")
+    if cached is not None: again.model.config.use_cache = cached # Trainer switches it off
     again.model.eval()
     return again
+
+def _saved_setting(folder:Path, name:str)->object: # None where it has none
+    return parse_json((folder / "config.json").read_text(encoding="utf-8"), dict).get(name)
 
 # %% ../nbs/04_models.ipynb #7eae8cd9
 def _weights_in(folder:Path, model)->dict:
@@ -349,6 +354,7 @@ def _weights_in(folder:Path, model)->dict:
     with _in_words(folder), quiet(): read, report = type(model).from_pretrained(folder, dtype=widest, **how)
     if missing := without_poolers(read, sorted(report["missing_keys"])):
         raise SelfloopError(f"the weights of {str(folder)!r} lack {missing[0]!r} and {len(missing) - 1} more")
+    own_memory(read)
     return read.state_dict()
 
 # %% ../nbs/04_models.ipynb #0708c653

@@ -13,6 +13,7 @@ from ..mixing import no_rows
 from ..models import LanguageModel
 from ..records import Round
 from ..selection import kept_rows
+from ..storage.disk import disk
 from ..storage.files import damaged_files, read_table, sync
 from ..storage.store import Run
 from ..storage.stored import ADDED, PRUNED, is_weights, pruned_files, take_away
@@ -81,7 +82,7 @@ def remake(
         take_away(store.folder(record.id), wanted)
         raise SelfloopError(f"round {record.number} was trained again and {bad[0]} is not what it was: "
                             f"{differences(store.info) or 'its settings or its data have changed'}; it stays pruned")
-    (store.folder(record.id) / PRUNED).unlink()
+    disk.remove(store.folder(record.id) / PRUNED)
     sync(store.folder(record.id))
     return model
 

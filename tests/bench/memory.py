@@ -1,6 +1,6 @@
 """What a run holds: weights in memory while a round is tuned, in bytes for each of them, beside gradients and the
 optimizer; a round of LoRA on the disk beside its adapter; a hundred rounds that keep the newest three."""
-import gc, tempfile
+import gc, tempfile, warnings
 from pathlib import Path
 
 import torch
@@ -29,7 +29,9 @@ def new_loop(dtype=torch.float32, store=None, steps=4, width=256, **more):
 def bytes_held():
     "Of the numbers that all models of this process hold together, each once."
     gc.collect()
-    alive = [thing for thing in gc.get_objects() if isinstance(thing, torch.nn.Parameter) and not thing.is_meta]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore") # of modules that warn when anything looks at them
+        alive = [thing for thing in gc.get_objects() if isinstance(thing, torch.nn.Parameter) and not thing.is_meta]
     storages = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in alive}
     return sum(storages.values())
 
