@@ -99,8 +99,8 @@ def model_card(
     data = ModelCardData(library_name="transformers", pipeline_tag="text-generation", base_model=_hub_name(began),
                          tags=["selfloop_nb", "self-training"])
     parts = [f"# {plain(began)}, after {record.number} rounds on its own output",
-             "Each round the model wrote samples, a quality function Q scored them, and it was tuned on those that were "
-             "kept (made with selfloop_nb). All figures are those of the run's record.",
+             "Each round the model wrote samples, a quality function Q scored them, and it was tuned on those that "
+             "were kept (made with selfloop_nb). All figures are those of the run's record.",
              provenance(record, seal, info), "## Rounds", history_table(rows), "## Settings of this round",
              settings_table(record.config), *lines]
     return _page(data, parts)
