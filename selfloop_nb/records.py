@@ -169,8 +169,9 @@ class Format:
     def check_readable(self, name:str):
         "Raise `SelfloopError` where the run of this name must not be read by this version."
         if self.may_read: return
-        raise SelfloopError(f"run {name!r} was made by a newer version of selfloop_nb (readers {self.to_read}), and must "
-                            f"not be read by this one, which knows {FORMAT}: update selfloop_nb to open it")
+        raise SelfloopError(
+            f"run {name!r} was made by a newer version of selfloop_nb (readers {self.to_read}), and must not be read "
+            f"by this one, which knows {FORMAT}: update selfloop_nb to open it")
 
     @property
     def may_write(self)->bool: return self.to_write <= FORMAT and self.may_read

@@ -223,9 +223,7 @@ def from_dataset(
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
-    task = Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
-    for leak in _leaks(task): warnings.warn(leak, stacklevel=2)
-    return task
+    return Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
 
 # %% ../nbs/03_tasks.ipynb #096910db
 def _clean_table(source, name:str):
@@ -252,20 +250,6 @@ def _with_answers(table):
     "A labelled table with its completions as the column `answer`, which a check reads."
     if "answer" in table.column_names or "completion" not in table.column_names: return table
     return table.add_column("answer", without_thoughts(table["completion"][:]))
-
-# %% ../nbs/03_tasks.ipynb #9716c8ba
-def _leaks(task:Task)->list: # of warnings
-    "What is held out, and learnt from all the same."
-    if task.heldout is None: return []
-    pairs, leaks = list(zip(task.heldout["prompt"][:], task.heldout["completion"][:])), []
-    if task.train is not None:
-        known = set(zip(task.train["prompt"][:], task.train["completion"][:]))
-        leaks.append((sum(pair in known for pair in pairs), "rows are examples of train"))
-    if task.check is not None:
-        posed = set(task.prompts["prompt"][:])
-        leaks.append((sum(prompt in posed for prompt, _ in pairs), "problems are among the prompts"))
-    return [f"{n} of {len(pairs)} held-out {what}: held-out figures will tell how well they were learnt by heart"
-            for n, what in leaks if n]
 
 # %% ../nbs/03_tasks.ipynb #02b4011f
 def _mixed(match)->str:

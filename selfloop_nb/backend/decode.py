@@ -147,7 +147,8 @@ class Decoder:
 
     def __call__(self, model, input_ids, logits_processor, stopping_criteria, generation_config, **inputs):
         import torch
-        self.model, self.how, self.inputs = model, generation_config, inputs
+        self.model, self.inputs = model, inputs
+        self.how = generation_config
         self.process, self.has_ended = logits_processor, stopping_criteria
         self.n_rows, device = len(self.prompt_of), input_ids.device
         self.rows = torch.arange(self.n_rows, device=device)

@@ -7,7 +7,6 @@ __all__ = ['LAST', 'COLUMNS', 'overview_png', 'paint', 'overview_table', 'serve'
 
 # %% ../../nbs/views/03_painter.ipynb #4d00526e
 import base64, json, math, os, subprocess, sys, threading, time
-from pathlib import Path
 
 from ..backend.apart import answers, begin_process
 from ..charts import rounds as plots
