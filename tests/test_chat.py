@@ -77,7 +77,7 @@ WRONG = [
     (dict(messages=turns("1+2=", "3")[1:]), "row 1: nothing is asked"),
     (dict(messages=[{"role": "<|im_end|>", "content": "a"}]), "row 1, message 0: its role is"),
     (dict(messages=turns("1+2=", "<think>3")), "row 1: the completion '<think>3' opens a thought"),
-    (dict(messages=[*turns("1+2="), dict(role="assistant", content="", tool_calls=[dict(name="add")])]), "calls a tool"),
+    (dict(messages=[*turns("1+2="), dict(role="assistant", tool_calls=[dict(name="add")])]), "calls a tool"),
 ]
 
 
