@@ -14,7 +14,7 @@ from numbers import Real
 
 from .core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .records import SAMPLE_COLUMNS
-from .backend.thoughts import answered_row, split_thought
+from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .storage.formats import plain_table
 from .storage.identity import describe
 from .text import clean_text
@@ -234,19 +234,8 @@ def _clean_table(source, name:str):
     if not texts: return table
     data = table.to_dict()
     for column in texts: data[column] = [clean_text(t) if isinstance(t, str) else t for t in data[column]]
-    if name != "prompts": _check_thoughts(data.get("completion", []), name)
+    if name != "prompts": check_closed(data.get("completion", []), name)
     return type(table).from_dict(data)
-
-def _check_thoughts(completions:list, name:str):
-    "Raise `ValueError` where a completion begins to think and never answers."
-    for i, text in enumerate(completions):
-        if not isinstance(text, str) or split_thought(text)[1] is not None: continue
-        raise ValueError(f"{name}, row {i}: the completion {text!r:.60} opens a thought that it never closes: "
-                         "close it with </think> and let the answer follow, or leave the row out")
-
-def _without_thoughts(completions:list)->list:
-    "What a check compares with: of a thought and its answer, the answer."
-    return [split_thought(text)[1] or text if isinstance(text, str) else text for text in completions]
 
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
@@ -254,13 +243,13 @@ def _with_references(table):
     warnings.warn("the prompts bring completions: they are taken as references, the column 'answer', and the model "
                   "does not see them", stacklevel=3)
     if "answer" in table.column_names: return table.remove_columns("completion")
-    answers = _without_thoughts(table["completion"][:])
+    answers = without_thoughts(table["completion"][:])
     return table.remove_columns("completion").add_column("answer", answers)
 
 def _with_answers(table):
     "A labelled table with its completions as the column `answer`, which a check reads."
     if "answer" in table.column_names or "completion" not in table.column_names: return table
-    return table.add_column("answer", _without_thoughts(table["completion"][:]))
+    return table.add_column("answer", without_thoughts(table["completion"][:]))
 
 # %% ../nbs/03_tasks.ipynb #02b4011f
 def _mixed(match)->str:

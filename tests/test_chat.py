@@ -33,12 +33,11 @@ FORMS = {
 @pytest.mark.parametrize("kind", ["rows", "dataset", "jsonl", "parquet", "pandas"])
 def test_the_forms_of_trl_load_unchanged(form, kind, tmp_path):
     from datasets import Dataset
-    row = FORMS[form]
-    data = {"rows": lambda: [row], "dataset": lambda: Dataset.from_list([row]),
-            "pandas": lambda: Dataset.from_list([row]).to_pandas(),
-            "jsonl": lambda: tmp_path / "data.jsonl", "parquet": lambda: tmp_path / "data.parquet"}[kind]()
-    Dataset.from_list([row]).to_json(tmp_path / "data.jsonl")
-    Dataset.from_list([row]).to_parquet(tmp_path / "data.parquet")
+    table = Dataset.from_list([FORMS[form]])
+    table.to_json(tmp_path / "data.jsonl")
+    table.to_parquet(tmp_path / "data.parquet")
+    made = dict(rows=[FORMS[form]], dataset=table, pandas=table.to_pandas())
+    data = made.get(kind, tmp_path / f"data.{kind}")
     asks = form.startswith("prompt-only")
     task = from_dataset(None if asks else data, data, None if asks else data)
     talks, is_text = "conversational" in form, form == "language modeling"
@@ -78,7 +77,7 @@ WRONG = [
     (dict(messages=turns("1+2=", "3")[1:]), "row 1: nothing is asked"),
     (dict(messages=[{"role": "<|im_end|>", "content": "a"}]), "row 1, message 0: its role is"),
     (dict(messages=turns("1+2=", "<think>3")), "row 1: the completion '<think>3' opens a thought"),
-    (dict(messages=turns("1+2=") + [dict(role="assistant", content="", tool_calls=[dict(name="add")])]), "calls a tool"),
+    (dict(messages=[*turns("1+2="), dict(role="assistant", tool_calls=[dict(name="add")])]), "calls a tool"),
 ]
 
 
@@ -119,7 +118,8 @@ def test_tools_and_settings_reach_the_template():
 def test_a_template_that_fails_on_a_prompt_names_it():
     lm = chat_model("gemma")
     twice = write_turns([*turns("1+1="), *turns("1+2=")])
-    with pytest.raises(ValueError, match="fails on the prompt .*Conversation roles must alternate"): lm.prompt_ids(twice)
+    words = "fails on the prompt .*Conversation roles must alternate"
+    with pytest.raises(ValueError, match=words): lm.prompt_ids(twice)
 
 
 @pytest.mark.parametrize("template, words", [
@@ -164,8 +164,8 @@ def sums_task(thinks=False, **more):
 def sums_loop(kind, store=None, task=None, **changed):
     "A loop that learns them by heart."
     settings = dict(initial=FineTune(steps=220, batch_size=16, lr=5e-3), tune=FineTune(steps=10, batch_size=16),
-                    sampling=Sampling(max_new_tokens=24, n_samples=2), select=Threshold(1.0), progress=False, store=store)
-    return Loop(chat_model(kind), task or sums_task(kind == "qwen"), **{**settings, **changed})
+                    sampling=Sampling(max_new_tokens=24, n_samples=2), select=Threshold(1.0), progress=False)
+    return Loop(chat_model(kind), task or sums_task(kind == "qwen"), store=store, **{**settings, **changed})
 
 
 def trained_ids(lm, table):

@@ -58,7 +58,7 @@ def test_it_is_the_notebooks_run(tmp_path):
     done = command("run", plan_in(tmp_path), "--json")
     assert done.returncode == OK, done.stderr
     task = addition(n_train=60, n_prompts=20, n_heldout=30)
-    loop = Loop(tiny_llama(task, width=32), task, score=confidence(), select=Threshold(-10.0), store=tmp_path / "notebook",
+    loop = Loop(tiny_llama(task, width=32), task, score=confidence(), select=Threshold(-10.0), store=tmp_path / "other",
                 sampling=Sampling(n_samples=2, stop=("9",)), initial=FineTune(steps=20),
                 tune=FineTune(steps=10, batch_size=32), progress=False)
     loop.run(rounds=2)
@@ -133,7 +133,8 @@ class StandIn(types.ModuleType):
     "A tracker of the same interface, which keeps what it is given."
     def __init__(self, name):
         super().__init__(name)
-        self.rows, self.ended, self.settings = [], False, {}
+        self.rows, self.settings = [], {}
+        self.ended = False
     def init(self, **settings):
         self.settings = settings
         return self

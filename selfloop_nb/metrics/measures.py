@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 
 from ..storage.evidence import drawn_rows, ends_of, row_interval
+from ..backend.thoughts import answered
 from ..core import Stopped, patch_to, plain_fields, redact, whole_number
 from .basic import share_true
 from ..models import LanguageModel
@@ -188,10 +189,10 @@ def measure_answers(
     context:Context|None=None, # where a scorer asks, if it asks elsewhere
 )->Answers:
     "Ask every measure; one that fails costs its own figure only."
-    found = Answers(answers)
+    found, seen = Answers(answers), answered(answers)
     for name, measure in measures.items():
         scorer = isinstance(measure.function, Scorer)
-        found.add(name, _of_scorer(measure.function, answers, context) if scorer else _of_function(measure, answers))
+        found.add(name, _of_scorer(measure.function, seen, context) if scorer else _of_function(measure, seen))
     return found
 
 # %% ../../nbs/metrics/08_measures.ipynb #b71fe592
