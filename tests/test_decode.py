@@ -92,7 +92,7 @@ def test_a_family_writes_what_it_wrote(name, n_taken):
 def test_an_encoder_decoder_writes_what_it_wrote(make, n_prompts, n_taken):
     lm = make()
     check_same(lm, asked(lm, n_prompts, 8))
-    assert any(after < before for before, after in n_taken)
+    assert n_prompts == 1 or any(after < before for before, after in n_taken)
 
 
 @pytest.mark.parametrize("n_prompts, n_samples", [(1, 1), (1, 2), (1, 4), (1, 9), (2, 3), (3, 1), (7, 1), (2, 30)])

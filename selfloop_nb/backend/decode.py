@@ -225,7 +225,7 @@ def draw(self, logits):
 def leave(self):
     "Let those go that have ended, where they are many."
     n_ended = int((~self.going).sum())
-    if not self.takes_out or 8 * n_ended < len(self.rows): return
+    if not self.takes_out or 16 * n_ended < len(self.rows): return
     stay = _in_blocks(self.going)
     if len(stay) == len(self.rows): return
     self.inputs = rows_of(self.inputs, stay, len(self.rows))
