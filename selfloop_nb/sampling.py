@@ -18,7 +18,9 @@ from .storage.identity import describe
 from .tasks import Task
 from .backend.decode import Decoder, each_once
 from .backend.refill import Session, can_refill, session_settings
+from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
+from .backend.turns import framed
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ def _broken_rules(s:Sampling):
     if s.top_k < 0: yield "top_k", "0 or more"
     if not 0 < s.top_p <= 1: yield "top_p", "above 0, at most 1"
     if s.max_new_tokens is not None and s.max_new_tokens < 1: yield "max_new_tokens", "at least 1, or None"
-    if isinstance(s.stop, str) or not all(s.stop): yield "stop", "a tuple of strings that are not empty"
-    if not s.templates or not all("{prompt}" in text for text in s.templates):
+    if not _are_texts(s.stop): yield "stop", "a tuple of strings that are not empty"
+    if not s.templates or not _are_texts(s.templates) or not all("{prompt}" in text for text in s.templates):
         yield "templates", "a tuple of texts that hold {prompt}"
     if s.tokens_per_batch < 1: yield "tokens_per_batch", "at least 1"
+
+def _are_texts(values)->bool: return not isinstance(values, str) and all(isinstance(v, str) and v for v in values)
 
 # %% ../nbs/05_sampling.ipynb #3cccf465
 GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
@@ -242,7 +246,8 @@ def room_for(
     if not lm.pretrained: return longest
     prompts = sorted(_asked(task, sampling), key=len)[-100:]
     begun = [places(lm, ids)[1] for ids in lm.ids_of_prompts(prompts).values()]
-    return max(longest, min(ROOM, lm.context - max(map(len, begun))))
+    room = ROOM_TO_THINK if lm.thinks else ROOM
+    return max(longest, min(room, lm.context - max(map(len, begun))))
 
 # %% ../nbs/05_sampling.ipynb #2f315798
 def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in errors
@@ -252,7 +257,7 @@ def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in e
     texts = {}
     for name, table in tables.items():
         for row, prompt in enumerate(table["prompt"][:]):
-            for template in sampling.templates: texts[template.replace("{prompt}", prompt)] = f"{name} {row}"
+            for template in sampling.templates: texts[framed(template, prompt)] = f"{name} {row}"
     return texts
 
 # %% ../nbs/05_sampling.ipynb #557f1045
@@ -265,7 +270,7 @@ def asked_in_turn(
     if templates == ("{prompt}",): return table
     columns = table.to_dict()
     ways = itertools.cycle(templates)
-    columns["prompt"] = [way.replace("{prompt}", prompt) for way, prompt in zip(ways, columns["prompt"])]
+    columns["prompt"] = [framed(way, prompt) for way, prompt in zip(ways, columns["prompt"])]
     return Dataset.from_dict(columns)
 
 # %% ../nbs/05_sampling.ipynb #e59cc080
@@ -316,7 +321,7 @@ def _requests(prompts, sampling:Sampling)->list:
     for row, prompt in enumerate(prompts["prompt"][:]):
         for number in range(sampling.n_samples):
             template = sampling.templates[number % len(sampling.templates)]
-            requests.append(Request(row, number, template.replace("{prompt}", prompt)))
+            requests.append(Request(row, number, framed(template, prompt)))
     return requests
 
 # %% ../nbs/05_sampling.ipynb #115e29fa
@@ -369,7 +374,7 @@ def generate_samples(
             parts[chunk.chunk_id] = {"drawn_from": key, "rows": drawn}
         for r, row in zip(chunk.requests, drawn): rows[r] = row
         counter.add(before + len(chunk.requests) * max_new_tokens - counter.done)
-    return _table(prompts, requests, rows, "-".join(map(str, place)))
+    return with_thoughts(lm, _table(prompts, requests, rows, "-".join(map(str, place))))
 
 def _drawn_before(part, key:str)->list|None:
     "The rows of a chunk that was drawn from the same; None where there is none."
@@ -399,4 +404,6 @@ def cut_off(
     "How many samples were cut off at max_new_tokens, where most were."
     lengths = [n for n, finished in zip(samples["n_tokens"][:], samples["finished"][:]) if not finished]
     share = len(lengths) / len(samples)
-    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths)} if share > 0.5 else {}
+    if share <= 0.5: return {}
+    thinking = {f"{kind}unclosed_share": unclosed_share(samples)} if "reply" in samples.column_names else {}
+    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths), **thinking}
