@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
-from .core import Stopped, derive_seed, patch_to, plain_fields, short_hash
+from .core import derive_seed, patch_to, plain_fields, short_hash
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
-from .backend.decode import Decoder, each_once
+from .backend.decode import Decoder, Watch, each_once
 from .backend.refill import Session, can_refill, session_settings
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
@@ -40,13 +40,6 @@ class Sampling:
         plain_fields(self)
         for name, rule in _broken_rules(self): raise ValueError(f"{name}={getattr(self, name)!r}: it must be {rule}")
 
-# %% ../nbs/05_sampling.ipynb #93d1e216
-@patch_to(Sampling)
-def _describe_(self)->dict:
-    "What `describe` says of it."
-    used = {f.name: describe(getattr(self, f.name)) for f in fields(self) if f.name != "refill" or self.refill}
-    return {"kind": "Sampling", **used}
-
 # %% ../nbs/05_sampling.ipynb #c69313b7
 def _broken_rules(s:Sampling):
     "(field, what it must be) of every field that is out of range."
@@ -64,6 +57,13 @@ def _are_texts(values)->bool: return not isinstance(values, str) and all(isinsta
 
 # %% ../nbs/05_sampling.ipynb #3cccf465
 GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
+
+# %% ../nbs/05_sampling.ipynb #93d1e216
+@patch_to(Sampling)
+def _describe_(self)->dict:
+    "What `describe` says of it."
+    used = {f.name: describe(getattr(self, f.name)) for f in fields(self) if f.name != "refill" or self.refill}
+    return {"kind": "Sampling", **used}
 
 # %% ../nbs/05_sampling.ipynb #6a0619f9
 @dataclass(frozen=True)
@@ -88,32 +88,6 @@ def plan_chunks(
         if not groups or longest * (len(groups[-1]) + 1) > tokens_per_batch: groups.append([])
         groups[-1].append(i)
     return [Chunk(k, tuple(group), derive_seed(seed, *place, k)) for k, group in enumerate(groups)]
-
-# %% ../nbs/05_sampling.ipynb #0669d51c
-@dataclass
-class _Watch:
-    "A stopping criterion: reports each token, ends samples at a stop string, and ends the phase when it is asked to."
-    read:Reader
-    start:int # the place of the first new token
-    stop:tuple
-    progress:Callable
-    should_stop:Callable
-
-    def __call__(self, input_ids, scores, **kwargs):
-        import torch
-        if self.should_stop(): raise Stopped("stopped while sampling; what was committed stays")
-        self.progress(len(input_ids))
-        if not self.stop: return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        return torch.tensor(self.stopped(input_ids), device=input_ids.device)
-
-# %% ../nbs/05_sampling.ipynb #15de9e58
-@patch_to(_Watch)
-def stopped(self, input_ids)->list:
-    "Does a stop string stand at the end of each row?"
-    tail = max(len(s.encode()) for s in self.stop) + 4 # there are tokens of one byte
-    new = input_ids[:, max(self.start, input_ids.shape[1] - tail):]
-    texts = map(self.read.decode, new.tolist())
-    return [any(s in text for s in self.stop) for text in texts]
 
 # %% ../nbs/05_sampling.ipynb #f5971f54
 def _settings(lm:LanguageModel, sampling:Sampling, max_new_tokens:int):
@@ -152,7 +126,7 @@ def sample_chunk(
     prompts, prompt_of = each_once(ids)
     batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
     start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
-    watch = _Watch(read, start, sampling.stop, progress, should_stop)
+    watch = Watch(read, start, sampling.stop, progress, should_stop)
     _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
     return _samples(lm, read, ids, decoder.written.rows(), sampling.stop)
 
@@ -174,7 +148,7 @@ def _texts(read:Reader, prompts:list, rows:list)->list:
     return texts
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
-def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder, watch:_Watch):
+def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder, watch:Watch):
     "Have the rows of a batch written with a seed; the random state of the session stays as it was."
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList

@@ -53,7 +53,8 @@ def test_the_likeliest_tokens_are_the_likeliest(chosen):
 
 @needs_likelihoods
 def test_a_session_is_stopped_and_goes_on(chosen):
-    lm, parts, told = tiny_llama(TASK), {}, []
+    lm = tiny_llama(TASK)
+    parts, told = {}, []
     small = Sampling(refill=True, tokens_per_batch=32)
     with pytest.raises(Stopped): draw(lm, small, parts=parts, should_stop=lambda: len(parts) == 1)
     assert len(parts) == 1

@@ -76,7 +76,9 @@ class Session:
                 for result in self._ended(should_stop):
                     drawn[result.request_id] = result.generated_tokens, result.logprobs
                     progress(len(result.generated_tokens))
-        finally: self.manager.stop(block=True, hard_stop=len(drawn) < len(names))
+        finally:
+            self.manager.stop(block=True, hard_stop=len(drawn) < len(names))
+            self.manager.destroy()
         return [drawn[name] for name in names]
 
 # %% ../../nbs/backend/17_refill.ipynb #73a94452

@@ -35,7 +35,8 @@ def demo_sampling():
     bare, lm = BareRound(loop.task, loop.language_model(0)), loop.language_model(0)
     model, prompts = BareLlama(lm.model), loop.task.round_prompts(1)
     ours, theirs = ratio(lambda: s.generate_samples(lm, prompts, max_new_tokens=4), lambda: bare.sample(model))
-    say(f"sampling of the demo: {ours / theirs:.2f} x a script by hand ({ours:.3f} and {theirs:.3f} CPU seconds)")
+    text = "sampling of the demo: {:.2f} x a script by hand ({:.3f} and {:.3f} CPU seconds)"
+    say(text.format(ours / theirs, ours, theirs))
 
 
 def demo_round():
@@ -46,9 +47,11 @@ def demo_round():
         loop.rewind(0)
         return loop.step()
     mine, theirs = ratio(ours, bare)
-    accuracy, (n_kept, by_hand, _) = loop.rounds[1].metrics["heldout_accuracy"], bare()
-    say(f"a round of the demo: {mine / theirs:.2f} x a script by hand ({mine:.2f} and {theirs:.2f} CPU seconds;",
-        f"kept {loop.rounds[1].counts['n_kept']} and {n_kept}, accuracy {accuracy:.3f} and {by_hand:.3f})")
+    n_kept, by_hand, _ = bare()
+    kept, accuracy = loop.rounds[1].counts["n_kept"], loop.rounds[1].metrics["heldout_accuracy"]
+    text = "a round of the demo: {:.2f} x a script by hand ({:.2f} and {:.2f} CPU seconds;"
+    say(text.format(mine / theirs, mine, theirs),
+        "kept {} and {}, accuracy {:.3f} and {:.3f})".format(kept, n_kept, accuracy, by_hand))
 
 
 def problems(lm, n):
@@ -61,8 +64,8 @@ def smollm_row(lm, ids, room, text):
     mine, drawn = cpu_seconds(lambda: sample_chunk(lm, ids, 0, s.Sampling(), room))
     theirs, before = cpu_seconds(lambda: plain_rows(lm, ids, 0, s.Sampling(), room))
     same = [row["token_ids"] for row in drawn] == [tokens for tokens, _ in before]
-    say(f"SmolLM2-135M, {text}: {theirs / mine:.2f} x as quick as generate ({mine:.1f} and {theirs:.1f} CPU seconds;",
-        f"the same tokens: {'yes' if same else 'no'})")
+    figures = "{:.2f} x as quick as generate ({:.1f} and {:.1f} CPU seconds;".format(theirs / mine, mine, theirs)
+    say(f"SmolLM2-135M, {text}:", figures, "the same tokens)" if same else "OTHER TOKENS)")
     return theirs
 
 
@@ -100,14 +103,16 @@ def ended_rows():
             part = torch.tensor(lengths[at:at + n_rows])[:, None]
             decoder = Decoder(list(range(n_rows)), room)
             model.generate(
-                part, attention_mask=torch.ones_like(part), max_new_tokens=room, do_sample=True, custom_generate=decoder,
+                part, attention_mask=torch.ones_like(part), max_new_tokens=room, do_sample=True,
+                custom_generate=decoder,
                 logits_processor=LogitsProcessorList([decoder.own]),
                 stopping_criteria=StoppingCriteriaList([long_enough]))
         return sum(read)
     for n_rows in (32, 128):
         n_read, longest = carried(n_rows), [max(lengths[at:at + n_rows]) for at in range(0, len(lengths), n_rows)]
-        say(f"rows that have ended, of what is read, {n_rows} rows a batch: {1 - sum(lengths) / n_read:.1%}",
-            f"(with the loop of generate {1 - sum(lengths) / (n_rows * sum(longest)):.0%})")
+        ours, before = 1 - sum(lengths) / n_read, 1 - sum(lengths) / (n_rows * sum(longest))
+        text = "rows that have ended, of what is read, {} rows a batch: {:.1%} (with the loop of generate {:.0%})"
+        say(text.format(n_rows, ours, before))
 
 
 STEPS = """
@@ -151,9 +156,9 @@ def threads(repeats=3):
         finally:
             for process in busy: process.kill()
         said = ", ".join(f"{way} {speed:.1f}" for way, speed in speeds.items())
-        best = max(speeds["one thread"], speeds["as it comes"])
-        say(f"tuning beside {n_busy} busy processes (load {load:.1f}): {speeds['selfloop_nb'] / best:.2f} x the best",
-            f"(steps a second: {said})")
+        share = speeds["selfloop_nb"] / max(speeds["one thread"], speeds["as it comes"])
+        text = "tuning beside {} busy processes (load {:.1f}): {:.2f} x the best (steps a second: {})"
+        say(text.format(n_busy, load, share, said))
 
 
 ROWS = dict(demo_sampling=demo_sampling, demo_round=demo_round, smollm_short=smollm_short, smollm_long=smollm_long,

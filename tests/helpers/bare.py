@@ -15,11 +15,11 @@ class BareLlama:
         self.weights = {"embed": given["embed_tokens.weight"], "norm": given["norm.weight"]}
         for i in range(self.config.num_hidden_layers):
             def of(*names, layer=f"layers.{i}."): return torch.cat([given[f"{layer}{name}.weight"] for name in names])
-            self.weights |= {
-                f"{i}.qkv": of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-                f"{i}.out": of("self_attn.o_proj"), f"{i}.gates": of("mlp.gate_proj", "mlp.up_proj"),
-                f"{i}.down": of("mlp.down_proj"), f"{i}.before": of("input_layernorm"),
-                f"{i}.between": of("post_attention_layernorm")}
+            layer = dict(
+                qkv=of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), out=of("self_attn.o_proj"),
+                gates=of("mlp.gate_proj", "mlp.up_proj"), down=of("mlp.down_proj"),
+                before=of("input_layernorm"), between=of("post_attention_layernorm"))
+            self.weights |= {f"{i}.{name}": weight for name, weight in layer.items()}
         self.cos, self.sin = self.angles()
 
     def angles(self):
@@ -31,11 +31,13 @@ class BareLlama:
 
     def __call__(self, ids, cache=None, n_last=None):
         "Logits of the last places; the cache, a list of (keys, values), one a layer, grows."
-        w, eps, width = self.weights, self.config.rms_norm_eps, self.config.hidden_size
+        w, eps = self.weights, self.config.rms_norm_eps
+        width = self.config.hidden_size
         begun = cache[0][0].shape[2] if cache else 0
         x = F.embedding(ids, w["embed"])
         for i in range(self.config.num_hidden_layers):
-            x = x + F.linear(self.attend(i, F.rms_norm(x, (width,), w[f"{i}.before"], eps), cache, begun), w[f"{i}.out"])
+            mixed = self.attend(i, F.rms_norm(x, (width,), w[f"{i}.before"], eps), cache, begun)
+            x = x + F.linear(mixed, w[f"{i}.out"])
             gate, up = F.linear(F.rms_norm(x, (width,), w[f"{i}.between"], eps), w[f"{i}.gates"]).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, w[f"{i}.down"])
         if n_last: x = x[:, -n_last:]
@@ -45,7 +47,8 @@ class BareLlama:
         "Attention of a layer, before its last matrix."
         n_rows, n_places, width = x.shape
         q, k, v = F.linear(x, self.weights[f"{i}.qkv"]).view(n_rows, n_places, 3, -1, self.size).unbind(2)
-        q, k, v = self.turned(q, begun), self.turned(k, begun), v.transpose(1, 2)
+        q, k = self.turned(q, begun), self.turned(k, begun)
+        v = v.transpose(1, 2)
         if cache is not None and begun: k, v = (torch.cat(both, 2) for both in zip(cache[i], (k, v)))
         if cache is not None: cache[i:i + 1] = [(k, v)]
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=n_places > 1)
@@ -65,7 +68,8 @@ def sample(model, prompts, n_samples, room, end, greedy=False):
     cache = []
     logits = model(prompts, cache, 1)[:, -1].repeat_interleave(n_samples, 0)
     cache[:] = [(k.repeat_interleave(n_samples, 0), v.repeat_interleave(n_samples, 0)) for k, v in cache]
-    ids, likely, rows = torch.full((len(logits), room), end), torch.zeros(len(logits)), torch.arange(len(logits))
+    ids, likely = torch.full((len(logits), room), end), torch.zeros(len(logits))
+    rows = torch.arange(len(logits))
     for step in range(room):
         scores = logits.log_softmax(-1)
         tokens = scores.argmax(-1) if greedy else torch.multinomial(scores.exp(), 1)[:, 0]
@@ -84,7 +88,8 @@ def train(model, inputs, labels, n_last, steps=150, size=128, peak=1.5e-3):
     weights = [weight.requires_grad_() for weight in model.weights.values()]
     groups = [dict(params=[w for w in weights if w.ndim > 1], weight_decay=0.1),
               dict(params=[w for w in weights if w.ndim == 1], weight_decay=0.0)]
-    optimizer, warm, order = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True), steps // 10, torch.tensor([])
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+    warm, order = steps // 10, torch.tensor([])
     for step in range(steps):
         if not len(order): order = torch.randperm(len(inputs))
         batch, order = order[:size], order[size:]
@@ -101,7 +106,8 @@ def train(model, inputs, labels, n_last, steps=150, size=128, peak=1.5e-3):
 class BareRound:
     "A round of addition: sample, check, train on what is right, measure."
     def __init__(self, task, lm):
-        self.task, self.tokenizer, self.model = task, lm.tokenizer, lm.model
+        self.task, self.model = task, lm.model
+        self.tokenizer = lm.tokenizer
         self.end, self.pad = lm.end_id, lm.tokenizer.pad_token_id
         self.answers = dict(zip(task.prompts["prompt"], task.prompts["answer"]))
 
