@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['distinct', 'unique_ratio', 'agreement_rate', 'share_true', 'quantile', 'round_counts', 'sample_metrics',
-           'policy_entropy', 'entropy_decline']
+           'policy_entropy', 'entropy_decline', 'counted']
 
 # %% ../../nbs/metrics/01_basic.ipynb #85087719
 import math
@@ -128,3 +128,11 @@ def _check_metrics(samples)->dict:
     correct = samples["correct"][:] if "correct" in samples.column_names else [None] * len(samples)
     kept = [c for c, state in zip(correct, samples["state"][:]) if state == KEPT]
     return dict(precision=share_true(kept), sample_accuracy=share_true(correct))
+
+# %% ../../nbs/metrics/01_basic.ipynb #425caf19
+def counted(
+    judged, # the samples of a round; None where nothing was sampled
+)->tuple: # counts and metrics, as `RoundDraft.record` takes them
+    "What is counted of the samples of a round."
+    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
+    return round_counts(judged), sample_metrics(judged)

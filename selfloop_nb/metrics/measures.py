@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TAKEN', 'LOST', 'Measure', 'as_measures', 'Measured', 'answer', 'answer_metrics', 'check_questions', 'Answers',
-           'measure_answers']
+           'measure_answers', 'lower_is_better']
 
 # %% ../../nbs/metrics/08_measures.ipynb #bc3e6a00
 import math, re
@@ -193,3 +193,14 @@ def measure_answers(
         scorer = isinstance(measure.function, Scorer)
         found.add(name, _of_scorer(measure.function, answers, context) if scorer else _of_function(measure, answers))
     return found
+
+# %% ../../nbs/metrics/08_measures.ipynb #b71fe592
+def lower_is_better(
+    by:str,        # "accuracy", "loss", or the name of a measure
+    measures:dict, # name -> `Measure`
+)->bool:
+    "Which way a held-out figure counts; raises `ValueError` for one that there is not."
+    own = {name: measure.lower_is_better for name, measure in measures.items()}
+    known = {"accuracy": False, "loss": True, **own}
+    if by not in known: raise ValueError(f"by={by!r} is no held-out figure of this loop: use one of {list(known)}")
+    return known[by]
