@@ -21,9 +21,9 @@ from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart, user_cache)
-from .backend.whole import own_memory, why_not_whole, without_poolers
+from .backend.whole import own_memory, settings_as_they_are, why_not_whole, without_poolers
 from .core import SelfloopError, patch_to, redact, short_hash, whole_number
-from .backend.turns import template_fault, with_settings, with_system, without_template
+from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch, word_tokenizer
 
 # %% ../nbs/04_models.ipynb #b9dea7ef
@@ -99,6 +99,9 @@ def check(self):
     if fault:
         raise ValueError(f"{self.name}: its chat template cannot write a question ({fault}): "
                          "set tokenizer.chat_template, or ask it without one (chat=False)")
+    if drops_question(self.tokenizer):
+        raise ValueError(f"{self.name}: its chat template leaves out what is asked, since it wants a list of parts; "
+                         "set tokenizer.chat_template to one that takes plain text")
     n_tokens = len(self.tokenizer)
     n_rows = self.model.get_input_embeddings().num_embeddings
     if n_tokens > n_rows:
@@ -145,7 +148,7 @@ def emptied(self)->"LanguageModel":
 @patch_to(LanguageModel)
 def save(self, folder:Path):
     "Write weights (safetensors), configuration and tokenizer; from then on it is known, see `load_model`."
-    with quiet(): self.model.save_pretrained(folder)
+    with quiet(), settings_as_they_are(self.model, folder): self.model.save_pretrained(folder)
     self.tokenizer.save_pretrained(folder)
     note_known(Path(folder), SAVED)
 

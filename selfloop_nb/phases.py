@@ -253,7 +253,7 @@ def record(self,
 # %% ../nbs/12_phases.ipynb #8f07238a
 def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     "S_t = generate(M_t, prompts)"
-    if round.number == 1 and model.pretrained: check_same(model, round.store.info["model"]["weights"])
+    if round.number == 1 and round.settings.initial is None: check_same(model, round.store.info["model"]["weights"])
     sampling = round.settings.sampling
     n_samples = len(round.prompts) * sampling.n_samples
     def progress(done, total): round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..core import Stopped, patch_to
+from ..core import Stopped, TrainingError, patch_to
 
 # %% ../../nbs/backend/10_decode.ipynb #a5ed3acd
 def rows_of(
@@ -217,11 +217,16 @@ def draw(self, logits):
         tokens = (scores.softmax(-1) / noise).argmax(-1)
     else: tokens = scores.argmax(-1)
     logprobs = self.own.of(tokens)
-    if not logprobs.isfinite().all(): raise RuntimeError("the model's probabilities are no numbers")
+    if not logprobs.isfinite().all(): raise _no_numbers()
     self.written.add(self.rows[self.going], tokens[self.going], logprobs[self.going])
     tokens = torch.where(self.going, tokens, self.how.pad_token_id)
     self.ids = torch.cat([self.ids, tokens[:, None]], 1)
     self.going &= ~self.has_ended(self.ids, None)
+
+# %% ../../nbs/backend/10_decode.ipynb #a9b3f20e
+def _no_numbers()->TrainingError:
+    return TrainingError("while it writes, the model's probabilities are no numbers: one that was trained has diverged, "
+                         "lower the learning rate; one that was loaded overflows, give it in bfloat16 or float32")
 
 # %% ../../nbs/backend/10_decode.ipynb #5aa6196e
 @patch_to(Decoder)
@@ -242,7 +247,7 @@ def read_on(self)->"torch.Tensor": # logits, rows x vocabulary
     inputs = self.model.prepare_inputs_for_generation(self.ids, next_sequence_length=last, **self.inputs)
     with self.model._optimize_model_for_decode(): return self._called(self.model(**inputs, return_dict=True))
 
-# %% ../../nbs/backend/10_decode.ipynb #d23c8a3c
+# %% ../../nbs/backend/10_decode.ipynb #d34b522e
 @dataclass
 class Watch:
     "A stopping criterion: reports each token, ends samples at a stop string, and ends the phase when it is asked to."
@@ -259,7 +264,7 @@ class Watch:
         if not self.stop: return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
         return torch.tensor(self.stopped(input_ids), device=input_ids.device)
 
-# %% ../../nbs/backend/10_decode.ipynb #d439f607
+# %% ../../nbs/backend/10_decode.ipynb #545246a2
 @patch_to(Watch)
 def stopped(self, input_ids)->list:
     "Does a stop string stand at the end of each row?"

@@ -10,6 +10,7 @@ __all__ = ['CONTROLS', 'WORD', 'MARKS', 'DECODER_NAMES', 'character_tokenizer', 
 import re
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import groupby
 
 from .controls import HIDDEN, Controls, controls, cut_hidden
 from .turns import ask, continued, read_turns, turn_end
@@ -215,6 +216,7 @@ class Reader:
         self.tokenizer, self.alone = lm.tokenizer, lm.is_encoder_decoder
         self.added = set(lm.tokenizer.added_tokens_decoder)
         self.blind = _ignores_spaces(lm.tokenizer)
+        self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
         self.heads = {} # prompt's last token -> its text
 
     def __call__(self,
@@ -227,7 +229,21 @@ class Reader:
         return clean_text(text.removeprefix(" ") if self.blind else text)
 
     def decode(self, ids:list)->str:
+        "Ids as they are written; U+FFFD for each that no token has: many a model has room for more tokens than there are."
+        if max(ids, default=0) > self.last: return "".join(map(self._decode_run, *_runs(ids, self.last)))
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def _decode_run(self, ids:list, are_tokens:bool)->str:
+        return self.decode(ids) if are_tokens else "\ufffd" * len(ids)
+
+# %% ../../nbs/backend/03_tokens.ipynb #927ef615
+def _runs(ids:list, last:int)->tuple: # lists of ids; of each, are they tokens?
+    "The ids cut where tokens and others meet."
+    runs = [(list(run), known) for known, run in groupby(ids, lambda i: i <= last)]
+    return tuple(zip(*runs))
+
+@lru_cache(maxsize=8)
+def _last_id(tokenizer, n_tokens:int)->int: return max(tokenizer.get_vocab().values())
 
 # %% ../../nbs/backend/03_tokens.ipynb #378be61d
 @patch_to(Reader)
