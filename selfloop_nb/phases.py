@@ -214,8 +214,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    model = args[0].model if isinstance(args[0], LanguageModel) else None
-    with memory_errors_in_words(self.number, name), fitting_threads(model) as threads:
+    with memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads:
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)

@@ -93,7 +93,7 @@ def test_a_family_writes_what_it_wrote(name, n_taken):
 def test_an_encoder_decoder_writes_what_it_wrote(make, n_prompts, n_taken):
     lm = make()
     check_same(lm, asked(lm, n_prompts, 8))
-    assert any(after < before for before, after in n_taken)
+    assert n_prompts == 1 or any(after < before for before, after in n_taken)
 
 
 @pytest.mark.parametrize("n_prompts, n_samples", [(1, 1), (1, 2), (1, 4), (1, 9), (2, 3), (3, 1), (7, 1), (2, 30)])
@@ -123,7 +123,8 @@ def test_numbers_of_sixteen_bit():
     lm = of_family("Llama")
     lm.model.to(torch.bfloat16)
     rows = sample_chunk(lm, asked(lm), 3, Sampling(), ROOM)
-    for row, (tokens, _) in zip(rows, plain_rows(lm, asked(lm), 3, Sampling(), ROOM)): assert row["token_ids"] == tokens
+    before = plain_rows(lm, asked(lm), 3, Sampling(), ROOM)
+    assert [row["token_ids"] for row in rows] == [tokens for tokens, _ in before]
 
 
 def test_a_sample_does_not_depend_on_when_its_neighbours_end():
@@ -169,4 +170,5 @@ def test_a_stop_string_ends_a_row_without_an_end_that_it_did_not_write():
 def test_weights_that_are_no_numbers_are_no_samples():
     lm = of_family("Llama")
     lm.model.get_input_embeddings().weight.data.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="probabilities are no numbers"): sample_chunk(lm, asked(lm), 3, Sampling(), ROOM)
+    with pytest.raises(TrainingError, match="probabilities are no numbers"):
+        sample_chunk(lm, asked(lm), 3, Sampling(), ROOM)

@@ -41,9 +41,11 @@ def n_cores()->int:
 SMALL = 1_000_000 # weights
 
 def is_small(
-    model, # of torch
+    model, # of torch, or one that holds one as `model`; anything else is none
 )->bool:
     "Is it so small, and on the CPU, that one thread is enough?"
+    model = getattr(model, "model", model)
+    if not hasattr(model, "parameters"): return False
     weights = list(model.parameters())
     return all(weight.device.type == "cpu" for weight in weights) and sum(map(lambda w: w.numel(), weights)) < SMALL
 
@@ -70,10 +72,11 @@ def _choice(model)->Choice:
 # %% ../../nbs/backend/13_threads.ipynb #16749b90
 @contextmanager
 def fitting_threads(
-    model=None, # of torch; None: nothing is changed
+    model, # see `is_small`; it is not held on to
 ):
     "For so long, as many threads as fit; the block is told the `Choice`."
-    choice = Choice() if model is None else _choice(model)
+    choice = _choice(model)
+    del model
     if choice.n_threads is None:
         yield choice
         return

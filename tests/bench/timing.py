@@ -12,3 +12,10 @@ def timed(work):
 def say(*text):
     "Print a line at once."
     print(*text, flush=True)
+
+
+def cpu_seconds(work):
+    "CPU seconds of this process, and the result."
+    began = time.process_time()
+    result = work()
+    return time.process_time() - began, result
