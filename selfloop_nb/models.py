@@ -19,7 +19,7 @@ from .backend.context import context_of
 from .backend.whole import own_memory, why_not_whole, without_poolers
 from .core import SelfloopError, parse_json, patch_to
 from .backend.turns import with_system
-from .backend.tokens import TextAsIds, character_tokenizer, word_tokenizer
+from .backend.tokens import TextAsIds, tokenizer_of
 
 # %% ../nbs/04_models.ipynb #b9dea7ef
 @contextmanager
@@ -180,11 +180,9 @@ def tiny_llama(
     unit:str="character", # what a token is: "character", or "word"
 )->LanguageModel:
     "A Llama (Touvron et al. 2023, arXiv 2302.13971) with random weights, small enough to train on a CPU in seconds."
-    if unit not in ("character", "word"): raise ValueError(f"unit={unit!r}: use 'character' or 'word'")
     import torch
     from transformers import LlamaForCausalLM
-    texts = task_texts(task)
-    tokenizer = character_tokenizer(texts) if unit == "character" else word_tokenizer(texts)
+    tokenizer = tokenizer_of(texts := task_texts(task), unit)
     config = _llama_config(tokenizer, layers, width, heads, context or max(64, 4 * max(map(len, texts))))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .core import SelfloopError, patch_to
-from .storage.evidence import figure_named
+from .storage.evidence import answers_of, figure_named
 from .storage.sealed import read_sealed
 from .storage.store import Run
 
@@ -262,7 +262,7 @@ def answers(self,
     round:int=-1, # its number, from 0; -1: the newest
 )->"datasets.Dataset":
     "What the model of a round answered to held-out data (greedy, one answer a row), and what was measured of each."
-    return self.store.answers(self._number(round))
+    return answers_of(self.store, self._number(round))
 
 # %% ../nbs/11_opened.ipynb #bbc5c378
 @patch_to(RunReader)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look
-from .rounds import finish, own_measures, round_plot
+from .comparison import own_measures
+from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, finish, heldout_loss_plot, look
+from .rounds import round_plot
 
 # %% ../../nbs/charts/05_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:

@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'ONE_SEED', 'REDRAWN', 'ONLY_TRAIN', 'CHANCE', 'NO_FILTER', 't_interval', 'drawn_rows', 'ends_of',
-           'row_interval', 'Figure', 'figures_of', 'figure_named', 'Gap', 'gap_over_rows', 'gap', 'control_kind',
-           'controls_beside', 'AgainstControls', 'against_controls']
+           'row_interval', 'Figure', 'figures_of', 'figure_named', 'Gap', 'answers_of', 'gap_over_rows', 'gap',
+           'control_kind', 'controls_beside', 'AgainstControls', 'against_controls']
 
 # %% ../../nbs/storage/11_evidence.ipynb #10830218
 import json, math
 from dataclasses import dataclass
 
 from ..core import SelfloopError, patch_to
-from .files import read_file
+from .files import read_file, read_table
 from .store import Run
 
 # %% ../../nbs/storage/11_evidence.ipynb #441c6ad9
@@ -165,13 +165,24 @@ def _by_row(answers, figure:Figure)->list|None:
     return [math.nan if value is None else float(value) for value in answers[column][:]]
 
 # %% ../../nbs/storage/11_evidence.ipynb #4bcd29a6
+def answers_of(
+    run:Run,
+    number:int, # of the round
+)->"datasets.Dataset":
+    "The answers that the model of a round gave to held-out data; raises `SelfloopError` where none were kept."
+    try: return read_table(run.folder(run.of_round(number).id) / "heldout.parquet")
+    except FileNotFoundError: raise SelfloopError(
+        f"round {number} kept no answers to held-out data: they are asked for where the task has held-out data, and "
+        "a check or the loop has measures=...; versions before did not keep them") from None
+
+# %% ../../nbs/storage/11_evidence.ipynb #bf944f1e
 def gap_over_rows(
     run:Run, other:Run,
     figure:Figure,
     number:int, # of the round, in both
 )->Gap: # nan where there are no answers of both to the same rows
     "What a run has over another one in a round, with the bootstrap interval over held-out rows."
-    try: own, theirs = run.answers(number), other.answers(number)
+    try: own, theirs = answers_of(run, number), answers_of(other, number)
     except SelfloopError: return Gap(math.nan, over="held-out rows")
     if own["prompt"][:] != theirs["prompt"][:]: return Gap(math.nan, over="held-out rows")
     rows = _by_row(own, figure), _by_row(theirs, figure)

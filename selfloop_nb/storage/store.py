@@ -318,15 +318,6 @@ def samples(self, number:int)->"datasets.Dataset":
     if record.has_samples: return read_table(self.folder(record.id) / "samples.parquet")
     raise SelfloopError(f"round {number} has no samples: it learnt from D_train alone")
 
-# %% ../../nbs/storage/05_store.ipynb #76e08f2b
-@patch_to(Run)
-def answers(self, number:int)->"datasets.Dataset":
-    "The answers that the model of a round gave to held-out data; raises `SelfloopError` where none were kept."
-    try: return read_table(self.folder(self.of_round(number).id) / "heldout.parquet")
-    except FileNotFoundError: raise SelfloopError(
-        f"round {number} kept no answers to held-out data: they are asked for where the task has held-out data, and "
-        "a check or the loop has measures=...; versions before did not keep them") from None
-
 # %% ../../nbs/storage/05_store.ipynb #8f3aa4db
 @patch_to(Run)
 def losses(self, number:int)->list:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import matplotlib
 
-from ..charts.comparison import CURVES
+from ..charts.comparison import CURVES, own_measures
 from ..charts.markup import escape
-from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
+from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas
 from ..core import patch_to, whole_number
 from ..loop import Loop
 from ..opened import open_run
