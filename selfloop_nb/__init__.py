@@ -3,8 +3,12 @@
 The public names below, by module, are loaded when they are first used, so that `import selfloop_nb` stays quick.
 """
 from importlib import import_module as _import_module
+from os import environ as _environ
+from sys import modules as _modules
 
 __version__ = "0.1.0"
+torch_came_first = "torch" in _modules and "GOMP_SPINCOUNT" not in _environ # then this line comes too late:
+_environ.setdefault("GOMP_SPINCOUNT", "2000") # torch's threads wait for each other a moment, not for ever
 _names = {
     "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model smollm2 LanguageModel",
     "training.encoder_decoder": "tiny_t5", "sampling": "Sampling generate_samples",
@@ -21,6 +25,7 @@ _names = {
     "filters.refine": "Refinement NoNearDuplicates Decontaminated PerCluster FarthestFirst Balanced Curriculum",
     "filters.staircase": "Staircase", "filters.chance": "chance Chance", "mixing": "Accumulate Replace Window OnlyTrain",
     "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
+    "training.thinking": "LearnOnly",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
     "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",
@@ -31,7 +36,7 @@ _names = {
     "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search",
     "sweeps.controls": "controls control_arms", "sweeps.examine": "examine", "views.dashboard": "dashboard",
     "views.explore": "explore", "views.browse": "browse", "views.tree": "tree", "views.compare": "compare",
-    "views.rate": "rate",
+    "views.rate": "rate", "views.trackers": "track",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = list(_module_of)

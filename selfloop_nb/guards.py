@@ -77,10 +77,13 @@ def room_advice(
     share:float, # of those that were cut off
     room:float,  # tokens that they had
     what:str="samples",
+    thinking:float=0.0, # share that ended in the middle of a thought
 )->str:
     "What to do where answers were cut off."
-    return (f"{share:.0%} of the {what} were cut off at max_new_tokens={room:.0f}: "
-            "give them more room with Sampling(max_new_tokens=...)")
+    cut = f"{share:.0%} of the {what} were cut off at max_new_tokens={room:.0f}"
+    if not thinking > 0.5: return f"{cut}: give them more room with Sampling(max_new_tokens=...)"
+    return (f"{cut}, most of them ({thinking:.0%}) before they had ended their thought: give thoughts more room with "
+            "Sampling(max_new_tokens=...), or load the model with template_kwargs={'enable_thinking': False}")
 
 @dataclass(frozen=True)
 class RoomGuard(Guard):
@@ -90,7 +93,8 @@ class RoomGuard(Guard):
     def __call__(self, history):
         room = _last(history, "max_new_tokens")
         for name, what in (("cut_share", "samples"), ("heldout_cut_share", "held-out answers")):
-            if _last(history, name) > self.most: return room_advice(_last(history, name), room, what)
+            unclosed = _last(history, name.replace("cut_share", "unclosed_share"))
+            if _last(history, name) > self.most: return room_advice(_last(history, name), room, what, unclosed)
         return ""
 
 # %% ../nbs/10_guards.ipynb #0a1c3c55

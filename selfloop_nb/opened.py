@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .core import SelfloopError, patch_to
+from .storage.publish import publish
 from .storage.evidence import answers_of, figure_named
 from .storage.sealed import read_sealed
 from .storage.store import Run
@@ -292,6 +293,9 @@ def export(self,
     "Write every figure and table as files for a paper."
     from selfloop_nb.charts.report import export_figures
     return export_figures(self.store, Path(folder), formats)
+
+# %% ../nbs/11_opened.ipynb #6b668d18
+RunReader.publish = publish
 
 # %% ../nbs/11_opened.ipynb #33fd08ce
 @patch_to(RunReader)

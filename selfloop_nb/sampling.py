@@ -16,7 +16,10 @@ from .core import Stopped, derive_seed, patch_to, plain_fields, short_hash
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
+from .backend.decode import Decoder, each_once
+from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
+from .backend.turns import framed
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ def _broken_rules(s:Sampling):
     if s.top_k < 0: yield "top_k", "0 or more"
     if not 0 < s.top_p <= 1: yield "top_p", "above 0, at most 1"
     if s.max_new_tokens is not None and s.max_new_tokens < 1: yield "max_new_tokens", "at least 1, or None"
-    if isinstance(s.stop, str) or not all(s.stop): yield "stop", "a tuple of strings that are not empty"
-    if not s.templates or not all("{prompt}" in text for text in s.templates):
+    if not _are_texts(s.stop): yield "stop", "a tuple of strings that are not empty"
+    if not s.templates or not _are_texts(s.templates) or not all("{prompt}" in text for text in s.templates):
         yield "templates", "a tuple of texts that hold {prompt}"
     if s.tokens_per_batch < 1: yield "tokens_per_batch", "at least 1"
+
+def _are_texts(values)->bool: return not isinstance(values, str) and all(isinstance(v, str) and v for v in values)
 
 # %% ../nbs/05_sampling.ipynb #3cccf465
 GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
@@ -75,33 +80,6 @@ def plan_chunks(
         groups[-1].append(i)
     return [Chunk(k, tuple(group), derive_seed(seed, *place, k)) for k, group in enumerate(groups)]
 
-# %% ../nbs/05_sampling.ipynb #4522bda3
-class _Logprobs:
-    "A logits processor that changes nothing and notes the log-probability of each token that is drawn."
-    def __init__(self):
-        self.last = None # the scores that the next token is drawn from
-        self.noted = []
-
-    def __call__(self, input_ids, scores):
-        self.note(input_ids[:, -1])
-        self.last = scores
-        return scores
-
-# %% ../nbs/05_sampling.ipynb #aa3970f7
-@patch_to(_Logprobs)
-def note(self, tokens):
-    "Note the probability of `tokens`, which were drawn from the last scores seen."
-    if self.last is None: return
-    chosen = self.last.gather(1, tokens[:, None])[:, 0].float()
-    self.noted.append(chosen - self.last.float().logsumexp(-1))
-
-@patch_to(_Logprobs)
-def rows(self, sequences)->list:
-    "The numbers of each sequence when all has been drawn; the last token is noted first, since no call comes after it."
-    import torch
-    self.note(sequences[:, -1])
-    return torch.stack(self.noted, 1).tolist()
-
 # %% ../nbs/05_sampling.ipynb #0669d51c
 @dataclass
 class _Watch:
@@ -116,8 +94,8 @@ class _Watch:
         import torch
         if self.should_stop(): raise Stopped("stopped while sampling; what was committed stays")
         self.progress(len(input_ids))
-        ended = self.stopped(input_ids) if self.stop else [False] * len(input_ids)
-        return torch.tensor(ended, device=input_ids.device)
+        if not self.stop: return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        return torch.tensor(self.stopped(input_ids), device=input_ids.device)
 
 # %% ../nbs/05_sampling.ipynb #15de9e58
 @patch_to(_Watch)
@@ -161,29 +139,39 @@ def sample_chunk(
     should_stop:Callable=lambda: False,
 )->list: # a dict a request: token_ids, n_tokens, logprob, finished, completion
     "Draw one sample a request, all in one batch."
-    batch, logprobs = prompt_batch(lm, ids), _Logprobs()
-    start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
     read = Reader(lm)
+    prompts, prompt_of = each_once(ids)
+    batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
+    start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
     watch = _Watch(read, start, sampling.stop, progress, should_stop)
-    out = _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, logprobs, watch)
+    _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
     ends, pad = set(lm.eos_ids), lm.tokenizer.pad_token_id
-    written = [_written(tokens, ends, pad) for tokens in out[:, start:].tolist()]
-    texts = [read(tokens[:-1] if ended else tokens, before) for before, (tokens, ended) in zip(ids, written)]
-    rows = zip(texts, written, logprobs.rows(out))
-    return [_row(text, tokens, ended, noted, sampling.stop) for text, (tokens, ended), noted in rows]
+    rows = [(*_written(tokens, ends, pad), noted) for tokens, noted in decoder.written.rows()]
+    texts = _texts(read, ids, rows)
+    return [_row(text, *row, sampling.stop) for text, row in zip(texts, rows)]
+
+# %% ../nbs/05_sampling.ipynb #77b49215
+def _texts(read:Reader, prompts:list, rows:list)->list:
+    "What each row says behind its prompt, without the token that ended it."
+    said, texts = {}, []
+    for before, (tokens, ended, _) in zip(prompts, rows):
+        key = tuple(before), tuple(tokens)
+        if key not in said: said[key] = read(tokens[:-1] if ended else tokens, before)
+        texts.append(said[key])
+    return texts
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
-def _generate(lm:LanguageModel, batch:dict, settings, seed:int, logprobs:_Logprobs, watch:_Watch):
-    "The sequences of a batch, drawn with a seed; the random state of the session stays as it was."
+def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder, watch:_Watch):
+    "Have the rows of a batch written with a seed; the random state of the session stays as it was."
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
     lm.model.eval()
     devices = [lm.device] if lm.device.type == "cuda" else []
     with torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        return lm.model.generate(
-            **batch, generation_config=settings, logits_processor=LogitsProcessorList([logprobs]),
-            stopping_criteria=StoppingCriteriaList([watch])).sequences
+        lm.model.generate(
+            **batch, generation_config=settings, logits_processor=LogitsProcessorList([decoder.own]),
+            stopping_criteria=StoppingCriteriaList([watch]), custom_generate=decoder)
 
 # %% ../nbs/05_sampling.ipynb #2dc9a93f
 def _written(tokens:list, ends:set, pad:int)->tuple: # its own tokens; is the last of them one that ends it?
@@ -228,7 +216,8 @@ def room_for(
     if not lm.pretrained: return longest
     prompts = sorted(_asked(task, sampling), key=len)[-100:]
     begun = [places(lm, ids)[1] for ids in lm.ids_of_prompts(prompts).values()]
-    return max(longest, min(ROOM, lm.context - max(map(len, begun))))
+    room = ROOM_TO_THINK if lm.thinks else ROOM
+    return max(longest, min(room, lm.context - max(map(len, begun))))
 
 # %% ../nbs/05_sampling.ipynb #2f315798
 def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in errors
@@ -238,7 +227,7 @@ def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in e
     texts = {}
     for name, table in tables.items():
         for row, prompt in enumerate(table["prompt"][:]):
-            for template in sampling.templates: texts[template.replace("{prompt}", prompt)] = f"{name} {row}"
+            for template in sampling.templates: texts[framed(template, prompt)] = f"{name} {row}"
     return texts
 
 # %% ../nbs/05_sampling.ipynb #557f1045
@@ -251,7 +240,7 @@ def asked_in_turn(
     if templates == ("{prompt}",): return table
     columns = table.to_dict()
     ways = itertools.cycle(templates)
-    columns["prompt"] = [way.replace("{prompt}", prompt) for way, prompt in zip(ways, columns["prompt"])]
+    columns["prompt"] = [framed(way, prompt) for way, prompt in zip(ways, columns["prompt"])]
     return Dataset.from_dict(columns)
 
 # %% ../nbs/05_sampling.ipynb #e59cc080
@@ -302,15 +291,15 @@ def _requests(prompts, sampling:Sampling)->list:
     for row, prompt in enumerate(prompts["prompt"][:]):
         for number in range(sampling.n_samples):
             template = sampling.templates[number % len(sampling.templates)]
-            requests.append(Request(row, number, template.replace("{prompt}", prompt)))
+            requests.append(Request(row, number, framed(template, prompt)))
     return requests
 
 # %% ../nbs/05_sampling.ipynb #115e29fa
 def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     "The requests' token ids; raises `ValueError` naming a prompt that does not fit into the model's context."
     ids_of = lm.ids_of_prompts([request.text for request in requests])
-    for request in requests:
-        _check_fit(lm, f"prompt {request.row}", request.text, ids_of[request.text], max_new_tokens)
+    row_of = {request.text: request.row for request in reversed(requests)} # the first that asks so
+    for text, ids in ids_of.items(): _check_fit(lm, f"prompt {row_of[text]}", text, ids, max_new_tokens)
     return [ids_of[request.text] for request in requests]
 
 # %% ../nbs/05_sampling.ipynb #29e88938
@@ -353,7 +342,7 @@ def generate_samples(
             parts[chunk.chunk_id] = {"drawn_from": key, "rows": drawn}
         for r, row in zip(chunk.requests, drawn): rows[r] = row
         counter.add(before + len(chunk.requests) * max_new_tokens - counter.done)
-    return _table(prompts, requests, rows, "-".join(map(str, place)))
+    return with_thoughts(lm, _table(prompts, requests, rows, "-".join(map(str, place))))
 
 def _drawn_before(part, key:str)->list|None:
     "The rows of a chunk that was drawn from the same; None where there is none."
@@ -383,4 +372,6 @@ def cut_off(
     "How many samples were cut off at max_new_tokens, where most were."
     lengths = [n for n, finished in zip(samples["n_tokens"][:], samples["finished"][:]) if not finished]
     share = len(lengths) / len(samples)
-    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths)} if share > 0.5 else {}
+    if share <= 0.5: return {}
+    thinking = {f"{kind}unclosed_share": unclosed_share(samples)} if "reply" in samples.column_names else {}
+    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths), **thinking}

@@ -31,6 +31,22 @@ def test_disks_that_fail_and_files_that_are_torn():
     assert all(row[2] == "0" for row in rows("disk.py", 36))
 
 
+def test_histories_on_a_simulated_disk_and_what_was_put_back():
+    simulated, controls = rows("simulation.py", 20_000)
+    assert int(simulated[1].replace(",", "")) >= 20_000 and simulated[2] == "0"
+    assert int(controls[1]) >= 8 and controls[2] == "0"
+
+
+def test_two_kernels_that_begin_one_folder_at_once():
+    (pairs,) = rows("pairs.py", 5)
+    assert pairs[1:3] == ["5", "0"]
+
+
+def test_careless_libraries_are_found_out():
+    (careless,) = rows("careless.py")
+    assert careless[1:3] == ["4", "0"]
+
+
 def test_a_round_touches_no_more_files_late_than_early(tmp_path):
     "What a long run would be slowed by, without waiting for it: `make faults` soaks for 2,000 rounds."
     from tiny import tiny_loop

@@ -17,6 +17,16 @@ NO_TORCH = {"core", "records", "text", "scoring", "selection", "mixing", "guards
 WITH_TORCH = {"storage.verify", "metrics.drift"} # of them, which ask torch for something all the same
 LIGHT = [name for name in MODULES if {name, room_of(name)} & NO_TORCH and name not in WITH_TORCH]
 HEAVY = ["torch", "transformers", "datasets", "pandas", "matplotlib", "ipywidgets", "nbdev", "fastcore"]
+RUN_ROOMS = {"storage", "people", "phases", "loop", "opened", "views", "sweeps"}
+OF_OS = {"open", "read", "write", "fsync", "stat", "lstat", "fstat", "listdir", "scandir", "mkdir", "makedirs", "rmdir",
+         "unlink", "remove", "replace", "rename", "link", "symlink", "truncate", "ftruncate", "chmod", "utime", "walk"}
+OF_PATHS = {"exists", "is_file", "is_dir", "is_symlink", "lexists", "stat", "lstat", "iterdir", "glob", "rglob",
+            "mkdir", "unlink", "rmdir", "touch", "chmod", "read_text", "read_bytes", "write_text", "write_bytes",
+            "rename", "hardlink_to", "symlink_to", "open"}
+OTHER_FILES = { # what is no file of a run: an entry of an archive, a pipe, the user's code and tables, libraries
+    "storage.archive": {"archive.open"}, "sweeps.seeds": {"os.read"}, "storage.identity": {"Path(file).read_bytes"},
+    "storage.tables": {"path.is_file", "path.read_text"},
+    "views.background": {"place.glob", "place.with_name('torch.libs').glob"}}
 PLACES = re.compile(rf"{re.escape(str(Path.home()))}/|(?<![\w.])/(?:root|tmp|work|home/\w+|Users/\w+|var/folders)/")
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 BANNED = re.compile(r"""pypi\.org|python[h]osted|npmjs\.(?:org|com)|deb\.debian\.org|download\.pytorch\.org
@@ -134,6 +144,23 @@ def test_layers(name):
     assert all(ORDER.index(module) < ORDER.index(name) for module in beside), "a module imports what is read before it"
     assert "ipywidgets" not in roots or room_of(name) == "views"
     assert not roots & {"torch", "transformers"} or name not in LIGHT
+
+
+def disk_calls(path):
+    "What a module does to a disk by itself, call by call."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call): continue
+        if isinstance(node.func, ast.Name) and node.func.id == "open": yield "open"
+        if not isinstance(node.func, ast.Attribute): continue
+        owner, name = ast.unparse(node.func.value), node.func.attr
+        if owner == "os" and name in OF_OS or owner == "shutil" and name != "copyfileobj": yield f"{owner}.{name}"
+        if owner not in ("disk", "os") and name in OF_PATHS: yield f"{owner}.{name}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "storage.disk" and room_of(name) in RUN_ROOMS])
+def test_a_run_is_reached_by_one_door(name):
+    "What keeps runs goes to the disk through storage.disk, where the tests can put another one."
+    assert not set(disk_calls(MODULES[name])) - OTHER_FILES.get(name, set())
 
 
 def test_no_module_hides_a_public_name():

@@ -1,5 +1,5 @@
 "A run folder, an archive or a model from a stranger does no harm, and nothing goes out to the network."
-import json, math, shutil, sys, threading, time
+import json, math, resource, shutil, sys, threading, time
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,27 @@ def test_hostile_archives(tmp_path):
     losses, n = hostile.try_all(tmp_path / "runs")
     assert n >= 40
     assert losses == []
+
+
+def test_no_byte_of_a_footer_ends_the_process_or_fills_the_memory(tmp_path):
+    from datasets import Dataset
+    from failpoints import child, values
+    from fuzz import parts_of
+    from selfloop_nb.storage.files import read_table, table_bytes
+    table = tmp_path / "t.parquet"
+    table.write_bytes(table_bytes(Dataset.from_dict({"text": ["a", "b"], "ids": [[1], []], "score": [0.5, None]})))
+    rows, footer = parts_of(table)
+    def try_all(report):
+        resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+        report({"refused": sum(map(is_refused, range(len(footer))))})
+    def is_refused(n):
+        other = footer[:n] + bytes([footer[n] ^ 1]) + footer[n + 1:]
+        table.write_bytes(rows + other + len(other).to_bytes(4, "little") + b"PAR1")
+        try: read_table(table)
+        except SelfloopError: return True
+        return False
+    status, reports = child(try_all)
+    assert status == 0 and values(reports, "refused")[0] > len(footer) / 8, reports
 
 
 def test_a_run_goes_on_from_an_archive(tmp_path):

@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 
 from .controls import HIDDEN, Controls, controls, cut_hidden
-from .turns import turn_end
+from .turns import ask, continued, read_turns, turn_end
 from ..core import patch_to
 from ..text import clean_text
 
@@ -109,16 +109,17 @@ def cut(self,
 def asked(self,
     prompts:list,
 )->dict: # prompt -> text, in which what the prompt spells of control tokens is hidden
-    "Prompts as the model is asked them: by the chat template, where there is one, as the user's turn."
-    hide = self.controls.hide
-    hidden = {prompt: hide(prompt) for prompt in prompts}
-    if not self.tokenizer.chat_template: return hidden
-    return {prompt: self._turn_of_user(text) for prompt, text in hidden.items()}
+    "Prompts as the model is asked them: by the chat template, where there is one; a plain prompt as the user's turn."
+    hide, tokenizer = self.controls.hide, self.tokenizer
+    if tokenizer.chat_template: return {prompt: ask(tokenizer, prompt, hide) for prompt in dict.fromkeys(prompts)}
+    for prompt in prompts: _refuse_turns(prompt)
+    return {prompt: hide(prompt) for prompt in prompts}
 
-@patch_to(TextAsIds)
-def _turn_of_user(self, text:str)->str:
-    turn = [{"role": "user", "content": text}]
-    return self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+def _refuse_turns(prompt:str):
+    "Raise `ValueError` for a conversation, which only a chat template can write."
+    if read_turns(prompt) is None: return
+    raise ValueError(f"the prompt {prompt!r:.80} is a conversation, and the model has no chat template to write it: "
+                     "use a chat model, load it with chat=True, or set tokenizer.chat_template")
 
 # %% ../../nbs/backend/03_tokens.ipynb #5b15a5ff
 @patch_to(TextAsIds)
@@ -166,6 +167,7 @@ def _ids_of_unique(self, pairs:list)->list:
     texts = [hide(completion) for _, completion in pairs]
     if self.is_encoder_decoder: return self.cut(texts, side="text_target")
     asked = self.asked([prompt for prompt, _ in pairs])
+    texts = [continued(asked[prompt], text) for (prompt, _), text in zip(pairs, texts)]
     starts = dict(zip(asked, self.cut(list(asked.values()))))
     wholes = self.cut([asked[prompt] + text for (prompt, _), text in zip(pairs, texts)])
     rows = [_behind(starts[prompt], ids) for (prompt, _), ids in zip(pairs, wholes)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core import ScoringError, Stopped, derive_seed, parse_json
 from ..scoring import Context, Scorer
+from ..storage.disk import disk
 from ..storage.files import read_file, write_file
 from ..storage.ratings import Ratings, pick, sample_keys
 from ..storage.store import Run
@@ -72,7 +73,7 @@ def _wait(context:Context, asked:list, ratings:Ratings):
                 f"those that are given are kept, step() goes on waiting")
         time.sleep(0.1)
     if reported is not None: context.tell("waiting", n_rated=n, n_samples=n)
-    (context.folder / WANTED).unlink(missing_ok=True)
+    disk.remove(context.folder / WANTED)
 
 # %% ../../nbs/people/02_scorer.ipynb #6c2b22d5
 def _note(context:Context, samples, ratings:Ratings):

@@ -6,16 +6,18 @@
 __all__ = ['MOST_FILES', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'export_run', 'import_run']
 
 # %% ../../nbs/storage/08_archive.ipynb #d26e70f0
-import os, re, shutil, stat, zipfile, zlib
+import json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
 from ..records import Round
+from .disk import disk
 from selfloop_nb.storage.files import (
     MOST_TEXT, SMALL_TABLE, beside, check_name, fixed_path, make_folder, open_file, read_file, sync, table_size,
     write_error)
-from .ratings import Ratings
+from .ratings import Ratings, rating_lines
 from .store import FORMAT, Run
+from .stored import PRUNED, is_weights, pruned_files
 from .verify import damage
 
 # %% ../../nbs/storage/08_archive.ipynb #973059f3
@@ -24,7 +26,7 @@ _IN_RUN = r"(?:run|heads|sealed)\.json|ratings\.jsonl"
 _AT_WILL = {"ratings.jsonl", "sealed.json"} # that a run may have: what people have said, a sealed test that was opened
 _IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
 _IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
-_LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|model/{_IN_MODEL})")
+_LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|(?:model|adapter)/{_IN_MODEL})")
 
 def listed(
     name:str, # of a file in an archive
@@ -33,21 +35,30 @@ def listed(
     return bool(_LISTED.fullmatch(name)) and not name.endswith("/phases.json")
 
 # %% ../../nbs/storage/08_archive.ipynb #af0d02ee
-def _files_of(records:list)->list: # of names
-    "All files of some rounds."
+def _files_of(records:list, pruned:dict)->list: # of names
+    "All files of some rounds; of those that were pruned, the note that says so and what is left."
     names = [f"rounds/{record.id}/round.json" for record in records]
-    for record in records: names += [f"rounds/{record.id}/{name}" for name in sorted(record.files)]
+    for record in records:
+        left = [PRUNED] if record.id in pruned else []
+        left += sorted(set(record.files) - set(pruned.get(record.id, ())))
+        names += [f"rounds/{record.id}/{name}" for name in left]
     return names
 
+def _pruned_in(run:Run)->dict: # round -> names of files
+    "What was taken away of the rounds of a run."
+    found = {id: pruned_files(run.folder(id)) for id in run.ids()}
+    return {id: names for id, names in found.items() if names}
+
 def _names_of(run:Run)->list:
-    "All files of the committed rounds, the two of the run, and what people have said."
-    names = [name for name in ("run.json", "heads.json", *sorted(_AT_WILL)) if os.path.lexists(run.path / name)]
-    return names + _files_of(run.all_rounds())
+    "run.json, what people have added, and all files of the committed rounds."
+    added = [name for name in sorted(_AT_WILL - {"ratings.jsonl"}) if disk.exists(run.path / name)]
+    return ["run.json", *added, *_files_of(run.all_rounds(), _pruned_in(run))]
 
 # %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
     "The rounds that are not as they were written."
-    found = {id: damage(run, id) for id in ids}
+    known = {}
+    found = {id: damage(run, id, known) for id in ids}
     return {id: faults for id, faults in found.items() if faults}
 
 # %% ../../nbs/storage/08_archive.ipynb #080ffad1
@@ -55,7 +66,7 @@ def _pack(archive:zipfile.ZipFile, folder:Path, name:str):
     "Add a file to an archive."
     about = zipfile.ZipInfo(name)
     about.compress_type = zipfile.ZIP_STORED if name.endswith((".safetensors", ".parquet")) else zipfile.ZIP_DEFLATED
-    with open(open_file(folder, name), "rb") as source, archive.open(about, "w", force_zip64=True) as target:
+    with disk.file(open_file(folder, name), "rb") as source, archive.open(about, "w", force_zip64=True) as target:
         shutil.copyfileobj(source, target, 2**20)
 
 # %% ../../nbs/storage/08_archive.ipynb #8c0bd3b0
@@ -66,6 +77,13 @@ def _check_export(run:Run):
     if odd := [name for name in _names_of(run) if not listed(name)]:
         raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
 
+# %% ../../nbs/storage/08_archive.ipynb #b2288e0e
+def _texts_of(run:Run)->dict: # name -> text
+    "The files of a run that others may be writing, as they stand now."
+    texts = {"heads.json": json.dumps(run.heads, indent=1)}
+    if disk.exists(run.path / "ratings.jsonl"): texts["ratings.jsonl"] = rating_lines(run.path, "ratings.jsonl")
+    return texts
+
 # %% ../../nbs/storage/08_archive.ipynb #361b80db
 def export_run(
     run,   # a Loop, a run that is open, or a run folder
@@ -74,17 +92,19 @@ def export_run(
     "Write a run as one zip file. Raises `DamagedRunError` naming what is not as it was written."
     run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), fixed_path(path)
     _check_export(run)
-    temporary = beside(path)
+    texts, temporary = _texts_of(run), beside(path)
     try:
-        with zipfile.ZipFile(temporary, "w") as archive:
+        handle = open_file(path.parent, temporary.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        with disk.file(handle, "w+b") as file, zipfile.ZipFile(file, "w") as archive:
+            for name, text in texts.items(): archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
             for name in _names_of(run): _pack(archive, run.path, name)
         sync(temporary)
-        os.replace(temporary, path)
+        disk.replace(temporary, path)
         sync(path.parent)
     except OSError as error:
-        n_bytes = temporary.stat().st_size if temporary.exists() else 0
+        n_bytes = disk.stat(temporary).st_size if disk.exists(temporary) else 0
         raise write_error(error, path, f"an archive, after {n_bytes:,} bytes") from error
-    finally: temporary.unlink(missing_ok=True)
+    finally: disk.remove(temporary)
     return path
 
 # %% ../../nbs/storage/08_archive.ipynb #994360f3
@@ -117,7 +137,7 @@ def _check_total(entries:list, path:Path, folder:Path):
     total, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
     if total > MOST_BYTES: _refuse(path, f"it unpacks to {total:,} bytes, more than {MOST_BYTES:,}")
     if total > max(2**20, MOST_RATIO * packed): _refuse(path, f"it unpacks to more than {MOST_RATIO} times its size")
-    free = shutil.disk_usage(folder).free
+    free = disk.free(folder)
     if total > free: raise OSError(28, f"{path.name} unpacks to {total:,} bytes, the disk has {free:,}", str(folder))
 
 # %% ../../nbs/storage/08_archive.ipynb #ac36eecb
@@ -152,6 +172,17 @@ def _check_format(archive:zipfile.ZipFile, names:list, path:Path):
     except ValueError as error: _refuse(path, f"its run.json cannot be read: {error}")
     if number != FORMAT: _refuse(path, f"it was made by a newer version of selfloop_nb (format {number!r:.20})")
 
+# %% ../../nbs/storage/08_archive.ipynb #3cf7bf84
+def _pruned_of(archive:zipfile.ZipFile, names:list, path:Path)->dict: # round -> names of files
+    "What an archive says was taken away of its rounds: weights, and nothing else."
+    pruned = {}
+    for name in names:
+        if not name.endswith(f"/{PRUNED}") or name.count("/") != 2: continue
+        try: files = parse_json(_member(archive, name).decode(), dict)["files"]
+        except (KeyError, ValueError) as error: _refuse(path, f"{name} cannot be read: {error}")
+        pruned[name.split("/")[1]] = [file for file in files if isinstance(file, str) and is_weights(file)]
+    return pruned
+
 # %% ../../nbs/storage/08_archive.ipynb #1e952076
 def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     "The entries, after what can be known before unpacking."
@@ -161,7 +192,8 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     for entry in entries: _check_entry(entry, path)
     _check_total(entries, path, folder)
     _check_format(archive, names, path)
-    known = {"run.json", "heads.json", *_AT_WILL, *_files_of(_records_in(archive, names, path))}
+    records = _records_in(archive, names, path)
+    known = {"run.json", "heads.json", *_AT_WILL, *_files_of(records, _pruned_of(archive, names, path))}
     unknown, missing = sorted(set(names) - known), sorted(known - _AT_WILL - set(names))
     if missing: _refuse(path, f"its rounds are not what their records say: {missing[:3]} missing or changed")
     if unknown: _refuse(path, f"no record lists {unknown[:3]}")
@@ -170,10 +202,11 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
 # %% ../../nbs/storage/08_archive.ipynb #761d7889
 def _unpack_entry(archive:zipfile.ZipFile, entry:zipfile.ZipInfo, file:Path):
     "Write one entry, no more bytes than it has announced."
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     with archive.open(entry) as source:
         try:
-            with open(file, "xb") as target: shutil.copyfileobj(source, target, 2**20)
+            handle = open_file(file.parent, file.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with disk.file(handle, "wb") as target: shutil.copyfileobj(source, target, 2**20)
             sync(file)
         except OSError as error: raise write_error(error, file, f"{entry.file_size:,} bytes") from error
 
@@ -190,7 +223,7 @@ def _check_heads(run:Run, path:Path, ids:list):
 # %% ../../nbs/storage/08_archive.ipynb #de3ac736
 def _check_weights(file:Path, path:Path):
     "Raise where a file of weights is not in the format it is named after, such as a pickle under its name."
-    with open(file, "rb") as source:
+    with disk.file(open_file(file.parent, file.name), "rb") as source:
         n = int.from_bytes(source.read(8), "little")
         header = source.read(n) if n <= 100_000_000 else b""
     try: parse_json(header.decode(), dict)
@@ -199,7 +232,7 @@ def _check_weights(file:Path, path:Path):
 # %% ../../nbs/storage/08_archive.ipynb #351a569c
 def _check_table(file:Path, n_rows:int, path:Path):
     "Raise where a sample table is not as long as it should be, or would fill the memory."
-    size, small = table_size(file), max(SMALL_TABLE, MOST_RATIO * file.stat().st_size)
+    size, small = table_size(file), max(SMALL_TABLE, MOST_RATIO * disk.stat(file).st_size)
     if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
     if size.n_bytes > small: _refuse(path, f"{file.name} would take {size.n_bytes:,} bytes of memory")
 
@@ -216,9 +249,10 @@ def _check_run(folder:Path, path:Path):
     if bad := _damage_of(run, ids): _refuse(path, f"its rounds are not what their records say: {bad}")
     _check_heads(run, path, ids)
     for record in run.all_rounds(): _check_tables(run, record, path)
-    for file in folder.rglob("*.safetensors"): _check_weights(file, path)
+    for file in disk.below(folder):
+        if file.suffix == ".safetensors": _check_weights(file, path)
     ratings = folder / "ratings.jsonl"
-    if ratings.is_file() and (lines := Ratings(ratings).damaged):
+    if disk.is_file(ratings) and (lines := Ratings(ratings).damaged):
         _refuse(path, f"its ratings have lines that are none: {lines[:3]}")
 
 # %% ../../nbs/storage/08_archive.ipynb #5a6294c8
@@ -227,7 +261,7 @@ _UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EO
 def _unpack(path:Path, folder:Path):
     "Unpack an archive into an empty folder, and check all of it."
     try:
-        with zipfile.ZipFile(path) as archive:
+        with disk.file(disk.open(path, os.O_RDONLY), "rb") as file, zipfile.ZipFile(file) as archive:
             for entry in _checked_entries(archive, path, folder):
                 _unpack_entry(archive, entry, folder / entry.filename)
         _check_run(folder, path)
@@ -236,9 +270,9 @@ def _unpack(path:Path, folder:Path):
 # %% ../../nbs/storage/08_archive.ipynb #475501c2
 def _name_it(temporary:Path, store:Path):
     "Force the folders to the disk, and give the whole its name."
-    folders = [folder for folder in temporary.rglob("*") if folder.is_dir()]
+    folders = [folder for folder in disk.below(temporary) if disk.is_dir(folder)]
     for folder in (*folders, temporary): sync(folder)
-    os.rename(temporary, store)
+    disk.replace(temporary, store)
     sync(store.parent)
 
 # %% ../../nbs/storage/08_archive.ipynb #8c720739
@@ -249,13 +283,13 @@ def import_run(
     "Unpack an archive as a new run, after checking all of it; `SelfloopError` says what is wrong, and nothing is left."
     path, store = fixed_path(path), fixed_path(store)
     check_name(store.name)
-    if store.exists() or store.is_symlink():
+    if disk.exists(store):
         raise SelfloopError(f"{str(store)!r} is there already: choose another name")
     make_folder(store.parent)
     temporary = beside(store)
     try:
-        temporary.mkdir()
+        disk.mkdir(temporary)
         _unpack(path, temporary)
         _name_it(temporary, store)
-    finally: shutil.rmtree(temporary, ignore_errors=True)
+    finally: disk.rmtree(temporary, ignore_errors=True)
     return store

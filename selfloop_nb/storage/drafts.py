@@ -6,11 +6,12 @@
 __all__ = ['Parts', 'Draft']
 
 # %% ../../nbs/storage/03_drafts.ipynb #c00daa6f
-import json
+import json, re
 from collections.abc import MutableMapping
 from pathlib import Path
 
 from ..core import DamagedRunError, parse_json, patch_to
+from .disk import disk
 from .files import (
     damaged_files, file_hash, make_folder, read_file, read_table, sweep, table_bytes, write_file)
 from .lock import RunLock
@@ -25,10 +26,10 @@ class Parts(MutableMapping):
     def __getitem__(self, key):
         try: return json.loads(read_file(self.folder, self._path(key).name))
         except FileNotFoundError: raise KeyError(key) from None
-    def __contains__(self, key): return self._path(key).is_file()
+    def __contains__(self, key): return disk.is_file(self._path(key))
     def __setitem__(self, key, rows): write_file(self._path(key), json.dumps(rows))
-    def __delitem__(self, key): self._path(key).unlink()
-    def __iter__(self): return (int(p.stem) for p in sorted(self.folder.glob("[0-9]*.json")))
+    def __delitem__(self, key): disk.unlink(self._path(key))
+    def __iter__(self): return (int(name[:-5]) for name in disk.names(self.folder) if re.fullmatch(r"\d.*\.json", name))
     def __len__(self): return sum(1 for _ in self)
 
 # %% ../../nbs/storage/03_drafts.ipynb #d11310a4
@@ -70,7 +71,7 @@ def _intact(self)->dict:
 # %% ../../nbs/storage/03_drafts.ipynb #2d494341
 def _files(path:Path)->list:
     "A file, or all files below a folder."
-    return [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+    return [path] if disk.is_file(path) else [file for file in disk.below(path) if disk.is_file(file)]
 
 # %% ../../nbs/storage/03_drafts.ipynb #517c7912
 @patch_to(Draft)

@@ -6,13 +6,14 @@
 __all__ = ['UNDO', 'Move', 'Heads']
 
 # %% ../../nbs/storage/04_heads.ipynb #fb8f3b4d
-import json, time, warnings
+import json, warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json, patch_to
-from .files import GONE, append_line, check_name, read_file, write_file
+from .disk import GONE, disk
+from .files import append_line, check_name, read_file, write_file
 
 # %% ../../nbs/storage/04_heads.ipynb #031da878
 UNDO = "undo" # why a head is moved by `Loop.undo`
@@ -28,7 +29,7 @@ class Move:
 
     @classmethod
     def now(cls, branch:str, origin:str|None, to:str, why:str)->"Move":
-        return cls(time.strftime("%Y-%m-%d %H:%M:%S"), branch, origin, to, why)
+        return cls(disk.now(), branch, origin, to, why)
 
 # %% ../../nbs/storage/04_heads.ipynb #bd568ec9
 def _move_in(line:bytes)->Move|None:
@@ -40,7 +41,7 @@ def _move_in(line:bytes)->Move|None:
 # %% ../../nbs/storage/04_heads.ipynb #3b2bd52f
 def _stamp(file:Path)->tuple|None:
     "What tells a file from the one that was there before; None where there is none."
-    try: about = file.stat()
+    try: about = disk.stat(file)
     except GONE: return None
     return about.st_mtime_ns, about.st_ino
 

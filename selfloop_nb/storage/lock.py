@@ -6,11 +6,13 @@
 __all__ = ['lock_file', 'RunLock']
 
 # %% ../../nbs/storage/02_lock.ipynb #79bd79f3
-import errno, os, platform, secrets, threading, time, warnings, weakref
+import errno, os, platform, secrets, threading, warnings, weakref
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core import DamagedRunError, RunLockedError, patch_to
-from .files import GONE, open_file, read_file, write_error
+from .disk import GONE, disk
+from .files import open_file, read_file, write_error
 
 # %% ../../nbs/storage/02_lock.ipynb #c5cc84c2
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -25,7 +27,7 @@ def lock_file(
     except (ImportError, RuntimeError): return "this system has no locks"
     if os.name == "nt": shared = False # there only with a package more
     flags = portalocker.LOCK_SH if shared else portalocker.LOCK_EX
-    try: portalocker.lock(handle, flags if wait else flags | portalocker.LOCK_NB)
+    try: disk.lock(handle, flags if wait else flags | portalocker.LOCK_NB)
     except portalocker.AlreadyLocked as error: raise BlockingIOError(errno.EAGAIN, "it is locked by another") from error
     except portalocker.LockException as error: return _why_not(error.__cause__ or error)
     return ""
@@ -49,7 +51,7 @@ def _open_lock(folder:Path)->int:
             f"the folder must be writable and the lock no link") from error
     try: problem = lock_file(handle, wait=False)
     except BaseException as error:
-        os.close(handle)
+        disk.close(handle)
         if not isinstance(error, BlockingIOError): raise
         raise RunLockedError(
             f"run {name!r} is being written by {_holder(folder)}: stop it there, "
@@ -77,15 +79,14 @@ def _holder(folder:Path)->str:
 # %% ../../nbs/storage/02_lock.ipynb #0bc93c98
 def _sign(handle:int, path:Path)->str:
     "Write down who holds the lock: a line to be read, and one that no other lock has."
-    began = time.strftime("%Y-%m-%d %H:%M:%S")
-    signature = f"process {os.getpid()} on {platform.node()} since {began}\n{secrets.token_hex(8)}\n"
+    signature = f"process {disk.process()} on {platform.node()} since {disk.now()}\n{secrets.token_hex(8)}\n"
     data = signature.encode()
     try:
-        os.ftruncate(handle, 0)
-        os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, data)
+        disk.truncate(handle, 0)
+        disk.seek(handle, 0)
+        disk.write(handle, data)
     except OSError as error:
-        os.close(handle)
+        disk.close(handle)
         raise write_error(error, path, f"{len(data)} bytes") from error
     return signature
 
@@ -100,11 +101,11 @@ class RunLock:
         lock = cls._held.get(place)
         if lock is not None and lock.is_mine: return lock
         lock = super().__new__(cls)
-        lock.folder, lock.pid = place, os.getpid()
+        lock.folder, lock.pid = place, disk.process()
         lock.turn = threading.Lock() # of the loops of this process
         lock.handle = _open_lock(place)
         lock.signature = _sign(lock.handle, place / "lock")
-        lock._close = weakref.finalize(lock, os.close, lock.handle)
+        lock._close = weakref.finalize(lock, disk.close, lock.handle)
         lock._close.atexit = False # at the end the system gives it back
         cls._held[place] = lock
         return lock
@@ -113,7 +114,7 @@ class RunLock:
 @property
 def _is_mine(self)->bool:
     "Does this process hold it, and is it the lock of what lies in the folder now?"
-    if self.pid != os.getpid(): return False
+    if self.pid != disk.process(): return False
     return os.name == "nt" or _signature(self.folder) == self.signature # there it is locked for reading, too
 
 RunLock.is_mine = _is_mine
@@ -124,7 +125,7 @@ def check(self):
     "Raise `RunLockedError` where this process must not write."
     if self.is_mine: return
     name = self.folder.name
-    if self.pid != os.getpid():
+    if self.pid != disk.process():
         raise RunLockedError(f"run {name!r} is being written by process {self.pid}, which this one was forked from: "
                              "write there, or open the run anew here once it is closed there")
     now = f"is written by {_holder(self.folder)} now" if _signature(self.folder) else "its lock is gone from the folder"
@@ -138,3 +139,23 @@ def _let_go():
     RunLock._held.clear()
 
 if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_let_go)
+
+# %% ../../nbs/storage/02_lock.ipynb #8ad8e6c9
+@patch_to(RunLock)
+@contextmanager
+def at_work(self,
+    name:str, # of the run, for the error
+    control,  # of who wants to work
+):
+    "The right to work on the run; raises `RunLockedError` while another has it or is at it."
+    self.check()
+    if not self.turn.acquire(blocking=False):
+        raise RunLockedError(f"run {name!r} is at work in this kernel already: wait for it, or stop it")
+    if control.at_work: self.control = control
+    try: yield
+    finally: self.turn.release()
+
+@patch_to(RunLock)
+def in_charge(self, control)->object:
+    "Whom to ask to stop or to wait: the control of who works on this run, else the one that is given."
+    return self.control if self.control is not None and self.control.at_work else control

@@ -6,17 +6,19 @@
 __all__ = ['FORMAT', 'environment', 'Run']
 
 # %% ../../nbs/storage/05_store.ipynb #b1087ef9
-import json, os, platform, time
+import json, os, platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
 from ..records import Round, history_frame, history_row
+from .disk import GONE, disk
 from .drafts import Draft
 from .files import (
-    GONE, check_name, damaged_files, fixed_path, make_folder, read_file, read_table, through_link, write_file)
+    check_name, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
+from .stored import lost_files, pruned_files, stands_on
 
 # %% ../../nbs/storage/05_store.ipynb #f9d4e2e1
 def _version_of(package:str)->str|None:
@@ -35,10 +37,10 @@ def environment()->dict:
 # %% ../../nbs/storage/05_store.ipynb #84db9628
 def _not_a_run(path:Path)->str:
     "Why a folder cannot be opened, and which runs lie near it."
-    place = path if path.is_dir() else path.parent
-    near = sorted(p.parent.name for p in place.glob("*/run.json"))
-    why = "it has no run.json" if path.is_dir() else "there is no such folder"
-    if path.exists() and not path.is_dir(): why = "it is a file"
+    place = path if disk.is_dir(path) else path.parent
+    near = [name for name in disk.listed(place) if disk.is_file(place / name / "run.json")]
+    why = "it has no run.json" if disk.is_dir(path) else "there is no such folder"
+    if disk.exists(path) and not disk.is_dir(path): why = "it is a file"
     if near: why += f"; runs in {str(place)!r}: {near}"
     return f"{str(path)!r} is no run: {why}"
 
@@ -56,6 +58,7 @@ class Run:
         self._chain = []                   # the records from round 0 to the head, as far as they were read
         self._configs = {}                 # most rounds have the settings of the one before: they are kept once
         self._heads = Heads(self.path, self._heads_from_records)
+        self._tidied = set()               # ids of heads that are rounds for certain, see `tidy`
         self._gone_back = None             # the `Move` from a head that is damaged, while it is in memory only
         self.info = self._read_info()
 
@@ -67,6 +70,11 @@ class Run:
 
     @property
     def head(self)->str|None: return self.heads.get(self.branch)
+
+    @property
+    def is_there(self)->bool:
+        "Does the folder still hold a run?"
+        return disk.is_file(self.path / "run.json")
 
     def folder(self, id:str)->Path:
         "The folder of a round; a link in its place is damage."
@@ -96,7 +104,7 @@ def _lost_info(self, why)->DamagedRunError:
 # %% ../../nbs/storage/05_store.ipynb #de310eae
 def _is_left_over(path:Path)->bool:
     "Is it what a process leaves that died before the run had begun?"
-    if path.name == "rounds": return not any(path.iterdir())
+    if path.name == "rounds": return not disk.listed(path)
     return path.name == "lock" or path.name.startswith(".run.json.")
 
 # %% ../../nbs/storage/05_store.ipynb #6d261c6e
@@ -104,15 +112,14 @@ def _check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
     check_name(path.resolve().name)
     for place in (path, *path.parents):
-        if os.path.lexists(place) and not place.is_dir():
+        if disk.exists(place) and not disk.is_dir(place):
             raise SelfloopError(f"{str(place)!r} is a file and no folder: choose another place for the run")
-    if path.is_dir() and not all(map(_is_left_over, path.iterdir())):
+    if not all(_is_left_over(path / name) for name in disk.listed(path)):
         raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")
 
-# %% ../../nbs/storage/05_store.ipynb #0a99afaf
+# %% ../../nbs/storage/05_store.ipynb #983f4ebb
 FORMAT = 1 # of a run folder; a number above this is one that we do not know
 
-# %% ../../nbs/storage/05_store.ipynb #983f4ebb
 @patch_to(Run)
 @classmethod
 def create(cls, path, info:dict, branch:str="main")->"Run":
@@ -120,7 +127,7 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
     path = fixed_path(path)
     _check_place(path)
     make_folder(path / "rounds")
-    about = dict(format=FORMAT, created=time.strftime("%Y-%m-%d %H:%M:%S"), environment=environment())
+    about = dict(format=FORMAT, created=disk.now(), environment=environment())
     write_file(path / "run.json", json.dumps({**about, **info}, indent=1))
     return cls(path, branch)
 
@@ -130,10 +137,12 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
 def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
     "The run in a folder, with its lock; made, with `info` in its run.json, where there is none."
     path = fixed_path(path)
-    if not (path / "run.json").is_file(): _check_place(path)
+    try: _check_place(path)
+    except SelfloopError:
+        if not disk.is_file(path / "run.json"): raise
     make_folder(path)
     lock = RunLock(path)
-    run = cls(path, branch) if (path / "run.json").is_file() else cls.create(path, info, branch)
+    run = cls(path, branch) if disk.is_file(path / "run.json") else cls.create(path, info, branch)
     run.lock = lock
     if run.newer: raise SelfloopError(
         f"run {run.name!r} was made by a newer version of selfloop_nb ({run.newer}): "
@@ -169,14 +178,15 @@ def draft(self, name:str)->Draft: # such as "rounds/0001-ab"
 @patch_to(Run)
 def _settled(self)->list:
     "The ids of the rounds that are committed whatever the heads say."
-    folders = (file.parent for file in (self.path / "rounds").glob("*/round.json"))
-    return sorted(folder.name for folder in folders if not os.path.lexists(folder / "phases.json"))
+    folders = map((self.path / "rounds").joinpath, disk.listed(self.path / "rounds"))
+    written = [folder for folder in folders if disk.is_file(folder / "round.json")]
+    return [folder.name for folder in written if not disk.exists(folder / "phases.json")]
 
 # %% ../../nbs/storage/05_store.ipynb #54268574
 @patch_to(Run)
 def ids(self)->list:
     "The ids of all committed rounds, of every branch."
-    heads = {id for id in self._heads.now().values() if (self.path / "rounds" / id / "round.json").is_file()}
+    heads = {id for id in self._heads.now().values() if disk.is_file(self.path / "rounds" / id / "round.json")}
     return sorted(heads.union(self._settled()))
 
 # %% ../../nbs/storage/05_store.ipynb #71a0ea20
@@ -184,8 +194,8 @@ def ids(self)->list:
 def is_committed(self, id:str)->bool:
     "Is it a round, and no draft any more?"
     folder = self.folder(id)
-    if not (folder / "round.json").is_file(): return False
-    return not os.path.lexists(folder / "phases.json") or id in self._heads.now().values()
+    if not disk.is_file(folder / "round.json"): return False
+    return not disk.exists(folder / "phases.json") or id in self._heads.now().values()
 
 # %% ../../nbs/storage/05_store.ipynb #2c8e488b
 @patch_to(Run)
@@ -212,10 +222,11 @@ def before_last_move(self)->str:
 @patch_to(Run)
 def tidy(self):
     "End what a process, or an error, left undone between moving a head and the end of `commit`."
-    for id in set(self._heads.now().values()):
-        if through_link(self.path, f"rounds/{id}"): continue
-        record, phases = self.folder(id) / "round.json", self.folder(id) / "phases.json"
-        if record.is_file() and os.path.lexists(phases): phases.unlink()
+    for id in sorted({*self._heads.now().values()} - self._tidied):
+        if through_link(self.path, f"rounds/{id}") or not disk.is_file(self.folder(id) / "round.json"): continue
+        disk.remove(self.folder(id) / "phases.json")
+        sync(self.folder(id))
+        self._tidied.add(id)
 
 # %% ../../nbs/storage/05_store.ipynb #dc59a068
 @patch_to(Run)
@@ -228,7 +239,6 @@ def _heads_from_records(self)->dict|None:
         if record.number >= newest.get(record.branch, record).number: newest[record.branch] = record
     return {branch: record.id for branch, record in newest.items()}
 
-# %% ../../nbs/storage/05_store.ipynb #5bac9ca2
 @patch_to(Run)
 def _whole(self, id:str)->Round|None:
     "The record, where it can be read."
@@ -294,7 +304,6 @@ def rows(self)->list:
         if record.id not in self._rows: self._rows[record.id] = history_row(record)
     return [self._rows[record.id] for record in records]
 
-# %% ../../nbs/storage/05_store.ipynb #90e1fdc9
 @patch_to(Run)
 def history(self):
     "One row a round, see `history_frame`."
@@ -340,9 +349,13 @@ def commit(self, draft:Draft, record:Round):
 
 # %% ../../nbs/storage/05_store.ipynb #97175e05
 @patch_to(Run)
-def verify(self, id:str)->list:
-    "Names of the files of a round that are missing or differ from its record."
-    return damaged_files(self.folder(id), self.record(id).files)
+def verify(self, id:str, known:dict|None=None)->list: # known: what was found of other rounds, so as to read it once
+    "Names of the files of a round, and of those that its model is made from, that are missing or changed."
+    known = {} if known is None else known
+    needed = [id, *stands_on(self.folder, id)]
+    for own in needed:
+        if own not in known: known[own] = lost_files(self.folder(own), self.record(own).files)
+    return [name if own == id else f"{own}/{name}" for own in needed for name in known[own]]
 
 # %% ../../nbs/storage/05_store.ipynb #052c6140
 @patch_to(Run)
@@ -357,11 +370,10 @@ def can_be_followed(self, id:str)->bool:
     except DamagedRunError: return False
     return True
 
-# %% ../../nbs/storage/05_store.ipynb #f4baec89
 @patch_to(Run)
 def is_whole(self, id:str)->bool:
-    "Are the files of a round as they were written, and can it be followed to round 0?"
-    return self.can_be_followed(id) and not self.verify(id)
+    "Is a round as it was written, its weights too, and can it be followed to round 0?"
+    return self.can_be_followed(id) and not self.verify(id) and not pruned_files(self.folder(id))
 
 # %% ../../nbs/storage/05_store.ipynb #2363f827
 @patch_to(Run)
@@ -382,7 +394,7 @@ def _likeliest_before(self, id:str)->str|None:
     number = int(id.partition("-")[0]) if id[:4].isdigit() else -1
     records = [self._whole(other) for other in self.ids() if other != id]
     def newness(record):
-        written = (self.folder(record.id) / "round.json").stat().st_mtime_ns
+        written = disk.stat(self.folder(record.id) / "round.json").st_mtime_ns
         return record.branch == self.branch, record.number, written
     earlier = [record for record in records if record is not None and record.number < number]
     ordered = sorted(earlier, key=newness, reverse=True)

@@ -16,10 +16,14 @@ def parts(share):
     every = max(1, round(1 / share))
     def some(n): return max(1, round(n * share))
     return [
+        ("simulation.py", some(1_000_000)), # the longest first
         ("kills.py", every),
         ("disk.py", every),
         ("recovery.py", every),
         ("phases.py", every),
+        ("pairs.py", max(5, some(100))),
+        ("careless.py",),
+        ("suites.py",),
         ("elsewhere.py",),
         ("../test_state_machine.py", some(300)),
         ("../test_hostile.py",),

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import portalocker.portalocker
 
-WRITES = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir") # names in the log
+WRITES = ("open", "write", "fsync", "rename", "mkdir", "unlink", "rmdir", "chmod") # names in the log
 READS = ("open to read", "read", "stat", "list", "lock")
 WITHOUT_NAME = ("write", "fsync", "read", "lock") # what is done to an open file fails without its name
 FILLS = ("open", "write", "fsync", "mkdir") # what fails on a full disk
 REPLACED = ("open", "read", "write", "fsync", "truncate", "ftruncate", "replace", "rename", "mkdir", "unlink", "remove",
-            "rmdir", "stat", "lstat", "fstat", "scandir", "listdir")
+            "rmdir", "chmod", "stat", "lstat", "fstat", "scandir", "listdir")
 
 
 class File:
@@ -72,7 +72,7 @@ class Failpoints:
         os.replace = os.rename = self.replace
         os.mkdir = self.mkdir
         for name in ("unlink", "remove"): setattr(os, name, self.counted(name, "unlink"))
-        os.rmdir = self.counted("rmdir", "rmdir")
+        for name in ("rmdir", "chmod"): setattr(os, name, self.counted(name, name))
         for name in ("truncate", "ftruncate"): setattr(os, name, self.counted(name, "write"))
         os.read = self.counted("read", "read")
         for name in ("stat", "lstat", "fstat"): setattr(os, name, self.counted(name, "stat"))

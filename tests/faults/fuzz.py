@@ -45,28 +45,39 @@ def read_samples(data):
     read_table(PLACE / "samples.parquet")
 
 
+def parts_of(table):
+    "The rows of a parquet file, and its footer."
+    data = table.read_bytes()
+    begins = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    return data[:begins], data[begins:-8]
+
+
+def read_footer(data, rows):
+    "The rows of a good table with another footer."
+    read_samples(rows + data + len(data).to_bytes(4, "little") + b"PAR1")
+
+
 def read_archive(data):
     from selfloop_nb import import_run
     (PLACE / "any.zip").write_bytes(data)
     shutil.rmtree(import_run(PLACE / "any.zip", PLACE / "taken"))
 
 
-def targets(newest):
-    "Loader -> (function, files to begin from)."
-    return {
-        "record": (read_record, [newest / "round.json"]),
-        "run.json": (lambda data: read_run(data, "run.json"), [RUN / "run.json"]),
-        "heads.json": (lambda data: read_run(data, "heads.json"), [RUN / "heads.json"]),
-        "samples": (read_samples, [newest / "samples.parquet"]),
-        "archive": (read_archive, [PLACE / "run.zip"]),
-    }
+LOADERS = ("record", "run.json", "heads.json", "samples", "footer of samples", "archive")
 
 
 def target(name):
     "What reads, and the bytes to begin from."
-    read, files = targets(good_run())[name]
-    seeds = [file.read_bytes() for file in files]
-    return read, [*seeds, b"{}"] if name == "heads.json" else seeds
+    newest = good_run()
+    rows, footer = parts_of(newest / "samples.parquet")
+    return {
+        "record": (read_record, [(newest / "round.json").read_bytes()]),
+        "run.json": (lambda data: read_run(data, "run.json"), [(RUN / "run.json").read_bytes()]),
+        "heads.json": (lambda data: read_run(data, "heads.json"), [(RUN / "heads.json").read_bytes(), b"{}"]),
+        "samples": (read_samples, [(newest / "samples.parquet").read_bytes()]),
+        "footer of samples": (lambda data: read_footer(data, rows), [footer]),
+        "archive": (read_archive, [(PLACE / "run.zip").read_bytes()]),
+    }[name]
 
 
 def attempt(read, data):
@@ -144,7 +155,7 @@ def one(name, seconds):
 def main(seconds=60):
     "The rows of the table."
     how = "atheris" if find_spec("atheris") else "mutation at random: atheris is not installed"
-    for name in ("record", "run.json", "heads.json", "samples", "archive"):
+    for name in LOADERS:
         n, found = one(name, seconds)
         yield Row(f"fuzzed: {name}", n, [f"{name}: {wrong}" for wrong in found], how)
 

@@ -3,7 +3,7 @@ whatever was committed must be there, and the resumed run must give the same byt
 
     python tests/faults/kills.py [EVERY]      every EVERY-th call; 1 (all) where it is left out
 """
-import os, random, re, signal, sys, tempfile, types, warnings
+import os, random, re, signal, sys, tempfile, warnings
 from pathlib import Path
 
 from failpoints import Failpoints, child, replace_everywhere, values
@@ -107,10 +107,13 @@ def without_temporary_file():
     replace_everywhere(write_file, write)
 
 
+def no_sync(disk, handle): pass
+
+
 def without_fsync():
     "Nothing is brought to the disk."
-    from selfloop_nb.storage import files
-    files.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda handle: None})
+    from selfloop_nb.storage.disk import Disk
+    Disk.sync = no_sync
 
 
 def with_head_first():

@@ -9,7 +9,8 @@ FAMILIES = ["backend", "scorers", "filters", "training", "metrics", "storage", "
 FLOORS = [
     {"core"},
     {"records", "text", "guards"},
-    {"backend", "storage"},
+    {"backend"},
+    {"storage"},
     {"tasks", "models", "scoring", "selection", "mixing"},
     {"people", "filters"},
     {"sampling"},
