@@ -14,11 +14,13 @@ from weakref import WeakValueDictionary
 
 from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
+from .metrics.basic import counted
+from .metrics.measures import lower_is_better
 from .metrics.sealed import overlaps, unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
-from .phases import INITIAL, RoundDraft, Settings, adopt, check_given, counted, judge, measure, sample, tune
+from .phases import INITIAL, RoundDraft, Settings, adopt, check_given, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .selection import Threshold, kept_rows
@@ -264,7 +266,7 @@ def run(self,
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
     Raises `ValueError` for a rule out of range, and a figure that there is not."""
-    rules = StopRules(target, patience, minutes, by, self.settings.lower_is_better(by))
+    rules = StopRules(target, patience, minutes, by, lower_is_better(self.measures, by))
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['INITIAL', 'LESS_MEMORY', 'Settings', 'check_given', 'Made', 'RoundDraft', 'sample', 'judge', 'scorer_context',
-           'counted', 'add_monitors', 'tune', 'adopt', 'save', 'measure']
+           'add_monitors', 'tune', 'adopt', 'save', 'measure']
 
 # %% ../nbs/12_phases.ipynb #ce31fc45
 import itertools, json, math, random, re, shutil, time
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from .core import EmptyRoundError, OutOfMemoryError, derive_seed, patch_to, short_hash
 from .storage.identity import describe
 from .metrics.audit import audit_column, audit_metrics, audit_rises
-from .metrics.basic import entropy_decline, round_counts, sample_metrics
+from .metrics.basic import entropy_decline
 from .metrics.drift import drift_metrics
 from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN
@@ -76,17 +76,6 @@ class Settings:
         if self.initial is not None: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
-
-# %% ../nbs/12_phases.ipynb #8a005fb4
-@patch_to(Settings)
-def lower_is_better(self,
-    by:str, # "accuracy", "loss", or the name of a measure
-)->bool:
-    "Which way a held-out figure counts; raises `ValueError` for one that there is not."
-    own = {name: measure.lower_is_better for name, measure in self.measures.items()}
-    known = {"accuracy": False, "loss": True, **own}
-    if by not in known: raise ValueError(f"by={by!r} is no held-out figure of this loop: use one of {list(known)}")
-    return known[by]
 
 # %% ../nbs/12_phases.ipynb #b0cb111f
 def check_given(
@@ -340,14 +329,6 @@ def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
 def _journal(round:RoundDraft, kind:str, scorer:Scorer)->Parts:
     "Where a scorer that costs keeps its scores as they come."
     return Parts(round.sampled.folder / f"{kind}-{short_hash(scorer.describe())}")
-
-# %% ../nbs/12_phases.ipynb #36c89198
-def counted(
-    judged, # the samples of a round; None where nothing was sampled
-)->tuple: # counts and metrics, as `RoundDraft.record` takes them
-    "What is counted of the samples of a round."
-    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
-    return round_counts(judged), sample_metrics(judged)
 
 # %% ../nbs/12_phases.ipynb #2125953d
 def add_monitors(round:RoundDraft, samples, context:Context, model_0:Callable)->"datasets.Dataset":

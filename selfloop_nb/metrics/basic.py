@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['distinct', 'unique_ratio', 'agreement_rate', 'share_true', 'quantile', 'round_counts', 'sample_metrics',
-           'policy_entropy', 'entropy_decline']
+           'policy_entropy', 'entropy_decline', 'counted']
 
 # %% ../../nbs/metrics/01_basic.ipynb #85087719
 import math
@@ -104,6 +104,14 @@ def entropy_decline(
     known = [row["policy_entropy"] for row in rows if math.isfinite(row.get("policy_entropy", math.nan))]
     first = known[0] if known else now
     return 1 - now / first if first else math.nan
+
+# %% ../../nbs/metrics/01_basic.ipynb #8a0f8740
+def counted(
+    judged, # the samples of a round; None where nothing was sampled
+)->tuple: # counts and metrics, as `RoundDraft.record` takes them
+    "What is counted of the samples of a round."
+    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
+    return round_counts(judged), sample_metrics(judged)
 
 # %% ../../nbs/metrics/01_basic.ipynb #0cbbc899
 def _mean(values:list)->float:
