@@ -133,9 +133,8 @@ def fingerprint(self)->str:
     "A hash of all texts of the task, and of how its prompts are chosen: the same data gives the same fingerprint."
     digest = hashlib.sha256()
     if self.ask: digest.update(short_hash(_chooser(self.ask)).encode())
-    tables = [self.train, self.prompts, self.heldout]
-    if self.sealed is not None: tables.append(self.sealed)
-    for table in tables: digest.update(_table_text(table))
+    sealed = [] if self.sealed is None else [self.sealed]
+    for table in (self.train, self.prompts, self.heldout, *sealed): digest.update(_table_text(table))
     return digest.hexdigest()[:16]
 
 def _chooser(ask)->dict:
