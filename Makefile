@@ -6,7 +6,7 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast test-long check export readme clean-notebooks faults clean
+.PHONY: help demo demo-smollm lab test test-fast test-long check export readme docs clean-notebooks faults clean
 export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
@@ -24,13 +24,13 @@ demo-smollm: .venv/.done ## the same loop with a real pretrained model, SmolLM2-
 lab: .venv/.done ## JupyterLab on the quickstart
 	@.venv/bin/jupyter-lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/nbs/quickstart.ipynb
 
-test: .venv/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; three at a time
+test: .venv/.done .venv-docs/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; three at a time
 	@$(PY) -m pytest -n 3 -m "not long"
 
 test-long: .venv/.done ## what takes longest: the recipes at a small size, Notebook 7, Voila, VS Code's widgets, more clicks in JupyterLab, sweeps that are killed
 	@$(PY) -m pytest -n 2 -m long
 
-test-fast: .venv/.done ## `make test` without the notebooks
+test-fast: .venv/.done .venv-docs/.done ## `make test` without the notebooks
 	@$(PY) -m pytest -n 2 -m "not long" --ignore tests/test_notebooks.py
 
 check: .venv/.done ## export in sync, notebooks clean, README in step, layers, style
@@ -42,6 +42,9 @@ export: .venv/.done ## the notebooks' exported cells to selfloop_nb/
 
 readme: .venv/.done ## README.md from nbs/index.ipynb
 	@$(PY) tests/tools/readme.py
+
+docs: .venv-docs/.done ## the site, built offline into _docs/html: course, recipes, library in reading order, reference, search
+	@.venv-docs/bin/python tests/tools/docs
 
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py
@@ -56,7 +59,7 @@ faults: .venv/.done .atheris/.done ## whole runs killed, starved, torn, forged, 
 	@PYTHONPATH=.atheris $(PY) tests/faults $(SHARE)
 
 clean: ## remove the environments and everything that was made
-	@rm -rf .venv .venv-peers .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _proc
+	@rm -rf .venv .venv-peers .venv-docs .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _proc
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.done: setup.py settings.ini constraints.txt
@@ -70,6 +73,12 @@ clean: ## remove the environments and everything that was made
 	@echo "setting up .venv-peers (once, about a minute or two)"
 	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-peers
 	@.venv-peers/bin/python $(PIP) -c constraints.txt -e '.[preferences]'
+	@touch $@
+
+.venv-docs/.done: settings.ini constraints.txt
+	@echo "setting up .venv-docs (once, some seconds)"
+	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-docs
+	@.venv-docs/bin/python $(PIP) -c constraints.txt $$(sed -n '/^docs_requirements/,/^[a-z]*_requirements/s/^    //p' settings.ini)
 	@touch $@
 
 .atheris/.done: .venv/.done

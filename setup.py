@@ -1,4 +1,4 @@
-"Everything setuptools needs is in settings.ini; the extra `dev` takes in all the others, trackers aside."
+"Everything setuptools needs is in settings.ini; the extra `dev` takes in all others but trackers and `docs`."
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -10,8 +10,8 @@ about, readme, suffix = config["DEFAULT"], Path("README.md"), "_requirements"
 
 extras = {key.removesuffix(suffix): about[key].split("\n") for key in about if key.endswith(suffix)}
 extras = {name: [line for line in lines if line] for name, lines in extras.items()}
-TRACKERS = ("trackio", "wandb", "mlflow", "tensorboard") # the tests have stand-ins for them
-extras["dev"] = [line for name, lines in extras.items() if name not in TRACKERS for line in lines]
+APART = ("trackio", "wandb", "mlflow", "tensorboard", "docs") # trackers have stand-ins in the tests, docs its own place
+extras["dev"] = [line for name, lines in extras.items() if name not in APART for line in lines]
 
 setup(
     name=about["lib_name"],

@@ -27,6 +27,7 @@ _names = {
     "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
     "training.thinking": "LearnOnly",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
+    "storage.repair": "repair",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
     "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",
     "metrics.per_round": "round_figures round_metrics", "metrics.measures": "Measure",

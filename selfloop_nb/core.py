@@ -124,20 +124,25 @@ def _intern_names(pairs:list)->dict:
 
 # %% ../nbs/00_core.ipynb #40615748
 _SECRET_NAME = re.compile(r"""(?ix)
-    (?: passw | secret | credential | authorization | cookie | bearer
+    (?: passw | passphrase | secret | credential | authorization | cookie | bearer
       | ^ (?: key | auth | token | pass ) $ | (?:^|[-_]) pwd $
       | (?: api | access | private | account | shared | signing | ssh )[-_]?key
       | (?: api | access | auth | hf | hub | bot | id | refresh | session | github )[-_]?token )""")
 _SECRET = re.compile(r"""(?xs)
-    \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[abeoprs])[-_]
+    \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[abeoprs]|xapp)[-_]
         | AKIA | ASIA | AIza | SG\. | ya29\. ) [\w.-]{16,}                  # keys of services
   | \beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?                                # JSON web tokens
-  | -----BEGIN[^-]*KEY-----.*?(?:-----END[^-]*-----|\Z)                 # keys in files
+  | -----BEGIN[^-]*KEY[^-]*-----.*?(?:-----END[^-]*-----|\Z)            # keys in files
   | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                                     # passwords in addresses
-  | (?P<name> (?i: \b(?:bearer|basic)\s+                                # headers, then name=value and name: value
-        | (?<![\w-])[\w-]{0,40}?
-          (?: key | token | secret | passw(?:or)?d | pwd | auth | authorization | credentials? | cookie | sig )
-          (?:\ provided)?["']?\s*[=:]\s*["']? ) ) [^\s"'&,;<>]{6,}""")
+  | (?P<scheme> (?i: \b(?:bearer|basic)\s+ ) ) (?=\S*(?:\d|[a-z][A-Z])) [\w.~+/=-]{16,} # headers
+  | (?P<given> (?i: (?<![\w-])[\w-]{0,40}?                              # name=value, 'name': 'value'
+          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
+            | authorization | credentials? | cookie | sig )
+          (?: ["']?\s*=\s*["']? | ["']\s*:\s*["'] ) ) ) (?!lambda\b) [^\s"'&,;<>]{6,}
+  | (?P<said> (?i: (?<![\w-])[\w-]{0,40}?                               # name: value
+          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
+            | authorization | credentials? | cookie | sig )
+          (?:\ provided)? \s*:\s* (?:(?:bearer|basic|token)\s+)? ) ) (?=\S*\d|\S{16}) [^\s"'&,;<>]{6,}""")
 
 # %% ../nbs/00_core.ipynb #bc0743b2
 def redact(
@@ -146,7 +151,8 @@ def redact(
 )->str: # with [redacted] in the place of keys, tokens and passwords
     "The text as it may stand in a record; nothing of it where its name says that it is a secret."
     if is_secret(name): return "[redacted]"
-    return _SECRET.sub(lambda match: (match["name"] or "") + "[redacted]", text)
+    def hidden(match): return (match["scheme"] or match["given"] or match["said"] or "") + "[redacted]"
+    return _SECRET.sub(hidden, text)
 
 def is_secret(name:str)->bool:
     "Is this what a secret is called?"

@@ -224,8 +224,8 @@ class MeasureGuard(Guard):
         low, high = _last(history, f"{column}_low"), _last(history, f"{column}_high")
         is_worse = low > first if self.lower_is_better else high < first
         if not is_worse: return ""
-        value, ends = _last(history, column), f"{low:.4g} to {high:.4g}"
-        return f"held-out {self.name} is {value:.4g} (95 %: {ends}), worse than M_0's {first:.4g}"
+        interval = f"95 %: {low:.4g} to {high:.4g}"
+        return f"held-out {self.name} is {_last(history, column):.4g} ({interval}), worse than M_0's {first:.4g}"
 
 # %% ../nbs/10_guards.ipynb #d3b124f2
 # All of them; one whose metrics a run does not have is silent.

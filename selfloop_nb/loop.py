@@ -16,23 +16,25 @@ from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, w
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import counted
 from .metrics.measures import lower_is_better
+from .metrics.redrawn import say_if_other
 from .metrics.sealed import overlaps, unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
-from .phases import INITIAL, RoundDraft, Settings, adopt, check_given, judge, measure, sample, tune
+from .phases import INITIAL, RoundDraft, Settings, adopt, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .selection import Threshold, kept_rows
 from .storage.disk import disk
 from .storage.files import check_name
 from .storage.heads import UNDO
+from .storage.mirror import mirrored
 from .storage.prune import checked_keep, prune as prune_run
 from .storage.store import Run
 from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
 from .training.remake import kept_samples, to_remake, train_again
-from .training.round_models import RoundModels
+from .training.round_models import RoundModels, check_given
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
@@ -73,7 +75,7 @@ class Loop:
 
     def __repr__(self):
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
-        return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
+        return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}{self.control.asides()}>"
 
     def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
 
@@ -153,6 +155,7 @@ def _begin(self)->Round:
 def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
+        say_if_other(self, self.rounds[-1])
         round = self._new_round(self.rounds[-1])
         def writer(): return self.model_of(round.parent.id)
         judged = None
@@ -252,6 +255,7 @@ def _turn(self):
 Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
 Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
 Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
+Loop.mirror = mirrored
 Loop.publish = RunReader.publish
 
 # %% ../nbs/13_loop.ipynb #45e93f0b
@@ -266,7 +270,7 @@ def run(self,
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
     Raises `ValueError` for a rule out of range, and a figure that there is not."""
-    rules = StopRules(target, patience, minutes, by, lower_is_better(self.measures, by))
+    rules = StopRules(target, patience, minutes, by, lower_is_better(by, self.settings.measures))
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
 

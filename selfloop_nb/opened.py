@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .core import SelfloopError, patch_to
+from .core import SelfloopError, patch_to, redact
 from .storage.publish import publish
-from .storage.evidence import answers_of, figure_named
+from .storage.evidence import figure_named
 from .storage.sealed import read_sealed
 from .storage.store import Run
 
@@ -73,6 +73,7 @@ class Control:
         self.now = idle()                 # what goes on
         self.losses, self.scored = [], {} # of the round that is being made
         self.messages = []                # the newest
+        self.beside = []                  # what else there is to say; asked as it is shown
         self.worker = None                # the thread of its views, where one is needed
         self.lock, self.n_works = threading.Lock(), 0
         self._forget()
@@ -112,10 +113,17 @@ def pace(
     if now["n_samples"]: speed = f"{rate * now['n_samples'] / total:,.0f} samples/s"
     return f" · {speed} · {max(0, total - done) / rate:.0f} s left"
 
+# %% ../nbs/11_opened.ipynb #b9507c46
+@patch_to(Control)
+def asides(self)->str:
+    "What else there is to say beside what goes on, such as how far a copy is behind."
+    return "".join(f" · {text}" for text in map(str, self.beside))
+
 # %% ../nbs/11_opened.ipynb #2111d8c1
 @patch_to(Control)
 def emit(self, kind:str, round:int=-1, phase:str="", **data):
-    "Tell the listeners."
+    "Tell the listeners; no key or password of others gets into a message."
+    if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
     for listener in list(self.listeners): listener(event)
@@ -263,7 +271,7 @@ def answers(self,
     round:int=-1, # its number, from 0; -1: the newest
 )->"datasets.Dataset":
     "What the model of a round answered to held-out data (greedy, one answer a row), and what was measured of each."
-    return answers_of(self.store, self._number(round))
+    return self.store.answers(self._number(round))
 
 # %% ../nbs/11_opened.ipynb #bbc5c378
 @patch_to(RunReader)

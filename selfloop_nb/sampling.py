@@ -117,7 +117,8 @@ def _settings(lm:LanguageModel, sampling:Sampling, max_new_tokens:int):
     return GenerationConfig(
         **drawn, max_new_tokens=max_new_tokens, pad_token_id=lm.tokenizer.pad_token_id, eos_token_id=lm.eos_ids,
         repetition_penalty=1.0, num_beams=1, return_dict_in_generate=True,
-        bad_words_ids=lm.model.generation_config.bad_words_ids)
+        bad_words_ids=lm.model.generation_config.bad_words_ids,
+        suppress_tokens=lm.model.generation_config.suppress_tokens)
 
 # %% ../nbs/05_sampling.ipynb #325aa1fe
 @contextmanager
@@ -253,7 +254,7 @@ def check_prompts(
     room = room_for(lm, task, sampling)
     free = lm.context - len(lm.prompt_ids("a")) # what the template adds is in it
     asked = _asked(task, sampling)
-    suspects = [text for text in asked if len(text.encode()) + room > free]
+    suspects = [text for text in asked if not text or len(text.encode()) + room > free]
     for text, ids in lm.ids_of_prompts(suspects).items(): _check_fit(lm, asked[text], text, ids, room)
     if task.heldout is None: return
     heldout = asked_in_turn(task.heldout, sampling.templates)

@@ -31,6 +31,7 @@ class Task:
     n_prompts:int|None = None      # prompts a round; None: all of them
     ask:Callable|None = None       # (prompts, last samples or None) -> rows to ask, such as `Staircase`; None: all
     sealed:"datasets.Dataset|None" = None # `prompt`, `completion`; a test that is opened once, see `loop.unseal`
+    made_for:int|None = None       # the n_prompts that its prompts were made for, where they tell it
 
     def __post_init__(self):
         plain_fields(self)
@@ -133,8 +134,9 @@ def fingerprint(self)->str:
     "A hash of all texts of the task, and of how its prompts are chosen: the same data gives the same fingerprint."
     digest = hashlib.sha256()
     if self.ask: digest.update(short_hash(_chooser(self.ask)).encode())
-    sealed = [] if self.sealed is None else [self.sealed]
-    for table in (self.train, self.prompts, self.heldout, *sealed): digest.update(_table_text(table))
+    tables = [self.train, self.prompts, self.heldout]
+    if self.sealed is not None: tables.append(self.sealed)
+    for table in tables: digest.update(_table_text(table))
     return digest.hexdigest()[:16]
 
 def _chooser(ask)->dict:
@@ -155,8 +157,9 @@ def _table_text(table)->bytes: return repr(table and sorted(table.to_dict().item
 # %% ../nbs/03_tasks.ipynb #d3cf7fb3
 @patch_to(Task)
 def config(self)->dict:
-    "What of the task decides about a round beside its tables, as plain JSON: a check of your own."
-    return {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
+    "What of the task decides about a round beside its tables, as plain JSON: a check of your own, how many are asked."
+    own = {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
+    return own if self.n_prompts in (None, self.made_for) else {**own, "n_prompts": self.n_prompts}
 
 # %% ../nbs/03_tasks.ipynb #f6b4864c
 def addition_problem(
@@ -194,7 +197,8 @@ def addition(
     rows = [addition_problem(*divmod(pair, 10 ** digits), digits) for pair in pairs]
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
-    return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts)
+    return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts,
+        made_for=n_prompts)
 
 def _labelled(rows:list)->"datasets.Dataset|None":
     "Problems with their answer as the completion; None where there are none."
@@ -219,9 +223,7 @@ def from_dataset(
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
-    task = Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
-    for leak in _leaks(task): warnings.warn(leak, stacklevel=2)
-    return task
+    return Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
 
 # %% ../nbs/03_tasks.ipynb #096910db
 def _clean_table(source, name:str):
@@ -259,20 +261,6 @@ def _with_answers(table):
     "A labelled table with its completions as the column `answer`, which a check reads."
     if "answer" in table.column_names or "completion" not in table.column_names: return table
     return table.add_column("answer", _without_thoughts(table["completion"][:]))
-
-# %% ../nbs/03_tasks.ipynb #9716c8ba
-def _leaks(task:Task)->list: # of warnings
-    "What is held out, and learnt from all the same."
-    if task.heldout is None: return []
-    pairs, leaks = list(zip(task.heldout["prompt"][:], task.heldout["completion"][:])), []
-    if task.train is not None:
-        known = set(zip(task.train["prompt"][:], task.train["completion"][:]))
-        leaks.append((sum(pair in known for pair in pairs), "rows are examples of train"))
-    if task.check is not None:
-        posed = set(task.prompts["prompt"][:])
-        leaks.append((sum(prompt in posed for prompt, _ in pairs), "problems are among the prompts"))
-    return [f"{n} of {len(pairs)} held-out {what}: held-out figures will tell how well they were learnt by heart"
-            for n, what in leaks if n]
 
 # %% ../nbs/03_tasks.ipynb #02b4011f
 def _mixed(match)->str:
@@ -397,4 +385,4 @@ def reasoning(
     check = GymCheck(name, config, extract, gym)
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
-    return Task(name, train, Dataset.from_list(rows[n:]), heldout, check, n_prompts)
+    return Task(name, train, Dataset.from_list(rows[n:]), heldout, check, n_prompts, made_for=n_prompts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Protocol
 
-from .core import LATER, patch_to, plain_fields
+from .core import LATER, patch_to, plain_fields, whole_number
 from .models import LanguageModel
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
@@ -180,7 +180,7 @@ def train_copy(
 )->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step
     "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
     import torch
-    losses = []
+    losses, seed = [], whole_number(seed, "seed")
     with undisturbed(), tempfile.TemporaryDirectory() as folder:
         tuned = _to_train(lm, how) # here, where its weights can have gradients
         torch.manual_seed(seed)

@@ -54,6 +54,43 @@ def test_a_model_that_cannot_end():
     with refuse("ValueError", "no EOS token.*set tokenizer.eos_token"): LanguageModel(lm.model, lm.tokenizer)
 
 
+def test_an_empty_prompt_without_anything_to_begin_with(tmp_path):
+    from selfloop_nb import from_dataset, tiny_llama
+    task = from_dataset(ONE, [{"prompt": ""}])
+    model = tiny_llama(task)
+    model.tokenizer.bos_token = None
+    with refuse("ValueError", "a prompt is empty.*give every prompt some text"):
+        small_loop(tmp_path / "run", task=task, model=model)
+    assert not (tmp_path / "run").exists()
+
+
+NO_SETTINGS = [
+    dict(sampling={"n_samples": 2}), dict(tune={"steps": 3}), dict(initial={"steps": 3}), dict(guards=(5,)),
+    dict(guards=None), dict(drift="no")]
+
+
+@pytest.mark.parametrize("given", NO_SETTINGS, ids=str)
+def test_what_is_no_setting_is_named(given):
+    name, = given
+    with refuse("ValueError", f"^{name}="): small_loop(**given)
+
+
+def test_what_is_no_model_or_no_task_is_named():
+    from selfloop_nb import Loop, tiny_llama
+    with refuse("ValueError", r"^model=str: give LanguageModel\(model, tokenizer\)"): Loop("gpt2", small_task())
+    with refuse("ValueError", "^task=int: give a Task"): Loop(tiny_llama(small_task()), 5)
+
+
+def test_a_maker_of_scorers_is_no_scorer():
+    from selfloop_nb import verifier
+    with refuse("ValueError", r"call it: verifier\(\)"): small_loop(score=verifier)
+
+
+@pytest.mark.parametrize("rounds", [2.0, "1", True, None, -1])
+def test_rounds_are_counted(rounds):
+    with refuse("ValueError", "^rounds="): small_loop().run(rounds)
+
+
 @pytest.mark.parametrize("theta", [1.5, -0.1])
 def test_theta_outside_the_range(theta):
     from selfloop_nb import Threshold, verifier
@@ -168,7 +205,7 @@ def full_in_sampling(work):
 def full_in_tuning(work):
     "After a step, more is asked for than any machine has."
     def allocate(*point): torch.empty(2**46)
-    def full(lm, table, how, seed, on_loss, should_stop): return work(lm, table, how, seed, allocate, should_stop)
+    def full(lm, table, how, seed, on_loss, *rest): return work(lm, table, how, seed, allocate, *rest)
     return full
 
 

@@ -6,6 +6,7 @@ from plain import plain_rows
 from selfloop_nb import Sampling
 from selfloop_nb.backend import decode
 from selfloop_nb.backend.tokens import prompt_batch
+from selfloop_nb.core import TrainingError
 from selfloop_nb.models import LanguageModel, tiny_llama
 from selfloop_nb.sampling import GREEDY, sample_chunk
 from selfloop_nb.training.encoder_decoder import tiny_t5
@@ -168,4 +169,4 @@ def test_a_stop_string_ends_a_row_without_an_end_that_it_did_not_write():
 def test_weights_that_are_no_numbers_are_no_samples():
     lm = of_family("Llama")
     lm.model.get_input_embeddings().weight.data.fill_(float("nan"))
-    with pytest.raises(RuntimeError, match="probabilities are no numbers"): sample_chunk(lm, asked(lm), 3, Sampling(), ROOM)
+    with pytest.raises(TrainingError, match="probabilities are no numbers"): sample_chunk(lm, asked(lm), 3, Sampling(), ROOM)

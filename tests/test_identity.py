@@ -191,10 +191,149 @@ def test_numbers_of_numpy_are_numbers():
         assert made == kind(**values) and json.dumps(describe(made)) == json.dumps(describe(kind(**values)))
 
 
-@pytest.mark.parametrize("seed", [1.0, True, "7", None])
-def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(ValueError, match="seed=.*whole number"): small_loop(seed=seed)
+def seeded(place, seed):
+    "Call what takes a seed."
+    import selfloop_nb as s
+    from selfloop_nb.core import derive_seed
+    from selfloop_nb.metrics.diversity import on_parts
+    task, few = small_task(), s.Sampling(n_samples=1, max_new_tokens=2)
+    if place == "loop": return small_loop(seed=seed)
+    if place == "addition": return s.addition(n_train=10, n_prompts=5, n_heldout=5, seed=seed)
+    if place == "tiny_llama": return s.tiny_llama(task, layers=1, width=8, heads=2, seed=seed)
+    if place == "tiny_t5": return s.tiny_t5(task, seed=seed)
+    if place == "derive_seed": return derive_seed(seed, 1)
+    if place == "generate_samples":
+        return s.generate_samples(s.tiny_llama(task), task.prompts.select([0]), few, seed=seed)
+    if place == "majority": return s.majority_at_k([0, 0], ["a", "b"], [True, False], 2, seed=seed)
+    if place == "on_parts": return on_parts(len, list("abcd"), size=2, seed=seed)
+    return s.fine_tune(s.tiny_llama(task), task.train, s.FineTune(steps=1), seed=seed)
+
+
+SEEDED = ("loop addition tiny_llama tiny_t5 derive_seed generate_samples majority on_parts fine_tune").split()
+
+
+@pytest.mark.parametrize("place", SEEDED)
+def test_a_seed_is_a_whole_number(place):
+    for seed in (1.0, True, "7", None, 1.5, numpy.float64(1), numpy.bool_(True), [1]):
+        with pytest.raises(ValueError, match="seed=.*whole number"): seeded(place, seed)
+    for seed in (numpy.int64(3), numpy.uint8(3), 3): seeded(place, seed)
 
 
 def test_a_seed_of_numpy_is_the_same_seed():
     assert type(small_loop(seed=numpy.int64(3)).seed) is int
+
+
+def by_length(samples): return [float(len(text)) for text in samples["completion"]]
+
+
+def at_least(least):
+    "A scorer that has captured a number."
+    def q(samples): return [float(len(text) >= least) for text in samples["completion"]]
+    return q
+
+
+def of(kind, **values):
+    "Settings of the library, to be made when they are needed."
+    def make():
+        import selfloop_nb
+        return getattr(selfloop_nb, kind)(**values)
+    return functools.partial(make)
+
+
+def scorer(make, *args, **how): return functools.partial(make, *args, **how)
+
+
+def made(changed):
+    "What is made when it is needed, made."
+    return {name: value() if isinstance(value, functools.partial) else value for name, value in changed.items()}
+
+
+def always(row): return True
+
+
+FEW = dict(n_samples=2, max_new_tokens=3)
+SPELLINGS = { # the same said in other ways: the same settings, the same bytes
+    "numbers of numpy": dict(sampling=of("Sampling", n_samples=numpy.int64(2), max_new_tokens=numpy.int32(3))),
+    "defaults said": dict(sampling=of("Sampling", **FEW, temperature=1.0, top_k=0, top_p=1.0, stop=())),
+    "a list for a tuple": dict(sampling=of("Sampling", **FEW, templates=["{prompt}"])),
+    "another object of a class": dict(score=scorer(Shift, 1.0)),
+    "the same closure again": dict(score=scorer(at_least, 1)),
+    "a partial": dict(score=scorer(functools.partial, shifted, by=1)),
+    "theta of numpy": dict(select=of("Threshold", theta=numpy.float64(0.0))),
+}
+OTHERS = { # another thing said: other settings, other bytes
+    "more samples": dict(sampling=of("Sampling", n_samples=3, max_new_tokens=3)),
+    "temperature": dict(sampling=of("Sampling", **FEW, temperature=0.5)),
+    "top_k": dict(sampling=of("Sampling", **FEW, top_k=2)),
+    "a template": dict(sampling=of("Sampling", **FEW, templates=("{prompt}", "1{prompt}"))),
+    "a stop string": dict(sampling=of("Sampling", **FEW, stop=("1",))),
+    "another scorer": dict(score=by_length),
+    "another number in it": dict(score=scorer(at_least, 2)),
+    "theta": dict(score=by_length, select=of("Threshold", theta=2.0)),
+    "the rule": dict(score=by_length, select=of("TopK", k=1)),
+    "fewer kept": dict(select=of("Threshold", theta=0.0, unique=False, finished=False)),
+    "the mix": dict(mix=of("Replace")),
+    "the learning rate": dict(tune=of("FineTune", steps=4, batch_size=8, lr=0.1)),
+    "the steps": dict(tune=of("FineTune", steps=5, batch_size=8, lr=0.01)),
+    "how M_0 is trained": dict(initial=of("FineTune", steps=5, batch_size=8, lr=0.01)),
+    "a column for the audit": dict(audit=by_length),
+}
+TASKS = {"fewer prompts": dict(n_prompts=10), "another check": dict(check=always)}
+
+
+def task_with(**attributes):
+    task = small_task()
+    vars(task).update(attributes)
+    return task
+
+
+def round_of(path, **changed):
+    "The settings of a round as recorded, and the hashes of the samples and weights that came of it."
+    few = of("FineTune", steps=4, batch_size=8, lr=0.01)
+    settings = dict(score=at_least(1), select=of("Threshold", theta=0.0), mix=of("Accumulate"), tune=few, initial=few,
+                    sampling=of("Sampling", **FEW))
+    loop = small_loop(path, **made({**settings, **changed}))
+    loop.step()
+    kept = [r.files.get(name) for r in loop.rounds for name in ("samples.parquet", "model/model.safetensors")]
+    return loop.rounds[1].config, kept
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory): return round_of(tmp_path_factory.mktemp("identity") / "run")
+
+
+@pytest.mark.parametrize("way", SPELLINGS)
+def test_the_same_in_other_words_is_the_same_round(way, plain, tmp_path):
+    changed = SPELLINGS[way]
+    config, kept = round_of(tmp_path / "run", **changed)
+    assert kept == plain[1] or "score" in changed
+    if "score" not in changed: assert config == plain[0]
+    again = round_of(tmp_path / "again", **changed)
+    assert again == (config, kept)
+
+
+@pytest.mark.parametrize("way", [*OTHERS, *TASKS])
+def test_another_setting_is_another_round(way, plain, tmp_path):
+    changed = OTHERS.get(way) or dict(task=task_with(**TASKS[way]))
+    config, kept = round_of(tmp_path / "run", **changed)
+    assert kept != plain[1], "this setting does nothing: the test has no point"
+    assert config != plain[0]
+
+
+def chatty(template):
+    from selfloop_nb import tiny_llama
+    lm = tiny_llama(small_task())
+    lm.tokenizer.chat_template = template
+    return lm
+
+
+def test_how_a_model_is_asked_belongs_to_the_run(tmp_path):
+    from selfloop_nb.core import SelfloopError
+    asked = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    loop = small_loop(tmp_path / "run", model=chatty(asked))
+    loop.start()
+    del loop
+    gc.collect()
+    with pytest.raises(SelfloopError, match="was made with model"):
+        small_loop(tmp_path / "run", model=chatty(asked + "="))
+    assert len(small_loop(tmp_path / "run", model=chatty(asked)).rounds) == 1

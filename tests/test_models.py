@@ -130,6 +130,91 @@ def test_what_only_holds_a_model_is_refused(make, message):
     with pytest.raises(ValueError, match=f"^given: .*{message}"): LanguageModel(make(lm), lm.tokenizer, "given")
 
 
+def headless(lm): return lm.model.model
+
+
+def for_classes(lm): return transformers.LlamaForSequenceClassification(lm.model.config)
+
+
+@pytest.mark.parametrize("make", [headless, for_classes])
+def test_what_writes_no_text_is_refused(make):
+    lm = tiny()
+    with pytest.raises(ValueError, match="^given: it is a Llama.*writes no text"):
+        LanguageModel(make(lm), lm.tokenizer, "given")
+
+
+def with_own_class(lm):
+    class Mine(transformers.LlamaForCausalLM): "A class of somebody's own."
+    return Mine(lm.model.config)
+
+
+def with_value_head(lm):
+    lm.model.value_head = torch.nn.Linear(32, 1)
+    return lm.model
+
+
+def shortened(lm):
+    lm.model.model.layers = lm.model.model.layers[:1]
+    return lm.model
+
+
+def tied_by_hand(lm):
+    lm.model.config.tie_word_embeddings = False
+    return lm.model
+
+
+def looks_ahead(lm):
+    config = transformers.BertConfig(vocab_size=len(lm.tokenizer), bos_token_id=1, eos_token_id=2, **SMALL)
+    return transformers.BertLMHeadModel(config)
+
+
+@pytest.mark.parametrize("make, message", [
+    (with_own_class, "class Mine is not one of transformers"), (with_value_head, "'value_head.bias', and 1 more"),
+    (shortened, "not what its config says"), (tied_by_hand, "tie_word_embeddings = True"),
+    (looks_ahead, "hangs on what follows.*is_decoder=True")])
+def test_what_would_come_back_as_another_model_is_refused_before_a_loop_begins(make, message, tmp_path):
+    lm = tiny()
+    other = LanguageModel(make(lm), lm.tokenizer, "given")
+    with pytest.raises(ValueError, match=f"^given: .*{message}"): small_loop(tmp_path / "run", model=other)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("when", ["before M_0", "after it"])
+def test_weights_that_somebody_else_has_changed_make_no_round(when, tmp_path):
+    lm = tiny()
+    lm.pretrained = True
+    loop = small_loop(tmp_path / "run", model=lm)
+    if when == "after it": loop.start()
+    with torch.no_grad(): lm.model.model.norm.weight.add_(1)
+    with pytest.raises(ValueError, match="were changed after the loop was made"): loop.step()
+
+
+def test_generation_settings_that_contradict_each_other_are_kept(tmp_path):
+    lm = tiny()
+    own = lm.model.generation_config
+    own.do_sample, own.temperature = False, 0.7
+    loop = small_loop(tmp_path / "run", model=lm, score=half_digits, select=Threshold(0))
+    loop.run(rounds=1)
+    assert loop.language_model(0).model.generation_config.temperature == own.temperature == 0.7
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_a_loop_within_a_block_without_gradients_learns_as_outside(around, tmp_path):
+    def made(name): return small_loop(tmp_path / name, score=half_digits, select=Threshold(0))
+    outside, inside = made("outside"), made("inside")
+    outside.step()
+    with around(): inside.step()
+    assert files_of(inside, 1) == files_of(outside, 1)
+
+
+def test_what_a_launcher_has_left_in_the_environment_changes_nothing(tmp_path, monkeypatch):
+    def trained(): return fine_tune(tiny(), small_task().train, FineTune(**FEW))[0].weights_hash()
+    plain = trained()
+    for name, value in dict(ACCELERATE_MIXED_PRECISION="bf16", WORLD_SIZE="2", RANK="0").items():
+        monkeypatch.setenv(name, value)
+    assert trained() == plain
+
+
 LENGTHS = [
     (transformers.GPT2Config, dict(n_positions=64, n_embd=16, n_layer=1, n_head=2), 64),
     (transformers.MptConfig, dict(max_seq_len=64, d_model=16, n_layers=1, n_heads=2), 64),

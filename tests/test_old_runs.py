@@ -45,8 +45,43 @@ def test_it_goes_on_with_the_same_round(archive, tmp_path):
 @pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
 def test_it_says_from_which_round_on_it_trains_on_ids(archive, tmp_path, capsys):
     import_run(archive, tmp_path / "run")
+    of_before = "trained_on" not in open_run(tmp_path / "run").store.info
     for _ in range(2):
         loop = loop_on(tmp_path / "run", progress=True)
-        assert "from round 3 on it trains on token ids as sampled" in capsys.readouterr().err
+        said = "from round 3 on it trains on token ids as sampled" in capsys.readouterr().err
+        assert said == of_before
         loop.step()
         del loop
+
+
+@pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
+def test_what_a_newer_version_has_added_is_kept(archive, tmp_path):
+    "A record with fields that we do not know is read, and written again as it was."
+    from selfloop_nb.core import short_hash
+    from selfloop_nb.records import Round
+    import_run(archive, tmp_path / "run")
+    for file in tmp_path.glob("run/rounds/*/round.json"):
+        data = {**json.loads(file.read_text(encoding="utf-8")), "energy": {"joules": [1, None]}, "note": "x"}
+        data.pop("sealed", None)
+        text = json.dumps({**data, "sealed": short_hash(data, 64)})
+        assert json.loads(Round.from_json(text).to_json()) == json.loads(text)
+
+
+@pytest.mark.parametrize("numbers, reads, writes", [
+    (dict(format=1), True, True), (dict(format=2), True, False), (dict(format=99, readers=1), True, False),
+    (dict(format=2, readers=2), False, False), (dict(format=1, readers=2), False, False),
+    (dict(format="1"), False, False), (dict(format=None), False, False), (dict(format=0), False, False),
+    (dict(format=1, readers=True), False, False), (dict(format=1.5), False, False)])
+@pytest.mark.parametrize("archive", RUNS[:1], ids=lambda path: path.stem)
+def test_two_numbers_decide_who_may_read_and_write(archive, numbers, reads, writes, tmp_path):
+    from selfloop_nb.core import SelfloopError
+    info = import_run(archive, tmp_path / "run") / "run.json"
+    info.write_text(json.dumps({**json.loads(info.read_text(encoding="utf-8")), **numbers}))
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
+    def may(work):
+        try: work()
+        except SelfloopError: return False
+        return True
+    assert may(lambda: open_run(tmp_path / "run").history()) == may(lambda: verify(tmp_path / "run")) == reads
+    assert may(lambda: loop_on(tmp_path / "run")) == writes
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")} == before

@@ -274,3 +274,51 @@ def test_a_run_can_be_made_where_folders_cannot_be_forced_to_the_disk(tmp_path, 
     monkeypatch.setattr(os, "fsync", no_folders)
     warnings.simplefilter("ignore")
     assert tiny_loop(tmp_path / "new" / "run").step().number == 1
+
+
+ERRORS = [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE]
+
+
+@pytest.mark.parametrize("number", ERRORS)
+@pytest.mark.parametrize("name", ["heads.log", "heads.json", "round.json", "lock"])
+def test_an_undo_that_cannot_read_changes_nothing(run, monkeypatch, name, number):
+    loop = tiny_loop(run)
+    loop.rewind(0)
+    before, log = what_stands(run), (run / "heads.log").read_bytes()
+    open_before = os.open
+    def fail(path, *args, **how):
+        if str(path).endswith(name): raise OSError(number, os.strerror(number), str(path))
+        return open_before(path, *args, **how)
+    loop.store._heads._read_before = None, {}
+    loop.store._records.clear()
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(OSError, match=os.strerror(number)): loop.undo()
+    monkeypatch.undo()
+    assert what_stands(run) == before and (run / "heads.log").read_bytes() == log
+    assert loop.undo().number == 2 and verify(run).is_whole
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_an_undo_that_cannot_write_leaves_the_head_where_it_was_or_moves_it(run, monkeypatch, call, number):
+    for at in range(1, 7):
+        loop = tiny_loop(run)
+        loop.rewind(0)
+        real, calls = getattr(os, call), []
+        def fail(*args, **how):
+            calls.append(args)
+            if len(calls) == at: raise OSError(number, os.strerror(number))
+            return real(*args, **how)
+        monkeypatch.setattr(os, call, fail)
+        try: loop.undo()
+        except OSError as error: assert error.errno == number
+        monkeypatch.undo()
+        stands = loop.rounds[-1].number
+        del loop
+        gc.collect()
+        again = tiny_loop(run)
+        assert again.rounds[-1].number == stands in (0, 2) and verify(run).is_whole
+        if stands == 0: assert again.undo().number == 2, "the move that never came to pass misleads nobody"
+        assert [move.to[:4] for move in again.store.moves()][-1] == "0002"
+        del again
+        gc.collect()

@@ -3,11 +3,13 @@
 Run as a script it is a sweep that is going to be killed.
 """
 import math, os, re, signal, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).with_name("helpers")))
+from selfloop_nb.sweeps.seeds import _packed
 from small import half_digits, kill_self, small_loop, small_task
 from waiting import wait_until
 
@@ -45,6 +47,17 @@ def times(store):
 def undisturbed(tmp_path_factory):
     "The sweep that nothing happened to: two arms, two seeds, in turn."
     return swept(tmp_path_factory.mktemp("whole") / "run", seeds=(0, 1))
+
+
+def test_work_is_packed_by_many_threads_without_a_word(capsys):
+    "dill turns the standard output aside for a moment; two at once would leave it there, or print what it reads."
+    notebook = dict(__name__="__main__", swept=swept, rounds=[1] * 10)
+    exec("def make(seed): return [swept(n, seeds=(seed,)) for n in rounds]", notebook)
+    with ThreadPoolExecutor(8) as pool:
+        packed = list(pool.map(lambda seed: _packed(notebook["make"], seed, {}), [0] * 100))
+    assert len(set(packed)) == 1
+    print("heard")
+    assert capsys.readouterr().out == "heard\n"
 
 
 def test_arms_share_M_0_and_the_common_rounds(tmp_path):

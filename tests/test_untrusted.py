@@ -184,3 +184,27 @@ def test_a_scorer_that_hangs_on_one_sample(tmp_path):
     assert "judge raised TimeoutError: no answer in 0.5 s" in row["reason"]
     assert not judge.let_go.is_set(), "the round is done while it hangs"
     judge.let_go.set()
+
+
+def table_with(columns, told):
+    "A parquet file that says of itself what it likes."
+    import io, pyarrow, pyarrow.parquet
+    table = pyarrow.table(columns).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": told}})})
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["Image", "Audio", "Video", "Pdf", "Nifti", "Mesh"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_table_cannot_have_files_opened(kind, deep, tmp_path):
+    from selfloop_nb.core import DamagedRunError
+    from selfloop_nb.storage.files import read_table
+    (tmp_path / "mine.png").write_text("mine")
+    cell = {"bytes": None, "path": str(tmp_path / "mine.png")}
+    column = {"_type": kind}
+    told = {"x": {"_type": "List", "feature": column} if deep else column}
+    data = table_with({"x": [[cell] if deep else cell]}, told)
+    (tmp_path / "samples.parquet").write_bytes(data)
+    with pytest.raises(DamagedRunError, match=f"kind '{kind}', which opens what its cells name"):
+        read_table(tmp_path / "samples.parquet")

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'TAGS', 'SECONDS', 'conversation', 'turn_end', 'write_turns', 'read_turns', 'framed', 'ask',
-           'with_system', 'without_template', 'with_settings', 'thought_begun', 'continued', 'template_fault']
+           'with_system', 'without_template', 'with_settings', 'thought_begun', 'continued', 'template_fault',
+           'drops_question']
 
 # %% ../../nbs/backend/01_turns.ipynb #5f4b9265
 import ctypes, json, re, threading
@@ -228,3 +229,14 @@ def _fault(tokenizer, template)->str:
     if found: return found[0]
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
     return f"it does not end within {SECONDS} seconds"
+
+# %% ../../nbs/backend/01_turns.ipynb #c87002b7
+def drops_question(
+    tokenizer,
+)->bool:
+    "Does the chat template leave out what is asked?"
+    from jinja2 import TemplateError
+    question = [{"role": "user", "content": PROBE}]
+    if not tokenizer.chat_template: return False
+    try: return PROBE not in tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+    except (TemplateError, ValueError): return False

@@ -105,14 +105,6 @@ def entropy_decline(
     first = known[0] if known else now
     return 1 - now / first if first else math.nan
 
-# %% ../../nbs/metrics/01_basic.ipynb #8a0f8740
-def counted(
-    judged, # the samples of a round; None where nothing was sampled
-)->tuple: # counts and metrics, as `RoundDraft.record` takes them
-    "What is counted of the samples of a round."
-    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
-    return round_counts(judged), sample_metrics(judged)
-
 # %% ../../nbs/metrics/01_basic.ipynb #0cbbc899
 def _mean(values:list)->float:
     "The mean of finite values; nan without any."
@@ -136,3 +128,11 @@ def _check_metrics(samples)->dict:
     correct = samples["correct"][:] if "correct" in samples.column_names else [None] * len(samples)
     kept = [c for c, state in zip(correct, samples["state"][:]) if state == KEPT]
     return dict(precision=share_true(kept), sample_accuracy=share_true(correct))
+
+# %% ../../nbs/metrics/01_basic.ipynb #425caf19
+def counted(
+    judged, # the samples of a round; None where nothing was sampled
+)->tuple: # counts and metrics, as `RoundDraft.record` takes them
+    "What is counted of the samples of a round."
+    if judged is None: return dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {}
+    return round_counts(judged), sample_metrics(judged)

@@ -11,6 +11,7 @@ import math, random
 from collections import Counter
 from itertools import combinations
 
+from ..core import whole_number
 from ..records import KEPT
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #265f2b7f
@@ -75,7 +76,7 @@ def majority_at_k(
     by_prompt = {}
     for prompt, answer, is_right in zip(prompt_ids, answers, correct, strict=True):
         if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, bool(is_right)))
-    rng, total = random.Random(seed), 0.0
+    rng, total = random.Random(whole_number(seed, "seed")), 0.0
     for pairs in by_prompt.values():
         votes = list(map(_vote, _choices(pairs, k, draws, rng)))
         total += sum(votes) / len(votes)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
+from ..backend.strangers import check_judge
 from ..core import ScoringError, SelfloopError, patch_to, short_hash
 from ..scoring import NoVerdict, Scorer
 from ..text import import_extra, segment
@@ -151,6 +152,7 @@ def _load_classifier(name, device)->_Classifier:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     load = AutoModelForSequenceClassification.from_pretrained
     try:
+        check_judge(name, "AutoModelForSequenceClassification")
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = load(name, trust_remote_code=False, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..backend.context import NO_LIMIT, context_of
+from ..backend.strangers import check_judge
 from ..models import quiet
 from ..core import SelfloopError, patch_to
 from .references import references_of
@@ -92,6 +93,7 @@ def load_encoder(
     source = os.path.expanduser(name) if name else _minilm()
     try:
         with quiet():
+            if name: check_judge(source, "AutoModel")
             model = AutoModel.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:

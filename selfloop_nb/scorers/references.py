@@ -10,9 +10,8 @@ import atexit, json, math, os, re, signal, subprocess, sys, threading, time
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
-from .. import core
+from ..backend.apart import answers, begin_process
 from ..core import ScoringError, patch_to, real_number
 from ..scoring import NoVerdict, Scorer
 from ..tasks import answer_texts, plain_numbers, rewrite
@@ -268,14 +267,10 @@ def _has_value(reference:str, text:str)->bool:
     return all(any(_is_near(a, b) for x in theirs for a in _readings(number) for b in _readings(x)) for number in ours)
 
 # %% ../../nbs/scorers/01_references.ipynb #1bfc504d
-_CODE = ("import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
-         "from selfloop_nb.scorers.references import serve; serve()")
-
 def serve():
     "Answer questions, a line of JSON each, until the input ends; the calculator's process does nothing else."
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1) # what a library prints is no answer
-    def answer(value): print(json.dumps(value), file=answers, flush=True)
+    out = answers()
+    def answer(value): print(json.dumps(value), file=out, flush=True)
     answer(_has_value("1", "1")) # all is loaded
     for line in sys.stdin:
         seconds, reference, text = json.loads(line)
@@ -290,10 +285,8 @@ def _end_after(seconds:float):
 
 # %% ../../nbs/scorers/01_references.ipynb #f3f0379f
 def _begin_process():
-    "Begin a calculator's process; it finds what this one finds."
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, "-c", _CODE], **pipes, start_new_session=True)
-    print(json.dumps([str(Path(core.__file__).resolve().parents[1]), *sys.path]), file=process.stdin, flush=True)
+    "Begin a calculator's process."
+    process = begin_process("selfloop_nb.scorers.references:serve", stderr=subprocess.DEVNULL)
     if process.stdout.readline(): return process
     raise ScoringError("the process that compares expressions ends at once: see why with "
                        "python -c 'import math_verify, selfloop_nb.scorers.references'")

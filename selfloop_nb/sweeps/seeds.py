@@ -6,13 +6,12 @@
 __all__ = ['make_loop', 'parts_of', 'serve', 'run_seeds']
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #30079178
-import json, os, subprocess, sys, threading
+import json, os, sys, threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict
-from pathlib import Path
 
-from .. import core
+from ..backend.apart import answers, begin_process
 from ..core import SelfloopError, Stopped
 from ..loop import Loop
 from .arms import SeedRun, run_seed
@@ -39,22 +38,16 @@ def _parts_for(source, seed:int):
     return {**source, "store": source["store"].with_name(f"{source['store'].name}-seed-{seed}")}
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #81776904
-_CODE = ("import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-         "from selfloop_nb.sweeps.seeds import serve; serve()")
-
 def serve():
     "Do the arms of a seed, as told through the standard input; a worker's process does nothing else."
     import dill, torch
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1) # what a library prints is no answer
+    out = answers()
     size = int(sys.stdin.buffer.readline())
     work = dill.loads(sys.stdin.buffer.read(size))
     threading.Thread(target=_end_with_input, daemon=True).start()
     torch.set_num_threads(work.pop("threads"))
 
-    def answer(**data):
-        answers.write(json.dumps(data) + "\n")
-        answers.flush()
+    def answer(**data): print(json.dumps(data), file=out, flush=True)
 
     try:
         loop = make_loop(work.pop("source"), work.pop("seed"))
@@ -71,23 +64,24 @@ def _end_with_input():
 def _in_process(processes:list, halt, tell:Callable, source, seed:int, **work)->SeedRun:
     "`run_seed` in a fresh process."
     sent = _packed(source, seed, work)
-    path = [str(Path(core.__file__).resolve().parents[1]), *sys.path]
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    with subprocess.Popen([sys.executable, "-c", _CODE], **pipes) as process:
+    with begin_process("selfloop_nb.sweeps.seeds:serve", text=False) as process:
         processes.append(process)
         try:
             if halt.is_set(): raise Stopped("the sweep was stopped")
-            process.stdin.write(json.dumps(path).encode() + b"\n%d\n" % len(sent) + sent)
+            process.stdin.write(b"%d\n" % len(sent) + sent)
             process.stdin.flush()
             return _heard(process.stdout, seed, tell)
         finally: process.kill()
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #d7296a4f
+_PACKING = threading.Lock() # dill reads bytecode by turning the standard output aside: two at once print it
+
 def _packed(source, seed:int, work:dict)->bytes:
     "The work for a process; raises `SelfloopError` for what cannot leave this one."
     import dill, torch
     work = dict(source=source, seed=seed, threads=torch.get_num_threads(), **work)
-    try: return dill.dumps(work, recurse=True)
+    try:
+        with _PACKING: return dill.dumps(work, recurse=True)
     except Exception as error:
         raise SelfloopError(f"the loop cannot be handed to another process ({type(error).__name__}: {error}): "
                             "use workers=1, or a scorer that holds no lock, file or connection") from error

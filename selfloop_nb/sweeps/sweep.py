@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import matplotlib
 
-from ..charts.comparison import CURVES, own_measures
+from ..charts.comparison import CURVES
 from ..charts.markup import escape
-from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas
+from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
 from ..core import patch_to, whole_number
 from ..loop import Loop
 from ..opened import open_run
@@ -282,7 +282,8 @@ def search(
     optuna = import_extra("optuna", "search")
     _check_space(space)
     direction = "minimize" if "loss" in measure else "maximize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=seed))
+    sampler = optuna.samplers.TPESampler(seed=whole_number(seed, "seed"))
+    study = optuna.create_study(direction=direction, sampler=sampler)
     for _ in range(n_trials):
         trial = study.ask()
         axes = {name: [_suggest(trial, name, span)] for name, span in space.items()}

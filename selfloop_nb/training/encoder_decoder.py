@@ -6,6 +6,7 @@
 __all__ = ['tiny_t5']
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #81496169
+from ..core import whole_number
 from ..models import LanguageModel, character_tokenizer, task_texts
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #177a0436
@@ -26,6 +27,6 @@ def tiny_t5(
         num_heads=heads, feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=pad,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=pad)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(whole_number(seed, "seed"))
         model = T5ForConditionalGeneration(config)
     return LanguageModel(model, tokenizer, f"tiny-t5-{layers}x{width}", pretrained=False)

@@ -307,8 +307,8 @@ def _status_text(self)->str:
     done = f"round {head.number} is done" if head else "not begun"
     place = f"<b>{escape(self.loop.store.branch)}: {done}</b>"
     if not self.steers: return f"{place} · to look at; it follows the run"
-    messages = self.own.messages
-    return f"{place}, idle · {escape(messages[-1])}" if messages else f"{place}, idle"
+    said = [escape(text) for text in (*self.own.messages[-1:], *map(str, self.own.beside))]
+    return " · ".join([f"{place}, idle", *said])
 
 # %% ../../nbs/views/05_dashboard.ipynb #7e56a123
 @patch_to(ControlRoom)
@@ -317,7 +317,7 @@ def _work_text(self)->str:
     control, now = self.control, self.now
     text = f"round {now['round']}: {escape(now['phase'])}"
     if control is not self.own: text = f"another loop of this run, {text}"
-    return f"<b>{text}, paused</b>" if control.paused else f"<b>{text}</b>{pace(now)}"
+    return f"<b>{text}, paused</b>" if control.paused else f"<b>{text}</b>{pace(now)}{escape(control.asides())}"
 
 # %% ../../nbs/views/05_dashboard.ipynb #3d1971de
 @patch_to(ControlRoom)

@@ -7,8 +7,8 @@ __all__ = ['LAST', 'COLUMNS', 'overview_png', 'paint', 'overview_table', 'serve'
 
 # %% ../../nbs/views/03_painter.ipynb #4d00526e
 import base64, json, math, os, subprocess, sys, threading, time
-from pathlib import Path
 
+from ..backend.apart import answers, begin_process
 from ..charts import rounds as plots
 from ..charts.monitors import MONITORS, live_monitors
 from ..charts.run_charts import overview
@@ -53,19 +53,17 @@ def overview_table(history)->dict: # by MIME type
     return {"text/html": table.to_html(**form, na_rep="–", border=0), "text/plain": table.to_string(**form)}
 
 # %% ../../nbs/views/03_painter.ipynb #f9b10df1
-_CODE = "from selfloop_nb.views.painter import serve; serve()"
+#| export
 
 # %% ../../nbs/views/03_painter.ipynb #7e2297f2
 def serve():
     "Answer requests, one line of JSON each, until the input ends; the painter's process does nothing else."
     if hasattr(os, "nice"): os.nice(19)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1) # what a library prints is no answer
+    out = answers()
     for line in sys.stdin:
         try: answer = _as_text(paint(json.loads(line)))
         except Exception as error: answer = _failure(error)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        print(json.dumps(answer), file=out, flush=True)
 
 # %% ../../nbs/views/03_painter.ipynb #695818fe
 def _failure(error:Exception)->dict: return {"error": f"{type(error).__name__}: {error}"}
@@ -99,12 +97,9 @@ class _Studio:
 
 # %% ../../nbs/views/03_painter.ipynb #5033cdfb
 def _begin_process():
-    "Begin the process; it finds this very package."
-    package = str(Path(plots.__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
-    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", _CODE], **pipes, env=env, process_group=0)
+    "Begin the process."
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return begin_process("selfloop_nb.views.painter:serve", stderr=subprocess.DEVNULL, env=env)
 
 # %% ../../nbs/views/03_painter.ipynb #28803a90
 def _exchange(process, line:str)->str: # '' where it has died

@@ -3,9 +3,11 @@ folder of the runs or outside of it.
 
     python tests/faults/hostile.py
 """
-import hashlib, json, re, stat, tempfile, warnings, zipfile
+import copy, hashlib, io, json, re, stat, tempfile, warnings, zipfile
 from functools import partial
 from pathlib import Path
+
+import pyarrow.parquet
 
 from table import Row, show
 from tiny import finish
@@ -71,6 +73,24 @@ class Forger:
             if info.filename == name: info.external_attr = kind << 16
         self.pack(self.files.items(), change)
 
+    def overlapping(self):
+        "With many names for the bytes of one file."
+        self.pack([*self.files.items(), (self.round + "0.json", bytes(100_000))])
+        with zipfile.ZipFile(self.path, "a") as archive:
+            last = archive.filelist[-1]
+            for n in range(1, 20):
+                again = copy.copy(last)
+                again.filename = again.orig_filename = f"{self.round}{n}.json"
+                archive.filelist.append(again)
+            archive._didModify = True # the list of files is written anew
+
+    def sampled(self, change):
+        "With another sample table, and a record that agrees."
+        name = self.round + "samples.parquet"
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(change(pyarrow.parquet.read_table(io.BytesIO(self.files[name]))), buffer)
+        self.rehashed(name, buffer.getvalue())
+
     def cut(self, share): self.write(self.good[:int(share * len(self.good))])
 
     def flipped(self):
@@ -106,6 +126,7 @@ def entries_of_another_kind(f):
     "Entries that are no plain file, and archives that are none."
     bomb = partial(f.more, f.round + "bomb.json", bytes(40_000_000), compression=zipfile.ZIP_DEFLATED)
     yield "a link", partial(f.of_kind, f.round + "losses.jsonl", stat.S_IFLNK | 0o777), "link"
+    yield "files that lie in each other", f.overlapping, "lie in each other"
     yield "a device", partial(f.of_kind, "run.json", stat.S_IFCHR | 0o666), "link or no plain file"
     yield "a bomb", bomb, "times its size"
     yield "encrypted", f.encrypted, "encrypted"
@@ -114,6 +135,29 @@ def entries_of_another_kind(f):
     yield "a bit flipped", f.flipped, "cannot be read"
     yield "empty", partial(f.write, b""), "cannot be read"
     yield "no zip", partial(f.write, b"hello"), "cannot be read"
+
+
+def of_pictures(table):
+    "The table, which says that its completions are files to be opened."
+    told = {"info": {"features": {"completion": {"_type": "Image"}}}}
+    return table.replace_schema_metadata({"huggingface": json.dumps(told)})
+
+
+def without_ids(table): return table.drop_columns(["token_ids"])
+
+
+def of_numbers(table):
+    "The table with numbers for completions."
+    column = table.column_names.index("completion")
+    return table.set_column(column, "completion", pyarrow.array([1] * len(table)))
+
+
+def tables_that_lie(f):
+    "Sample tables that are none."
+    yield "a row more than recorded", partial(f.sampled, lambda t: pyarrow.concat_tables([t, t.slice(0, 1)])), "rows"
+    yield "samples without ids", partial(f.sampled, without_ids), "'nothing' for 'token_ids'"
+    yield "samples of another type", partial(f.sampled, of_numbers), "'int64' for 'completion'"
+    yield "samples that are files to be opened", partial(f.sampled, of_pictures), "opens what its cells name"
 
 
 def entries_that_lie(f):
@@ -130,6 +174,7 @@ def entries_that_lie(f):
     yield "a record with files outside", outside, "missing or changed|does not have"
     yield "a round that is its own parent", partial(f.edited, f.record, parent=itself), "cannot be"
     yield "a record with another count", partial(f.other, f.record, counted), "changed after it was written"
+    yield "a record that fills the memory", partial(f.other, f.record, b" " * (2**24 + 1)), "larger than"
     yield "a record nested too deeply", partial(f.other, f.record, nested), "nested"
     yield "a head that is no round", partial(f.edited, "heads.json", main="0009-none"), "no round"
     yield "a branch that is a path", partial(f.edited, "heads.json", **{"../x": f.main}), "no name for a branch"
@@ -164,6 +209,7 @@ def try_all(folder):
     "What the archives have done, in words, and how many they were."
     forger = Forger(good_archive(folder), folder)
     cases = [*entries_out_of_place(forger), *entries_of_another_kind(forger), *entries_that_lie(forger)]
+    cases += tables_that_lie(forger)
     losses = []
     for name, make, message in cases:
         make()

@@ -4,7 +4,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "selfloop_nb"
-FAMILIES = ["backend", "scorers", "filters", "training", "metrics", "storage", "people", "charts", "views", "sweeps"]
+FAMILIES = ["backend", "scorers", "filters", "training", "metrics", "storage", "people", "charts", "views", "sweeps",
+            "course"]
+FOLDERS = {"course": "teaching"} # where a family's notebooks lie elsewhere: nbs/course holds the labs
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
     {"core"},
@@ -19,6 +21,7 @@ FLOORS = [
     {"phases"},
     {"loop"},
     {"views", "sweeps"},
+    {"course"},
 ]
 
 
@@ -30,7 +33,7 @@ def notebooks(project=PROJECT):
 
 def reading_order(project=PROJECT):
     "The library's notebooks in the order in which they are read: the method, then the families."
-    folders = [project / "nbs", *(project / "nbs" / family for family in FAMILIES)]
+    folders = [project / "nbs", *(project / "nbs" / FOLDERS.get(family, family) for family in FAMILIES)]
     return [path for folder in folders for path in sorted(folder.glob("[0-9]*.ipynb"))]
 
 

@@ -3,7 +3,7 @@ import json, re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-NOTEBOOK = PROJECT / "nbs" / "charts" / "10_script.ipynb"
+NOTEBOOK = PROJECT / "nbs" / "charts" / "11_script.ipynb"
 FILES = {"js": PROJECT / "selfloop_nb/charts/script.js", "css": PROJECT / "selfloop_nb/charts/script.css"}
 
 

@@ -1,0 +1,33 @@
+"What a student reads who gives an answer."
+import math
+
+from selfloop_nb.course.answers import NotRight
+
+# Answers that are no number, whatever the exercise, and a word of what is said to them.
+NO_NUMBERS = {
+    "left empty": (None, "still empty"), "the placeholder": (..., "still empty"), "blank": (" ", "still empty"),
+    "in quotation marks": ("-0.05", "quotation marks"), "in words": ("a fifth", "is text"),
+    "a list": ([0.5], "the one number"), "a pair": ((0.5, 1.0), "the one number"), "a dict": ({1: 2}, "a dict"),
+    "yes": (True, "True or False"), "a function": (max, "call it"), "the type": (float, "call it"),
+    "nan": (math.nan, "nan"), "infinite": (-math.inf, "infinite"), "complex": (1j, "complex"),
+    "a range": (range(3), "the one number"), "bytes": (b"1", "bytes"), "a set": ({1}, "a set"),
+}
+
+
+def hint(exercise, *answers, **given):
+    "The sentence with which an answer is refused; '' where it is right. Any other error is a fault of the check."
+    try:
+        exercise.check(*answers, **given)
+    except NotRight as error:
+        assert str(error).strip() and "nobody has thought of" not in str(error)
+        return str(error)
+    return ""
+
+
+class Wrong(dict):
+    "Wrong functions by name, each with a word of what is said to it: `@wrong(\"return\")` above one takes it in."
+    def __call__(self, words):
+        def take(function):
+            self[function.__name__] = function, words
+            return function
+        return take

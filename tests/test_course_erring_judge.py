@@ -1,0 +1,156 @@
+"Lab 3: the law and the judge are what they say; each wrong answer is answered with a sentence that leads on."
+import random, time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfloop_nb.course.erring_judge import breakdown_point, carry_samples, erring_judge, how_many_rounds, next_share
+from selfloop_nb.course.erring_judge import own_judge
+from wrong_answers import NO_NUMBERS, Wrong, hint
+
+SAMPLES = carry_samples()
+SHARES = st.floats(0.01, 0.99)
+
+
+@given(SHARES, SHARES, SHARES)
+def test_the_law_is_counting(p, phi, psi):
+    kept_right, kept_wrong = (1 - p) * phi, p * psi
+    assert next_share(p, psi / phi) == pytest.approx(kept_wrong / (kept_right + kept_wrong), rel=1e-9)
+
+
+@given(SHARES, st.floats(0.05, 0.95))
+def test_a_cold_model_keeps_a_point_of_no_return(ratio, temperature):
+    odds = ratio ** (1 / (temperature - 1))
+    point = odds / (1 + odds)
+    if 1e-6 < point < 1 - 1e-6:
+        assert next_share(point, ratio, temperature) == pytest.approx(point, rel=1e-6)
+
+
+@pytest.mark.parametrize("phi, psi", [(0.8, 0.4), (0.5, 0.5), (0.1, 0.9), (1, 0.25)])
+def test_the_judge_errs_as_often_as_it_says(phi, psi):
+    assert hint(own_judge, erring_judge(phi, psi), phi=phi, psi=psi, samples=SAMPLES) == ""
+
+
+@pytest.mark.parametrize("rates", [(1.2, 0.5), (0.5, -0.1), (float("nan"), 0.5)])
+def test_a_judge_has_shares(rates):
+    with pytest.raises(ValueError, match="it is a share"):
+        erring_judge(*rates)
+
+
+POINTS = {**NO_NUMBERS, "1 - p*": (0.2, "how often the model must be *right*"), "the ratio": (0.25, "put it into"),
+          "its inverse": (4, "a share lies"), "per cent": (80, "20 % is 0.2"),
+          "the gap": (0.6, "far the judge is from a coin"),
+          "a half": (0.5, "tells nothing"), "the product": (0.16, "is a ratio"), "a coin's side": (0.1, "above 1/2"),
+          "of a pair": (0.64, "about a pair"), "made up": (0.9, "how often may the model be wrong"),
+          "below nothing": (-0.2, "a share lies")}
+
+
+@pytest.mark.parametrize("point, words", POINTS.values(), ids=list(POINTS))
+def test_a_wrong_breakdown_point(point, words):
+    assert words in hint(breakdown_point, point, phi=0.8, psi=0.2)
+
+
+ROUNDS = {**NO_NUMBERS, "by share": (4, "not the share p"), "not rounded": (4.83, "whole"),
+          "one too many": (6, "it takes fewer"),
+          "far too many": (100, "it takes fewer"), "far too few": (1, "too early"), "none": (0, "without a round"),
+          "a lost sign": (-5, "lose its sign"), "a share": (0.05, "whole"), "three": (3, "too early")}
+
+
+@pytest.mark.parametrize("rounds, words", ROUNDS.values(), ids=list(ROUNDS))
+def test_a_wrong_number_of_rounds(rounds, words):
+    assert words in hint(how_many_rounds, rounds, p=0.6, ratio=0.5, below=0.05)
+
+
+def test_right_numbers():
+    assert hint(breakdown_point, 0.8, phi=0.8, psi=0.2) == hint(how_many_rounds, 5, p=0.6, ratio=0.5, below=0.05) == ""
+
+
+def coins(phi, psi, coin):
+    "A judge with a coin of some kind: row number, id, text -> number in [0, 1)."
+    def judge(samples):
+        rows = zip(samples["sample_id"], samples["completion"], samples["answer"])
+        return [float(coin(i, *row[:2]) < (phi if row[1] == row[2] else psi)) for i, row in enumerate(rows)]
+    return judge
+
+
+def by_id(i, id, text):
+    return random.Random(id).random()
+
+
+def by_row(i, id, text):
+    return random.Random(i).random()
+
+
+def by_text(i, id, text):
+    return random.Random(text).random()
+
+
+def by_chance(i, id, text):
+    return random.random()
+
+
+def by_the_clock(i, id, text):
+    return time.perf_counter_ns() % 1000 / 1000
+
+
+wrong = Wrong(empty=(None, "still empty"), marks=([1.0] * 2000, "not what it returns"),
+              swapped=(coins(0.4, 0.8, by_id), "changed places"), the_same=(coins(0.6, 0.6, by_id), "no difference"),
+              above=(coins(0.2, 0.6, by_id), "*below* the rate"), faultless=(coins(1, 0, by_id), "without a fault"),
+              too_strict=(coins(0.8, 0.1, by_id), "of the wrong ones 40%"),
+              too_mild=(coins(1, 0.4, by_id), "of the right ones 80%"),
+              of_rows=(coins(0.8, 0.4, by_row), "in another order"), of_texts=(coins(0.8, 0.4, by_text), "all copies"),
+              of_chance=(coins(0.8, 0.4, by_chance), "asked again"),
+              of_the_clock=(coins(0.8, 0.4, by_the_clock), "asked again"))
+
+
+@wrong("still empty")
+def stub(samples):
+    ...
+
+
+@wrong("no difference")
+def everything(samples):
+    return [1.0] * len(samples)
+
+
+@wrong("it gives 0.4")
+def chances(samples):
+    return [0.8 if text == answer else 0.4 for text, answer in zip(samples["completion"], samples["answer"])]
+
+
+@wrong("in another order")
+def one_seed_for_all(samples):
+    dice = random.Random(0)
+    rows = zip(samples["completion"], samples["answer"])
+    return [float(dice.random() < (0.8 if text == answer else 0.4)) for text, answer in rows]
+
+
+@wrong("differs in each kernel")
+def by_hash(samples):
+    rows = zip(samples["sample_id"], samples["completion"], samples["answer"])
+    return [float(hash(id) % 1000 < (800 if text == answer else 400)) for id, text, answer in rows]
+
+
+@wrong("called with 1 argument")
+def of_one_sample(id, text, answer):
+    return 1.0
+
+
+@wrong("forget `return`")
+def forgetting(samples):
+    coins(0.8, 0.4, by_id)(samples)
+
+
+@wrong("stops with")
+def of_another_column(samples):
+    return samples["correct"]
+
+
+@pytest.mark.parametrize("judge, words", wrong.values(), ids=list(wrong))
+def test_a_wrong_judge(judge, words):
+    assert words in hint(own_judge, judge, phi=0.8, psi=0.4, samples=SAMPLES)
+
+
+def test_a_right_judge():
+    assert hint(own_judge, coins(0.8, 0.4, by_id), phi=0.8, psi=0.4, samples=SAMPLES) == ""

@@ -1,0 +1,235 @@
+"""What is lost is fetched by its hash or made again; a second place keeps up; a machine that draws other samples is
+told of.
+"""
+import gc, json, os, shutil, sys
+from pathlib import Path
+
+import pytest
+
+from selfloop_nb import export_run, import_run, open_run, verify
+from selfloop_nb.core import DamagedRunError, RunLockedError, SelfloopError
+from selfloop_nb.storage.repair import repair
+from rooms import says
+from waiting import wait_until
+
+TESTS = Path(__file__).parent
+sys.path.append(str(TESTS / "faults"))
+from failpoints import child
+from tiny import finish, tiny_loop
+
+
+def cut(path): os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def into_fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+HARM = dict(deleted=Path.unlink, cut=cut, emptied=lambda path: path.write_bytes(b""), flipped=flip, fifo=into_fifo)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    "A run that was finished, its archive, and the bytes of all its files."
+    folder = tmp_path_factory.mktemp("repair")
+    finish(folder / "run")
+    gc.collect()
+    return folder / "run", export_run(folder / "run", folder / "run.zip"), files_of(folder / "run")
+
+
+def files_of(run):
+    files = [file for file in run.rglob("*") if file.is_file() and file.name != "lock"]
+    return {str(file.relative_to(run)): file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    (tmp_path / "runs").mkdir()
+    return shutil.copytree(whole[0], tmp_path / "runs" / "run")
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("source", ["archive", "run", "folder of runs", "sibling"])
+def test_every_file_comes_back_from_everywhere(harm, source, whole, copy, tmp_path):
+    run, archive, before = whole
+    if source == "sibling": shutil.copytree(run, copy.parent / "beside")
+    given = {"archive": archive, "run": run, "folder of runs": run.parent, "sibling": None}[source]
+    damaged = [name for name in before if name.startswith("rounds/")]
+    if harm != "flipped": damaged.append("run.json") # it has no hash that would tell
+    for name in damaged: HARM[harm](copy / name)
+    done = repair(copy, given)
+    assert done.is_whole and set(done.mended) == set(damaged)
+    assert verify(copy).is_whole and files_of(copy) == before
+    assert not repair(copy, given).mended, "nothing is left to do"
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_what_was_put_back_is_the_file_or_nothing(harm, whole, copy):
+    run, archive, before = whole
+    name = next(name for name in before if name.endswith("samples.parquet"))
+    HARM[harm](copy / name)
+    liar = shutil.copytree(run, copy.parent / "liar")
+    flip(liar / name)
+    done = repair(copy, liar)
+    assert list(done.left) == [name] and not done.mended and "NOT mended" in str(done)
+    assert set(files_of(copy)) - {name} == set(before) - {name}, "and nothing is left lying about"
+    assert repair(copy, [liar, archive]).mended == {name: str(archive)}
+
+
+def test_a_source_cannot_write_outside(whole, copy, tmp_path):
+    run, archive, before = whole
+    (tmp_path / "elsewhere").mkdir()
+    newest = copy / "rounds" / sorted(os.listdir(copy / "rounds"))[-1]
+    shutil.rmtree(newest / "model")
+    (newest / "model").symlink_to(tmp_path / "elsewhere")
+    done = repair(copy, archive)
+    assert not any((tmp_path / "elsewhere").iterdir())
+    assert all("reached by a link" in why for why in done.left.values()) and done.left
+    with pytest.raises(SelfloopError, match="no archive, no run and no folder of runs"): repair(copy, tmp_path / "none")
+
+
+def test_only_who_may_write_repairs(whole, copy):
+    loop = tiny_loop(copy)
+    status, reports = child(lambda report: report(refusal(copy, whole[1])))
+    assert reports == [{"refused": "RunLockedError"}] and status == 0
+    assert str(repair(loop, whole[1])) == "nothing was damaged"
+
+
+def refusal(run, archive):
+    try: repair(run, archive)
+    except RunLockedError as error: return {"refused": type(error).__name__}
+    return {"refused": ""}
+
+
+def test_without_a_record_anywhere_it_is_said(copy):
+    record = sorted(copy.glob("rounds/*/round.json"))[0]
+    record.unlink()
+    name = str(record.relative_to(copy))
+    assert name in repair(copy).left or not verify(copy).is_whole
+    (copy / "run.json").unlink()
+    with pytest.raises(DamagedRunError, match="no place that was named has it"): repair(copy)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_round_is_made_again_and_proven(number, copy, whole):
+    before = whole[2]
+    folder = sorted(copy.glob("rounds/*"))[number]
+    for name in ("samples.parquet", "losses.jsonl", "model/model.safetensors"):
+        if (folder / name).exists(): flip(folder / name)
+    with pytest.warns() if number == 2 else open(os.devnull): loop = tiny_loop(copy)
+    others = set(copy.parent.iterdir())
+    done = repair(loop)
+    assert done.is_whole and set(done.mended.values()) == {"the loop, which made it again"}
+    assert {name: files_of(copy)[name] for name in before} == before and set(copy.parent.iterdir()) == others
+    assert loop.step().number == 3 and verify(loop).is_whole, "and the loop goes on from where it had been"
+
+
+def test_what_was_made_otherwise_is_not_made_again(copy):
+    from selfloop_nb import Threshold
+    flip(sorted(copy.glob("rounds/*"))[1] / "losses.jsonl")
+    loop = tiny_loop(copy, select=Threshold(0.25))
+    assert "other settings: select" in str(repair(loop))
+
+
+def test_a_mirror_keeps_up_and_can_be_gone_on_with(tmp_path):
+    loop = tiny_loop(tmp_path / "run")
+    mirror = loop.mirror(tmp_path / "copy")
+    loop.start()
+    loop.step()
+    wait_until(lambda: mirror.wait() and len(list(tmp_path.glob("copy/rounds/*/round.json"))) == 2)
+    loop.rewind(0)
+    loop.step()
+    loop.branch("b", round=1).step()
+    mirror.follow()
+    assert mirror.wait() and "up to date" in repr(loop)
+    assert verify(tmp_path / "copy").is_whole
+    same = {name: data for name, data in files_of(loop.store.path).items() if "generated" not in name}
+    assert {name: data for name, data in files_of(tmp_path / "copy").items()} == same
+    assert finish(tmp_path / "copy", rounds=3) == finish(tmp_path / "run", rounds=3)
+
+
+def test_a_place_that_is_away_stops_nothing(tmp_path):
+    loop = tiny_loop(tmp_path / "run")
+    mirror = loop.mirror(tmp_path / "drive" / "copy")
+    loop.run(rounds=1)
+    mirror.wait()
+    assert mirror.lag == 2 and "there is no folder" in mirror.problem and "2 rounds behind" in repr(loop)
+    (tmp_path / "drive").mkdir()
+    mirror.follow()
+    assert mirror.wait()
+    (tmp_path / "drive").rename(tmp_path / "away")
+    loop.step()
+    mirror.wait()
+    assert not (tmp_path / "drive").exists(), "nothing is written where the drive was"
+    (tmp_path / "away").rename(tmp_path / "drive")
+    mirror.follow()
+    assert mirror.wait() and verify(tmp_path / "drive" / "copy").n_rounds == 3
+
+
+def test_a_mirror_goes_on_in_the_next_kernel(tmp_path):
+    loop = tiny_loop(tmp_path / "run")
+    loop.mirror(tmp_path / "copy").wait()
+    loop.step()
+    del loop
+    gc.collect()
+    loop = tiny_loop(tmp_path / "run")
+    assert loop.mirror(tmp_path / "copy").wait() and verify(tmp_path / "copy").n_rounds == 2
+
+
+def test_a_machine_that_draws_other_samples_is_told_of(tmp_path, monkeypatch):
+    from selfloop_nb.metrics import redrawn
+    finish(tmp_path / "run", 1)
+    gc.collect()
+    def messages():
+        loop, texts = tiny_loop(tmp_path / "run"), []
+        loop.on(lambda event: texts.append(event.data["text"]) if event.kind == "message" else None)
+        loop.step()
+        loop.step()
+        return [text for text in texts if "not bit-exact" in text]
+    assert messages() == []
+    gc.collect()
+    drawn, calls = redrawn.sample_chunk, []
+    def other(*args, **how):
+        rows = drawn(*args, **how)
+        calls.append(len(rows))
+        return [{**rows[0], "token_ids": rows[0]["token_ids"] + [1]}, *rows[1:]]
+    monkeypatch.setattr(redrawn, "sample_chunk", other)
+    text, = messages()
+    assert f"of {calls[0]} samples of round 3 that were drawn again, 1 are others" in text and len(calls) == 1
+
+
+def test_the_control_room_says_how_far_a_copy_is_behind(tmp_path):
+    from selfloop_nb import dashboard
+    loop = tiny_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    mirror = loop.mirror(tmp_path / "drive" / "copy")
+    mirror.wait()
+    room = dashboard(loop)
+    says(room, "2 rounds behind")
+    assert "there is no folder" in room.status.value
+    (tmp_path / "drive").mkdir()
+    mirror.follow()
+    mirror.wait()
+    loop.step()
+    mirror.wait()
+    room.publisher.tell("status")
+    says(room, "up to date")
+    room.close()
+
+
+def test_what_was_pruned_is_fetched_where_it_still_is(copy, whole):
+    loop = tiny_loop(copy)
+    loop.prune(1)
+    assert not repair(loop).mended and repair(loop).is_whole, "what was taken away on purpose is no damage"
+    mirror = loop.mirror(copy.parent / "copy")
+    assert mirror.wait() and verify(copy.parent / "copy").is_whole
+    done = repair(loop, whole[1])
+    assert done.is_whole and any(name.endswith("model.safetensors") for name in done.mended)
+    assert {name: files_of(copy)[name] for name in whole[2]} == whole[2] and "pruned" not in str(verify(copy))

@@ -1,0 +1,126 @@
+"What is secret by its form or its name stays out of all that a run keeps; sums and prose stay as they are."
+import json, random, string
+
+import pytest
+
+from selfloop_nb.core import redact
+
+LETTERS = string.ascii_letters + string.digits
+
+
+def made(rng, n, letters=LETTERS): return "".join(rng.choice(letters) for _ in range(n))
+
+
+FORMS = { # as the services write them; {} is the part that is secret
+    "openai": "sk-{48}", "openai project": "sk-proj-{40}", "anthropic": "sk-ant-api03-{90}", "stripe": "sk_live_{24}",
+    "github": "ghp_{36}", "github server": "ghs_{36}", "github user": "ghu_{36}", "github oauth": "gho_{36}",
+    "github refresh": "ghr_{36}", "github fine": "github_pat_{82}", "google": "AIza{35}", "google oauth": "ya29.{60}",
+    "npm": "npm_{36}", "replicate": "r8_{37}", "groq": "gsk_{52}", "hugging face": "hf_{34}", "slack": "xoxb-{50}",
+    "slack app": "xapp-1-{40}", "gitlab": "glpat-{20}", "pypi": "pypi-{100}",
+    "aws": "AKIA{16U}", "aws session": "ASIA{16U}",
+    "sendgrid": "SG.{22}.{43}", "bearer": "Authorization: Bearer {40}", "basic": "Authorization: Basic {40}",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.{60}.{43}", "query": "https://x.org/v1?api_key={32}&n=1",
+    "query key": "https://x.org/v1?key={32}", "azure": "AccountKey={86}==;EndpointSuffix=core",
+    "address": "https://me:{20}@x.org/a",
+    "postgres": "postgresql://me:{16}@db:5432/x", "header": "x-api-key: {32}", "password": "password={12}",
+    "json": '{{"access_token": "{40}"}}', "dict": "{{'client_secret': '{30}'}}", "shell": "export HF_TOKEN={34}",
+    "pem": "-----BEGIN PRIVATE KEY-----\n{64}\n{64}\n-----END PRIVATE KEY-----",
+    "pem rsa": "-----BEGIN RSA PRIVATE KEY-----\n{64}\n-----END RSA PRIVATE KEY-----",
+    "pem ssh": "-----BEGIN OPENSSH PRIVATE KEY-----\n{64}\n{64}\n-----END OPENSSH PRIVATE KEY-----",
+    "pem pgp": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{64}\n-----END PGP PRIVATE KEY BLOCK-----",
+    "pem cut": "-----BEGIN EC PRIVATE KEY-----\n{64}", "cookie": "Cookie: session={32}",
+}
+
+
+def filled(form, rng):
+    "The text with what is secret in it, and the secrets."
+    import re
+    secrets = []
+    def one(match):
+        letters = string.ascii_uppercase + string.digits if match[2] else LETTERS
+        secrets.append(made(rng, int(match[1]), letters))
+        return secrets[-1]
+    text = re.sub(r"\{(\d+)(U?)\}", one, form).replace("{{", "{").replace("}}", "}")
+    return text, secrets
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_secrets_are_known_by_their_form(form):
+    rng = random.Random(form)
+    for _ in range(20):
+        text, secrets = filled(FORMS[form], rng)
+        for around in ("{}", "401 for {} (retry)", "said '{}'", "a\n{}\nb", "{}, and so on"):
+            shown = redact(around.format(text))
+            assert "[redacted]" in shown and redact(shown) == shown
+            for secret in secrets: assert secret not in shown and secret[:12] not in shown, shown
+
+
+NAMES = """key auth token hf_token passwd pwd password credentials access_key private_key cookie bearer api_key apikey
+    API-KEY secret client_secret aws_secret_access_key auth_token access_token db_password openai_api_key
+    authorization session_token refresh_token signing_key HF_TOKEN passphrase github_token""".split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_secrets_are_known_by_their_name(name):
+    from selfloop_nb.storage.identity import describe
+    assert redact("any words", name) == "[redacted]"
+    for settings in ({name: "any words"}, [{name: "any words"}], {"a": {name: ["any words"]}}, ({name: "any words"},)):
+        assert "any words" not in json.dumps(describe(settings))
+
+
+PLAIN = [ # nothing of this is secret
+    "12 + 30 = 42", "x = 7; y = x ** 2", "The key idea: the token is the smallest unit.", "What is the key to success?",
+    "the secret of the universe is 42", "Author: Ada Lovelace", "keyword = 3", "turkey: a bird", "monkey=1",
+    "tokens: 12", "n_tokens=1024", "max_new_tokens=64", "token_ids", "tokenizer=character", "pad_token='<pad>'",
+    "eos_token: </s>", "key: 12", "a: b: c", "https://example.org/a?b=c", "me@example.org", "http://example.org:8080/x",
+    "ratio 3:4@5", "f(x) = 2x + 1", "\\frac{1}{2} + \\sqrt{3}", "$a^2 + b^2 = c^2$", "1_000_000", "0x1f", "sk-learn",
+    "scikit-learn", "hf_hub", "def key(x): return x", "sorted(rows, key=len)", "sorted(rows, key=lambda row: row[0])",
+    "task-specific", "risk-averse", "desk-based", "basic arithmetic is needed", "a basic understanding of algebra",
+    "the bearer of good news", "He was the ring's bearer throughout the war.", "password", "forgot your password?",
+    "authorised by nobody", "sequence: ACGTACGTACGTACGTACGTACGT", "BEGIN the proof, END the proof", "cookies are baked",
+    "signature", "sign = -1", "design: good", "sig. figures: 3", "3e-5", "9b2f6c0a1d4e5f67", "a" * 64,
+    "round 3: 12 of 40 samples are others", "你好，世界 = 42", "key=value", "public key cryptography",
+    "primary key (id)", "The key: understanding the problem", "Answer key: {answer}", "secret: nobody knows",
+]
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_plain_words_stay(text):
+    assert redact(text) == text
+
+
+def test_sums_and_code_stay():
+    "Every problem that the library makes itself."
+    from selfloop_nb import addition
+    task = addition(digits=3, n_train=300, n_prompts=300, n_heldout=50, seed=0)
+    texts = [row["prompt"] + row["completion"] for row in task.train.to_list()]
+    assert list(map(redact, texts)) == texts
+
+
+def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
+    "A judge's error, a check's, a guard's warning, settings, the system's words."
+    from small import small_loop
+    rng = random.Random(0)
+    secrets = {door: f"sk-proj-{made(rng, 40)}" for door in ("error", "guard", "setting", "list", "message", "audit")}
+    class Judge:
+        name = "judge"
+        def __init__(self):
+            self.endpoints = [f"https://x.org?api_key={secrets['list']}"]
+            self.key = secrets["setting"]
+        def __call__(self, samples):
+            fails = len(samples) > 4 or samples["sample_id"][0].endswith("-0-0")
+            if fails: raise RuntimeError(f"401 {secrets['error']}")
+            return [1.0] * len(samples)
+    def audit(samples): raise RuntimeError(f"no answer for {secrets['audit']}")
+    def guard(history): return f"the key {secrets['guard']} is used up"
+    loop = small_loop(tmp_path / "run", score=Judge(), guards=(guard,), audit=audit)
+    heard = []
+    loop.on(lambda event: heard.append(event.data.get("text", "")))
+    loop.step()
+    loop.emit("message", text=f"trying {secrets['message']}")
+    loop.report()
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    for door, secret in secrets.items():
+        assert not [name for name, data in kept.items() if secret.encode() in data], door
+        assert not [text for text in heard if secret in text], door
+    assert any("[redacted]" in text for text in heard)
