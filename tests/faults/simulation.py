@@ -204,8 +204,12 @@ class History:
             if record.seeds["run"] != self.seed_of_run(): self.disk.broken("a round of another seed")
             if not record.parent: return
             self.check_made(loop, record)
-            for text in loop.store.samples(record.number)["completion"]: # the answers are no longer kept for others
-                for by in (5, 9): self.asked.pop((by, text), None)
+            self.check_questions(loop.store.samples(record.number)["completion"][:])
+
+    def check_questions(self, texts):
+        "Was Q asked once about each, where nothing was disturbed? From here on its answers are not kept for others."
+        counts = [self.asked.pop((by, text), 0) for text in texts for by in (5, 9)]
+        if max(counts) > 1 and not self.faults: self.disk.broken("Q was asked twice about a sample")
 
     def check_made(self, loop, record):
         "Prompts, samples, scores and the model are those that the settings of the loop give."
@@ -390,11 +394,6 @@ class History:
             there = {line["value"] for line in ratings.verdicts(who).values()}
             if lost := set(given) - there: self.disk.broken(f"{who}'s verdicts are gone: {lost}")
 
-    def judge_questions(self):
-        "Where nothing was disturbed, Q is asked about a sample once."
-        again = [key for key, n in self.asked.items() if n > 1]
-        if again and not self.faults: self.disk.broken(f"asked twice: {again[:2]}")
-
     def judge_damage(self):
         "The records of the newest rounds are torn: the run goes back to the newest that is whole."
         if self.disk.find(RUN, fresh=True) is None or not self.standing("main"): return
@@ -420,9 +419,7 @@ class History:
                 self.night(first=n == 0)
                 self.in_words(self.judge)
                 if self.disk.problems: break
-            else:
-                self.judge_questions()
-                self.in_words(self.judge_damage)
+            else: self.in_words(self.judge_damage)
         return self.disk.problems
 
     def in_words(self, judge):
@@ -430,6 +427,15 @@ class History:
         with self.disk.in_calm():
             try: judge()
             except Exception as error: self.disk.broken(f"{type(error).__name__}: {error}", error)
+
+
+class Known:
+    "A set of its own for each process."
+    def __init__(self, disk):
+        self.disk = disk
+        self.known = set()
+    def __contains__(self, thing): return (self.disk.process(), thing) in self.known
+    def add(self, thing): self.known.add((self.disk.process(), thing))
 
 
 @contextmanager
@@ -453,7 +459,9 @@ def installed(history):
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
-    for module, name, other in ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock)):
+    swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
+               (files, "_forced", Known(history.disk)))
+    for module, name, other in swapped:
         before = getattr(module, name)
         setattr(module, name, other)
         undo.append(functools.partial(setattr, module, name, before))
