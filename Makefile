@@ -38,6 +38,7 @@ check: .venv/.done ## export in sync, notebooks clean, README in step, layers, s
 
 export: .venv/.done ## the notebooks' exported cells to selfloop_nb/
 	@$(PY) -c "from nbdev.doclinks import nbdev_export; nbdev_export()"
+	@$(PY) tests/tools/script.py
 
 readme: .venv/.done ## README.md from nbs/index.ipynb
 	@$(PY) tests/tools/readme.py

@@ -3,8 +3,12 @@
 The public names below, by module, are loaded when they are first used, so that `import selfloop_nb` stays quick.
 """
 from importlib import import_module as _import_module
+from os import environ as _environ
+from sys import modules as _modules
 
 __version__ = "0.1.0"
+torch_came_first = "torch" in _modules and "GOMP_SPINCOUNT" not in _environ # then this line comes too late:
+_environ.setdefault("GOMP_SPINCOUNT", "2000") # torch's threads wait for each other a moment, not for ever
 _names = {
     "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model smollm2 LanguageModel",
     "training.encoder_decoder": "tiny_t5", "sampling": "Sampling generate_samples",

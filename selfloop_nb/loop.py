@@ -7,29 +7,31 @@ __all__ = ['Loop']
 
 # %% ../nbs/13_loop.ipynb #54982b7f
 import copy, tempfile, time
-from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .core import RunLockedError, SelfloopError, Stopped, patch_to, user_path, whole_number
+from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import round_counts, sample_metrics
-from .mixing import Accumulate
+from .mixing import Accumulate, KeptTables
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader
-from .phases import RoundDraft, Settings, judge, measure, sample, save, tune
+from .phases import RoundDraft, Settings, adopt, check_given, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
-from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.disk import disk
 from .storage.files import check_name
 from .storage.heads import UNDO
+from .storage.prune import checked_keep, prune as prune_run
 from .storage.store import Run
 from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
     fall_back, first_on_ids)
 from .tasks import Task
+from .training.remake import kept_samples, to_remake, train_again
+from .training.round_models import RoundModels
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
@@ -50,18 +52,18 @@ class Loop:
         seed:int=0,              # of the run: the same seed gives the same run
         progress:bool=True,      # show a progress bar?
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
-        drift:bool=False,        # measure how far the samples have gone from M_0? M_0 then stays in memory
+        drift:bool=False,        # measure how far the samples have gone from M_0? It is then read for each round
+        keep:int|None=None,      # of how many rounds of each branch the weights stay on the disk, beside M_0 and the best; None: all
     ):
-        self.model, self.task = model, task
+        model, self.task = check_given(model, task)
+        self._models = RoundModels(model)
         self.seed = whole_number(seed, "seed")
-        score = verifier() if score is None else score
+        self.keep = checked_keep(keep)
         tune = tune or (GENTLE if model.pretrained else FineTune())
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
         self.settings.check(model, task)
         self.control = Control([ProgressBar()] if progress else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
-        self._models, self._first_model = {}, {}      # the newest and M_0, where they are at hand, by id of their round
-        self._kept_tables = {}
         self.loops = WeakValueDictionary()            # those of this run, by branch
         self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
         self._open(user_path(store) if store else Path(self._temporary.name) / "run", branch)
@@ -71,6 +73,11 @@ class Loop:
         return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}>"
 
     def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
+
+    @property
+    def model(self)->LanguageModel:
+        "What M_0 is made from; read from the disk where it is not in memory any more."
+        return self._model_0() if self._models.given.is_empty else self._models.given
 
 # %% ../nbs/13_loop.ipynb #78e68f33
 def _setting(name:str)->property:
@@ -96,12 +103,16 @@ for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
 @patch_to(Loop)
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
-    info = self._identity()
-    self._look_at(Run.open_to_write(path, {**info, **computing(), **TRAINED_ON_IDS}, branch))
+    task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
+    given = self._models.given
+    info = dict(seed=self.seed, task=task, model=given.identity()) # what the folder belongs to
+    about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
+    self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
+    self._models.let_go()
     last = self.rounds[-1].number
     self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
     changed = differences(self.store.info)
@@ -114,14 +125,8 @@ def _open(self, path:Path, branch:str):
 def _look_at(self, store:Run):
     "Work on this branch of this folder."
     self.store, self.reader = store, RunReader(store)
+    self._kept = KeptTables(partial(kept_samples, store))
     self.loops[store.branch] = self
-
-# %% ../nbs/13_loop.ipynb #9fae8c62
-@patch_to(Loop)
-def _identity(self)->dict:
-    "What a run folder belongs to."
-    task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
-    return dict(seed=self.seed, task=task, model=self.model.identity())
 
 # %% ../nbs/13_loop.ipynb #8e61cff2
 @patch_to(Loop)
@@ -134,30 +139,32 @@ def start(self)->Round:
 @patch_to(Loop)
 def _begin(self)->Round:
     "M_0 = train(D_train)"
-    if not self.model.pretrained and self.task.train is None:
+    given = self._models.given
+    if not given.pretrained and self.task.train is None:
         raise ValueError("M_0 must be trained and the task has no D_train: "
                          "give the task labelled examples, or a model that comes trained")
     with self._turn():
         round = self._new_round(None)
-        check_weights(self.model)
-        if self.model.pretrained: model_0 = round.phase("tune", save, self.model)
-        else: model_0 = round.phase("tune", tune, self.model, self._data_of(round), self.settings.initial)
-        self._models = {round.id: model_0}
+        check_weights(given)
+        if given.pretrained: model_0 = round.phase("tune", adopt, given)
+        else: model_0 = round.phase("tune", tune, given, self._data_of(round), self.settings.initial)
+        self._models.keep(round.id, model_0)
         round.phase("measure", measure, model_0, self.task)
-        return self._commit(round, dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {})
+        record = self._commit(round, dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {})
+        self._models.let_go()
+        return record
 
 # %% ../nbs/13_loop.ipynb #ded43e44
 @patch_to(Loop)
 def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
-        parent = self.rounds[-1]
-        round, model = self._new_round(parent), self._model(parent.id)
-        samples = round.phase("sample", sample, model, self.task)
+        round = self._new_round(self.rounds[-1])
+        samples = round.phase("sample", sample, self.model_of(round.parent.id), self.task)
         judged = round.phase("score", judge, samples, self.task, self._model_0)
-        data = self._data_of(round, judged, model)
-        tuned = round.phase("tune", tune, self._origin(model), data, self.settings.tune)
-        self._models = {round.id: tuned}
+        data = self._data_of(round, judged)
+        tuned = round.phase("tune", tune, self.model_of(round.origin), data, self.settings.tune)
+        self._models.keep(round.id, tuned)
         round.phase("measure", measure, tuned, self.task)
         return self._commit(round, round_counts(judged), sample_metrics(judged))
 
@@ -182,34 +189,23 @@ def next_round(self)->Round:
 def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
     self.settings = self._next
-    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, self.model.reloaded, self.task)
+    load = partial(self._models.read, self.store)
+    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, load, self.task)
 
 # %% ../nbs/13_loop.ipynb #527fce4e
 @patch_to(Loop)
-def _data_of(self, round:RoundDraft, judged=None, model:LanguageModel|None=None)->TuningData:
+def _data_of(self, round:RoundDraft, judged=None)->TuningData:
     "What a round has to learn from; M_0 has D_train alone."
-    def mix():
-        if judged is None: return self.task.train
-        return self.settings.mix(self.task.train, [*self._kept(), kept_rows(judged)], round.seed_of("mix"))
-    def say(text): round.say("tune", text)
-    return TuningData(mix, self.task, judged, model, self.settings.sampling, say)
-
-# %% ../nbs/13_loop.ipynb #04406478
-@patch_to(Loop)
-def _kept(self)->list:
-    "The kept samples of this branch's rounds, oldest first; None for those that the mix does not use."
-    records = self.rounds[1:]
-    n_used = self.settings.mix.rounds(len(records) + 1) - 1 # the round under way is one of them
-    used = [r for r in records if r.number > len(records) - n_used]
-    tables = {r.id: self._kept_of(r) for r in used}
-    self._kept_tables = tables # and no others: a long run must not fill the memory
-    return [tables.get(r.id) for r in records]
+    if judged is None: return TuningData(lambda: self.task.train, self.task, say=partial(round.say, "tune"))
+    return self.data_after(judged, self.rounds[1:], round.parent.id, round.seed_of("mix"), partial(round.say, "tune"))
 
 @patch_to(Loop)
-def _kept_of(self, record:Round)->"datasets.Dataset":
-    "The kept samples of a round: those at hand, or from disk."
-    if record.id in self._kept_tables: return self._kept_tables[record.id]
-    return kept_rows(self.store.samples(record.number))
+def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningData:
+    "What a round has to learn from that comes after some others."
+    mixing = self.settings.mix
+    def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), kept_rows(judged)], seed)
+    load = partial(self._models.look, self.store, parent)
+    return TuningData(mix, self.task, judged, load, self.settings.sampling, say)
 
 # %% ../nbs/13_loop.ipynb #16743d95
 @patch_to(Loop)
@@ -220,6 +216,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     warnings, self._halt = check_guards(self.settings.guards, rows)
     record.warnings += warnings
     self.store.commit(round.draft, record)
+    if self.keep: prune_run(self.store, self.keep)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
     self.emit("round", round.number, record=record)
     if round.sampled: disk.rmtree(round.sampled.folder)
@@ -227,23 +224,14 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
 
 # %% ../nbs/13_loop.ipynb #ae25ba43
 @patch_to(Loop)
-def _model(self, id:str)->LanguageModel:
+def model_of(self, id:str)->LanguageModel:
     "The model of a round: the one at hand, or from disk."
-    if id not in self._models: self._models = {id: self.model.reloaded(self.store.folder(id) / "model")}
-    return self._models[id]
-
-# %% ../nbs/13_loop.ipynb #5f80757b
-@patch_to(Loop)
-def _origin(self, model:LanguageModel)->LanguageModel:
-    "Where the training of a round starts: M_t, or M_0."
-    return model if self.settings.tune.start == "previous" else self._model(self.rounds[0].id)
+    return self._models.of(self.store, id)
 
 @patch_to(Loop)
 def _model_0(self)->LanguageModel:
-    "M_0, which stays in memory once the drift from it was asked for."
-    id = self.rounds[0].id
-    if id not in self._first_model: self._first_model = {id: self.model.reloaded(self.store.folder(id) / "model")}
-    return self._first_model[id]
+    "M_0, where the drift from it is measured."
+    return self._models.look(self.store, self.rounds[0].id)
 
 # %% ../nbs/13_loop.ipynb #123c9346
 @patch_to(Loop)
@@ -251,39 +239,21 @@ def language_model(self,
     round:int=-1, # its number; -1: the newest
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
-    return self._model(self.rounds[round].id).copy(pretrained=True)
+    number = None if round == -1 else whole_number(round, "round")
+    return self.model_of(self._round_of(number).id).copy(pretrained=True)
 
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
-@contextmanager
 def _turn(self):
     """The right to work on the run.
 
     Raises `RunLockedError` while another has it or is at it, `SelfloopError` where the folder is gone."""
     self.store.heads # asked first: it knows whether the folder is still there
-    self.lock.check()
-    if not self.lock.turn.acquire(blocking=False):
-        raise RunLockedError(f"run {self.store.name!r} is at work in this kernel already: wait for it, or stop it")
-    if self.control.at_work: self.lock.control = self.control
-    try: yield
-    finally: self.lock.turn.release()
+    return self.lock.at_work(self.store.name, self.control)
 
-# %% ../nbs/13_loop.ipynb #e20160be
-def _at_work(self)->bool:
-    "Is a round of this run being made, in this kernel?"
-    return self.lock.turn.locked()
-
-def _in_charge(self)->Control:
-    "Whom to ask to stop or to wait: the loop of this kernel that works on this run, else this one."
-    other = self.lock.control
-    return other if other is not None and other.at_work else self.control
-
-def _is_temporary(self)->bool:
-    "Does the run folder go when the program ends?"
-    return self._temporary is not None
-
-Loop.at_work, Loop.in_charge = property(_at_work), property(_in_charge)
-Loop.is_temporary = property(_is_temporary)
+Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
+Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
+Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
 
 # %% ../nbs/13_loop.ipynb #45e93f0b
 @patch_to(Loop)
@@ -296,7 +266,7 @@ def run(self,
     "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
     rules = StopRules(target, patience, minutes)
     self.control.clear()
-    return self.go_on(rounds, rules)
+    return self.go_on(natural_number(rounds, "rounds"), rules)
 
 # %% ../nbs/13_loop.ipynb #842e895e
 @patch_to(Loop)
@@ -330,7 +300,7 @@ def rewind(self,
     round:int, # its number: 0 is M_0
 )->Round:
     "Go back: the next step starts from this round. The rounds after it stay on the disk."
-    with self._turn(): return self._stand_at(self.store.of_round(round), "rewind")
+    with self._turn(): return self._stand_at(self.store.of_round(whole_number(round, "round")), "rewind")
 
 # %% ../nbs/13_loop.ipynb #258ce21b
 @patch_to(Loop)
@@ -356,7 +326,7 @@ def change(self,
 
     Raises `ValueError` for what does not fit; then nothing is changed."""
     settings = self._next.changed(**changed)
-    settings.check(self.model, self.task)
+    settings.check(self._models.given, self.task)
     self._next = settings
     if not self.at_work: self.settings = settings
 
@@ -390,12 +360,31 @@ def _round_of(self, round:int|str|None)->Round:
 @patch_to(Loop)
 def _on_branch(self, name:str, settings:Settings)->"Loop":
     "This loop on another branch: model, task, folder and lock are shared; settings, control and place are its own."
-    settings.check(self.model, self.task)
+    settings.check(self._models.given, self.task)
     other = copy.copy(self)
     other.settings = other._next = settings
     shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
     other.control = Control([ProgressBar()] if shown else [])
-    other._kept_tables = dict(self._kept_tables)
+    other._models = self._models.apart()
     other._look_at(Run(self.store.path, name))
     other.store.lock = self.lock
     return other
+
+# %% ../nbs/13_loop.ipynb #7a207b5d
+@patch_to(Loop)
+def prune(self,
+    keep:int=3,  # newest rounds of each branch
+    every:int=0, # and of the older ones, each whose number is a multiple of this; 0: none
+)->list: # ids of the rounds whose weights went
+    "Take away the weights of old rounds; M_0, the best, and what the others stand on stay, and so do all samples."
+    with self._turn(): return prune_run(self.store, keep, every)
+
+@patch_to(Loop)
+def remake(self,
+    round:int|str, # its number on this branch, or its id
+)->Round:
+    "Make the weights of a pruned round again; raises `SelfloopError` where they come out otherwise."
+    record = self._round_of(round)
+    with self.control.work(), self._turn():
+        for one in to_remake(self.store, record): self._models.keep(one.id, train_again(self, one))
+    return record

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['draw_rows', 'repeat_rows', 'within_budget', 'sample_weights', 'Mix', 'Accumulate', 'Window', 'Replace', 'OwnMix',
-           'as_mix']
+           'as_mix', 'KeptTables']
 
 # %% ../nbs/08_mixing.ipynb #d16a5953
 import math, random
@@ -215,3 +215,19 @@ def as_mix(mix)->Mix:
     if isinstance(mix, Mix) and not is_class: return mix
     if callable(mix) and not is_class: return OwnMix(mix)
     raise ValueError(f"{mix!r} cannot be used here: give a mix such as Accumulate(), or a function")
+
+# %% ../nbs/08_mixing.ipynb #db0f775c
+class KeptTables:
+    "The kept samples of a run's rounds."
+    def __init__(self, read:Callable): # record of a round -> its kept samples, from the disk
+        self.read, self.tables = read, {}
+
+    def of(self,
+        records:list, # of `Round`, from round 1 on, before the one that is made
+        mix:Mix,
+    )->list: # of tables, the oldest first; None for those that the mix does not use
+        "What has been kept so far."
+        n_used = mix.rounds(len(records) + 1) - 1 # the round under way is one of them
+        used = records[max(0, len(records) - n_used):] if n_used > 0 else []
+        self.tables = {r.id: self.tables[r.id] if r.id in self.tables else self.read(r) for r in used} # and no others
+        return [self.tables.get(r.id) for r in records]

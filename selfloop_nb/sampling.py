@@ -16,6 +16,7 @@ from .core import Stopped, derive_seed, patch_to, plain_fields, short_hash
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
+from .backend.decode import Decoder, each_once
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
@@ -43,10 +44,12 @@ def _broken_rules(s:Sampling):
     if s.top_k < 0: yield "top_k", "0 or more"
     if not 0 < s.top_p <= 1: yield "top_p", "above 0, at most 1"
     if s.max_new_tokens is not None and s.max_new_tokens < 1: yield "max_new_tokens", "at least 1, or None"
-    if isinstance(s.stop, str) or not all(s.stop): yield "stop", "a tuple of strings that are not empty"
-    if not s.templates or not all("{prompt}" in text for text in s.templates):
+    if not _are_texts(s.stop): yield "stop", "a tuple of strings that are not empty"
+    if not s.templates or not _are_texts(s.templates) or not all("{prompt}" in text for text in s.templates):
         yield "templates", "a tuple of texts that hold {prompt}"
     if s.tokens_per_batch < 1: yield "tokens_per_batch", "at least 1"
+
+def _are_texts(values)->bool: return not isinstance(values, str) and all(isinstance(v, str) and v for v in values)
 
 # %% ../nbs/05_sampling.ipynb #3cccf465
 GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
@@ -75,33 +78,6 @@ def plan_chunks(
         groups[-1].append(i)
     return [Chunk(k, tuple(group), derive_seed(seed, *place, k)) for k, group in enumerate(groups)]
 
-# %% ../nbs/05_sampling.ipynb #4522bda3
-class _Logprobs:
-    "A logits processor that changes nothing and notes the log-probability of each token that is drawn."
-    def __init__(self):
-        self.last = None # the scores that the next token is drawn from
-        self.noted = []
-
-    def __call__(self, input_ids, scores):
-        self.note(input_ids[:, -1])
-        self.last = scores
-        return scores
-
-# %% ../nbs/05_sampling.ipynb #aa3970f7
-@patch_to(_Logprobs)
-def note(self, tokens):
-    "Note the probability of `tokens`, which were drawn from the last scores seen."
-    if self.last is None: return
-    chosen = self.last.gather(1, tokens[:, None])[:, 0].float()
-    self.noted.append(chosen - self.last.float().logsumexp(-1))
-
-@patch_to(_Logprobs)
-def rows(self, sequences)->list:
-    "The numbers of each sequence when all has been drawn; the last token is noted first, since no call comes after it."
-    import torch
-    self.note(sequences[:, -1])
-    return torch.stack(self.noted, 1).tolist()
-
 # %% ../nbs/05_sampling.ipynb #0669d51c
 @dataclass
 class _Watch:
@@ -116,8 +92,8 @@ class _Watch:
         import torch
         if self.should_stop(): raise Stopped("stopped while sampling; what was committed stays")
         self.progress(len(input_ids))
-        ended = self.stopped(input_ids) if self.stop else [False] * len(input_ids)
-        return torch.tensor(ended, device=input_ids.device)
+        if not self.stop: return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        return torch.tensor(self.stopped(input_ids), device=input_ids.device)
 
 # %% ../nbs/05_sampling.ipynb #15de9e58
 @patch_to(_Watch)
@@ -161,29 +137,39 @@ def sample_chunk(
     should_stop:Callable=lambda: False,
 )->list: # a dict a request: token_ids, n_tokens, logprob, finished, completion
     "Draw one sample a request, all in one batch."
-    batch, logprobs = prompt_batch(lm, ids), _Logprobs()
-    start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
     read = Reader(lm)
+    prompts, prompt_of = each_once(ids)
+    batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
+    start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
     watch = _Watch(read, start, sampling.stop, progress, should_stop)
-    out = _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, logprobs, watch)
+    _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
     ends, pad = set(lm.eos_ids), lm.tokenizer.pad_token_id
-    written = [_written(tokens, ends, pad) for tokens in out[:, start:].tolist()]
-    texts = [read(tokens[:-1] if ended else tokens, before) for before, (tokens, ended) in zip(ids, written)]
-    rows = zip(texts, written, logprobs.rows(out))
-    return [_row(text, tokens, ended, noted, sampling.stop) for text, (tokens, ended), noted in rows]
+    rows = [(*_written(tokens, ends, pad), noted) for tokens, noted in decoder.written.rows()]
+    texts = _texts(read, ids, rows)
+    return [_row(text, *row, sampling.stop) for text, row in zip(texts, rows)]
+
+# %% ../nbs/05_sampling.ipynb #77b49215
+def _texts(read:Reader, prompts:list, rows:list)->list:
+    "What each row says behind its prompt, without the token that ended it."
+    said, texts = {}, []
+    for before, (tokens, ended, _) in zip(prompts, rows):
+        key = tuple(before), tuple(tokens)
+        if key not in said: said[key] = read(tokens[:-1] if ended else tokens, before)
+        texts.append(said[key])
+    return texts
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
-def _generate(lm:LanguageModel, batch:dict, settings, seed:int, logprobs:_Logprobs, watch:_Watch):
-    "The sequences of a batch, drawn with a seed; the random state of the session stays as it was."
+def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder, watch:_Watch):
+    "Have the rows of a batch written with a seed; the random state of the session stays as it was."
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
     lm.model.eval()
     devices = [lm.device] if lm.device.type == "cuda" else []
     with torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        return lm.model.generate(
-            **batch, generation_config=settings, logits_processor=LogitsProcessorList([logprobs]),
-            stopping_criteria=StoppingCriteriaList([watch])).sequences
+        lm.model.generate(
+            **batch, generation_config=settings, logits_processor=LogitsProcessorList([decoder.own]),
+            stopping_criteria=StoppingCriteriaList([watch]), custom_generate=decoder)
 
 # %% ../nbs/05_sampling.ipynb #2dc9a93f
 def _written(tokens:list, ends:set, pad:int)->tuple: # its own tokens; is the last of them one that ends it?
@@ -309,8 +295,8 @@ def _requests(prompts, sampling:Sampling)->list:
 def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     "The requests' token ids; raises `ValueError` naming a prompt that does not fit into the model's context."
     ids_of = lm.ids_of_prompts([request.text for request in requests])
-    for request in requests:
-        _check_fit(lm, f"prompt {request.row}", request.text, ids_of[request.text], max_new_tokens)
+    row_of = {request.text: request.row for request in reversed(requests)} # the first that asks so
+    for text, ids in ids_of.items(): _check_fit(lm, f"prompt {row_of[text]}", text, ids, max_new_tokens)
     return [ids_of[request.text] for request in requests]
 
 # %% ../nbs/05_sampling.ipynb #29e88938

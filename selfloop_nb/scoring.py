@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .core import ScoringError, patch_to, plain_fields, redact
+from .core import ScoringError, patch_to, plain_fields, real_number, redact
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
@@ -70,6 +70,8 @@ def as_scorer(
     if not callable(score):
         raise ValueError(f"score={score!r}: give a scorer such as verifier(), "
                          "or a function from a sample table to one number a row")
+    if getattr(score, "__annotations__", {}).get("return") is Scorer:
+        raise ValueError(f"score={score.__name__}: that makes scorers; call it: {score.__name__}()")
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
     bounds = tuple(getattr(score, "range", (-math.inf, math.inf)))
     version = getattr(score, "version", None)
@@ -155,12 +157,19 @@ def _weighted_range(scorer:Scorer, weight:float)->list:
     "The lowest and highest value of a term; nothing is left of infinity where the weight is 0."
     return sorted(0.0 if weight == 0 else weight * bound for bound in scorer.range)
 
+# %% ../nbs/06_scoring.ipynb #13aa6337
+def _checked_weight(weight)->float:
+    "The weight of a term; raises `ValueError` for what is no finite number."
+    weight = real_number(weight, "weight")
+    if math.isfinite(weight): return weight
+    raise ValueError(f"weight={weight!r}: it must be finite")
+
 # %% ../nbs/06_scoring.ipynb #59fa12e6
 def weighted(
     *terms, # (scorer, weight), …
 )->Scorer:
     "The weighted sum of scorers; its range is the sum of theirs."
-    terms = tuple((s, w * weight) for scorer, weight in terms for s, w in _terms(as_scorer(scorer)))
+    terms = tuple((s, w * _checked_weight(weight)) for scorer, weight in terms for s, w in _terms(as_scorer(scorer)))
     names = [s.name for s, _ in terms]
     if len(names) != len(set(names)): raise ValueError(f"a sum of scorers needs different names, got {names}")
     bounds = [_weighted_range(s, w) for s, w in terms]

@@ -36,11 +36,18 @@ def test_the_last_number_as_a_person_reads_it(text):
 
 def test_long_texts_take_no_longer_than_they_are():
     pieces = ("1", "1 ", "1,", "-", "10^", "000 ", "1/", ".5", "$1", "1 and ", r"\a", "(", "1)", " ", r"\boxed{", "x+")
-    began = time.perf_counter()
-    for piece in pieces:
-        last_number(piece * 2000)
-        delimit(piece * 2000)
-    assert time.perf_counter() - began < 30
+    def cost(n):
+        "CPU seconds for texts of n pieces, at best."
+        return min(timed(n) for _ in range(3))
+
+    def timed(n):
+        began = time.process_time()
+        for piece in pieces:
+            last_number(piece * n)
+            delimit(piece * n)
+        return time.process_time() - began
+
+    assert cost(8000) < 10 * cost(2000), "four times as long, not sixteen"
 
 
 # (completion, reference)
@@ -79,14 +86,12 @@ def test_maths_takes_what_is_equal_and_nothing_else():
 
 def test_maths_says_the_same_in_a_thread_and_comes_to_an_end():
     pairs = [("2003!", "2003!"), ("x^2+1", "1+x^2"), ("5", "5"), ("9^{9^{9}}", "1"), (r"\boxed{72}", "72")]
-    q = selfloop_nb.maths(seconds=1)
+    q = selfloop_nb.maths(seconds=4)
     scores = []
     thread = threading.Thread(target=lambda: scores.extend(q(problems(pairs))))
     thread.start()
-    thread.join(60)
-    began = time.perf_counter()
+    thread.join()
     assert str(q(problems(pairs))) == str(scores) and [s for s in scores if s == s] == [1] * 4
-    assert time.perf_counter() - began < 30
 
 
 def test_the_calculator_is_replaced_when_it_dies():

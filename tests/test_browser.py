@@ -75,6 +75,7 @@ def test_three_rounds_pause_rewind_branch_by_clicks(open_notebook, tmp_path):
     nb.fill("rounds", 1)
     nb.click("Run", says="second: round 2 is done")
     nb.pictures_at_rest()
+    nb.page.locator(".help").click()
     nb.shot("3_branch", tmp_path)
     box = nb.page.locator(".jp-OutputArea-output").first.bounding_box()
     fits = box["width"] <= 1280 and box["height"] <= 490
@@ -134,7 +135,16 @@ run = open_run("long")
 """
 
 
-@pytest.mark.parametrize("view", ("dashboard", "browse", "tree"))
+def test_a_long_sample_is_read_to_its_end_beside_the_charts(open_notebook, tmp_path):
+    nb = open_notebook(LONG + "dashboard(run)")
+    card = nb.page.locator(".selfloop-room .card").first
+    card.click()
+    assert card.inner_text().count("a word and another") == 150 and "THE END" in card.inner_text()
+    end = card.locator("pre").evaluate("text => text.scrollHeight - text.clientHeight")
+    assert end <= 1, "all of it is open"
+
+
+@pytest.mark.parametrize("view", ("browse", "tree"))
 def test_a_long_sample_is_read_to_its_end(open_notebook, tmp_path, view):
     nb = open_notebook(LONG + f"{view}(run)")
     inside = nb.page.locator(".widget-html", has_text="all of it")
@@ -248,20 +258,23 @@ def test_two_views_of_one_room(open_notebook, tmp_path):
     nb.click("Step", 1, says="round 1 is done")
     nb.page.locator(".widget-html", has_text="round 1 is done").nth(1).wait_for()
     nb.pictures_at_rest()
-    wait_until(lambda: min(nb.widths()) > 100, every=0.2)
-    assert len(nb.widths()) == 16, "both show all eight charts"
+    assert nb.charts(0).count() == nb.charts(1).count() == 7
+    assert nb.charts(0).all_inner_texts() == nb.charts(1).all_inner_texts(), "both show the same"
     nb.shot("8_two_views", tmp_path)
 
 
 def test_dark_theme(tmp_path):
     with lab(tmp_path, "JupyterLab Dark") as address, browser() as page:
-        nb = Notebook(page, address, tmp_path, LOOP + "dashboard(loop, dark=True)")
+        nb = Notebook(page, address, tmp_path, LOOP + "dashboard(loop)")
         nb.run_all()
         nb.says("not begun")
         nb.click("Step", says="round 1 is done")
         nb.pictures_at_rest()
         nb.shot("9_dark", tmp_path)
         assert page.evaluate("document.body.dataset.jpThemeLight") == "false"
+        paper = "getComputedStyle(document.querySelector('.selfloop-room')).backgroundColor"
+        notebook = "getComputedStyle(document.querySelector('.jp-WindowedPanel-outer')).backgroundColor"
+        assert page.evaluate(paper) == page.evaluate(notebook), "the charts follow the theme by themselves"
 
 
 HOSTILE = """
@@ -365,4 +378,8 @@ def test_the_projector(open_notebook, tmp_path):
     nb.says("round 2 is done")
     nb.pictures_at_rest()
     nb.shot("15_projector", tmp_path)
-    assert min(nb.widths()) > 100
+    cut = nb.charts().locator("figcaption, .keys, .said, .hint").evaluate_all(CUT)
+    assert cut == [], "no text is cut"
+
+
+CUT = "texts => texts.filter(text => text.scrollWidth > text.clientWidth + 1).map(text => text.textContent)"

@@ -70,4 +70,4 @@ def test_a_round_touches_no_more_files_late_than_early(tmp_path):
 def n_tables_alive():
     "How many tables the memory holds."
     gc.collect()
-    return sum(isinstance(thing, Dataset) for thing in gc.get_objects())
+    return sum(type(thing) is Dataset for thing in gc.get_objects())

@@ -59,6 +59,8 @@ def renderer_page(folder):
     npm(folder, "install", "--ignore-scripts", "--no-audit", "--no-fund", *BUNDLED)
     for archive, file in (WIDGETS, REQUIRE): unpack(folder, archive, file)
     for file in (PROJECT / "tests" / "vscode").iterdir(): shutil.copy(file, folder)
+    widget = Path(sys.prefix) / "share" / "jupyter" / "nbextensions" / "anywidget" / "index.js"
+    shutil.copy(widget, folder / "anywidget.js")
     subprocess.run([folder / "node_modules" / ".bin" / "esbuild", *BUNDLE], cwd=folder, check=True)
     return folder
 
@@ -70,25 +72,16 @@ def unpack(folder, archive, file):
     (folder / Path(file).name).write_bytes(content)
 
 
-PAINTED = """() => {
-    const images = [...document.querySelectorAll('img.widget-image')]
-    return images.filter(image => image.offsetParent && image.naturalWidth > 1).map(image => {
-        const canvas = document.createElement('canvas')
-        canvas.width = image.naturalWidth
-        canvas.height = image.naturalHeight
-        canvas.getContext('2d').drawImage(image, 0, 0)
-        return canvas.toDataURL()
-    })
-}""" # what is to be seen in each picture
+CHARTS = "charts => charts.map(chart => chart.innerHTML)"
 
 
-def pictures(page, differ_from=None):
-    "The room's eight charts, once all are painted; and, where it is said, once each differs from what it was."
-    def painted():
-        now = page.evaluate(PAINTED)[:8]
-        if len(now) < 8: return None
+def charts(page, differ_from=None):
+    "The room's seven charts, once all are drawn; and, where it is said, once each differs from what it was."
+    def drawn():
+        now = page.locator(".selfloop-room svg").evaluate_all(CHARTS)
+        if len(now) < 7 or "" in now: return None
         return now if differ_from is None or all(a != b for a, b in zip(now, differ_from)) else None
-    return wait_until(painted, every=0.5)
+    return wait_until(drawn, every=0.5)
 
 
 def shot(page, name, folder):
@@ -101,10 +94,10 @@ def steps(page, name, folder, its_own=("nobody",)):
     "One round by a click, and what is seen then; `its_own` are addresses that the front end itself asks for."
     def says(text): page.locator(".widget-html", has_text=text).first.wait_for()
     says("not begun")
-    empty = pictures(page)
+    empty = charts(page)
     page.locator("button.jupyter-button:has-text('Step')").first.click()
     says("round 1 is done")
-    pictures(page, differ_from=empty)
+    charts(page, differ_from=empty)
     shot(page, name, folder)
     assert not page.noted["dialogs"]
     assert not [url for url in page.noted["strangers"] if not url.startswith(its_own)]

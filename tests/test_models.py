@@ -38,8 +38,10 @@ def mamba(): return of_family(transformers.MambaConfig, "mamba", hidden_size=16,
 def types_of(lm): return {weight.dtype for weight in lm.model.parameters()}
 
 
-def files_of(loop, number): return [r.files["model/model.safetensors"] for r in loop.store.all_rounds()
-                                    if r.number == number]
+def files_of(loop, number):
+    "The hashes of the weights, or of what was added, of all rounds of a number."
+    rounds = [record for record in loop.store.all_rounds() if record.number == number]
+    return [tuple(h for name, h in record.files.items() if name.endswith(".safetensors")) for record in rounds]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)

@@ -236,14 +236,13 @@ def test_without_threads_the_last_state_is_drawn(tmp_path, monkeypatch):
     loop.step()
     room, explorer = dashboard(loop), explore(loop)
     shown, pair = tree(loop), compare(loop)
-    before = {name: image.value for name, image in room.charts.items()}
     click(room, "Step")
     assert "round 2 is done" in room.status.value and not room.publisher.changed
-    assert [name for name, image in room.charts.items() if image.value == before[name]] == []
+    assert room.live.history["round"] == [0, 1, 2] and room.live.scores["round"] == 2
     assert len(shown.rounds) == 3 and pair.round.max == 2
     for i in range(20): explorer.slider.value = i / 20
     n_kept = explorer.preview.at(0.95).n_kept
-    assert explorer.choices()["θ = 0.95"]["n_kept"] == n_kept and f">{n_kept:,}<" in explorer.table.value
+    assert explorer.choices()["θ = 0.95"].n_kept == n_kept and f">{n_kept:,}<" in explorer.table.value
     assert explorer.picture.value == explorer.painted.png(0.95)
 
 
@@ -300,6 +299,8 @@ def test_a_long_sample_is_there_to_its_end(tmp_path):
     room, browser = dashboard(open_run(run.path)), browse(table)
     shown = tree(open_run(run.path))
     assert room.wait()
-    for cards in (room.cards.value, browser.cards.value, browser.plain()[0]["text/html"], shown.cards.value):
+    card = room.live.samples["rows"][0]
+    assert len(card["completion"]) == 20_000 and card["more"] == 5_007 and len(card["prompt"]) == 2_500
+    for cards in (browser.cards.value, browser.plain()[0]["text/html"], shown.cards.value):
         assert "THE END</b></code></details>" in cards and "(24,607 more characters)" in cards
         assert "all of it: 2,500 characters of prompt, 25,007 written" in cards

@@ -15,7 +15,7 @@ from pathlib import Path
 from .. import core
 from ..core import ScoringError, patch_to, real_number
 from ..scoring import NoVerdict, Scorer
-from ..tasks import plain_numbers, rewrite
+from ..tasks import answer_texts, plain_numbers, rewrite
 from ..text import import_extra, segment
 
 # %% ../../nbs/scorers/01_references.ipynb #c18ff0fe
@@ -27,23 +27,10 @@ def references_of(
     if column not in samples.column_names:
         raise ScoringError(f"the samples lack the reference column {column!r}: "
                            f"they have {samples.column_names}; add it to the prompts, or name another")
-    rows = [_texts(value) for value in samples[column][:]]
+    rows = [list(filter(str.strip, answer_texts(value))) for value in samples[column][:]]
     if rows and not any(rows):
         raise ValueError(f"the reference column {column!r} is empty: give each prompt a reference")
     return rows
-
-# %% ../../nbs/scorers/01_references.ipynb #3be0b5fc
-def _texts(value)->list:
-    "The references in one row of the column, as texts; those that are empty left out."
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [text for v in values for text in _forms(v) if text.strip()]
-
-# %% ../../nbs/scorers/01_references.ipynb #cbf67c27
-def _forms(value)->list:
-    "A value as text; 3.0 is also 3, since whole numbers become such where one of their column is missing."
-    if value is None or value != value: return []
-    if isinstance(value, float) and value.is_integer(): return [str(int(value)), str(value)]
-    return [str(value)]
 
 # %% ../../nbs/scorers/01_references.ipynb #46212c00
 def against_references(
@@ -88,7 +75,14 @@ def word_f1(
     def compare(text, given): return max(_f1(_words(text), _words(g)) for g in given)
     return against_references("word_f1", compare, reference, _words)
 
-def _words(text:str)->Counter: return Counter(u for u in segment(text.lower()) if u.isalnum())
+_WHOLE_NUMBER = re.compile(r"(?<![\w.])-?(?:\d+(?:[.,]\d+)*|\.\d+)(?!\w)")
+
+def _words(text:str)->Counter:
+    "The words of a text; a number is one word, its sign and its point included."
+    text = plain_numbers(text.lower())
+    numbers = [number.replace(",", "") for number in _WHOLE_NUMBER.findall(text)]
+    words = [unit for unit in segment(_WHOLE_NUMBER.sub(" ", text)) if unit.isalnum()]
+    return Counter(words + numbers)
 
 # %% ../../nbs/scorers/01_references.ipynb #875b0ba1
 def _f1(a:Counter, b:Counter)->float: return 2 * (a & b).total() / (a.total() + b.total()) if a or b else 0.0
@@ -250,10 +244,23 @@ def _readings(number)->list:
     from sympy import Rational, UnevaluatedExpr
     return [number, number.xreplace({UnevaluatedExpr(Rational(1, 100)): Rational(1)})]
 
+# %% ../../nbs/scorers/01_references.ipynb #501b78ad
+_CHOICES = (
+    re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+is)?)[\s:*$({]*([A-J])(?![\w'])"),
+    re.compile(r"\(([A-J])\)"),
+    re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]?(?:\s|$))"))
+
+def _chosen(text:str)->str: # '' where none is
+    "The letter that a text chooses."
+    found = next(filter(None, (letters.findall(text) for letters in _CHOICES)), [""])
+    return found[-1]
+
 # %% ../../nbs/scorers/01_references.ipynb #8fd9a90f
 def _has_value(reference:str, text:str)->bool:
     "Has the last expression of a text the value of the reference?"
     import math_verify
+    choice = re.fullmatch(r"\s*\(?([A-J])\)?\.?\s*", reference)
+    if choice and (chosen := _chosen(text)): return chosen == choice[1]
     wanted, given = _read(reference), _read(text)
     if not wanted or not given or not math_verify.verify(wanted, given, timeout_seconds=None): return False
     ours, theirs = _numbers(wanted[0]), _numbers(given[0])

@@ -17,6 +17,7 @@ from selfloop_nb.storage.files import (
     write_error)
 from .ratings import Ratings, rating_lines
 from .store import FORMAT, Run
+from .stored import PRUNED, is_weights, pruned_files
 from .verify import damage
 
 # %% ../../nbs/storage/08_archive.ipynb #973059f3
@@ -24,7 +25,7 @@ _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 _IN_RUN = r"(?:run|heads)\.json|ratings\.jsonl"
 _IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
 _IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
-_LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|model/{_IN_MODEL})")
+_LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|(?:model|adapter)/{_IN_MODEL})")
 
 def listed(
     name:str, # of a file in an archive
@@ -33,20 +34,29 @@ def listed(
     return bool(_LISTED.fullmatch(name)) and not name.endswith("/phases.json")
 
 # %% ../../nbs/storage/08_archive.ipynb #af0d02ee
-def _files_of(records:list)->list: # of names
-    "All files of some rounds."
+def _files_of(records:list, pruned:dict)->list: # of names
+    "All files of some rounds; of those that were pruned, the note that says so and what is left."
     names = [f"rounds/{record.id}/round.json" for record in records]
-    for record in records: names += [f"rounds/{record.id}/{name}" for name in sorted(record.files)]
+    for record in records:
+        left = [PRUNED] if record.id in pruned else []
+        left += sorted(set(record.files) - set(pruned.get(record.id, ())))
+        names += [f"rounds/{record.id}/{name}" for name in left]
     return names
+
+def _pruned_in(run:Run)->dict: # round -> names of files
+    "What was taken away of the rounds of a run."
+    found = {id: pruned_files(run.folder(id)) for id in run.ids()}
+    return {id: names for id, names in found.items() if names}
 
 def _names_of(run:Run)->list:
     "run.json, and all files of the committed rounds."
-    return ["run.json", *_files_of(run.all_rounds())]
+    return ["run.json", *_files_of(run.all_rounds(), _pruned_in(run))]
 
 # %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
     "The rounds that are not as they were written."
-    found = {id: damage(run, id) for id in ids}
+    known = {}
+    found = {id: damage(run, id, known) for id in ids}
     return {id: faults for id, faults in found.items() if faults}
 
 # %% ../../nbs/storage/08_archive.ipynb #080ffad1
@@ -160,6 +170,17 @@ def _check_format(archive:zipfile.ZipFile, names:list, path:Path):
     except ValueError as error: _refuse(path, f"its run.json cannot be read: {error}")
     if number != FORMAT: _refuse(path, f"it was made by a newer version of selfloop_nb (format {number!r:.20})")
 
+# %% ../../nbs/storage/08_archive.ipynb #3cf7bf84
+def _pruned_of(archive:zipfile.ZipFile, names:list, path:Path)->dict: # round -> names of files
+    "What an archive says was taken away of its rounds: weights, and nothing else."
+    pruned = {}
+    for name in names:
+        if not name.endswith(f"/{PRUNED}") or name.count("/") != 2: continue
+        try: files = parse_json(_member(archive, name).decode(), dict)["files"]
+        except (KeyError, ValueError) as error: _refuse(path, f"{name} cannot be read: {error}")
+        pruned[name.split("/")[1]] = [file for file in files if isinstance(file, str) and is_weights(file)]
+    return pruned
+
 # %% ../../nbs/storage/08_archive.ipynb #1e952076
 def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     "The entries, after what can be known before unpacking."
@@ -169,7 +190,8 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     for entry in entries: _check_entry(entry, path)
     _check_total(entries, path, folder)
     _check_format(archive, names, path)
-    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(_records_in(archive, names, path))}
+    records = _records_in(archive, names, path)
+    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(records, _pruned_of(archive, names, path))}
     unknown, missing = sorted(set(names) - known), sorted(known - {"ratings.jsonl"} - set(names))
     if missing: _refuse(path, f"its rounds are not what their records say: {missing[:3]} missing or changed")
     if unknown: _refuse(path, f"no record lists {unknown[:3]}")

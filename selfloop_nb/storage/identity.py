@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..core import is_secret, patch_to, plain_scalar, redact, short_hash
+from ..core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
 
 # %% ../../nbs/storage/09_identity.ipynb #d0de05f3
 class _Look:
@@ -115,7 +115,7 @@ def _is_settings(thing)->bool: return is_dataclass(thing) and not isinstance(thi
 @_describes(_is_settings)
 def _dataclass(look:_Look, thing)->dict:
     "A dataclass by its name and its fields; one of your own also by its code and by what else it holds."
-    names = [f.name for f in fields(thing)]
+    names = [f.name for f in fields(thing) if not is_unused(f, thing)]
     description = {"kind": type(thing).__name__, **{name: look.named(name, getattr(thing, name)) for name in names}}
     if _is_installed(type(thing).__module__): return description
     code = look(type(thing))["code"]

@@ -7,6 +7,7 @@ __all__ = ['lock_file', 'RunLock']
 
 # %% ../../nbs/storage/02_lock.ipynb #79bd79f3
 import errno, os, platform, secrets, threading, warnings, weakref
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core import DamagedRunError, RunLockedError, patch_to
@@ -138,3 +139,23 @@ def _let_go():
     RunLock._held.clear()
 
 if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_let_go)
+
+# %% ../../nbs/storage/02_lock.ipynb #8ad8e6c9
+@patch_to(RunLock)
+@contextmanager
+def at_work(self,
+    name:str, # of the run, for the error
+    control,  # of who wants to work
+):
+    "The right to work on the run; raises `RunLockedError` while another has it or is at it."
+    self.check()
+    if not self.turn.acquire(blocking=False):
+        raise RunLockedError(f"run {name!r} is at work in this kernel already: wait for it, or stop it")
+    if control.at_work: self.control = control
+    try: yield
+    finally: self.turn.release()
+
+@patch_to(RunLock)
+def in_charge(self, control)->object:
+    "Whom to ask to stop or to wait: the control of who works on this run, else the one that is given."
+    return self.control if self.control is not None and self.control.at_work else control

@@ -15,9 +15,10 @@ from ..records import Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft
 from .files import (
-    check_name, damaged_files, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
+    check_name, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
+from .stored import lost_files, pruned_files, stands_on
 
 # %% ../../nbs/storage/05_store.ipynb #f9d4e2e1
 def _version_of(package:str)->str|None:
@@ -346,9 +347,13 @@ def commit(self, draft:Draft, record:Round):
 
 # %% ../../nbs/storage/05_store.ipynb #97175e05
 @patch_to(Run)
-def verify(self, id:str)->list:
-    "Names of the files of a round that are missing or differ from its record."
-    return damaged_files(self.folder(id), self.record(id).files)
+def verify(self, id:str, known:dict|None=None)->list: # known: what was found of other rounds, so as to read it once
+    "Names of the files of a round, and of those that its model is made from, that are missing or changed."
+    known = {} if known is None else known
+    needed = [id, *stands_on(self.folder, id)]
+    for own in needed:
+        if own not in known: known[own] = lost_files(self.folder(own), self.record(own).files)
+    return [name if own == id else f"{own}/{name}" for own in needed for name in known[own]]
 
 # %% ../../nbs/storage/05_store.ipynb #052c6140
 @patch_to(Run)
@@ -365,8 +370,8 @@ def can_be_followed(self, id:str)->bool:
 
 @patch_to(Run)
 def is_whole(self, id:str)->bool:
-    "Are the files of a round as they were written, and can it be followed to round 0?"
-    return self.can_be_followed(id) and not self.verify(id)
+    "Is a round as it was written, its weights too, and can it be followed to round 0?"
+    return self.can_be_followed(id) and not self.verify(id) and not pruned_files(self.folder(id))
 
 # %% ../../nbs/storage/05_store.ipynb #2363f827
 @patch_to(Run)

@@ -6,25 +6,50 @@
 __all__ = ['as_dataset']
 
 # %% ../../nbs/storage/10_tables.ipynb #39ba981e
-import json, math
+import csv, io, json, math, re
 from pathlib import Path
 
 from ..core import plain_scalar, user_path
 
 # %% ../../nbs/storage/10_tables.ipynb #ac0f873b
 def as_dataset(
-    source, # Dataset, list of dicts, pandas.DataFrame, or path of a .jsonl, .json, .csv or .parquet file
+    source, # Dataset, list of dicts, table of pandas, polars or Arrow, or path of a .jsonl, .json, .csv or .parquet file
     name:str="data", # what it is called in errors
 )->"datasets.Dataset":
     "Read a table; raises `ValueError` where it cannot be one."
     import pandas
     from datasets import Dataset
     if isinstance(source, (str, Path)): source = _read_file(user_path(source), name)
-    if isinstance(source, Dataset): return source
-    if isinstance(source, pandas.DataFrame): return Dataset.from_pandas(source, preserve_index=False)
-    if isinstance(source, list) and all(isinstance(row, dict) for row in source): return _from_rows(source, name)
-    kinds = "a Dataset, a list of dicts, a DataFrame or a file"
-    raise ValueError(f"{name}: {type(source).__name__} is no table; give {kinds}")
+    if isinstance(source, Dataset): return _as_it_stands(source, name)
+    if isinstance(source, pandas.DataFrame): return _from_pandas(source, name)
+    for rows_of in ("to_dicts", "to_pylist"): # of polars, of Arrow
+        if hasattr(source, rows_of): source = getattr(source, rows_of)()
+    if isinstance(source, (list, tuple)) and all(isinstance(row, dict) for row in source):
+        return _from_rows(source, name)
+    raise ValueError(f"{name}: {type(source).__name__} is no table; give {_instead(source)}")
+
+def _instead(source)->str:
+    "What to give in the place of what is no table."
+    if hasattr(source, "keys") and hasattr(source, "num_rows"): # a DatasetDict
+        return f"one of its parts, such as data[{next(iter(source), 'train')!r}]"
+    if hasattr(source, "take"): return "some of its rows, such as list(data.take(1000))"
+    return "a Dataset, a list of dicts, a DataFrame or a file"
+
+# %% ../../nbs/storage/10_tables.ipynb #d1d8d125
+def _as_it_stands(table, name:str)->"datasets.Dataset":
+    "A Dataset; one whose rows are changed when they are looked at must be written down first."
+    if table.format["type"] != "custom": return table
+    raise ValueError(f"{name} has a transform, which changes its rows only while they are looked at: "
+                     "apply it with data.map(...) first")
+
+# %% ../../nbs/storage/10_tables.ipynb #f52e0bf1
+def _from_pandas(frame, name:str)->"datasets.Dataset":
+    "A table of pandas."
+    from datasets import Dataset
+    try: return Dataset.from_pandas(frame, preserve_index=False)
+    except Exception as error: # of Arrow
+        raise ValueError(f"{name} cannot be read as a table: {error}: make every column all text, "
+                         "or all numbers") from error
 
 # %% ../../nbs/storage/10_tables.ipynb #5da67430
 def _from_rows(rows:list, name:str)->"datasets.Dataset":
@@ -32,7 +57,9 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
     from datasets import Dataset
     columns = dict.fromkeys(column for row in rows for column in row)
     data = {column: [_value(row.get(column)) for row in rows] for column in columns}
-    for column, values in data.items(): _check_column(values, f"{name}, column {column!r}")
+    for column, values in data.items():
+        _check_column(values, f"{name}, column {column!r}")
+        _check_values(values, f"{name}, column {column!r}")
     try: return Dataset.from_dict(data)
     except Exception as error: raise ValueError(f"{name} cannot be read as a table: {error}") from error
 
@@ -55,26 +82,39 @@ def _check_column(values:list, place:str):
         raise ValueError(f"{place}, row {i}: {value!r:.40} is {type(value).__name__}, but row {first[1]} has "
                          f"{type(before).__name__} ({before!r:.40}): make all of them text, or all of them numbers")
 
+# %% ../../nbs/storage/10_tables.ipynb #2f1cb57e
+def _check_values(values:list, place:str):
+    "Raise where a table would hold something else than was written."
+    names = None # of the first dict's parts
+    for i, value in enumerate(values):
+        if type(value) is int and not -2**63 <= value < 2**63:
+            raise ValueError(f"{place}, row {i}: {value!r:.40} is too large for a table: write the numbers as text")
+        if not isinstance(value, dict): continue
+        names = names or set(value)
+        if set(value) == names: continue
+        raise ValueError(f"{place}, row {i}: its parts are {sorted(value)}, those of rows before {sorted(names)}, "
+                         "and a table would give all of them to each: write them as text, with json.dumps")
+
 # %% ../../nbs/storage/10_tables.ipynb #794017c2
 def _read_file(path:Path, name:str):
     "What stands in a JSONL, JSON, CSV or parquet file: a table, or a list of dicts."
-    import pandas
     from datasets import Dataset
     if not path.is_file(): raise ValueError(f"{name}: there is no file {str(path)!r}")
-    kinds = [".csv", ".json", ".jsonl", ".parquet"]
-    if path.suffix not in kinds: raise ValueError(f"{name}: {path.name!r} ends in {path.suffix!r}; use one of {kinds}")
-    if path.suffix == ".parquet": return Dataset.from_parquet(str(path), keep_in_memory=True)
-    if path.suffix == ".csv": return pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    try: text = path.read_text(encoding="utf-8-sig")
+    readers = {".csv": _csv_rows, ".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
+    kind = path.suffix.lower()
+    if kind not in readers:
+        raise ValueError(f"{name}: {path.name!r} ends in {path.suffix!r}; use one of {list(readers)}")
+    if kind == ".parquet": return Dataset.from_parquet(str(path), keep_in_memory=True)
+    try: text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: {path.name!r} is not in UTF-8 ({error}): save it so") from None
-    return _json_lines(text, name, path.name) if path.suffix == ".jsonl" else _json_table(text, name, path.name)
+    return readers[kind](text, name, path.name)
 
 # %% ../../nbs/storage/10_tables.ipynb #0709ad92
 def _json_lines(text:str, name:str, file:str)->list:
     "The dicts of a JSONL file; blank lines are passed over."
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1): # `splitlines` would cut at U+2028 in a text, too
         if not line.strip(): continue
         try: row = json.loads(line)
         except ValueError as error: raise ValueError(f"{name}: line {number} of {file!r} is no JSON: {error}") from None
@@ -88,6 +128,30 @@ def _json_table(text:str, name:str, file:str)->list:
     try: data = json.loads(text)
     except ValueError as error: raise ValueError(f"{name}: {file!r} is no JSON: {error}") from None
     if not isinstance(data, dict): return data
-    columns = [list(values.values()) if isinstance(values, dict) else values for values in data.values()]
-    if not all(isinstance(values, list) for values in columns): return data
-    return [dict(zip(data, row)) for row in zip(*columns)]
+    columns = {column: _by_label(values) for column, values in data.items()}
+    if None in columns.values(): return data
+    labels = next(iter(columns.values()), {})
+    for column, values in columns.items():
+        if set(values) == set(labels): continue
+        raise ValueError(f"{name}: the columns of {file!r} have different rows: {column!r} has {len(values)}, "
+                         f"{next(iter(columns))!r} has {len(labels)}")
+    return [{column: values[label] for column, values in columns.items()} for label in labels]
+
+def _by_label(values)->dict|None:
+    "A column as a dict, its rows by their labels or places; None for what is no column."
+    return values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else None
+
+# %% ../../nbs/storage/10_tables.ipynb #7395f5f8
+def _csv_rows(text:str, name:str, file:str)->list:
+    "The dicts of a CSV file, all values as text; blank lines are passed over."
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try: lines = [(reader.line_num, line) for line in reader if line]
+    except csv.Error as error: raise ValueError(f"{name}: line {reader.line_num} of {file!r}: {error}") from None
+    columns = lines[0][1] if lines else []
+    if len(set(columns)) < len(columns): raise ValueError(f"{name}: {file!r} has two columns of one name: {columns}")
+    for number, line in lines:
+        if len(line) == len(columns): continue
+        raise ValueError(f"{name}: line {number} of {file!r} has {len(line)} fields, the first line {len(columns)}: "
+                         "put quotes around a text with a comma in it")
+    return [dict(zip(columns, line)) for _, line in lines[1:]]

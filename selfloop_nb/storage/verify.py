@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError
-from .files import damaged_files
 from .store import Run, environment
+from .stored import pruned_files
 
 # %% ../../nbs/storage/07_verify.ipynb #033dc20a
 def computing()->dict: # threads, instructions
@@ -36,12 +36,12 @@ def differences(
 def damage(
     run:Run,
     id:str, # of a round
+    known:dict|None=None, # see `Run.verify`
 )->list: # of words; empty: all is as it was written
     "What is wrong with a round; files are read anew."
     run._records.pop(id, None)
-    try: record = run.record(id)
+    try: return [f"{name} missing or changed" for name in run.verify(id, known)]
     except DamagedRunError as error: return [str(error)]
-    return [f"{name} missing or changed" for name in damaged_files(run.folder(id), record.files)]
 
 # %% ../../nbs/storage/07_verify.ipynb #5ebd32fb
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Verdict:
     n_rounds:int   # of all branches
     damaged:dict   # round or file -> what is wrong with it
     differs:str    # from where the run was made; '': a continued run is bit-exact
+    n_pruned:int=0 # rounds whose weights were taken away on purpose
 
     @property
     def is_whole(self)->bool: return not self.damaged
@@ -58,7 +59,8 @@ class Verdict:
 
     def __str__(self):
         lines = [f"{place}: {', '.join(faults)}" for place, faults in self.damaged.items()]
-        if self.is_whole: lines = [f"{self.n_rounds} rounds, every file as it was written"]
+        pruned = f"; {self.n_pruned} of them without weights, which were pruned" if self.n_pruned else ""
+        if self.is_whole: lines = [f"{self.n_rounds} rounds, every file as it was written{pruned}"]
         exact = "bit-exact here" if self.is_bit_exact else f"not bit-exact here: {self.differs or 'rounds are damaged'}"
         return "\n".join([*lines, f"a continued run is {exact}"])
 
@@ -86,12 +88,13 @@ def verify(
     "Read every file of a run again; would it go on bit-exact here? Raises `SelfloopError` for a folder that is no run."
     run = Run(Path(getattr(getattr(run, "store", run), "path", run)))
     ids = run.ids()
-    faults = {id: damage(run, id) for id in ids}
+    known = {}
+    faults = {id: damage(run, id, known) for id in ids}
     faults = {id: found for id, found in faults.items() if found}
     heads, lost = _heads_as_written(run)
     faults |= lost
     for branch in heads: faults |= _broken_chain(Run(run.path, branch), faults)
-    return Verdict(len(ids), faults, differences(run.info))
+    return Verdict(len(ids), faults, differences(run.info), sum(bool(pruned_files(run.folder(id))) for id in ids))
 
 # %% ../../nbs/storage/07_verify.ipynb #64333adb
 def check_belongs(
@@ -110,11 +113,14 @@ def check_whole(
     run:Run,
     id:str, # of a round
 ):
-    "Raise where a round is not as it was written: what starts from it would be another run."
+    "Raise where a round is not as it was written, or has no weights: what starts from it would be another run."
     bad = damage(run, id)
-    if not bad: return
-    raise DamagedRunError(f"round {id} of run {run.name!r} is damaged ({', '.join(bad)}): "
-                          "start from another round, or put its files back from an archive")
+    if bad: raise DamagedRunError(f"round {id} of run {run.name!r} is damaged ({', '.join(bad)}): "
+                                  "start from another round, or put its files back from an archive")
+    if not pruned_files(run.folder(id)): return
+    with_weights = [record.number for record in run.rounds() if not pruned_files(run.folder(record.id))]
+    raise SelfloopError(f"round {id} of run {run.name!r} has no weights any more, they were pruned: "
+                        f"loop.remake({id!r}) makes them again; branch {run.branch!r} has those of {with_weights}")
 
 # %% ../../nbs/storage/07_verify.ipynb #78fe84b2
 def fall_back(

@@ -154,7 +154,8 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     def counted_on(point): return {**point, "step": point["step"] + self.steps}
     def on_gap_loss(point, n): on_loss(_marked(point), n + (self.then.steps or 0))
     def on_later_loss(point, n): on_loss(counted_on(point), n + self.steps)
-    reader, first, before = train_rows(lm, rows, self._filling(), seed, on_gap_loss, should_stop)
-    tuned, second, after = fine_tune(reader, table, self.then, seed, on_later_loss, should_stop)
+    reader, first, before = train_rows(
+        lm, rows, self._filling(), seed, on_gap_loss, should_stop, data.part("masked", ends=True))
+    tuned, second, after = fine_tune(reader, table, self.then, seed, on_later_loss, should_stop, data.part("then"))
     losses = [*map(_marked, first), *map(counted_on, second)]
     return tuned, losses, _together([before, after])

@@ -17,10 +17,13 @@ from ..core import EmptyRoundError, patch_to
 from ..models import LanguageModel
 from ..records import KEPT
 from ..sampling import generate_samples, room_for
+from ..storage.drafts import Parts
 from ..tasks import Task
 from ..text import import_extra
 from ..backend.tokens import column_of
-from ..backend.trainer import shortened_warmup
+from ..backend.resume import Resumable
+from ..backend.trainer import on_one_device, shortened_warmup
+from ..backend.weights import with_weights
 from ..tuning import Fed, FineTune, TuningData, encode_rows, ignore_loss, never, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
@@ -123,7 +126,7 @@ def _unheard():
 def _pair_trainer_class():
     "TRL's trainer for rows of token ids; one class for all rounds, since a class a round is never given back."
     trl = import_extra("trl", "preferences")
-    class PairTrainer(trl.DPOTrainer):
+    class PairTrainer(Resumable, trl.DPOTrainer):
         def _prepare_dataset(self, dataset, *rest, **more): return dataset
     return PairTrainer
 
@@ -134,7 +137,8 @@ def _pair_arguments(settings:dict, how):
     losses = {"sigmoid": 1.0}
     if how.likelihood: losses["sft"] = how.likelihood
     weighted = dict(loss_type=list(losses), loss_weights=list(losses.values()))
-    return trl.DPOConfig(**settings, **weighted, beta=how.beta, bf16=False, gradient_checkpointing=False)
+    return on_one_device(trl.DPOConfig(**settings, **weighted, beta=how.beta, bf16=False,
+        gradient_checkpointing=False)) # which `train_copy` sees to
 
 # %% ../../nbs/training/01_preferences.ipynb #bd6ef36b
 class PairCollator:
@@ -158,20 +162,22 @@ def prefer(
     seed:int=0,
     on_loss:Callable=ignore_loss, # is told each step's loss
     should_stop:Callable=never,
+    checkpoints=None,        # where the training keeps its state
 )->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step; statistics
     "Train a copy of the model on pairs; raises `TrainingError` when loss or weights are no longer finite."
     rows, collator = encode_pairs(lm, pairs), PairCollator(lm.tokenizer.pad_token_id)
     def trainer(model, settings, listener):
         from transformers import PrinterCallback
         data = dict(train_dataset=rows, data_collator=collator, processing_class=lm.tokenizer)
-        models = dict(model=model, ref_model=reference.copy().model)
+        models = dict(model=model, ref_model=reference.twin().model)
         made = _pair_trainer_class()(**models, **data, args=_pair_arguments(settings, how), callbacks=[listener])
         made.remove_callback(PrinterCallback)
         return made
     with _unheard():
-        trained, losses = train_copy(lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop)
-    tuned = lm.copy()
-    tuned.model.load_state_dict(trained.model.state_dict())
+        trained, losses = train_copy(
+            lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop, checkpoints)
+    tuned = lm.with_model(with_weights(lm.model, trained.model.state_dict(), lm.device)) # without what TRL has put on it
+    tuned.adapter = trained.adapter
     tuned.model.eval()
     return tuned, losses, collator.fed.statistics()
 
@@ -195,6 +201,9 @@ class _Preferring(FineTune):
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` for a model that TRL's trainer does not take."
         super().check(model, task)
+        if self.tokens_at_once:
+            raise ValueError(f"tokens_at_once={self.tokens_at_once}: a step of {type(self).__name__} is not cut "
+                             "into parts; give a smaller batch_size, or checkpointing=True")
         if not model.is_encoder_decoder: return
         raise ValueError(
             f"{type(self).__name__} learns pairs with TRL, which takes models with a decoder alone, "
@@ -216,7 +225,8 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     why = ", ".join(f"{reason}: {n}" for reason, n in sorted(reasons.items()))
     if not len(pairs): raise _no_pairs(n_unpaired, why, data.samples)
     if reasons: data.say(f"{len(pairs)} pairs; {n_unpaired} prompts gave none ({why})")
-    tuned, losses, statistics = prefer(lm, data.parent, pairs, self, seed, on_loss, should_stop)
+    tuned, losses, statistics = prefer(
+        lm, data.parent, pairs, self, seed, on_loss, should_stop, data.checkpoints)
     return tuned, losses, {**statistics, "metrics": dict(n_pairs=len(pairs), n_unpaired=n_unpaired)}
 
 # %% ../../nbs/training/01_preferences.ipynb #445effe7
@@ -246,5 +256,6 @@ class SPIN(_Preferring):
         prompts = data.task.train.select_columns(["prompt"])
         bare = replace(data.sampling, templates=("{prompt}",))
         room = room_for(data.parent, data.task, data.sampling)
-        own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), should_stop=should_stop)
+        kept = Parts(data.checkpoints.folder / "answers") if data.checkpoints else None # those that were drawn before
+        own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), kept, should_stop=should_stop)
         return spin_pairs(data.task.train, own)

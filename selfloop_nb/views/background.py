@@ -6,7 +6,7 @@
 __all__ = ['dissolve_team', 'Worker', 'threads_repaint', 'Publisher', 'weakly', 'Watcher']
 
 # %% ../../nbs/views/01_background.ipynb #67b32921
-import ctypes, sys, threading, time, weakref
+import ctypes, math, sys, threading, time, weakref
 from pathlib import Path
 
 from ..core import Stopped, patch_to
@@ -144,10 +144,12 @@ def _draw_changed(self)->bool: # was there anything?
 
 # %% ../../nbs/views/01_background.ipynb #494f1405
 @patch_to(Publisher)
-def flush(self, seconds:float=10.0)->bool: # is all drawn?
+def flush(self,
+    seconds:float|None=None, # at most; None: as long as it takes
+)->bool: # is all drawn?
     "Wait until everything that was told is drawn."
     self.settle()
-    end = time.monotonic() + seconds
+    end = math.inf if seconds is None else time.monotonic() + seconds
     while (self.changed or self.drawing) and time.monotonic() < end: time.sleep(0.01)
     return not (self.changed or self.drawing)
 

@@ -22,6 +22,13 @@ KERNEL = dict(name="python3", display_name="Python 3", language="python")
 OPEN_TO_US = ["--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=",
               "--ServerApp.allow_root=True", "--ServerApp.port_retries=0"]
 PICTURES = "img.widget-image"
+SEEN = """() => {
+    const images = [...document.querySelectorAll("img.widget-image")].filter(image => image.offsetParent)
+    const charts = [...document.querySelectorAll(".selfloop-room svg")].filter(chart => chart.clientWidth)
+    const drawn = chart => chart.childNodes.length ? chart.innerHTML : null
+    const loaded = image => image.naturalWidth > 1 ? image.src : null
+    return [...images.map(loaded), ...charts.map(drawn)]
+}""" # what is to be seen, null where it has not come
 
 
 def free_port():
@@ -194,14 +201,15 @@ class Notebook:
         return self.page.locator(PICTURES).evaluate_all("images => images.map(image => image.naturalWidth)")
 
     def pictures_at_rest(self):
-        "Wait until every picture that is to be seen is there, and none has changed for a second and a half."
-        pictures = self.page.locator(PICTURES)
-        are_here = "images => images.every(image => image.naturalWidth > 1 || !image.offsetParent)"
-        sources = "images => images.map(image => image.src + image.naturalWidth)"
+        "Wait until every picture and chart that is to be seen is there, and none has changed for a second and a half."
         before = None
-        while (now := pictures.evaluate_all(sources)) != before or not pictures.evaluate_all(are_here):
+        while (now := self.page.evaluate(SEEN)) != before or None in now:
             before = now
             time.sleep(1.5)
+
+    def charts(self, room=0):
+        "The charts of a room, from its caption to what it draws."
+        return self.page.locator(".selfloop-room").nth(room).locator("figure")
 
     def says(self, text):
         "Wait until the text stands somewhere in a widget."

@@ -9,7 +9,11 @@ window.failed = []; // what went wrong in the kernel or here
 
 const loader = {
     widgetsRegisteredInRequireJs: new Set(),
-    loadWidgetScript: async (module, version) => { window.missing.push(`${module} ${version}`); },
+    loadWidgetScript: async (module, version) => {
+        if (module !== "anywidget") return window.missing.push(`${module} ${version}`);
+        requirejs.config({ paths: { anywidget: "/static/anywidget" } }); // the extension takes it from the environment
+        loader.widgetsRegisteredInRequireJs.add(module);
+    },
     errorHandler: (name, module, version, error) => { window.missing.push(`${name} of ${module} ${version}: ${error}`); },
     successHandler: () => {},
 };

@@ -1,0 +1,61 @@
+"The JavaScript of the charts: in step with its notebook, safe with what a model wrote, right where it computes."
+import re, shutil, subprocess
+
+import pytest
+
+import script
+
+HTML = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "createContextualFragment", "eval(",
+        "Function(")
+TRIES = """
+import assert from "node:assert/strict"
+import { number, place, plain, share, thin, ticks } from "./script.mjs"
+
+assert.deepEqual(ticks(0, 1, 5), [0, 0.2, 0.4, 0.6, 0.8, 1])
+assert.deepEqual(ticks(-4.2, 0, 4), [-4, -2, 0])
+assert.deepEqual(ticks(5, 5, 4), [5])
+for (let k = 0; k < 1000; k++) {
+    const low = (Math.random() - 0.5) * 10 ** (k % 9), high = low + Math.random() * 10 ** (k % 7) + 1e-6
+    const found = ticks(low, high, 5), air = 1e-6 * Math.max(Math.abs(low), Math.abs(high)) + 1e-9
+    assert.ok(found.length <= 12 && found.every(t => t >= low - air && t <= high + air), [low, high, found].join())
+}
+
+assert.equal(place([1, 2, 2, 3], 2), 1)
+assert.equal(place([1, 2], 9), 2)
+assert.equal(place([], 1), 0)
+
+const wave = Array.from({ length: 30000 }, (_, i) => [i, Math.sin(i / 50) + (i === 777 ? 9 : 0)])
+const thinned = thin(wave, 1000)
+assert.ok(thinned.length <= 1000 && thinned.some(([x]) => x === 777), "no peak is lost")
+assert.ok(thinned.every((point, i) => !i || point[0] > thinned[i - 1][0]), "in order")
+assert.equal(thin(wave.slice(0, 10), 1000).length, 10)
+
+assert.equal(number(null) + number(NaN) + number(1234567) + number(0.12345), "––1,234,5670.123")
+assert.equal(share(0.5) + share(0.0123) + share(NaN), "50 %1.2 %–")
+assert.equal(plain("a\\u202eb\\u0000c\\n\\td 你"), "a\\\\u202eb\\\\u0000c\\n\\td 你")
+"""
+
+
+@pytest.mark.parametrize("language", script.FILES)
+def test_script_in_sync(language):
+    assert script.FILES[language].read_text(encoding="utf-8") == script.blocks(language), "run `make export`"
+
+
+@pytest.mark.parametrize("language", script.FILES)
+def test_lines_are_light(language):
+    lines = script.blocks(language).splitlines()
+    assert len(lines) <= 550 and [line for line in lines if len(line) > 120] == []
+
+
+def test_nothing_that_a_model_wrote_is_read_as_html():
+    text = script.blocks("js")
+    assert [name for name in HTML if name in text] == []
+    assert not re.search(r"https?://(?!www\.w3\.org/)", text), "no address beyond the names of SVG and HTML"
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="no node is found")
+def test_what_it_computes(tmp_path):
+    (tmp_path / "script.mjs").write_text(script.blocks("js"), encoding="utf-8")
+    (tmp_path / "tries.mjs").write_text(TRIES, encoding="utf-8")
+    done = subprocess.run(["node", "tries.mjs"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
