@@ -7,7 +7,7 @@ __all__ = ['LESS_MEMORY', 'Settings', 'check_given', 'Made', 'RoundDraft', 'samp
            'tune', 'adopt', 'save', 'measure']
 
 # %% ../nbs/12_phases.ipynb #ce31fc45
-import itertools, json, math, random, re, shutil, time
+import itertools, json, math, random, re, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -29,6 +29,7 @@ from .sampling import GREEDY, Sampling, asked_in_turn, check_prompts, cut_off, g
 from .scoring import Context, Scorer, as_scorer, score_samples, verifier
 from .selection import KeepRule, as_rule, select_samples
 from .mixing import Mix, as_mix
+from .storage.disk import disk
 from .storage.drafts import Draft, Parts
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.files import write_file
@@ -202,7 +203,7 @@ def phase(self,
     if draft.done(name, self.made_from): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
-    if name == "tune": shutil.rmtree(draft.folder / CHECKPOINTS, ignore_errors=True) # of no use any more
+    if name == "tune": disk.rmtree(draft.folder / CHECKPOINTS, ignore_errors=True) # of no use any more
     if made and made.model: return made.model
     return self._read(draft, name)
 

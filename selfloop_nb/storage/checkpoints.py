@@ -6,12 +6,13 @@
 __all__ = ['SECONDS', 'SHARE', 'FOLDER', 'Checkpoints']
 
 # %% ../../nbs/storage/11_checkpoints.ipynb #8a5bfb1e
-import json, shutil, time
+import json, time
 from collections.abc import Callable
 from pathlib import Path
 
 from ..core import DamagedRunError, parse_json, patch_to
-from .files import damaged_files, file_hash, make_folder, read_file, sweep, write_folder
+from .disk import disk
+from .files import damaged_files, file_hash, make_folder, read_file, sweep, write_file, write_folder
 
 # %% ../../nbs/storage/11_checkpoints.ipynb #825a365a
 SECONDS = 60.0 # between two checkpoints, at least
@@ -49,14 +50,13 @@ def write(self,
     "Keep a state; the one before goes when it is on the disk."
     def whole(folder:Path):
         fill(folder)
-        hashes = {file.name: file_hash(file) for file in sorted(folder.iterdir())}
-        about = json.dumps(dict(made_from=self.made_from, files=hashes))
-        (folder / "checkpoint.json").write_text(about, encoding="utf-8")
+        hashes = {name: file_hash(folder / name) for name in disk.names(folder)}
+        write_file(folder / "checkpoint.json", json.dumps(dict(made_from=self.made_from, files=hashes)))
     began = time.monotonic()
     make_folder(self.folder)
     sweep(self.folder)
     write_folder(self.folder / f"{step:08d}", whole)
-    for folder in self._states()[1:]: shutil.rmtree(folder)
+    for folder in self._states()[1:]: disk.rmtree(folder)
     self.written = time.monotonic()
     self.cost = self.written - began
 
@@ -64,7 +64,8 @@ def write(self,
 @patch_to(Checkpoints)
 def _states(self)->list:
     "The folders of all states, the newest first."
-    return sorted((path for path in self.folder.glob("[0-9]*") if path.is_dir()), reverse=True)
+    folders = [self.folder / name for name in disk.listed(self.folder) if name[0].isdigit()]
+    return list(filter(disk.is_dir, reversed(folders)))
 
 @patch_to(Checkpoints)
 def newest(self)->Path|None:

@@ -6,12 +6,13 @@
 __all__ = ['WHOLE', 'ADDED', 'PRUNED', 'Added', 'added_to', 'stands_on', 'is_weights', 'pruned_files', 'take_away', 'lost_files']
 
 # %% ../../nbs/storage/04b_stored.ipynb #2fab40ee
-import json, shutil
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import DamagedRunError, parse_json
+from .disk import disk
 from .files import check_name, damaged_files, read_file, sync, write_file
 
 # %% ../../nbs/storage/04b_stored.ipynb #d90cb701
@@ -25,7 +26,7 @@ class Added:
 
     def write(self, folder:Path):
         "Write it into the folder of an adapter."
-        (folder / "made.json").write_text(json.dumps(vars(self), indent=1), encoding="utf-8")
+        write_file(folder / "made.json", json.dumps(vars(self), indent=1))
 
 # %% ../../nbs/storage/04b_stored.ipynb #d39983f4
 def added_to(
@@ -78,7 +79,7 @@ def take_away(
 ):
     "Take the weights of a round from the disk; its record and its samples stay."
     write_file(folder / PRUNED, json.dumps(dict(files=sorted(filter(is_weights, names)))))
-    for name in (WHOLE, ADDED): shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (WHOLE, ADDED): disk.rmtree(folder / name, ignore_errors=True)
     sync(folder)
 
 def lost_files(
@@ -86,5 +87,5 @@ def lost_files(
     hashes:dict, # file -> SHA-256
 )->list: # of names
     "The files of a round that are missing or differ, but for those that were taken away on purpose."
-    gone = {name for name in pruned_files(folder) if not (folder / name).exists()}
+    gone = {name for name in pruned_files(folder) if not disk.exists(folder / name)}
     return damaged_files(folder, {name: recorded for name, recorded in hashes.items() if name not in gone})
