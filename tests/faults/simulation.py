@@ -10,7 +10,7 @@ parent, and no scorer that keeps its scores is asked twice without need. What br
 """
 import functools, gc, hashlib, json, os, random, sys, traceback, warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,8 +33,12 @@ class Echo:
     name, context = "echo", 1000
     pretrained, is_encoder_decoder = True, False
     start_ids, eos_ids = [], [0]
+    is_empty, adapter = False, None
+    dtype = "float32"
     def __init__(self, word="first"): self.word = word
-    def identity(self): return dict(name=self.name)
+    def identity(self): return dict(name=self.name, weights=self.word)
+    def weights_hash(self): return self.word
+    def emptied(self): return self
     def prompt_ids(self, text): return list(map(ord, text))
     def ids_of_prompts(self, texts): return {text: self.prompt_ids(text) for text in texts}
     def reloaded(self, folder): return Echo(word_of(folder))
@@ -452,11 +456,14 @@ def installed(history):
         history.asked.update((part.function.keywords["by"], text) for text in samples["completion"])
         return run_scorer(part, samples)
     def no_check(model): pass
+    def no_form(model, task): return model, task
     def no_reason(*states): return ""
+    def no_threads(model): return nullcontext(SimpleNamespace(why="", n_threads=0))
     def nothing(): return {}
     def here(): return HERE
     stand_ins = {sampling.sample_chunk: sample_chunk, store.environment: here, verify.computing: nothing,
-                 loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted}
+                 loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
+                 phases.check_given: no_form, phases.fitting_threads: no_threads}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
