@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GUARDS', 'Guard', 'HeldoutLossGuard', 'DiversityGuard', 'AcceptanceGuard', 'SpreadGuard', 'room_advice', 'RoomGuard',
-           'JudgeGuard', 'AuditGuard', 'DriftGuard', 'CoverageGuard', 'RepetitionGuard', 'BalanceGuard', 'check_guards',
-           'StopRules', 'rounds_without_progress']
+           'JudgeGuard', 'AuditGuard', 'DriftGuard', 'CoverageGuard', 'RepetitionGuard', 'BalanceGuard', 'MeasureGuard',
+           'check_guards', 'StopRules', 'rounds_without_progress']
 
 # %% ../nbs/10_guards.ipynb #148fa262
 import math
@@ -77,10 +77,13 @@ def room_advice(
     share:float, # of those that were cut off
     room:float,  # tokens that they had
     what:str="samples",
+    thinking:float=0.0, # share that ended in the middle of a thought
 )->str:
     "What to do where answers were cut off."
-    return (f"{share:.0%} of the {what} were cut off at max_new_tokens={room:.0f}: "
-            "give them more room with Sampling(max_new_tokens=...)")
+    cut = f"{share:.0%} of the {what} were cut off at max_new_tokens={room:.0f}"
+    if not thinking > 0.5: return f"{cut}: give them more room with Sampling(max_new_tokens=...)"
+    return (f"{cut}, most of them ({thinking:.0%}) before they had ended their thought: give thoughts more room with "
+            "Sampling(max_new_tokens=...), or load the model with template_kwargs={'enable_thinking': False}")
 
 @dataclass(frozen=True)
 class RoomGuard(Guard):
@@ -90,7 +93,8 @@ class RoomGuard(Guard):
     def __call__(self, history):
         room = _last(history, "max_new_tokens")
         for name, what in (("cut_share", "samples"), ("heldout_cut_share", "held-out answers")):
-            if _last(history, name) > self.most: return room_advice(_last(history, name), room, what)
+            unclosed = _last(history, name.replace("cut_share", "unclosed_share"))
+            if _last(history, name) > self.most: return room_advice(_last(history, name), room, what, unclosed)
         return ""
 
 # %% ../nbs/10_guards.ipynb #0a1c3c55
@@ -207,6 +211,23 @@ class BalanceGuard(Guard):
         return (f"the balance score {values[-1]:.3f} is under {bound}: "
                 "too few different right samples are kept, or too many wrong ones")
 
+# %% ../nbs/10_guards.ipynb #c2121ebf
+@dataclass(frozen=True)
+class MeasureGuard(Guard):
+    "A held-out figure has become worse than M_0's by more than its interval over the rows explains."
+    name:str         # of the measure, such as "chrf"; or "accuracy"
+    lower_is_better:bool=False
+    stop:bool=False
+    def __call__(self, history):
+        column = f"heldout_{self.name}"
+        first = _first(history, column)
+        low, high = _last(history, f"{column}_low"), _last(history, f"{column}_high")
+        is_worse = low > first if self.lower_is_better else high < first
+        if not is_worse: return ""
+        value = _last(history, column)
+        now = f"{value:.4g} (95 %: {low:.4g} to {high:.4g})"
+        return f"held-out {self.name} is {now}, worse than M_0's {first:.4g}"
+
 # %% ../nbs/10_guards.ipynb #d3b124f2
 # All of them; one whose metrics a run does not have is silent.
 GUARDS = (HeldoutLossGuard(), DiversityGuard(), AcceptanceGuard(), SpreadGuard(), RoomGuard(), JudgeGuard(),
@@ -230,14 +251,18 @@ def check_guards(
 @dataclass(frozen=True)
 class StopRules:
     "When a run ends; raises `ValueError` for a value out of range."
-    target:float|None=None  # held-out accuracy, [0, 1]: enough
-    patience:int|None=None  # rounds without a better held-out value (accuracy; loss where there is none)
+    target:float|None=None  # of the figure `by`: enough; of accuracy in [0, 1]
+    patience:int|None=None  # rounds without a better one
     minutes:float|None=None # time for this run; the round under way is ended
+    by:str="accuracy"       # the held-out figure: accuracy (loss where there is none), loss, or an own measure
+    lower_is_better:bool=False # of that figure
 
     def __post_init__(self):
         plain_fields(self)
-        if self.target is not None and not 0 <= self.target <= 1:
+        if self.target is not None and self.by == "accuracy" and not 0 <= self.target <= 1:
             raise ValueError(f"target={self.target!r}: it must be in [0, 1], or None")
+        if self.target is not None and not math.isfinite(self.target):
+            raise ValueError(f"target={self.target!r}: it must be a finite number, or None")
         if self.patience is not None and not self.patience >= 1:
             raise ValueError(f"patience={self.patience!r}: it must be at least 1, or None")
         if self.minutes is not None and not self.minutes > 0:
@@ -246,10 +271,13 @@ class StopRules:
 # %% ../nbs/10_guards.ipynb #7e70200f
 def rounds_without_progress(
     history:list,
+    by:str="accuracy", # the held-out figure that counts; where there is no accuracy, the loss
+    lower_is_better:bool=False,
 )->int:
     "How many rounds ago the best held-out value was reached."
-    values = [row.get("heldout_accuracy", math.nan) for row in history]
-    if all(map(math.isnan, values)): values = [-row.get("heldout_loss", math.nan) for row in history]
+    values = [row.get(f"heldout_{by}", math.nan) for row in history]
+    if lower_is_better: values = [-value for value in values]
+    if by == "accuracy" and all(map(math.isnan, values)): return rounds_without_progress(history, "loss", True)
     known = [-math.inf if math.isnan(value) else value for value in values]
     return len(known) - 1 - known.index(max(known))
 
@@ -260,10 +288,16 @@ def __call__(self,
     seconds:float,  # since the run began
 )->str: # why to stop; '' to go on
     "Ask the rules after a round."
-    accuracy = _last(history, "heldout_accuracy")
-    if self.target is not None and accuracy >= self.target:
-        return f"held-out accuracy {accuracy:.3f} has reached the target {self.target:g}"
-    n = rounds_without_progress(history)
+    value = _last(history, f"heldout_{self.by}")
+    if self._is_enough(value): return f"held-out {self.by} {value:.3f} has reached the target {self.target:g}"
+    n = rounds_without_progress(history, self.by, self.lower_is_better)
     if self.patience is not None and n >= self.patience: return f"no progress on held-out data for {n} rounds"
     if self.minutes is not None and seconds >= 60 * self.minutes: return f"{self.minutes:g} minutes are up"
     return ""
+
+# %% ../nbs/10_guards.ipynb #58c0bf24
+@patch_to(StopRules)
+def _is_enough(self, value:float)->bool:
+    "Has the figure reached its target?"
+    if self.target is None: return False
+    return value <= self.target if self.lower_is_better else value >= self.target

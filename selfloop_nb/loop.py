@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 
 from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number
 from .guards import GUARDS, StopRules, check_guards
-from .metrics.basic import round_counts, sample_metrics
-from .mixing import Accumulate, KeptTables
+from .metrics.sealed import overlaps, unseal
+from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
-from .opened import Control, ProgressBar, RunReader
-from .phases import RoundDraft, Settings, adopt, check_given, judge, measure, sample, tune
+from .opened import Control, ProgressBar, RunReader, handed_on
+from .phases import INITIAL, RoundDraft, Settings, adopt, check_given, counted, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .selection import Threshold, kept_rows
@@ -27,8 +27,7 @@ from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.prune import checked_keep, prune as prune_run
 from .storage.store import Run
-from selfloop_nb.storage.verify import (TRAINED_ON_IDS, check_belongs, check_whole, computing, differences,
-    fall_back, first_on_ids)
+from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
 from .training.remake import kept_samples, to_remake, train_again
 from .training.round_models import RoundModels
@@ -45,7 +44,7 @@ class Loop:
         mix=Accumulate(),        # what they are joined with
         tune=None,               # how each round trains: FineTune, DPO, SPIN; None: FineTune(), and GENTLE for a model that comes trained
         sampling:Sampling=Sampling(), # how samples are drawn
-        initial=FineTune(steps=600, lr=2e-3), # how M_0 is trained, where the model does not come trained; or MaskedLM
+        initial=None,            # how M_0 is trained: FineTune, MaskedLM; None: `INITIAL`, and not at all where the model comes trained
         guards:tuple=GUARDS,     # what warns
         store=None,              # run folder; None: one that goes when the program ends
         branch:str="main",       # of the run
@@ -53,6 +52,7 @@ class Loop:
         progress:bool=True,      # show a progress bar?
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
         drift:bool=False,        # measure how far the samples have gone from M_0? It is then read for each round
+        measures:dict|None=None, # name -> figure of the answers to held-out data: a scorer, or table -> number; see `Measure`
         keep:int|None=None,      # of how many rounds of each branch the weights stay on the disk, beside M_0 and the best; None: all
     ):
         model, self.task = check_given(model, task)
@@ -60,7 +60,8 @@ class Loop:
         self.seed = whole_number(seed, "seed")
         self.keep = checked_keep(keep)
         tune = tune or (GENTLE if model.pretrained else FineTune())
-        self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift)
+        if initial is None and not model.pretrained: initial = INITIAL
+        self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
         self.control = Control([ProgressBar()] if progress else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
@@ -89,15 +90,10 @@ def _setting(name:str)->property:
 for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
 
 # %% ../nbs/13_loop.ipynb #ac9efff0
-def _handed_on(part:str, name:str)->property:
-    "An attribute of a part, as one of the loop's own."
-    def read(self): return getattr(getattr(self, part), name)
-    return property(read, doc=f"See `loop.{part}.{name}`.")
-
-for _name in ("rounds", "history", "samples", "losses", "report", "export"):
-    setattr(Loop, _name, _handed_on("reader", _name))
+for _name in ("rounds", "history", "samples", "answers", "best", "sealed", "losses", "report", "export"):
+    setattr(Loop, _name, handed_on("reader", _name))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
-    setattr(Loop, _name, _handed_on("control", _name))
+    setattr(Loop, _name, handed_on("control", _name))
 
 # %% ../nbs/13_loop.ipynb #42e935ee
 @patch_to(Loop)
@@ -109,16 +105,12 @@ def _open(self, path:Path, branch:str):
     about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
+    for overlap in overlaps(self.task): self.emit("message", text=str(overlap))
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
     self._models.let_go()
-    last = self.rounds[-1].number
-    self.emit("message", text=f"run {self.store.name!r} goes on after round {last} of branch {branch!r}")
-    changed = differences(self.store.info)
-    if changed: self.emit("message", text=f"not bit-exact from here on: {changed}")
-    first = first_on_ids(self.store)
-    if first: self.emit("message", text=f"from round {first} on it trains on token ids as sampled, before on text")
+    for text in what_changed(self.store): self.emit("message", text=text)
 
 # %% ../nbs/13_loop.ipynb #27638fbb
 @patch_to(Loop)
@@ -139,18 +131,18 @@ def start(self)->Round:
 @patch_to(Loop)
 def _begin(self)->Round:
     "M_0 = train(D_train)"
-    given = self._models.given
-    if not given.pretrained and self.task.train is None:
+    given, initial = self._models.given, self.settings.initial
+    if initial is not None and self.task.train is None:
         raise ValueError("M_0 must be trained and the task has no D_train: "
                          "give the task labelled examples, or a model that comes trained")
     with self._turn():
         round = self._new_round(None)
         check_weights(given)
-        if given.pretrained: model_0 = round.phase("tune", adopt, given)
-        else: model_0 = round.phase("tune", tune, given, self._data_of(round), self.settings.initial)
+        if initial is None: model_0 = round.phase("tune", adopt, given)
+        else: model_0 = round.phase("tune", tune, given, self._data_of(round), initial)
         self._models.keep(round.id, model_0)
         round.phase("measure", measure, model_0, self.task)
-        record = self._commit(round, dict(n_sampled=0, n_kept=0, n_rejected=0, n_quarantined=0, reasons={}), {})
+        record = self._commit(round, *counted(None))
         self._models.let_go()
         return record
 
@@ -160,13 +152,16 @@ def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
     with self._turn():
         round = self._new_round(self.rounds[-1])
-        samples = round.phase("sample", sample, self.model_of(round.parent.id), self.task)
-        judged = round.phase("score", judge, samples, self.task, self._model_0)
+        def writer(): return self.model_of(round.parent.id)
+        judged = None
+        if needs_samples(self.settings.mix):
+            samples = round.phase("sample", sample, writer(), self.task)
+            judged = round.phase("score", judge, samples, self.task, self._model_0, writer)
         data = self._data_of(round, judged)
         tuned = round.phase("tune", tune, self.model_of(round.origin), data, self.settings.tune)
         self._models.keep(round.id, tuned)
         round.phase("measure", measure, tuned, self.task)
-        return self._commit(round, round_counts(judged), sample_metrics(judged))
+        return self._commit(round, *counted(judged))
 
 # %% ../nbs/13_loop.ipynb #f2d18c19
 @patch_to(Loop)
@@ -202,8 +197,8 @@ def _data_of(self, round:RoundDraft, judged=None)->TuningData:
 @patch_to(Loop)
 def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningData:
     "What a round has to learn from that comes after some others."
-    mixing = self.settings.mix
-    def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), kept_rows(judged)], seed)
+    mixing, newest = self.settings.mix, [] if judged is None else [kept_rows(judged)]
+    def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), *newest], seed)
     load = partial(self._models.look, self.store, parent)
     return TuningData(mix, self.task, judged, load, self.settings.sampling, say)
 
@@ -212,9 +207,8 @@ def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningDat
 def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
     record = round.record(counts, metrics)
-    rows = [*self.store.rows(), history_row(record)]
-    warnings, self._halt = check_guards(self.settings.guards, rows)
-    record.warnings += warnings
+    warnings, self._halt = check_guards(self.settings.guards, [*self.store.rows(), history_row(record)])
+    record.warnings += [*warnings, *map(str, () if round.number else overlaps(self.task))]
     self.store.commit(round.draft, record)
     if self.keep: prune_run(self.store, self.keep)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
@@ -242,6 +236,8 @@ def language_model(self,
     number = None if round == -1 else whole_number(round, "round")
     return self.model_of(self._round_of(number).id).copy(pretrained=True)
 
+Loop.unseal = unseal
+
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
 def _turn(self):
@@ -254,17 +250,21 @@ def _turn(self):
 Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
 Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
 Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
+Loop.publish = RunReader.publish
 
 # %% ../nbs/13_loop.ipynb #45e93f0b
 @patch_to(Loop)
 def run(self,
     rounds:int=6,     # how many more
-    target:float|None=None,  # held-out accuracy that is enough
+    target:float|None=None,  # held-out accuracy, or figure `by`, that is enough
     patience:int|None=None,  # rounds without progress on held-out data
     minutes:float|None=None, # time; the round under way is ended
+    by:str="accuracy",       # the held-out figure of both rules: "accuracy" (loss where there is none), "loss", or a measure
 )->"pandas.DataFrame":
-    "Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history."
-    rules = StopRules(target, patience, minutes)
+    """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
+
+    Raises `ValueError` for a rule out of range, and a figure that there is not."""
+    rules = StopRules(target, patience, minutes, by, self.settings.lower_is_better(by))
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
 
@@ -320,7 +320,7 @@ def _stand_at(self, record:Round, why:str)->Round:
 # %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
 def change(self,
-    **changed, # score, select, mix, tune, sampling, guards, audit, drift
+    **changed, # score, select, mix, tune, sampling, guards, audit, drift, measures
 ):
     """Other settings from the next round on; the round under way and those that are done keep theirs.
 
@@ -363,8 +363,8 @@ def _on_branch(self, name:str, settings:Settings)->"Loop":
     settings.check(self._models.given, self.task)
     other = copy.copy(self)
     other.settings = other._next = settings
-    shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
-    other.control = Control([ProgressBar()] if shown else [])
+    is_shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
+    other.control = Control([ProgressBar()] if is_shown else [])
     other._models = self._models.apart()
     other._look_at(Run(self.store.path, name))
     other.store.lock = self.lock

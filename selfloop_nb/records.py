@@ -50,6 +50,11 @@ class Round:
     newer = ()                                  # names of fields that a newer version wrote; itself no field
 
     @property
+    def has_samples(self)->bool:
+        "Was anything sampled? Not for M_0, and not in a round that learnt from D_train alone."
+        return self.number > 0 and self.counts.get("n_sampled", 1) > 0
+
+    @property
     def theta(self)->float:
         "The theta of the round's keep rule; nan where it has none."
         return theta_of(self.config)

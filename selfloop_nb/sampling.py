@@ -17,7 +17,9 @@ from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 from .backend.decode import Decoder, each_once
+from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
+from .backend.turns import framed
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
 @dataclass(frozen=True)
@@ -214,7 +216,8 @@ def room_for(
     if not lm.pretrained: return longest
     prompts = sorted(_asked(task, sampling), key=len)[-100:]
     begun = [places(lm, ids)[1] for ids in lm.ids_of_prompts(prompts).values()]
-    return max(longest, min(ROOM, lm.context - max(map(len, begun))))
+    room = ROOM_TO_THINK if lm.thinks else ROOM
+    return max(longest, min(room, lm.context - max(map(len, begun))))
 
 # %% ../nbs/05_sampling.ipynb #2f315798
 def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in errors
@@ -224,7 +227,7 @@ def _asked(task:Task, sampling:Sampling)->dict: # text -> what it is called in e
     texts = {}
     for name, table in tables.items():
         for row, prompt in enumerate(table["prompt"][:]):
-            for template in sampling.templates: texts[template.replace("{prompt}", prompt)] = f"{name} {row}"
+            for template in sampling.templates: texts[framed(template, prompt)] = f"{name} {row}"
     return texts
 
 # %% ../nbs/05_sampling.ipynb #557f1045
@@ -237,7 +240,7 @@ def asked_in_turn(
     if templates == ("{prompt}",): return table
     columns = table.to_dict()
     ways = itertools.cycle(templates)
-    columns["prompt"] = [way.replace("{prompt}", prompt) for way, prompt in zip(ways, columns["prompt"])]
+    columns["prompt"] = [framed(way, prompt) for way, prompt in zip(ways, columns["prompt"])]
     return Dataset.from_dict(columns)
 
 # %% ../nbs/05_sampling.ipynb #e59cc080
@@ -288,7 +291,7 @@ def _requests(prompts, sampling:Sampling)->list:
     for row, prompt in enumerate(prompts["prompt"][:]):
         for number in range(sampling.n_samples):
             template = sampling.templates[number % len(sampling.templates)]
-            requests.append(Request(row, number, template.replace("{prompt}", prompt)))
+            requests.append(Request(row, number, framed(template, prompt)))
     return requests
 
 # %% ../nbs/05_sampling.ipynb #115e29fa
@@ -339,7 +342,7 @@ def generate_samples(
             parts[chunk.chunk_id] = {"drawn_from": key, "rows": drawn}
         for r, row in zip(chunk.requests, drawn): rows[r] = row
         counter.add(before + len(chunk.requests) * max_new_tokens - counter.done)
-    return _table(prompts, requests, rows, "-".join(map(str, place)))
+    return with_thoughts(lm, _table(prompts, requests, rows, "-".join(map(str, place))))
 
 def _drawn_before(part, key:str)->list|None:
     "The rows of a chunk that was drawn from the same; None where there is none."
@@ -369,4 +372,6 @@ def cut_off(
     "How many samples were cut off at max_new_tokens, where most were."
     lengths = [n for n, finished in zip(samples["n_tokens"][:], samples["finished"][:]) if not finished]
     share = len(lengths) / len(samples)
-    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths)} if share > 0.5 else {}
+    if share <= 0.5: return {}
+    thinking = {f"{kind}unclosed_share": unclosed_share(samples)} if "reply" in samples.column_names else {}
+    return {f"{kind}cut_share": share, "max_new_tokens": max(lengths), **thinking}

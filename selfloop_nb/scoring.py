@@ -95,6 +95,7 @@ class Context:
     tell:Callable # kind, **data: tells the listeners of the loop
     asked_to_stop:Callable
     notes:dict=field(default_factory=dict)
+    model:Callable|None=None # -> the LanguageModel that wrote the samples: the run's own, not to be changed
 
 # %% ../nbs/06_scoring.ipynb #a64fc43b
 @patch_to(Scorer)

@@ -70,9 +70,15 @@ def __call__(self,
     rows = [i for i, reason in enumerate(reasons) if reason is None]
     kept = self.keep([scores[i] for i in rows], [prompt_ids[i] for i in rows])
     for i, keep in zip(rows, kept): reasons[i] = "" if keep else self.reason
+    reasons = _empty_in_words(samples["completion"][:], reasons, {self.reason, "duplicate"})
     if "reason" in samples.column_names: # the scorer's own words come first
         reasons = [own or reason for own, reason in zip(samples["reason"][:], reasons)]
     return [_state(score, reason) for score, reason in zip(scores, reasons)], reasons
+
+# %% ../nbs/07_selection.ipynb #ca3d6d6e
+def _empty_in_words(texts:list, reasons:list, replaced:set)->list:
+    "The reasons, with 'empty' in place of some, where a text is."
+    return ["empty" if reason in replaced and not text.strip() else reason for text, reason in zip(texts, reasons)]
 
 # %% ../nbs/07_selection.ipynb #83b2da08
 def _state(score:float, reason:str)->str:

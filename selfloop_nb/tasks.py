@@ -14,8 +14,9 @@ from numbers import Real
 
 from .core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .records import SAMPLE_COLUMNS
+from .backend.thoughts import answered_row, split_thought
+from .storage.formats import plain_table
 from .storage.identity import describe
-from .storage.tables import as_dataset
 from .text import clean_text
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
@@ -29,14 +30,16 @@ class Task:
     check:Callable|None = None     # row -> bool: is the completion right? None: unknown
     n_prompts:int|None = None      # prompts a round; None: all of them
     ask:Callable|None = None       # (prompts, last samples or None) -> rows to ask, such as `Staircase`; None: all
+    sealed:"datasets.Dataset|None" = None # `prompt`, `completion`; a test that is opened once, see `loop.unseal`
 
     def __post_init__(self):
         plain_fields(self)
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
         _check_table(self.heldout, "heldout", ("prompt", "completion"), optional=True)
+        _check_table(self.sealed, "sealed", ("prompt", "completion"), optional=True)
         if self.train is not None: _check_weights(self.train)
-        taken = {*SAMPLE_COLUMNS, "correct", "score", "audit", "state", "reason"} - {"prompt"}
+        taken = {*SAMPLE_COLUMNS, "thought", "reply", "correct", "score", "audit", "state", "reason"} - {"prompt"}
         if bad := sorted(set(self.prompts.column_names) & taken):
             raise ValueError(f"prompts: the columns {bad} are names of the sample table; rename them")
         n = len(self.prompts)
@@ -95,6 +98,8 @@ def correct(self,
 def _checked(check, row:dict):
     "The check's answer as a bool; None where it raised, or does not know, or there is no check."
     if check is None: return None
+    if row.get("reply", "") is None: return False # its thought was never closed
+    row = answered_row(row)
     try: answer = plain_scalar(check(row))
     except Exception: return None
     if answer is None or (isinstance(answer, float) and math.isnan(answer)): return None
@@ -128,7 +133,9 @@ def fingerprint(self)->str:
     "A hash of all texts of the task, and of how its prompts are chosen: the same data gives the same fingerprint."
     digest = hashlib.sha256()
     if self.ask: digest.update(short_hash(_chooser(self.ask)).encode())
-    for table in (self.train, self.prompts, self.heldout): digest.update(_table_text(table))
+    tables = [self.train, self.prompts, self.heldout]
+    if self.sealed is not None: tables.append(self.sealed)
+    for table in tables: digest.update(_table_text(table))
     return digest.hexdigest()[:16]
 
 def _chooser(ask)->dict:
@@ -197,20 +204,23 @@ def _labelled(rows:list)->"datasets.Dataset|None":
 
 # %% ../nbs/03_tasks.ipynb #cee31eb6
 def from_dataset(
-    train,         # D_train with `prompt` and `completion`; None for a model that comes trained
+    train,         # D_train with `prompt` and `completion`, or in another form of TRL's; None for a model that comes trained
     prompts,       # with `prompt` and any further columns; their completions become references, the column `answer`
-    heldout=None,  # with `prompt` and `completion`
+    heldout=None,  # with `prompt` and `completion`, or in another form of TRL's
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
     name:str="task",
     n_prompts:int|None=None,  # prompts a round; None: all
+    sealed=None,   # with `prompt` and `completion`; a test that is opened once
 )->Task:
-    "A task from your own data."
+    "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
     heldout = _clean_table(heldout, "heldout")
     if check is None and prompts is not None and "answer" in prompts.column_names: check = exact_answer
+    sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
-    task = Task(name, train, prompts, heldout, check, n_prompts)
+    if check is not None and sealed is not None: sealed = _with_answers(sealed)
+    task = Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
     for leak in _leaks(task): warnings.warn(leak, stacklevel=2)
     return task
 
@@ -218,12 +228,24 @@ def from_dataset(
 def _clean_table(source, name:str):
     "A table with texts that are safe, see `clean_text`; None for None."
     if source is None: return None
-    table = as_dataset(source, name)
+    table = plain_table(source, name, asks=name == "prompts")
     texts = [column for column in ("prompt", "completion") if column in table.column_names]
     if not texts: return table
     data = table.to_dict()
     for column in texts: data[column] = [clean_text(t) if isinstance(t, str) else t for t in data[column]]
+    if name != "prompts": _check_thoughts(data.get("completion", []), name)
     return type(table).from_dict(data)
+
+def _check_thoughts(completions:list, name:str):
+    "Raise `ValueError` where a completion begins to think and never answers."
+    for i, text in enumerate(completions):
+        if not isinstance(text, str) or split_thought(text)[1] is not None: continue
+        raise ValueError(f"{name}, row {i}: the completion {text!r:.60} opens a thought that it never closes: "
+                         "close it with </think> and let the answer follow, or leave the row out")
+
+def _without_thoughts(completions:list)->list:
+    "What a check compares with: of a thought and its answer, the answer."
+    return [split_thought(text)[1] or text if isinstance(text, str) else text for text in completions]
 
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
@@ -231,12 +253,13 @@ def _with_references(table):
     warnings.warn("the prompts bring completions: they are taken as references, the column 'answer', and the model "
                   "does not see them", stacklevel=3)
     if "answer" in table.column_names: return table.remove_columns("completion")
-    return table.rename_column("completion", "answer")
+    answers = _without_thoughts(table["completion"][:])
+    return table.remove_columns("completion").add_column("answer", answers)
 
 def _with_answers(table):
     "A labelled table with its completions as the column `answer`, which a check reads."
     if "answer" in table.column_names or "completion" not in table.column_names: return table
-    return table.add_column("answer", table["completion"][:])
+    return table.add_column("answer", _without_thoughts(table["completion"][:]))
 
 # %% ../nbs/03_tasks.ipynb #9716c8ba
 def _leaks(task:Task)->list: # of warnings

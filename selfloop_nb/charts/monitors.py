@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SIGNS', 'MONITORS', 'PANELS', 'SMALL', 'audit_plot', 'repetition_plot', 'likelihood_plot', 'tries_plot',
-           'collapse_plot', 'balance_plot', 'Monitor', 'monitors_of', 'live_monitors']
+           'collapse_plot', 'balance_plot', 'Monitor', 'entropy_plot', 'pass_plot', 'measures_plot', 'monitors_of',
+           'live_monitors']
 
 # %% ../../nbs/charts/05_monitors.ipynb #75e5d156
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look, round_plot
+from .rounds import COLOURS, RENDERING, Chart, canvas, drawable, heldout_loss_plot, look
+from .rounds import finish, own_measures, round_plot
 
 # %% ../../nbs/charts/05_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:
@@ -81,12 +83,52 @@ class Monitor(NamedTuple):
     "A chart that shows when a loop only seems to work."
     chart:Callable
     caption:str
-    columns:tuple # of the history, without which there is nothing to draw
+    columns:tuple # of the history, without which there is nothing to draw; none: own measures
 
-    def is_drawable(self, history)->bool: return _known(history, *self.columns)
+    def is_drawable(self, history)->bool:
+        return _known(history, *self.columns) if self.columns else bool(own_measures(history))
+
+# %% ../../nbs/charts/05_monitors.ipynb #b07537bf
+def entropy_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
+    "How undecided the model that wrote the samples was, by round."
+    return round_plot(history, {"policy_entropy": ""}, "policy entropy", "nats a token", ax=ax, **style)
+
+def pass_plot(
+    table, # of `examine`: round, k, pass_at_k, low, high, majority_at_k
+    ax=None, **style,
+)->"matplotlib.figure.Figure":
+    "What k tries solve, a line a round with its interval, and what M_0's majority of k says."
+    with canvas(ax, **style) as ax:
+        for place, (number, rows) in enumerate(table.groupby("round")):
+            look = dict(color=COLOURS[place % 7], marker="os^D"[place % 4])
+            ax.plot(rows["k"], rows["pass_at_k"], label=f"M_{number}: pass@k", **look)
+            ax.fill_between(rows["k"], rows["low"], rows["high"], color=look["color"], alpha=0.2, linewidth=0)
+        first = table[table["round"] == table["round"].min()]
+        name = f"M_{first['round'].iloc[0]}: maj@k"
+        ax.plot(first["k"], first["majority_at_k"], label=name, color=COLOURS[0], linestyle="--")
+        finish(ax, "one try, many tries on held-out problems", "share solved", True)
+        ax.set_xscale("log", base=2)
+        ax.set_xlabel("tries k")
+    return ax.figure
+
+# %% ../../nbs/charts/05_monitors.ipynb #6f9a84ba
+def measures_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
+    "Own measures of held-out answers by round, with their 95 % intervals over the rows."
+    columns = {f"heldout_{name}": name for name in own_measures(history)}
+    with canvas(ax, **style) as ax:
+        round_plot(history, columns, "held-out measures", "band: 95 %, rows", ax=ax, **style)
+        for place, column in enumerate(columns):
+            known = history[history[f"{column}_low"].notna()]
+            ends = drawable(known[f"{column}_low"]), drawable(known[f"{column}_high"])
+            ax.fill_between(known["round"], *ends, color=COLOURS[place % 7], alpha=0.2, linewidth=0)
+    return ax.figure
 
 # %% ../../nbs/charts/05_monitors.ipynb #5c72c156
 MONITORS = dict(
+    entropy=Monitor(entropy_plot, "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1",
+                    ("policy_entropy",)),
+    measures=Monitor(measures_plot, "Figures of the loop's own of greedy answers to held-out data, "
+                     "with their intervals over the rows", ()),
     audit=Monitor(audit_plot, "Q, which selects, and an audit, which does not: "
                   "how far each has risen since the first round, in its standard deviations", ("audit_gap",)),
     collapse=Monitor(collapse_plot, "Signs of a collapse: loss on real text, repetition, drift from M_0, "
@@ -95,8 +137,8 @@ MONITORS = dict(
     likelihood=Monitor(likelihood_plot, "How likely M_0 finds the samples, and the divergence from it",
                        ("base_logprob",)),
     tries=Monitor(tries_plot, "What one try solves, and what many do", ("pass_at_1",)))
-PANELS = ("audit", "collapse", "balance")           # for paper
-SMALL = ("audit", "likelihood", "tries", "balance") # for a screen
+PANELS = ("measures", "audit", "collapse", "entropy", "balance") # for paper
+SMALL = ("measures", "audit", "likelihood", "tries", "balance") # for a screen
 
 # %% ../../nbs/charts/05_monitors.ipynb #1e7bd73c
 def monitors_of(
@@ -111,6 +153,7 @@ def monitors_of(
 def live_monitors(
     history,
 )->list: # names of `MONITORS`
-    "The small charts for a screen: none, unless the run has an audit or measures drift."
+    "The small charts for a screen, at most four: none, unless the run has an audit, own measures or drift."
     asked_for = _known(history, "audit_gap") or _known(history, "base_logprob")
-    return [name for name in SMALL if asked_for and MONITORS[name].is_drawable(history)]
+    names = SMALL if asked_for else ("measures",)
+    return [name for name in names if MONITORS[name].is_drawable(history)][:4]

@@ -16,6 +16,8 @@ from .run_charts import run_charts
 from ..core import DamagedRunError
 from ..records import KEPT, REJECTED
 from ..storage.files import fixed_path, make_folder, through_link, write_file
+from ..storage.evidence import against_controls, controls_beside
+from ..storage.sealed import read_sealed
 from ..storage.store import Run
 
 # %% ../../nbs/charts/08_report.ipynb #d3fc07e1
@@ -48,6 +50,18 @@ def _heading(run:Run, rounds:list)->str:
     warnings = [(r.number, escape(text)) for r in rounds for text in r.warnings]
     return "\n".join([about, *(f"<p class=warn>round {number}: {text}</p>" for number, text in warnings)])
 
+# %% ../../nbs/charts/08_report.ipynb #de76beda
+def _evidence(run:Run)->str:
+    "What the run has over its controls, where its folder has any, and what its sealed test said, once it is open."
+    opened = read_sealed(run.path)
+    sealed = f"<h2>The sealed test</h2><pre>{escape(repr(opened))}</pre>" if opened else ""
+    controls = controls_beside(run)
+    if not controls: return sealed
+    found = against_controls(run.branch, [run], {kind: [other] for kind, other in controls.items()})
+    histories = {run.branch: run.history(), **{kind: other.history() for kind, other in controls.items()}}
+    lines = "".join(f"<p>{escape(line)}</p>" for line in found.lines)
+    return f"<h2>Beside its controls</h2>{lines}{html_table(arms_table(histories))}{sealed}"
+
 # %% ../../nbs/charts/08_report.ipynb #54a810b1
 def _compared(run:Run, others:dict)->str:
     "Where this run and those it is compared with began and ended."
@@ -68,8 +82,9 @@ def _figures(run:Run, others:dict)->str:
 # %% ../../nbs/charts/08_report.ipynb #81a7b3e0
 def _samples(run:Run, rounds:list, n:int)->str:
     "Some samples of the newest round, of each state; M_0 has none."
-    if len(rounds) < 2: return ""
-    number = rounds[-1].number
+    sampled = [r.number for r in rounds if r.has_samples]
+    if not sampled: return ""
+    number = sampled[-1]
     samples = run.samples(number)
     return f"<h2>Samples of round {number}</h2>" + _cards(samples, KEPT, n) + _cards(samples, REJECTED, n)
 
@@ -116,9 +131,9 @@ def write_report(
     "Write a run as one HTML file: figures inside, no script, nothing loaded."
     path = fixed_path(path)
     rounds = run.rounds()
-    history = html_table(run.history().set_index("round"))
-    parts = [_heading(run, rounds), _compared(run, others), _figures(run, others), f"<h2>Rounds</h2>{history}",
-             _samples(run, rounds, n_cards), _settings(run, rounds)]
+    history = html_table(run.history().set_index("round").dropna(axis=1, how="all"))
+    parts = [_heading(run, rounds), _evidence(run), _compared(run, others), _figures(run, others),
+             f"<h2>Rounds</h2>{history}", _samples(run, rounds, n_cards), _settings(run, rounds)]
     page = _page(escape(run.name), "\n".join(filter(None, parts)))
     _make_place(run, path.parent)
     _write_text(path, page)
@@ -163,7 +178,8 @@ def _save_tables(run:Run, folder:Path)->list:
     "Write the history, and the samples of the newest round."
     rounds = run.rounds()
     tables = {"history": run.history()}
-    if len(rounds) > 1: tables["samples"] = run.samples(rounds[-1].number).to_pandas()
+    sampled = [r.number for r in rounds if r.has_samples]
+    if sampled: tables["samples"] = run.samples(sampled[-1]).to_pandas()
     paths = [folder / f"{name}.csv" for name in tables]
     for path, table in zip(paths, tables.values()):
         _write_text(path, table.map(csv_safe).rename(columns=csv_safe).to_csv(index=False))

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['COLOURS', 'MARKERS', 'DASHES', 'STATE_LOOK', 'ALARM', 'RENDERING', 'OTHER_SCRIPTS', 'FARTHEST', 'RIDGES', 'fonts',
            'look', 'png', 'Chart', 'fit', 'canvas', 'finish', 'drawable', 'score_bins', 'score_histogram',
-           'score_ridgeline', 'named_runs', 'round_plot', 'accuracy_plot', 'heldout_loss_plot', 'acceptance_plot',
-           'quality_plot', 'diversity_plot', 'training_loss_plot']
+           'score_ridgeline', 'named_runs', 'round_plot', 'own_measures', 'accuracy_plot', 'heldout_loss_plot',
+           'acceptance_plot', 'quality_plot', 'diversity_plot', 'training_loss_plot']
 
 # %% ../../nbs/charts/02_rounds.ipynb #055041cd
 import functools, io, itertools, math, textwrap, threading
@@ -342,6 +342,17 @@ def round_plot(
             _curve(ax, runs[name], column, label, place)
         finish(ax, title, ylabel, share)
     return ax.figure
+
+# %% ../../nbs/charts/02_rounds.ipynb #a3ddcb89
+def own_measures(
+    history, # of one run; or several, see `named_runs`
+)->list: # names, such as "chrf" for the column heldout_chrf
+    "The figures of one's own of held-out answers that there are values of."
+    histories = [h for seeds in named_runs(history).values() for h in seeds]
+    columns = dict.fromkeys(column for h in histories for column in h.columns)
+    own = [c for c in columns if f"{c}_low" in columns and c.startswith("heldout_") and c != "heldout_accuracy"]
+    known = [c for c in own if any(c in h and h[c].notna().any() for h in histories)]
+    return [column.removeprefix("heldout_") for column in known]
 
 # %% ../../nbs/charts/02_rounds.ipynb #45f7e03f
 def accuracy_plot(runs, ax=None, **style)->"matplotlib.figure.Figure":

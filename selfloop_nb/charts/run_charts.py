@@ -50,7 +50,8 @@ class RunData:
     @cached_property
     def scores(self)->dict:
         "Number -> selected sample table; M_0 has none."
-        tables = {number: self.run.samples(number) for number in self.numbers if number}
+        sampled = [r.number for r in self.rounds[-self.last:] if r.has_samples]
+        tables = {number: self.run.samples(number) for number in sampled}
         if self.now and self.now.samples is not None: tables[self.now.number] = self.now.samples
         return tables
 

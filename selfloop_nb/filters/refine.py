@@ -164,7 +164,7 @@ def drop(self, samples, kept:list)->dict:
 @dataclass(frozen=True)
 class Balanced(Refinement):
     "Give the groups the shares among the kept that they have among all samples, by dropping the worst."
-    column:str="topic" # of the prompts
+    column:str="topic" # of the samples: one of the prompts', or "completion" for what was answered
 
     def drop(self, samples, kept):
         if self.column not in samples.column_names:

@@ -36,7 +36,9 @@ def nothing_kept(
     more = "Lower"
     if "not rated" in samples["reason"][:]: more = "Have more of them rated (a larger n in human(n=...)), or lower"
     cut = cut_off(samples)
-    if cut: more = f"{room_advice(cut['cut_share'], cut['max_new_tokens'])}. {more}"
+    if cut:
+        advice = room_advice(cut["cut_share"], cut["max_new_tokens"], thinking=cut.get("unclosed_share", 0.0))
+        more = f"{advice}. {more}"
     return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; "
             f"reasons: {round_counts(samples)['reasons']}. {more} theta ({_theta_that_keeps(samples, select)}; "
             f"loop.change(select=...) or a branch with another `select`), or sample more; round {last} stays")

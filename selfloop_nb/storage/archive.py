@@ -22,7 +22,8 @@ from .verify import damage
 
 # %% ../../nbs/storage/08_archive.ipynb #973059f3
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
-_IN_RUN = r"(?:run|heads)\.json|ratings\.jsonl"
+_IN_RUN = r"(?:run|heads|sealed)\.json|ratings\.jsonl"
+_AT_WILL = {"ratings.jsonl", "sealed.json"} # that a run may have: what people have said, a sealed test that was opened
 _IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
 _IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
 _LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|(?:model|adapter)/{_IN_MODEL})")
@@ -49,8 +50,9 @@ def _pruned_in(run:Run)->dict: # round -> names of files
     return {id: names for id, names in found.items() if names}
 
 def _names_of(run:Run)->list:
-    "run.json, and all files of the committed rounds."
-    return ["run.json", *_files_of(run.all_rounds(), _pruned_in(run))]
+    "run.json, what people have added, and all files of the committed rounds."
+    added = [name for name in sorted(_AT_WILL - {"ratings.jsonl"}) if disk.exists(run.path / name)]
+    return ["run.json", *added, *_files_of(run.all_rounds(), _pruned_in(run))]
 
 # %% ../../nbs/storage/08_archive.ipynb #9c0c8cb8
 def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
@@ -191,8 +193,8 @@ def _checked_entries(archive:zipfile.ZipFile, path:Path, folder:Path)->list:
     _check_total(entries, path, folder)
     _check_format(archive, names, path)
     records = _records_in(archive, names, path)
-    known = {"run.json", "heads.json", "ratings.jsonl", *_files_of(records, _pruned_of(archive, names, path))}
-    unknown, missing = sorted(set(names) - known), sorted(known - {"ratings.jsonl"} - set(names))
+    known = {"run.json", "heads.json", *_AT_WILL, *_files_of(records, _pruned_of(archive, names, path))}
+    unknown, missing = sorted(set(names) - known), sorted(known - _AT_WILL - set(names))
     if missing: _refuse(path, f"its rounds are not what their records say: {missing[:3]} missing or changed")
     if unknown: _refuse(path, f"no record lists {unknown[:3]}")
     return entries

@@ -323,7 +323,18 @@ def of_round(self, number:int)->Round:
 def samples(self, number:int)->"datasets.Dataset":
     "The sample table of a round (from 1)."
     if number == 0: raise SelfloopError("round 0 is M_0: it has no samples; they begin with round 1")
-    return read_table(self.folder(self.of_round(number).id) / "samples.parquet")
+    record = self.of_round(number)
+    if record.has_samples: return read_table(self.folder(record.id) / "samples.parquet")
+    raise SelfloopError(f"round {number} has no samples: it learnt from D_train alone")
+
+# %% ../../nbs/storage/05_store.ipynb #76e08f2b
+@patch_to(Run)
+def answers(self, number:int)->"datasets.Dataset":
+    "The answers that the model of a round gave to held-out data; raises `SelfloopError` where none were kept."
+    try: return read_table(self.folder(self.of_round(number).id) / "heldout.parquet")
+    except FileNotFoundError: raise SelfloopError(
+        f"round {number} kept no answers to held-out data: they are asked for where the task has held-out data, and "
+        "a check or the loop has measures=...; versions before did not keep them") from None
 
 # %% ../../nbs/storage/05_store.ipynb #8f3aa4db
 @patch_to(Run)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRAINED_ON_IDS', 'computing', 'differences', 'damage', 'Verdict', 'verify', 'check_belongs', 'check_whole',
-           'fall_back', 'first_on_ids']
+           'fall_back', 'first_on_ids', 'what_changed']
 
 # %% ../../nbs/storage/07_verify.ipynb #1fe531a2
 import warnings
@@ -148,3 +148,12 @@ def first_on_ids(
     if run.info.get("trained_on") == "ids" or not run.head: return 0
     numbers = [run.record(move.to).number for move in run.moves() if move.why.startswith("round ")]
     return min(numbers, default=run.record(run.head).number + 1)
+
+def what_changed(run:Run)->list: # of texts
+    "What one who goes on with a run must know: where, whether it is bit-exact, how its rounds were trained."
+    changed, first = differences(run.info), first_on_ids(run)
+    number = run.record(run.head).number
+    texts = [f"run {run.name!r} goes on after round {number} of branch {run.branch!r}"]
+    if changed: texts.append(f"not bit-exact from here on: {changed}")
+    if first: texts.append(f"from round {first} on it trains on token ids as sampled, before on text")
+    return texts

@@ -185,6 +185,7 @@ def prefer(
 @dataclass(frozen=True)
 class _Preferring(FineTune):
     "What DPO and SPIN share: they differ in the pairs that they learn from."
+    learns_from = "samples" # and not from the mix
     steps:int|None=40      # few: pairs are fewer than the rows of a mix
     batch_size:int=64      # pairs a step
     lr:float=1e-3          # for a tiny model; one that comes trained wants far less, such as 1e-6 for all weights

@@ -9,6 +9,7 @@ __all__ = ['lineage', 'starts_from', 'to_remake', 'check_settings', 'remake', 'k
 from collections.abc import Callable
 
 from ..core import SelfloopError, derive_seed
+from ..mixing import no_rows
 from ..models import LanguageModel
 from ..records import Round
 from ..selection import kept_rows
@@ -90,6 +91,7 @@ def kept_samples(
     record:Round,
 )->"datasets.Dataset":
     "What a round has kept, from the disk."
+    if not record.has_samples: return no_rows()
     return kept_rows(read_table(store.folder(record.id) / "samples.parquet"))
 
 # %% ../../nbs/training/05_remake.ipynb #e8f2d75c
@@ -100,7 +102,7 @@ def train_again(
     "Make the weights of a pruned round again, from all that made it; the rounds before it have theirs."
     check_settings(record, loop.config())
     store = loop.store
-    judged = read_table(store.folder(record.id) / "samples.parquet")
+    judged = read_table(store.folder(record.id) / "samples.parquet") if record.has_samples else None
     seed = derive_seed(loop.seed, record.number, "mix")
     def say(text): loop.emit("message", record.number, text=text)
     def on_loss(point, n_steps): loop.emit("loss", record.number, "tune", **point, n_steps=n_steps)

@@ -178,8 +178,20 @@ def _typed(self, change:dict): self.search()
 
 # %% ../../nbs/views/07_browse.ipynb #fc40a830
 def browse(
-    source,       # a Loop, a run from `open_run`, or a selected sample table
+    source,       # a Loop, a run from `open_run`, a selected sample table, or answers: `browse(loop.answers())`
     round:int=-1, # its number; -1: the newest
 )->Browser: # show it as the last line of a cell
-    "Read the samples of a round."
-    return Browser(source, round)
+    "Read the samples of a round, or the answers to held-out data."
+    return Browser(_as_samples(source), round)
+
+def _as_samples(source):
+    "A table of answers as one of samples: its score is whether it is right, or the first measure of it."
+    columns = getattr(source, "column_names", ["state"])
+    if "state" in columns: return source
+    scored = next((name for name in columns if name == "correct" or name.startswith("heldout_")), None)
+    values = source[scored][:] if scored else [None] * len(source)
+    scores = [math.nan if value is None else float(value) for value in values]
+    added = dict(score=scores, state=["answer"] * len(source), reason=[scored or ""] * len(source))
+    for name, values in added.items():
+        source = (source.remove_columns(name) if name in columns else source).add_column(name, values)
+    return source

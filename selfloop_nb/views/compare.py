@@ -12,11 +12,13 @@ from pathlib import Path
 import ipywidgets
 
 from ..charts import rounds as plots
-from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, ecdf_plot, settings_table
-from ..charts.markup import html_table
+from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
+from ..charts.comparison import ecdf_plot, settings_table
+from ..charts.markup import escape, html_table
 from ..core import SelfloopError, patch_to
 from ..opened import open_run
 from ..records import score_range_of, theta_of
+from ..storage.evidence import against_controls, control_kind
 from ..storage.store import Run
 from .background import Publisher, weakly
 from .view import View, labelled, loud, picture_output, picture_place, push_button
@@ -112,7 +114,8 @@ def _made_with(run)->dict:
 @patch_to(Comparison)
 def figures(self)->dict: # name -> figure
     "Every chart as a figure of its own, for a paper."
-    curves = {column: curve_plot(self.histories, column, **self.look) for column in CURVES}
+    columns = {**curves_of(self.histories), **CURVES}
+    curves = {column: curve_plot(self.histories, column, **self.look) for column in columns}
     return {**curves, "scores": self._scores()}
 
 # %% ../../nbs/views/10_compare.ipynb #32edc58f
@@ -124,7 +127,7 @@ def _scores(self):
     scores, thetas = {}, {}
     ranges = set()
     for name, seeds in self.runs.items():
-        there = [run for run in seeds if n < len(run.rounds)]
+        there = [run for run in seeds if n < len(run.rounds) and run.rounds[n].has_samples]
         label = _label(name, n, len(there), len(seeds))
         scores[label] = [run.samples(n)["score"][:] for run in there]
         ranges |= {score_range_of(run.rounds[n].config) for run in there}
@@ -171,7 +174,20 @@ def _tables(self)->str: # HTML
     ends, differ = self.table, self.settings
     style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:break-word"
     settings = html_table(differ, style) if len(differ) else " <i>none</i><br>"
-    return f"<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
+    words = "".join(f"{escape(line)}<br>" for found in self.verdicts.values() for line in found.lines)
+    held = f"<b>against the controls</b><br>{words}" if words else ""
+    return f"{held}<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
+
+# %% ../../nbs/views/10_compare.ipynb #151719fe
+def _verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
+    "What each run has over the controls among them; empty where there are none."
+    stores = {name: [run.store for run in seeds] for name, seeds in self.runs.items()}
+    kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
+    controls = {name: stores[name] for name, kind in kinds.items() if kind}
+    if not controls: return {}
+    return {name: against_controls(name, stores[name], controls) for name, kind in kinds.items() if not kind}
+
+Comparison.verdicts = property(_verdicts)
 
 # %% ../../nbs/views/10_compare.ipynb #ec7f1b24
 @patch_to(Comparison)
@@ -193,7 +209,8 @@ def _moved(self, change:dict): self._changed("scores")
 @patch_to(Comparison)
 def plain(self)->list: # of outputs by MIME type
     "Pictures and tables without any widget."
-    text = f"{self.table.to_string()}\n\nsettings that differ\n{self.settings.to_string()}"
+    words = "".join(f"\n\n{found}" for found in self.verdicts.values())
+    text = f"{self.table.to_string()}\n\nsettings that differ\n{self.settings.to_string()}{words}"
     return [picture_output(self.charts.value, "the charts of the runs"),
             picture_output(self.scores.value, "their scores"),
             {"text/html": self.tables.value, "text/plain": text}]

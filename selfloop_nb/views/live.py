@@ -69,7 +69,7 @@ def refresh(self):
         most = MOST_POINTS // max(len(rounds), 1)
         self.losses = [[r.number, *thinned(self.source.losses(r.number), most)] for r in rounds]
         self.n_told = 0
-        scored = rounds[1:]
+        scored = [record for record in rounds if record.has_samples]
         self.spread = self.of_all.of(scored, history, self._scores_of) if scored else {}
         self._show(self._to_show([record.number for record in scored]))
 
@@ -98,8 +98,8 @@ def _seen_as(self, key:str, samples, config:dict)->RoundScores:
 def _show(self, number:int):
     "Bars, table and samples of a round; -1: of none."
     self.round = number
-    if number < 0: return self._show_scores({}, b"", {})
-    record = self.source.rounds[number]
+    record = self.source.rounds[number] if number >= 0 else None
+    if record is None or not record.has_samples: return self._show_scores({}, b"", {})
     seen = self._seen_as(record.id, lambda: self.source.samples(number), record.config)
     name = f"round {number}"
     self._show_scores(seen.state(number, record.id, f"scores of {name}"), seen.table.tobytes(), seen.cards(name))

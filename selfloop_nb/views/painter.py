@@ -27,7 +27,7 @@ def overview_png(
     "All charts of a run in one picture."
     rounds, history = run.rounds(), run.history()
     numbers = [r.number for r in rounds[-LAST:]]
-    samples = {n: run.samples(n) for n in numbers if n}
+    samples = {r.number: run.samples(r.number) for r in rounds[-LAST:] if r.has_samples}
     losses = {n: run.losses(n) for n in numbers}
     thetas = {r.number: theta_of(r.config) for r in rounds}
     score_range = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)

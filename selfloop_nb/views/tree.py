@@ -109,6 +109,7 @@ def show(self,
 def _samples(self, r:Round)->str: # HTML
     "Some samples that a round kept and rejected."
     if not r.number: return "<i>M_0: nothing is sampled before round 1</i>"
+    if not r.has_samples: return "<i>it learnt from D_train alone: nothing was sampled</i>"
     try: samples = read_table(self.source.store.folder(r.id) / "samples.parquet")
     except SelfloopError as error: return f"<i>{escape(error)}</i>"
     return f"<b>kept</b>{sample_cards(samples, KEPT, 3)}<b>rejected</b>{sample_cards(samples, REJECTED, 3)}"

@@ -11,6 +11,7 @@ import base64, math, os, weakref
 
 import ipywidgets
 
+from ..backend.thoughts import answered_row
 from ..core import patch_to
 from ..charts.markup import escape
 from ..records import KEPT, REJECTED
@@ -37,12 +38,22 @@ def sample_card(
 # %% ../../nbs/views/02_view.ipynb #1571901e
 def _sample_text(row:dict, n_prompt:int, n_completion:int)->str: # HTML
     "Prompt and completion, at most so many characters of them."
-    prompt, completion = escape(row["prompt"], n_prompt), escape(row["completion"], n_completion)
-    return f"<code style='white-space:pre-wrap;overflow-wrap:anywhere'>{prompt}<b>{completion}</b></code>"
+    prompt, completion = escape(row["prompt"], n_prompt), escape(answered_row(row)["completion"], n_completion)
+    if not row.get("thought"): return f"<code {_WRAPPED}>{prompt}<b>{completion}</b></code>"
+    return f"<code {_WRAPPED}>{prompt}</code>{_folded_thought(row)}<code {_WRAPPED}><b>{completion}</b></code>"
+
+_WRAPPED = "style='white-space:pre-wrap;overflow-wrap:anywhere'"
+
+def _folded_thought(row:dict)->str: # HTML
+    "A thought, to be opened."
+    thought = row["thought"]
+    title = f"a thought of {len(thought):,} characters" + ("" if row["reply"] is not None else ", never closed")
+    text = escape(thought, WHOLE)
+    return f"<details><summary>{title}</summary><code {_WRAPPED}>{text}</code></details>"
 
 def _whole_text(row:dict)->str: # HTML
     "What opens to the whole sample, where a card does not show it."
-    sizes = len(row["prompt"]), len(row["completion"])
+    sizes = len(row["prompt"]), len(answered_row(row)["completion"])
     if sizes[0] <= PROMPT and sizes[1] <= COMPLETION: return ""
     title = f"all of it: {sizes[0]:,} characters of prompt, {sizes[1]:,} written"
     return f"<details><summary>{title}</summary>{_sample_text(row, WHOLE, WHOLE)}</details>"
@@ -254,7 +265,7 @@ class RoundView(View):
 def _find_rounds(self, round:int|None=None):
     "Offer the rounds there are; the one that is shown stays."
     if not self.is_run: return
-    numbers = [r.number for r in self.source.rounds if r.number]
+    numbers = [r.number for r in self.source.rounds if r.has_samples]
     offer(self.rounds, [(f"round {n}", n) for n in numbers], self._choose(round, numbers))
 
 # %% ../../nbs/views/02_view.ipynb #76edc4d9

@@ -23,7 +23,7 @@ def small_loop(store=None, seed=0, **changed):
     model = changed.pop("model", None) or tiny_llama(task, width=32)
     few = FineTune(steps=20, batch_size=32)
     settings = dict(score=low_digit, select=Threshold(1.0), sampling=Sampling(tokens_per_batch=200),
-                    tune=few, initial=few, progress=False)
+                    tune=few, initial=None if model.pretrained else few, progress=False)
     return Loop(model, task, store=store, seed=seed, **{**settings, **changed})
 
 

@@ -1,0 +1,276 @@
+"""Chat as users have it: TRL's forms of tables load unchanged; several turns, system messages, tools and a template's
+settings reach the model; ids trained are ids sampled; thoughts are told apart from answers, and Q sees the answers.
+"""
+import math
+
+import pytest
+from chats import CHATS, chat_model, chat_tokenizer, turns
+from selfloop_nb import FineTune, Loop, Sampling, Threshold, from_dataset
+from selfloop_nb.backend.turns import read_turns, write_turns
+from selfloop_nb.models import LanguageModel, load_model
+
+SUMS = [(a, b) for a in range(4) for b in range(4)]
+SKY = turns("What color is the sky?", "It is blue.")
+NO = [SKY[0], {"role": "assistant", "content": "It is green."}]
+FORMS = {
+    "language modeling": dict(text="The sky is blue."),
+    "language modeling, conversational": dict(messages=SKY),
+    "prompt-only": dict(prompt="The sky is"),
+    "prompt-only, conversational": dict(prompt=SKY[:1]),
+    "prompt-completion": dict(prompt="The sky is", completion=" blue."),
+    "prompt-completion, conversational": dict(prompt=SKY[:1], completion=SKY[1:]),
+    "preference": dict(prompt="The sky is", chosen=" blue.", rejected=" green."),
+    "preference, conversational": dict(prompt=SKY[:1], chosen=SKY[1:], rejected=NO[1:]),
+    "preference, implicit": dict(chosen="The sky is blue.", rejected="The sky is green."),
+    "preference, implicit, conversational": dict(chosen=SKY, rejected=NO),
+    "unpaired preference": dict(prompt="The sky is", completion=" blue.", label=True),
+    "unpaired preference, conversational": dict(prompt=SKY[:1], completion=SKY[1:], label=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the prompts bring completions")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["rows", "dataset", "jsonl", "parquet", "pandas"])
+def test_the_forms_of_trl_load_unchanged(form, kind, tmp_path):
+    from datasets import Dataset
+    row = FORMS[form]
+    data = {"rows": lambda: [row], "dataset": lambda: Dataset.from_list([row]),
+            "pandas": lambda: Dataset.from_list([row]).to_pandas(),
+            "jsonl": lambda: tmp_path / "data.jsonl", "parquet": lambda: tmp_path / "data.parquet"}[kind]()
+    Dataset.from_list([row]).to_json(tmp_path / "data.jsonl")
+    Dataset.from_list([row]).to_parquet(tmp_path / "data.parquet")
+    asks = form.startswith("prompt-only")
+    task = from_dataset(None if asks else data, data, None if asks else data)
+    talks, is_text = "conversational" in form, form == "language modeling"
+    expected = "" if is_text else "What color is the sky?" if talks else "The sky is"
+    assert task.prompts["prompt"][:] == [expected]
+    if asks: return
+    completion = "The sky is blue." if is_text else "It is blue." if talks else " blue."
+    assert (task.train["prompt"][:], task.train["completion"][:]) == ([expected], [completion])
+    assert task.heldout["completion"][:] == [completion]
+
+
+def test_steps_with_labels_are_refused_in_words_and_their_prompts_can_be_asked():
+    steps = [dict(prompt="1+2=", completions=["1", "2"], labels=[True, False])]
+    assert from_dataset(None, steps).prompts["prompt"][:] == ["1+2="]
+    with pytest.raises(ValueError, match="train: completions with a label for each step"): from_dataset(steps, steps)
+
+
+def test_of_bad_completions_nothing_is_learnt():
+    rows = [dict(prompt="a", completion="b", label=True), dict(prompt="a", completion="c", label=False),
+            dict(prompt="d", completion="e", label=False)]
+    with pytest.warns(UserWarning, match="train: 2 of 3 completions are labelled False"):
+        task = from_dataset(rows, [dict(prompt="a")])
+    assert task.train["completion"][:] == ["b"]
+    with pytest.warns(UserWarning, match="asked without references"): task = from_dataset(None, rows)
+    assert task.prompts["prompt"][:] == ["a", "d"] and task.check is None
+
+
+def test_share_gpt_and_columns_beside():
+    row = dict(conversations=[{"from": "human", "value": "1+2="}, {"from": "gpt", "value": "3"}], topic="sums")
+    assert from_dataset([row], [dict(prompt="a")]).train[:] == dict(prompt=["1+2="], completion=["3"], topic=["sums"])
+
+
+WRONG = [
+    (dict(messages=turns("1+2=")), "row 1: its messages end with the turn of the user"),
+    (dict(messages=turns("1+2=", " ")), "row 1, message 1: the message of the assistant holds no text"),
+    (dict(messages=[]), "row 1"),
+    (dict(messages=turns("1+2=", "3")[1:]), "row 1: nothing is asked"),
+    (dict(messages=[{"role": "<|im_end|>", "content": "a"}]), "row 1, message 0: its role is"),
+    (dict(messages=turns("1+2=", "<think>3")), "row 1: the completion '<think>3' opens a thought"),
+    (dict(messages=turns("1+2=") + [dict(role="assistant", content="", tool_calls=[dict(name="add")])]), "calls a tool"),
+]
+
+
+@pytest.mark.parametrize("row, words", WRONG)
+def test_bad_conversations_are_named_with_their_row(row, words):
+    good = dict(messages=turns("1+1=", "2"))
+    with pytest.raises(ValueError, match=words): from_dataset([good, row], [dict(prompt="a")])
+
+
+def test_prompts_must_end_with_someone_to_answer():
+    for bad in (turns("1+2=", "3"), [dict(role="system", content="Add!")]):
+        with pytest.raises(ValueError, match="prompts, row 0, prompt: the prompt ends with the turn of the"):
+            from_dataset(None, [dict(prompt=bad)])
+
+
+@pytest.mark.parametrize("kind", CHATS)
+def test_a_conversation_is_asked_as_the_template_writes_it(kind):
+    lm = chat_model(kind)
+    talk = turns("1+1=", "2", "And 1 <eos> more?", system="You add.")
+    by_hand = lm.tokenizer.apply_chat_template(talk, add_generation_prompt=True, tokenize=False)
+    assert lm.tokenizer.decode(lm.prompt_ids(write_turns(talk))) == by_hand
+    assert lm.tokenizer.eos_token_id not in lm.prompt_ids(write_turns(talk)), "what a user types is text"
+
+
+def test_tools_and_settings_reach_the_template():
+    lm, tool = chat_model("qwen"), {"type": "function", "function": {"name": "add"}}
+    asked = turns("1+2=") + [dict(role="assistant", content="", tool_calls=[dict(name="add", arguments=dict(a=1))]),
+                             dict(role="tool", content="3")]
+    rows = [dict(prompt=asked, tools=[tool], chat_template_kwargs=dict(enable_thinking=False))]
+    task = from_dataset(None, rows)
+    text = lm.tokenizer.decode(lm.prompt_ids(task.prompts["prompt"][0]))
+    by_hand = lm.tokenizer.apply_chat_template(asked, tools=[tool], enable_thinking=False, add_generation_prompt=True,
+                                               tokenize=False)
+    assert text == by_hand and '{"name": "add"}' in text and text.endswith("</think>\n\n")
+    assert task.prompts["tools"][0] == [tool], "the column goes along"
+
+
+def test_a_template_that_fails_on_a_prompt_names_it():
+    lm = chat_model("gemma")
+    twice = write_turns([*turns("1+1="), *turns("1+2=")])
+    with pytest.raises(ValueError, match="fails on the prompt .*Conversation roles must alternate"): lm.prompt_ids(twice)
+
+
+@pytest.mark.parametrize("template, words", [
+    ("{{ messages[0].content + 1 }}", "can only concatenate str"), ("{% for m in %}", "TemplateSyntaxError|Expected"),
+    ("{{ raise_exception('not today') }}", "not today"),
+    ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "does not end within")])
+def test_a_template_that_fails_or_never_ends_is_named_when_the_model_is_made(template, words):
+    lm = chat_model("qwen")
+    lm.tokenizer.chat_template = template
+    with pytest.raises(ValueError, match=f"qwen: its chat template cannot write a question .*({words})"): lm.copy()
+    LanguageModel(lm.model, lm.tokenizer, "qwen", chat=False)
+
+
+def test_what_a_model_is_told_stays_with_it(tmp_path):
+    plain = chat_model("qwen")
+    plain.save(tmp_path / "plain")
+    told = dict(system="Add!", template_kwargs={"enable_thinking": False})
+    lm = load_model(tmp_path / "plain", device="cpu", **told)
+    assert lm.tokenizer.decode(lm.prompt_ids("1+2=")).endswith("<think>\n\n</think>\n\n")
+    lm.save(tmp_path / "told")
+    again = load_model(tmp_path / "told", device="cpu")
+    assert again.prompt_ids("1+2=") == lm.prompt_ids("1+2=") != plain.prompt_ids("1+2=")
+    raw = load_model(tmp_path / "plain", device="cpu", chat=False)
+    assert raw.tokenizer.decode(raw.prompt_ids("1+2=")) == "1+2=" and raw.identity() != plain.identity()
+    with pytest.raises(ValueError, match="does not read"): load_model(tmp_path / "plain", template_kwargs=dict(think=1))
+    with pytest.raises(ValueError, match="is a conversation, and the model has no chat template"):
+        raw.prompt_ids(write_turns(turns("1+1=", "2", "1+2=")))
+
+
+def said(a, b, thinks):
+    "The answer to a sum, perhaps with a thought before it."
+    return f"<think>\n{a} {b}\n</think>\n\n{a + b}" if thinks else str(a + b)
+
+
+def sums_task(thinks=False, **more):
+    "Sums, half of them asked in the second turn of a conversation."
+    def asked(a, b): return turns("1+1=", "2", f"{a}+{b}=") if a % 2 else turns(f"{a}+{b}=")
+    solved = [dict(messages=[*asked(a, b), dict(role="assistant", content=said(a, b, thinks))]) for a, b in SUMS]
+    return from_dataset(solved, [dict(prompt=asked(a, b), answer=str(a + b)) for a, b in SUMS], solved, **more)
+
+
+def sums_loop(kind, store=None, task=None, **changed):
+    "A loop that learns them by heart."
+    settings = dict(initial=FineTune(steps=220, batch_size=16, lr=5e-3), tune=FineTune(steps=10, batch_size=16),
+                    sampling=Sampling(max_new_tokens=24, n_samples=2), select=Threshold(1.0), progress=False, store=store)
+    return Loop(chat_model(kind), task or sums_task(kind == "qwen"), **{**settings, **changed})
+
+
+def trained_ids(lm, table):
+    from selfloop_nb.tuning import encode_rows
+    return [[label for label in row["labels"] if label != -100] for row in encode_rows(lm, table)]
+
+
+@pytest.mark.parametrize("kind", CHATS)
+@pytest.mark.parametrize("told", [{}, {"system": "You add."}])
+def test_ids_trained_are_ids_sampled_in_conversations(kind, told):
+    from selfloop_nb.sampling import generate_samples
+    lm = chat_model(kind, **told)
+    samples = generate_samples(lm, sums_task().prompts, Sampling(n_samples=4, max_new_tokens=12))
+    assert sum(prompt.startswith("⟪") for prompt in samples["prompt"]) == 32
+    assert trained_ids(lm, samples) == samples["token_ids"][:]
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory):
+    "A run of a model that thinks before it answers."
+    loop = sums_loop("qwen", tmp_path_factory.mktemp("runs") / "thinker")
+    loop.run(rounds=1)
+    return loop
+
+
+def test_thoughts_are_told_apart(thinker):
+    samples = thinker.samples()
+    right = [s for s in samples if s["state"] == "kept"]
+    assert len(right) >= 10 and thinker.history()["heldout_accuracy"][0] > 0.8
+    for s in right:
+        assert s["completion"] == f"<think>\n{s['thought']}\n</think>\n\n{s['reply']}" and s["reply"] == s["answer"]
+    kept = samples.select([i for i, s in enumerate(samples) if s["state"] == "kept"])
+    assert trained_ids(thinker.model, kept) == kept["token_ids"][:], "both are learnt, as they were sampled"
+
+
+def test_q_sees_the_answer(thinker):
+    seen = []
+    def is_short(table):
+        seen.extend(table["completion"])
+        return [float(len(text) < 3) for text in table["completion"]]
+    other = thinker.branch("short", round=0, score=is_short)
+    other.step()
+    assert seen and not any("think" in text for text in seen)
+    assert all("</think>" in s["completion"] for s in other.samples() if s["state"] == "kept")
+
+
+def test_an_unclosed_thought_has_its_own_reason(thinker):
+    from selfloop_nb.core import EmptyRoundError
+    cut = thinker.branch("cut", round=0, sampling=Sampling(max_new_tokens=4))
+    with pytest.raises(EmptyRoundError, match="before they had ended their thought") as error: cut.step()
+    samples = error.value.samples
+    assert set(samples["reason"]) == {"unclosed thought"} and set(samples["state"]) == {"quarantined"}
+    assert samples["reply"][:] == [None] * len(samples) and all(map(math.isnan, samples["score"]))
+
+
+def test_a_run_with_thoughts_goes_on(thinker):
+    from selfloop_nb import open_run, verify
+    path = thinker.store.path
+    assert open_run(path).samples(1)["thought"][:] == thinker.samples(1)["thought"][:]
+    assert verify(path).is_whole and thinker.report().exists()
+
+
+def test_the_browser_folds_thoughts(thinker):
+    from selfloop_nb import browse
+    shown = browse(thinker)
+    shown.state.value = "kept"
+    assert "a thought of" in shown.cards.value and "&lt;think&gt;" not in shown.cards.value
+
+
+def test_one_part_can_be_learnt_alone(thinker):
+    from selfloop_nb.training.thinking import LearnOnly
+    answers = thinker.branch("answers", round=0, mix=LearnOnly("answer"))
+    answers.step()
+    table = answers.mix(answers.task.train, [], 0)
+    assert not any("<think>" in text for text in table["completion"])
+    assert answers.rounds[1].config["mix"]["part"] == "answer"
+
+
+def test_a_thought_that_the_prompt_has_begun():
+    lm = chat_model("a thought begun")
+    from selfloop_nb.backend.thoughts import with_thoughts
+    from datasets import Dataset
+    table = Dataset.from_dict(dict(prompt=["1+2="] * 2, completion=["1, 2</think>3", "1, 2"]))
+    told = with_thoughts(lm, table)
+    assert told["thought"][:] == ["1, 2", "1, 2"] and told["reply"][:] == ["3", None]
+
+
+def test_an_answer_goes_on_from_a_thought_that_was_begun():
+    lm = chat_model("a thought begun")
+    for completion, expected in (("<think>\n1, 2</think>3", "1, 2</think>3"), ("3", "</think>\n\n3")):
+        ids = lm.completion_ids(completion, finished=False, prompt="1+2=")
+        assert lm.tokenizer.decode(ids) == expected
+
+
+def test_room_to_think(thinker):
+    from selfloop_nb.sampling import room_for
+    trained = chat_model("qwen", context=8192, pretrained=True)
+    quick = chat_model("qwen", context=8192, pretrained=True, template_kwargs={"enable_thinking": False})
+    assert room_for(trained, thinker.task, Sampling()) == 2048 and room_for(quick, thinker.task, Sampling()) == 256
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", CHATS)
+def test_a_loop_of_conversations(kind, tmp_path):
+    loop = sums_loop(kind, tmp_path / "run", score=lambda table: [1.0] * len(table))
+    loop.run(rounds=2)
+    assert loop.rounds[-1].number == 2 and read_turns(loop.samples()["prompt"][-1])
+    assert chat_tokenizer(kind).chat_template == loop.language_model().tokenizer.chat_template

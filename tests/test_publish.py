@@ -1,0 +1,174 @@
+"""What is published loads elsewhere and says what the record says: the model, the samples in the usual forms, two cards
+that no text of a stranger breaks; a converter or a hub that is not there costs nothing.
+"""
+import json, math
+
+import pytest
+from chats import chat_model, turns
+from selfloop_nb import FineTune, Sampling, from_dataset, open_run
+from selfloop_nb.core import DamagedRunError, SelfloopError
+from selfloop_nb.storage.publish import CONVERTER
+from small import small_loop
+
+HOSTILE = "---\n| <script>alert(1)</script> ``` [x](javascript:alert(1)) {{ 1 }} \u202e: {a: b} !!python/object"
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory):
+    "A run of two rounds."
+    loop = small_loop(tmp_path_factory.mktemp("runs") / "run")
+    loop.run(rounds=2)
+    return loop
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    "No hub to be asked."
+    import huggingface_hub.constants as constants
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def test_the_model_loads_and_is_the_round(loop, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    published = loop.publish(tmp_path / "out", round=1)
+    model = AutoModelForCausalLM.from_pretrained(published.folder)
+    ours = loop.language_model(1).model.state_dict()
+    assert published.round == 1 and all(torch.equal(ours[name], w) for name, w in model.state_dict().items())
+    assert AutoTokenizer.from_pretrained(published.folder)("21+43=")["input_ids"]
+    seen = open_run(loop.store.path).publish(tmp_path / "seen", round=1)
+    assert (seen.folder / "README.md").read_text() == (published.folder / "README.md").read_text()
+
+
+def test_the_best_round_is_taken(loop, tmp_path):
+    history = loop.history()
+    best = min(range(3), key=lambda n: (-history["heldout_accuracy"][n], n))
+    assert loop.publish(tmp_path / "out").round == best
+
+
+def test_samples_load_in_three_forms(loop, tmp_path):
+    from datasets import load_dataset
+    folder = loop.publish(tmp_path / "out", round=2).dataset
+    kept = sum(record.counts["n_kept"] for record in loop.rounds)
+    for form in ("messages", "prompt_completion"):
+        for kind in ("jsonl", "parquet"):
+            reader = "json" if kind == "jsonl" else kind
+            table = load_dataset(reader, data_files=str(folder / f"{form}.{kind}"), cache_dir=str(tmp_path / "cache"))
+            assert len(table["train"]) == kept
+    pairs = [json.loads(line) for line in (folder / "dpo.jsonl").read_text().splitlines()]
+    texts = {(s["prompt"], s["completion"]): s["state"] for n in (1, 2) for s in loop.samples(n)}
+    assert pairs and all(texts[p["prompt"], p["chosen"]] == "kept" for p in pairs)
+    assert all(texts[p["prompt"], p["rejected"]] == "rejected" and p["score_rejected"] < p["score"] for p in pairs)
+    task = from_dataset(folder / "dpo.jsonl", [dict(prompt="1+1=")])
+    assert task.train["completion"][:] == [p["chosen"] for p in pairs], "it comes back in, as it went out"
+
+
+def test_the_figures_on_the_card_are_the_records(loop, tmp_path):
+    from huggingface_hub import DatasetCard, ModelCard
+    from selfloop_nb.storage.files import file_hash
+    published = loop.publish(tmp_path / "out", round=2)
+    card, record = ModelCard.load(published.folder / "README.md"), loop.rounds[2]
+    for record in loop.rounds:
+        assert f"| {record.metrics['heldout_loss']:.4g} |" in card.text and f"| {record.counts['n_kept']} |" in card.text
+    seal = file_hash(loop.store.folder(record.id) / "round.json")
+    assert record.id in card.text and seal in card.text
+    samples = DatasetCard.load(published.dataset / "README.md")
+    assert seal in samples.text and {c["config_name"] for c in samples.data.configs} >= {"messages", "dpo"}
+
+
+def test_no_text_of_a_stranger_breaks_a_card(tmp_path):
+    from huggingface_hub import DatasetCard, ModelCard
+    def hostile_score(samples): return [1.0] * len(samples)
+    hostile_score.name = HOSTILE
+    loop = small_loop(tmp_path / "run", score=hostile_score, sampling=Sampling(n_samples=1, max_new_tokens=4))
+    loop.task.name = HOSTILE
+    loop.store.info["task"]["name"], loop.store.info["model"]["name"] = HOSTILE, HOSTILE
+    loop.step()
+    published = loop.publish(tmp_path / "out", round=1)
+    for card in (ModelCard.load(published.folder / "README.md"), DatasetCard.load(published.dataset / "README.md")):
+        assert "<script" not in card.text and "](" not in card.text and "\u202e" not in card.text
+        assert card.data.tags[0] == "selfloop_nb" and getattr(card.data, "base_model", None) is None
+
+
+def test_conversations_are_published_as_messages(tmp_path):
+    asked = [dict(prompt=turns("1+1=", "2", f"{a}+1=", system="Add."), answer=str(a + 1)) for a in range(4)]
+    solved = [dict(prompt=row["prompt"], completion=turns("", row["answer"])[1:]) for row in asked]
+    few = FineTune(steps=3, batch_size=4)
+    loop = small_loop(tmp_path / "run", task=from_dataset(solved, asked, solved), model=chat_model("llama"), initial=few,
+                      tune=few, score=lambda s: [float(i % 2) for i in range(len(s))],
+                      sampling=Sampling(n_samples=4, max_new_tokens=3), select=any_kept)
+    loop.step()
+    folder = loop.publish(tmp_path / "out", round=1).dataset
+    row = json.loads((folder / "messages.jsonl").read_text().splitlines()[0])
+    assert [m["role"] for m in row["messages"]] == ["system", "user", "assistant", "user", "assistant"]
+    row = json.loads((folder / "dpo.jsonl").read_text().splitlines()[0]) if (folder / "dpo.jsonl").exists() else None
+    assert row is None or row["chosen"][0]["role"] == row["rejected"][0]["role"] == "assistant"
+
+
+def any_kept(samples):
+    "A rule of one's own: what scores 1 is kept, whether it has ended or not."
+    states = ["kept" if score == 1 else "rejected" for score in samples["score"]]
+    return states, ["" if state == "kept" else "no" for state in states]
+
+
+def test_a_folder_of_others_is_left_alone(loop, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(SelfloopError, match="holds something else"): loop.publish(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.tex").exists()
+    loop.publish(tmp_path / "out", round=1)
+    assert loop.publish(tmp_path / "out", round=2).round == 2, "what was published is replaced"
+
+
+def test_a_damaged_round_is_not_published(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    weights = loop.store.folder(loop.rounds[0].id) / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(DamagedRunError, match="model.safetensors"): loop.publish(tmp_path / "out", round=0)
+    assert not (tmp_path / "out").exists(), "whole or not at all"
+
+
+def test_round_0_has_no_samples_and_says_so(loop, tmp_path):
+    published = loop.publish(tmp_path / "out", round=0)
+    assert "no dataset" in repr(published) and not published.dataset.exists()
+
+
+@pytest.mark.parametrize("script, words", [
+    ("import sys; open(sys.argv[3], 'wb').write(b'GGUF')", "GGUF: model.gguf"),
+    ("raise SystemExit('no such architecture')", "no GGUF: convert_hf_to_gguf.py failed (no such architecture)")])
+def test_gguf_where_the_converter_is_there(loop, tmp_path, monkeypatch, script, words):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / CONVERTER).write_text(f"#!/usr/bin/env python3\n{script}\n")
+    (tmp_path / "bin" / CONVERTER).chmod(0o755)
+    monkeypatch.setenv("PATH", "")
+    assert "is not on the path" in repr(loop.publish(tmp_path / "without", round=1))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    published = loop.publish(tmp_path / "out", round=1)
+    assert words in published.notes and (published.folder / "model.gguf").exists() == words.startswith("GGUF")
+
+
+def test_a_hub_that_does_not_answer_costs_nothing(loop, tmp_path, offline):
+    published = loop.publish(tmp_path / "out", round=1, push_to_hub="somebody/something")
+    assert sum("is not on the hub, and all of it is in" in note for note in published.notes) == 2
+    assert (published.folder / "config.json").exists()
+
+
+def test_what_goes_to_a_hub(loop, tmp_path, monkeypatch):
+    import huggingface_hub
+    calls = []
+    class Hub:
+        def create_repo(self, name, **how):
+            calls.append((name, how["repo_type"], how["private"]))
+            return f"https://hub/{name}"
+        def upload_folder(self, **how): calls.append((how["repo_id"], how["folder_path"].name, how["ignore_patterns"]))
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    notes = loop.publish(tmp_path / "out", round=1, push_to_hub="me/model").notes
+    assert calls == [("me/model", "model", True), ("me/model", "out", ["dataset/*"]),
+                     ("me/model-samples", "dataset", True), ("me/model-samples", "dataset", None)]
+    assert "model: https://hub/me/model" in notes
+
+
+def test_nothing_measured_has_no_best(tmp_path):
+    from selfloop_nb.storage.publish import best_round
+    with pytest.raises(SelfloopError, match="name one, such as round=3"): best_round([dict(round=0, heldout_loss=math.nan)])
