@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError
-from .store import Run, environment
+from .place import environment
+from .store import Run
 from .stored import pruned_files
 
 # %% ../../nbs/storage/07_verify.ipynb #033dc20a
