@@ -125,7 +125,7 @@ class History:
     def loop(self, seed, branch="main"):
         from selfloop_nb import Loop, Sampling, Threshold
         by, n = self.rng.choice((5, 9)), self.rng.choice((2, 3))
-        loop = Loop(Echo(), task_of(n), score=scorer(by), select=Threshold(0.0), tune=Learn(), initial=Learn(),
+        loop = Loop(Echo(), task_of(n), score=scorer(by), select=Threshold(0.0), tune=Learn(),
                     sampling=Sampling(max_new_tokens=4, tokens_per_batch=24), store=RUN, branch=branch, seed=seed,
                     progress=False, guards=())
         loop.by = by
@@ -592,12 +592,12 @@ CONTROLS = { # what was wrong once, or is wrong elsewhere, put back
 
 
 def found_by(put_back, most=200):
-    "The seed of the first history that finds what was put back, and how; None where none does."
-    undo = put_back()
-    try:
-        for seed in range(most):
-            if problems := History(seed).play(): return seed, problems[0]
-    finally: undo()
+    "The seed of the first history that breaks with what was put back, and only then, and how; None where none does."
+    for seed in range(most):
+        undo = put_back()
+        try: problems = History(seed).play()
+        finally: undo()
+        if problems and not History(seed).play(): return seed, problems[0]
 
 
 def controls():
