@@ -33,6 +33,7 @@ from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_
 from .scoring import Context, Scorer, as_scorer, score_samples, verifier
 from .selection import KeepRule, as_rule, select_samples
 from .mixing import Mix, as_mix, needs_samples
+from .storage.disk import disk
 from .storage.drafts import Draft, Parts
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.disk import disk

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError
-from .store import Run, environment
+from .environment import environment
+from .store import Run
 from .stored import pruned_files
 
 # %% ../../nbs/storage/11_verify.ipynb #033dc20a

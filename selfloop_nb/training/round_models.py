@@ -6,13 +6,14 @@
 __all__ = ['check_given', 'RoundModels', 'write_model']
 
 # %% ../../nbs/training/04_round_models.ipynb #f7c0a40d
-import shutil, warnings
+import warnings
 from pathlib import Path
 
 from ..backend.lora import with_adapter
 from ..backend.whole import check_form
 from ..core import DamagedRunError, SelfloopError, patch_to
 from ..models import LanguageModel
+from ..storage.disk import disk
 from ..storage.files import write_folder
 from ..storage.store import Run
 from ..storage.stored import ADDED, WHOLE, Added, added_to, pruned_files
@@ -93,7 +94,7 @@ def _with(model:LanguageModel, addition:Path)->LanguageModel:
 @patch_to(RoundModels)
 def _whole(self, store:Run, folder:Path, wanted:str)->LanguageModel:
     "A model all of whose weights are kept; raises `SelfloopError` where there are none."
-    if (folder / WHOLE).is_dir(): return self.given.reloaded(folder / WHOLE)
+    if disk.is_dir(folder / WHOLE): return self.given.reloaded(folder / WHOLE)
     id = folder.name
     why = f"the weights of round {id}" + (f", which round {wanted} stands on," if wanted != id else "")
     if pruned_files(folder): raise SelfloopError(f"{why} were pruned: loop.remake({id!r}) makes them again")
@@ -132,5 +133,5 @@ def write_model(
         adapter.write(place)
         Added(origin_id, model.weights_hash()).write(place)
     write_folder(folder / kept, fill)
-    shutil.rmtree(folder / other, ignore_errors=True) # of an older try
+    disk.rmtree(folder / other, ignore_errors=True) # of an older try
     return kept

@@ -3,7 +3,7 @@
     python tests/faults/careless.py            all of them
     python tests/faults/careless.py NAME       one, in this process
 """
-import os, subprocess, sys
+import subprocess, sys
 from pathlib import Path
 
 from failpoints import replace_everywhere
@@ -19,7 +19,7 @@ def unchecked(*what): "In the place of a check."
 
 def renderer():
     "Text is put into pages as it is."
-    import selfloop_nb.charts.report, selfloop_nb.views  # noqa: F401
+    import selfloop_nb.charts.report  # noqa: F401
     from selfloop_nb.charts.markup import escape
     replace_everywhere(escape, lambda text, *how: str(text))
 

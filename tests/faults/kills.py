@@ -3,7 +3,7 @@ whatever was committed must be there, and the resumed run must give the same byt
 
     python tests/faults/kills.py [EVERY]      every EVERY-th call; 1 (all) where it is left out
 """
-import os, random, re, signal, sys, tempfile, warnings
+import random, re, signal, sys, tempfile, warnings
 from pathlib import Path
 
 from failpoints import Failpoints, child, replace_everywhere, values

@@ -10,7 +10,7 @@ parent, and no scorer that keeps its scores is asked twice without need. What br
 """
 import functools, gc, hashlib, json, os, random, sys, traceback, warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,8 +33,12 @@ class Echo:
     name, context = "echo", 1000
     pretrained, is_encoder_decoder = True, False
     start_ids, eos_ids = [], [0]
+    is_empty, adapter = False, None
+    dtype = "float32"
     def __init__(self, word="first"): self.word = word
-    def identity(self): return dict(name=self.name)
+    def identity(self): return dict(name=self.name, weights=self.word)
+    def weights_hash(self): return self.word
+    def emptied(self): return self
     def prompt_ids(self, text): return list(map(ord, text))
     def ids_of_prompts(self, texts): return {text: self.prompt_ids(text) for text in texts}
     def reloaded(self, folder): return Echo(word_of(folder))
@@ -121,7 +125,7 @@ class History:
     def loop(self, seed, branch="main"):
         from selfloop_nb import Loop, Sampling, Threshold
         by, n = self.rng.choice((5, 9)), self.rng.choice((2, 3))
-        loop = Loop(Echo(), task_of(n), score=scorer(by), select=Threshold(0.0), tune=Learn(), initial=Learn(),
+        loop = Loop(Echo(), task_of(n), score=scorer(by), select=Threshold(0.0), tune=Learn(),
                     sampling=Sampling(max_new_tokens=4, tokens_per_batch=24), store=RUN, branch=branch, seed=seed,
                     progress=False, guards=())
         loop.by = by
@@ -204,8 +208,12 @@ class History:
             if record.seeds["run"] != self.seed_of_run(): self.disk.broken("a round of another seed")
             if not record.parent: return
             self.check_made(loop, record)
-            for text in loop.store.samples(record.number)["completion"]: # the answers are no longer kept for others
-                for by in (5, 9): self.asked.pop((by, text), None)
+            self.check_questions(loop.store.samples(record.number)["completion"][:])
+
+    def check_questions(self, texts):
+        "Was Q asked once about each, where nothing was disturbed? From here on its answers are not kept for others."
+        counts = [self.asked.pop((by, text), 0) for text in texts for by in (5, 9)]
+        if max(counts) > 1 and not self.faults: self.disk.broken("Q was asked twice about a sample")
 
     def check_made(self, loop, record):
         "Prompts, samples, scores and the model are those that the settings of the loop give."
@@ -390,11 +398,6 @@ class History:
             there = {line["value"] for line in ratings.verdicts(who).values()}
             if lost := set(given) - there: self.disk.broken(f"{who}'s verdicts are gone: {lost}")
 
-    def judge_questions(self):
-        "Where nothing was disturbed, Q is asked about a sample once."
-        again = [key for key, n in self.asked.items() if n > 1]
-        if again and not self.faults: self.disk.broken(f"asked twice: {again[:2]}")
-
     def judge_damage(self):
         "The records of the newest rounds are torn: the run goes back to the newest that is whole."
         if self.disk.find(RUN, fresh=True) is None or not self.standing("main"): return
@@ -420,9 +423,7 @@ class History:
                 self.night(first=n == 0)
                 self.in_words(self.judge)
                 if self.disk.problems: break
-            else:
-                self.judge_questions()
-                self.in_words(self.judge_damage)
+            else: self.in_words(self.judge_damage)
         return self.disk.problems
 
     def in_words(self, judge):
@@ -432,12 +433,21 @@ class History:
             except Exception as error: self.disk.broken(f"{type(error).__name__}: {error}", error)
 
 
+class Known:
+    "A set of its own for each process."
+    def __init__(self, disk):
+        self.disk = disk
+        self.known = set()
+    def __contains__(self, thing): return (self.disk.process(), thing) in self.known
+    def add(self, thing): self.known.add((self.disk.process(), thing))
+
+
 @contextmanager
 def installed(history):
     "The library on this history's disk, with a small model, and without its clocks and dice."
     import selfloop_nb.charts.lineage, selfloop_nb.storage.archive, selfloop_nb.sweeps.arms  # noqa: F401
     from selfloop_nb import loop, phases, sampling, scoring
-    from selfloop_nb.storage import disk, files, lock, store, verify
+    from selfloop_nb.storage import disk, files, lock, place, verify
     rng = random.Random(history.seed)
     dice = SimpleNamespace(token_hex=lambda n: f"{rng.getrandbits(8 * n):0{2 * n}x}")
     clock = SimpleNamespace(perf_counter=lambda: history.disk.clock / 1e9, monotonic=lambda: history.disk.clock / 1e9)
@@ -446,14 +456,19 @@ def installed(history):
         history.asked.update((part.function.keywords["by"], text) for text in samples["completion"])
         return run_scorer(part, samples)
     def no_check(model): pass
+    def no_form(model, task): return model, task
     def no_reason(*states): return ""
+    def no_threads(model): return nullcontext(SimpleNamespace(why="", n_threads=0))
     def nothing(): return {}
     def here(): return HERE
-    stand_ins = {sampling.sample_chunk: sample_chunk, store.environment: here, verify.computing: nothing,
-                 loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted}
+    stand_ins = {sampling.sample_chunk: sample_chunk, place.environment: here, verify.computing: nothing,
+                 loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
+                 phases.check_given: no_form, phases.fitting_threads: no_threads}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
-    for module, name, other in ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock)):
+    swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
+               (files, "_forced", Known(history.disk)))
+    for module, name, other in swapped:
         before = getattr(module, name)
         setattr(module, name, other)
         undo.append(functools.partial(setattr, module, name, before))
@@ -577,12 +592,12 @@ CONTROLS = { # what was wrong once, or is wrong elsewhere, put back
 
 
 def found_by(put_back, most=200):
-    "The seed of the first history that finds what was put back, and how; None where none does."
-    undo = put_back()
-    try:
-        for seed in range(most):
-            if problems := History(seed).play(): return seed, problems[0]
-    finally: undo()
+    "The seed of the first history that breaks with what was put back, and only then, and how; None where none does."
+    for seed in range(most):
+        undo = put_back()
+        try: problems = History(seed).play()
+        finally: undo()
+        if problems and not History(seed).play(): return seed, problems[0]
 
 
 def controls():
