@@ -36,7 +36,6 @@ from .mixing import Mix, as_mix, needs_samples
 from .storage.disk import disk
 from .storage.drafts import Draft, Parts
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
-from .storage.disk import disk
 from .storage.files import write_file
 from .storage.store import Run
 from .tasks import Task, table_hash
