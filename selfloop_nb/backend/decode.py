@@ -225,8 +225,9 @@ def draw(self, logits):
 
 # %% ../../nbs/backend/10_decode.ipynb #a9b3f20e
 def _no_numbers()->TrainingError:
-    return TrainingError("while it writes, the model's probabilities are no numbers: one that was trained has diverged, "
-                         "lower the learning rate; one that was loaded overflows, give it in bfloat16 or float32")
+    return TrainingError("while it writes, the model's probabilities are no numbers: one that was trained has "
+                         "diverged, lower the learning rate; one that was loaded overflows, "
+                         "give it in bfloat16 or float32")
 
 # %% ../../nbs/backend/10_decode.ipynb #5aa6196e
 @patch_to(Decoder)
