@@ -40,6 +40,7 @@ class Echo:
     def weights_hash(self): return self.word
     def emptied(self): return self
     def prompt_ids(self, text): return list(map(ord, text))
+    def in_thought(self, prompts): return [False] * len(prompts)
     def ids_of_prompts(self, texts): return {text: self.prompt_ids(text) for text in texts}
     def reloaded(self, folder): return Echo(word_of(folder))
 
