@@ -26,6 +26,8 @@ def whole_number(
     try: fix = f" such as {int(value)}"
     except (TypeError, ValueError, OverflowError): fix = ""
     raise ValueError(f"{name}={value!r}: it must be a whole number{fix}")
+
+# %% ../nbs/00_core.ipynb #c34a08c0
 def natural_number(
     value,
     name:str,
@@ -73,6 +75,7 @@ def _plain_field(value, name:str, kinds:tuple):
     if int in kinds: return whole_number(value, name)
     return _plain_tuple(value, name) if tuple in kinds else value
 
+# %% ../nbs/00_core.ipynb #f47976c2
 def _plain_tuple(value, name:str)->tuple:
     "The values of a list, a tuple, an array or a Series; a text stays one, and is refused by who wants a tuple."
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"): return tuple(map(plain_scalar, value))

@@ -85,6 +85,7 @@ def room_advice(
     return (f"{cut}, most of them ({thinking:.0%}) before they had ended their thought: give thoughts more room with "
             "Sampling(max_new_tokens=...), or load the model with template_kwargs={'enable_thinking': False}")
 
+# %% ../nbs/10_guards.ipynb #311fe81e
 @dataclass(frozen=True)
 class RoomGuard(Guard):
     "Most samples, or most held-out answers, ended at max_new_tokens and not by themselves."

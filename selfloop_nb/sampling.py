@@ -351,6 +351,7 @@ def generate_samples(
         counter.add(before + len(chunk.requests) * max_new_tokens - counter.done)
     return with_thoughts(lm, _table(prompts, requests, rows, "-".join(map(str, place))))
 
+# %% ../nbs/05_sampling.ipynb #7ccbf9a0
 def _drawn_before(part, key:str)->list|None:
     "The rows of a chunk that was drawn from the same; None where there is none."
     return part["rows"] if isinstance(part, dict) and part.get("drawn_from") == key else None

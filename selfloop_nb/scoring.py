@@ -79,6 +79,7 @@ def as_scorer(
     return Scorer(name, score, bounds, settings, journal=getattr(score, "journal", False),
                   seconds=getattr(score, "seconds", None), version=version)
 
+# %% ../nbs/06_scoring.ipynb #b5b4109a
 def _known_attributes(score)->dict:
     "What is set on an object or a function: a version stands for its code, and for what cannot be known."
     attributes = {name: value for name, value in getattr(score, "__dict__", {}).items() if name not in PROTOCOL}
@@ -120,6 +121,7 @@ def verifier(
     verdict = _strict(check)
     return Scorer("verifier", own if check else task, (0.0, 1.0), {"check": check})
 
+# %% ../nbs/06_scoring.ipynb #2bb87d40
 def _strict(check:Callable)->Callable:
     "The check, held to what it promises."
     def verdict(row):

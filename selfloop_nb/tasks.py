@@ -64,6 +64,7 @@ def _check_texts(values, place:str):
     for i, text in enumerate(values):
         if not isinstance(text, str): raise ValueError(f"{place}, row {i}: {type(text).__name__} where text is needed")
 
+# %% ../nbs/03_tasks.ipynb #053d8511
 def _check_weights(train):
     "Raise where an example's own weight is none."
     weights = train["weight"] if "weight" in train.column_names else []
@@ -96,6 +97,7 @@ def correct(self,
     Raises `ValueError` for an answer that is neither: 0.3 is not right, and "False" is not wrong."""
     return [_checked(self.check, row) for row in rows]
 
+# %% ../nbs/03_tasks.ipynb #57f88522
 def _checked(check, row:dict):
     "The check's answer as a bool; None where it raised, or does not know, or there is no check."
     if check is None: return None
@@ -200,6 +202,7 @@ def addition(
     return Task(f"addition-{digits}", train, Dataset.from_list(rows[n:]), heldout, exact_answer, n_prompts,
         made_for=n_prompts)
 
+# %% ../nbs/03_tasks.ipynb #4bb34219
 def _labelled(rows:list)->"datasets.Dataset|None":
     "Problems with their answer as the completion; None where there are none."
     from datasets import Dataset
@@ -246,6 +249,7 @@ def _with_references(table):
     answers = without_thoughts(table["completion"][:])
     return table.remove_columns("completion").add_column("answer", answers)
 
+# %% ../nbs/03_tasks.ipynb #e6810054
 def _with_answers(table):
     "A labelled table with its completions as the column `answer`, which a check reads."
     if "answer" in table.column_names or "completion" not in table.column_names: return table

@@ -61,6 +61,7 @@ def number_ngrams(
     whole = owner[:len(grams)] == owner[n - 1:]
     return grams[whole], owner[:len(grams)][whole]
 
+# %% ../nbs/02_text.ipynb #d7726859
 def _longer(grams, units, k:int):
     "Numbers for the runs of k + 1 units, from those of the runs of k units."
     import numpy

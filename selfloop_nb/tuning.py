@@ -123,6 +123,7 @@ class FineTune(Tuner):
         check_setting(self, "tokens_at_once", self.tokens_at_once is None or self.tokens_at_once >= 1, "at least 1")
         check_setting(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
 
+# %% ../nbs/09_tuning.ipynb #128c5da3
 def _are_betas(betas)->bool:
     "Are these two means that AdamW can keep?"
     are_numbers = len(betas) == 2 and all(isinstance(beta, (int, float)) for beta in betas)

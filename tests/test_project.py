@@ -28,8 +28,8 @@ OF_PATHS = {"exists", "is_file", "is_dir", "is_symlink", "lexists", "stat", "lst
 OTHER_FILES = { # what is no file of a run: an entry of an archive, a pipe, the user's code and tables, libraries
     "storage.archive": {"archive.open"}, "sweeps.seeds": {"os.read"}, "storage.identity": {"Path(file).read_bytes"},
     "storage.tables": {"path.is_file", "path.read_text", "path.read_bytes"},
-    "storage.repair": {"archive.open", "place.open", "self.open", "os.link", "shutil.copy", "shutil.copytree",
-                       "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own, in which a round is made again
+    "storage.repair": {"archive.open", "place.open", "self.open", "FolderCopies(folder).open", "os.link",
+                       "shutil.copy", "shutil.copytree", "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own, in which a round is made again
     "views.background": {"place.glob", "place.with_name('torch.libs').glob"}}
 PLACES = re.compile(rf"{re.escape(str(Path.home()))}/|(?<![\w.])/(?:root|tmp|work|home/\w+|Users/\w+|var/folders)/")
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")

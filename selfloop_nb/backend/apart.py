@@ -31,6 +31,7 @@ def begin_process(
     if text: process.stdin, process.stdout = map(_as_text, (process.stdin, process.stdout))
     return process
 
+# %% ../../nbs/backend/09_apart.ipynb #c059db08
 def _as_text(pipe):
     "A pipe of bytes as one of lines."
     return io.TextIOWrapper(pipe, encoding="utf-8", line_buffering=True)
@@ -65,6 +66,7 @@ def limit(
     before = _data_bytes()
     if before is not None: _lower(resource, resource.RLIMIT_DATA, before + n_bytes)
 
+# %% ../../nbs/backend/09_apart.ipynb #56026628
 def _lower(resource, which:int, most:int):
     "Lower a limit; one that is lower already stays."
     soft, hard = resource.getrlimit(which)
@@ -121,6 +123,7 @@ def _end(process):
         try: process.stdin.close()
         except OSError: pass # it had not read all
 
+# %% ../../nbs/backend/09_apart.ipynb #3c819b01
 def _heard(answer:str, is_ready:bool, code:int, seconds:float, n_bytes:int)->object:
     "What a process has made, from its last line, and from how it ended."
     told = json.loads(answer) if answer else {}

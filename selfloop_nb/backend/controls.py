@@ -51,6 +51,7 @@ def controls(
     names = [name for name in (written | roles | ending) & added if len(name.strip()) > 1] # a line break stays one
     return Controls(tuple(sorted(names, key=lambda name: (-len(name), name))))
 
+# %% ../../nbs/backend/02_controls.ipynb #761c6318
 def _is_tag(name:str, names:set)->bool:
     "Is it one of a pair, as <think> and </think>?"
     other = name.replace("</", "<", 1) if name.startswith("</") else name.replace("<", "</", 1)

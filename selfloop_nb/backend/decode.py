@@ -198,6 +198,7 @@ def _keep_logits(self, n:int):
     "Ask for the last logits alone, where the model can be asked."
     if "logits_to_keep" in self.inputs: self.inputs["logits_to_keep"] = n
 
+# %% ../../nbs/backend/10_decode.ipynb #7f1ff112
 @patch_to(Decoder)
 def _called(self, outputs):
     "The last logits of a call in 32 bit; what the model remembers of it is kept for the next."

@@ -98,6 +98,7 @@ class Adapter:
     def write(self, folder:Path):
         for name, data in self.files.items(): (folder / name).write_bytes(data)
 
+# %% ../../nbs/backend/07_lora.ipynb #e28eced2
 def _in_order(value)->object:
     "What JSON does not know: a set in order, anything else as text."
     return sorted(value) if isinstance(value, (set, frozenset)) else str(value)
@@ -139,6 +140,7 @@ def _has_linear(model)->bool:
     last = model.get_output_embeddings()
     return any(isinstance(layer, (nn.Linear, Conv1D)) and layer is not last for layer in model.modules())
 
+# %% ../../nbs/backend/07_lora.ipynb #bda23fa0
 def check_lora(
     lm:"selfloop_nb.models.LanguageModel",
     lora:LoRA,

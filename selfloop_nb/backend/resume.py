@@ -53,6 +53,7 @@ def _apart(data, place:str, tensors:dict)->object:
         return {type(data).__name__: [_apart(item, f"{place}.{i}", tensors) for i, item in enumerate(data)]}
     return data
 
+# %% ../../nbs/backend/15_resume.ipynb #3e7e7174
 def _together(data, tensors:dict)->object:
     "What `_apart` has taken apart."
     if not isinstance(data, dict): return data
@@ -139,6 +140,7 @@ def load_weights(model, saved:dict):
     with torch.no_grad():
         for name, weight in trained_weights(model).items(): weight.copy_(saved[name])
 
+# %% ../../nbs/backend/15_resume.ipynb #c217e5c4
 def save_training(trainer, folder:Path):
     "Write all that a training needs to go on."
     now, at_end = generators(), float(trainer.state.epoch).is_integer()

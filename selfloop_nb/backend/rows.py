@@ -57,6 +57,7 @@ def _padded(rows:list, longest:int, filler:int):
     import torch
     return torch.tensor([row + [filler] * (longest - len(row)) for row in rows])
 
+# %% ../../nbs/backend/16_rows.ipynb #2ebf6c71
 def collate(
     rows:list, # as `encode_rows` makes them
     pad:int,   # token id

@@ -212,6 +212,7 @@ def check_files(folder:Path):
                             "and give LanguageModel(model.merge_and_unload(), tokenizer)")
     if not any(folder.glob("*.safetensors")): raise SelfloopError(_no_safetensors(folder))
 
+# %% ../../nbs/backend/12_strangers.ipynb #7ed1e0c4
 def _check_index(index:Path):
     try: names = set(parse_json(index.read_text(encoding="utf-8"), dict)["weight_map"].values())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -268,6 +269,7 @@ def how_known(folder:Path)->str:
     try: return _note(folder).read_text()
     except OSError: return ""
 
+# %% ../../nbs/backend/12_strangers.ipynb #1b087659
 def note_known(folder:Path, how:str):
     "From now on it is known; where nothing can be kept, it is tried again each time."
     if how_known(folder) in (how, SAVED): return

@@ -59,6 +59,7 @@ def thought_text(
         if closed: return before + closed
     return None
 
+# %% ../../nbs/backend/11_thoughts.ipynb #cecd84ad
 def answer_text(
     completion:str,
 )->str|None: # None where the thought was not closed
@@ -139,6 +140,7 @@ def answered(
     if "reply" not in samples.column_names: return samples
     return with_columns(samples, completion=[reply or "" for reply in samples["reply"][:]])
 
+# %% ../../nbs/backend/11_thoughts.ipynb #5b6d3732
 def score_answers(
     samples, # a sample table
     score:Callable, # table -> table with more columns, `score` and `reason` among them

@@ -38,6 +38,7 @@ def _tokenizer(vocabulary:list, unit:str, n_sentinels:int=0)->"transformers.PreT
         pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>", **more,
         clean_up_tokenization_spaces=False)
 
+# %% ../../nbs/backend/03_tokens.ipynb #9abd819c
 def _one_token_each(
     vocabulary:list,
     unit:str, # regular expression of what one token is
@@ -174,6 +175,7 @@ def _ids_of_unique(self, pairs:list)->list:
     rows = [_behind(starts[prompt], ids) for (prompt, _), ids in zip(pairs, wholes)]
     return [ids or self._behind_a_mark(text) for ids, text in zip(rows, texts)]
 
+# %% ../../nbs/backend/03_tokens.ipynb #1c956f21
 def _behind(start:list, ids:list)->list:
     "The ids that follow the start; none where they do not begin with it."
     return ids[len(start):] if ids[:len(start)] == start else []
@@ -189,6 +191,7 @@ def _behind_a_mark(self, text:str)->list:
     found = [_behind(start, ids) for start, ids in zip(marks, rows) if start]
     return next(filter(None, found), None) or self.cut([text])[0]
 
+# %% ../../nbs/backend/03_tokens.ipynb #6a9b0860
 @patch_to(TextAsIds)
 def ids_of_completions(self,
     completions:list,
@@ -229,7 +232,7 @@ class Reader:
         return clean_text(text.removeprefix(" ") if self.blind else text)
 
     def decode(self, ids:list)->str:
-        "Ids as they are written; U+FFFD for each that no token has: many a model has room for more tokens than there are."
+        "Ids as they are written; U+FFFD for each that no token has: a model may have room for more than there are."
         if max(ids, default=0) > self.last: return "".join(map(self._decode_run, *_runs(ids, self.last)))
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
@@ -276,6 +279,7 @@ def row_ids(
         rows.append((before[prompt], ids))
     return rows
 
+# %% ../../nbs/backend/03_tokens.ipynb #066b49d3
 def column_of(table, name:str, default)->list:
     "A column of a table; the default throughout where there is none."
     return table[name][:] if name in table.column_names else [default] * len(table)

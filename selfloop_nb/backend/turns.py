@@ -107,6 +107,7 @@ def ask(
         raise ValueError(f"the chat template fails on the prompt {prompt!r:.80}: "
                          f"{type(error).__name__}: {error!s:.200}") from error
 
+# %% ../../nbs/backend/01_turns.ipynb #c316df95
 def _hidden(data, hide):
     "Data with all its texts hidden, the names and roles aside."
     if isinstance(data, str): return hide(data)
@@ -137,6 +138,7 @@ def with_system(
         raise ValueError(f"system={system!r:.80}: the chat template of {name} takes no system message: {advice}")
     return own
 
+# %% ../../nbs/backend/01_turns.ipynb #b85e57c4
 def _opened(tokenizer, opening:str):
     "A copy whose chat template begins with this."
     own = deepcopy(tokenizer)
@@ -171,6 +173,7 @@ def with_settings(
     opening = "".join(lines)
     return tokenizer if opening in template else _opened(tokenizer, opening)
 
+# %% ../../nbs/backend/01_turns.ipynb #e6b46a9b
 def _default(setting:str, value)->str:
     "What gives a variable of a template its value, unless it has one."
     return f"{{%- if {setting} is not defined %}}{{%- set {setting} = {_literal(value)} %}}{{%- endif -%}}\n"
@@ -214,6 +217,7 @@ def template_fault(
     "Why the chat template cannot write a question down."
     return _fault(tokenizer, tokenizer.chat_template) if tokenizer.chat_template else ""
 
+# %% ../../nbs/backend/01_turns.ipynb #55f66e74
 @lru_cache(maxsize=8)
 def _fault(tokenizer, template)->str:
     "The same; asked once of each template."

@@ -90,6 +90,7 @@ def with_weights(
         if not _is_tied(model, tensor): tensor.copy_(saved[name])
     return model
 
+# %% ../../nbs/backend/08_weights.ipynb #6ee27ccb
 def _is_tied(model, tensor)->bool:
     "Is it the weight of another name?"
     return any(tensor.data_ptr() == weight.data_ptr() for weight in model.parameters())

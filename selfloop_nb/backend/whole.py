@@ -96,6 +96,7 @@ def check_form(
                   "load it with is_decoder=True, or take another model")
     if reason: raise ValueError(f"{lm.name}: {reason}")
 
+# %% ../../nbs/backend/05_whole.ipynb #56b5c738
 def check_same(
     lm:"selfloop_nb.models.LanguageModel",
     weights:str, # the hash of those that it had

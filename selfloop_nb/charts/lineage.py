@@ -24,6 +24,7 @@ class Line:
     rounds:list     # records, oldest first; none: a branch that has no round of its own yet
     parent:str|None # id of the round it begins from
 
+# %% ../../nbs/charts/10_lineage.ipynb #df05622e
 def lines_of(
     rounds:list, # records of all rounds of a run
     heads:dict,  # branch -> id of its newest round

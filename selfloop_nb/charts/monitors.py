@@ -94,6 +94,7 @@ def entropy_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
     "How undecided the model that wrote the samples was, by round."
     return round_plot(history, {"policy_entropy": ""}, "policy entropy", "nats a token", ax=ax, **style)
 
+# %% ../../nbs/charts/06_monitors.ipynb #a14cf169
 def pass_plot(
     table, # of `examine`: round, k, pass_at_k, low, high, majority_at_k
     ax=None, **style,

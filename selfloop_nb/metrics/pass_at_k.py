@@ -114,6 +114,7 @@ def auc(
     ranks = (numpy.cumsum(counts) - (counts - 1) / 2)[place]
     return float((ranks[is_right].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
 
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #aa6461d7
 def _known(scores:list, correct:list)->list:
     "Pairs of a finite score and its verdict, where both are known."
     pairs = [(s, bool(c)) for s, c in zip(scores, correct, strict=True) if s is not None and c is not None]

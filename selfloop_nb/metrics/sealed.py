@@ -70,6 +70,7 @@ def overlaps(
     found = [_overlap(tables[name], name, where, rows, unsure) for name, where in pairs]
     return [overlap for overlap in found if overlap]
 
+# %% ../../nbs/metrics/10_sealed.ipynb #7f53ad94
 def _overlap(table, name:str, where:str, rows:dict, unsure:set)->Overlap|None:
     "The rows of one table that stand in another."
     there, prompts = set(rows[where]), {prompt for prompt, _ in rows[where]} - unsure

@@ -28,6 +28,7 @@ def sentiment(
     def sentiment_of(samples): return [analyse(text)["compound"] for text in column_of(samples, of)]
     return Scorer(f"sentiment_of_{of}", sentiment_of, (-1.0, 1.0), dict(lexicon="vader", of=of))
 
+# %% ../../nbs/scorers/03_classifiers.ipynb #c044e919
 def column_of(
     samples,
     name:str, # of a column
@@ -104,6 +105,7 @@ def _asked_classifier(texts:list, labels:list, strength:float, asked:str)->Score
     data = short_hash([list(texts), list(map(str, labels))])
     return Scorer("classifier", asked_for, (0.0, 1.0), dict(asked=asked, strength=strength, data=data))
 
+# %% ../../nbs/scorers/03_classifiers.ipynb #8f200893
 def _share_of(label:str, place:dict, row:list)->float:
     "The probability of a label; no verdict where no text had it."
     return row[place[label]] if label in place else NoVerdict(f"no text has the label {label!r:.40}")

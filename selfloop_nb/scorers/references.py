@@ -76,6 +76,7 @@ def word_f1(
 
 _WHOLE_NUMBER = re.compile(r"(?<![\w.])-?(?:\d+(?:[.,]\d+)*|\.\d+)(?!\w)")
 
+# %% ../../nbs/scorers/01_references.ipynb #d2613009
 def _words(text:str)->Counter:
     "The words of a text; a number is one word, its sign and its point included."
     text = plain_numbers(text.lower())

@@ -49,6 +49,7 @@ def _pruned_in(run:Run)->dict: # round -> names of files
     found = {id: pruned_files(run.folder(id)) for id in run.ids()}
     return {id: names for id, names in found.items() if names}
 
+# %% ../../nbs/storage/12_archive.ipynb #2c0ee514
 def _names_of(run:Run)->list:
     "run.json, what people have added, and all files of the committed rounds."
     added = [name for name in sorted(_AT_WILL - {"ratings.jsonl"}) if disk.exists(run.path / name)]

@@ -21,6 +21,7 @@ def plain(
     short = text[:limit] + ("…" if len(text) > limit else "")
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~<>&$:@^=])", lambda found: f"&#{ord(found[0])};", short)
 
+# %% ../../nbs/storage/18_cards.ipynb #c1051e21
 def code_block(
     text:str,
     limit:int=600, # characters

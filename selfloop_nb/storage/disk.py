@@ -71,6 +71,7 @@ def is_link(self, path)->bool:
     "Is there a link?"
     return stat.S_ISLNK(self._mode(path, follow=False))
 
+# %% ../../nbs/storage/01_disk.ipynb #595f011d
 @patch_to(Disk)
 def exists(self, path)->bool:
     "Is there anything, be it a link to nowhere?"

@@ -239,6 +239,7 @@ def controls_beside(
         if kind and _is_control_of(other, run): found.setdefault(kind, other)
     return found
 
+# %% ../../nbs/storage/16_evidence.ipynb #b575b3d9
 def _is_control_of(other:Run, run:Run)->bool:
     "Has it the same M_0, and the settings of the run but for the one that makes it a control?"
     if other.rounds()[0].id != run.rounds()[0].id: return False

@@ -20,6 +20,7 @@ def _without_none(data):
     if not isinstance(data, dict): return data
     return {name: _without_none(value) for name, value in data.items() if value is not None}
 
+# %% ../../nbs/storage/17_formats.ipynb #792de032
 def _message(message, place:str)->dict:
     "A message with its text; raises `ValueError` where it has neither text nor the call of a tool."
     if not isinstance(message, dict): raise ValueError(f"{place}: {message!r:.60} is no message with role and content")
@@ -163,6 +164,7 @@ def plain_table(
 
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
 
+# %% ../../nbs/storage/17_formats.ipynb #82dec67f
 def _no_steps(name:str)->str:
     return (f"{name}: completions with a label for each step (stepwise supervision) cannot be learnt from here, "
             "where Q judges whole samples: join the steps of the right ones into a column 'completion'")

@@ -77,6 +77,7 @@ def _read(self)->dict:
         f"{heads or {}}. Rewind where a branch stood at an earlier one", stacklevel=4)
     return heads or {}
 
+# %% ../../nbs/storage/05_heads.ipynb #bae76c24
 def _checked(heads:dict)->dict:
     "The heads; raises `ValueError` where a name is none."
     for branch, id in heads.items():

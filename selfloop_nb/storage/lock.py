@@ -156,6 +156,7 @@ def at_work(self,
     try: yield
     finally: self.turn.release()
 
+# %% ../../nbs/storage/03_lock.ipynb #9e350140
 @patch_to(RunLock)
 def in_charge(self, control)->object:
     "Whom to ask to stop or to wait: the control of who works on this run, else the one that is given."

@@ -94,6 +94,7 @@ def catch_up(self)->int: # how many rounds are missing still
         else: self.problem = ""
         return self.lag
 
+# %% ../../nbs/storage/23_mirror.ipynb #6ad083af
 @patch_to(Mirror)
 def _catch_up(self):
     self.lag = len(self.run.ids())
@@ -132,6 +133,7 @@ def _follow(self):
         self.changed.clear()
         self.catch_up()
 
+# %% ../../nbs/storage/23_mirror.ipynb #1305bd7b
 @patch_to(Mirror)
 def wait(self, seconds:float=None)->bool: # is all there?
     "Wait until nothing is being copied any more."

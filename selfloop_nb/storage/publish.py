@@ -51,6 +51,7 @@ def as_prompt_completion(row:dict, talks:bool)->dict:
     sides = (messages, _said(row["completion"])) if talks else (row["prompt"], row["completion"])
     return {"prompt": sides[0], "completion": sides[1], **_besides(row, more)}
 
+# %% ../../nbs/storage/21_publish.ipynb #d641cdb5
 def as_pair(good:dict, bad:dict, talks:bool)->dict:
     "Two samples of a prompt as one that is chosen and one that is rejected."
     row = as_prompt_completion(good, talks)
@@ -74,6 +75,7 @@ def pairs_of(
         if bad: pairs.append((good, min(bad, key=lambda row: row["score"])))
     return pairs
 
+# %% ../../nbs/storage/21_publish.ipynb #7615b80a
 def _is_worse(row:dict, good:dict)->bool:
     if row["state"] != REJECTED or not row["finished"]: return False
     return row["score"] < good["score"] and row["completion"] != good["completion"]
@@ -136,6 +138,7 @@ def _check_place(folder:Path):
     if not folder.is_dir() or not any(folder.iterdir()) or (folder / MANIFEST).is_file(): return
     raise SelfloopError(f"{str(folder)!r} holds something else, which would be lost: name a new folder")
 
+# %% ../../nbs/storage/21_publish.ipynb #89a9dafb
 def _write_model(run, store:Run, number:int, folder:Path):
     "The files of a round's model, as they were recorded; merged by the loop where only an adapter was."
     record = store.of_round(number)
@@ -199,6 +202,7 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return notes
 
+# %% ../../nbs/storage/21_publish.ipynb #2eb43019
 def _fill_dataset(folder:Path, forms:dict, record, seal:str, info:dict):
     folder.mkdir()
     _write_forms(folder, forms)

@@ -67,6 +67,7 @@ def _record_from(place, id:str)->Round|None:
     except _UNREADABLE: return None
     return record if record.id == id else None
 
+# %% ../../nbs/storage/22_repair.ipynb #2f46df57
 def _index(place)->dict: # SHA-256 -> name
     "All files that the records of a place vouch for."
     found = {}
@@ -238,6 +239,7 @@ def _back_to_start(run:Run, id:str)->list:
         id = run.record(id).parent
     return ids
 
+# %% ../../nbs/storage/22_repair.ipynb #485998f4
 def _borrow(folder:Path, target:Path):
     "The files of a round at another place, without a copy where the disk can do that."
     def link(source, to):
@@ -261,6 +263,7 @@ def _make_again(run:Run, loop, done:Repaired):
         for name in lost:
             if name in done.left: done.left[name] = why
 
+# %% ../../nbs/storage/22_repair.ipynb #b6956843
 def _why_not_again(run:Run, loop, record:Round)->str:
     "Why a loop cannot make a round again; '' where it can."
     if loop.store.path.resolve() != run.path.resolve(): return "the loop is that of another run"
@@ -305,6 +308,7 @@ def repair(
     if isinstance(getattr(run, "store", None), Run): _look_again(run.store)
     return done
 
+# %% ../../nbs/storage/22_repair.ipynb #faea87e0
 def _look_again(run:Run):
     "Have a run that is open forget what it has read, and stand where the disk says, where that is whole again."
     run._records.clear()

@@ -28,6 +28,7 @@ def as_dataset(
         return _from_rows(source, name)
     raise ValueError(f"{name}: {type(source).__name__} is no table; give {_instead(source)}")
 
+# %% ../../nbs/storage/14_tables.ipynb #ff94347e
 def _instead(source)->str:
     "What to give in the place of what is no table."
     if hasattr(source, "keys") and hasattr(source, "num_rows"): # a DatasetDict
@@ -137,6 +138,7 @@ def _json_table(text:str, name:str, file:str)->list:
                          f"{next(iter(columns))!r} has {len(labels)}")
     return [{column: values[label] for column, values in columns.items()} for label in labels]
 
+# %% ../../nbs/storage/14_tables.ipynb #33bc8e6b
 def _by_label(values)->dict|None:
     "A column as a dict, its rows by their labels or places; None for what is no column."
     return values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else None

@@ -158,6 +158,7 @@ def first_on_ids(
     numbers = [run.record(move.to).number for move in run.moves() if move.why.startswith("round ")]
     return min(numbers, default=run.record(run.head).number + 1)
 
+# %% ../../nbs/storage/11_verify.ipynb #8890fd9f
 def what_changed(run:Run)->list: # of texts
     "What one who goes on with a run must know: where, whether it is bit-exact, how its rounds were trained."
     changed, first = differences(run.info), first_on_ids(run)

@@ -41,6 +41,7 @@ def starts_from(
     if record.config.get("tune", {}).get("start", "previous") == "previous": return store.record(record.parent)
     return lineage(store, record.id)[0]
 
+# %% ../../nbs/training/06_remake.ipynb #12c90147
 def to_remake(
     store:Run,
     record:Round,

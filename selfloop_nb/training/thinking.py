@@ -40,6 +40,7 @@ def only_part(
     if not rows: raise ValueError(f"LearnOnly({part!r}): no row of the mix has a {part}")
     return Dataset.from_list(rows)
 
+# %% ../../nbs/training/05_thinking.ipynb #785c4043
 def _cut_row(row:dict, text:str, part:str)->dict:
     "A row that says only this; its ids are those of before where its text is."
     if text == row["completion"]: return row

@@ -184,6 +184,7 @@ def browse(
     "Read the samples of a round, or the answers to held-out data."
     return Browser(_as_samples(source), round)
 
+# %% ../../nbs/views/07_browse.ipynb #c7997494
 def _as_samples(source):
     "A table of answers as one of samples: its score is whether it is right, or the first measure of it."
     columns = getattr(source, "column_names", ["state"])

@@ -69,6 +69,7 @@ def _part_faults(part:str, table)->list:
         faults += _table_faults(f"{part}.lora", table["lora"], list(inspect.signature(selfloop_nb.LoRA).parameters))
     return faults
 
+# %% ../../nbs/views/12_command.ipynb #112edfac
 def _table_faults(place:str, table, known:list)->list:
     if not isinstance(table, dict): return [f"{place} = {table!r:.60}: it must be a table [{place}]"]
     return [f"{place}.{key}: {_nearest(key, known)}" for key in table if key not in known]
@@ -99,6 +100,7 @@ def _value(value):
     is_tuple = isinstance(value, list) and not any(isinstance(item, dict) for item in value)
     return tuple(value) if is_tuple else value
 
+# %% ../../nbs/views/12_command.ipynb #a5cb7ccc
 def _score(tables):
     "Q: one scorer, or a sum of several with their weights."
     tables = tables if isinstance(tables, list) else [tables]
@@ -159,6 +161,7 @@ def _run_in_short(run)->dict:
     rounds = [dict(id=record.id, **_finite(row)) for record, row in zip(run.rounds, run.store.rows())]
     return dict(store=str(run.store.path), branch=run.store.branch, rounds=rounds)
 
+# %% ../../nbs/views/12_command.ipynb #c10fff18
 def _finite(row:dict)->dict:
     "A row without what JSON cannot hold."
     return {name: value for name, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
@@ -235,6 +238,7 @@ def _lines(said:dict):
         if name != "rounds" or not isinstance(value, list): yield f"{name}: {value}"
         else: yield from map(_round_line, value)
 
+# %% ../../nbs/views/12_command.ipynb #86549ada
 def _round_line(row:dict)->str:
     names = ("n_sampled", "n_kept", "heldout_accuracy", "heldout_loss")
     figures = [f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None]

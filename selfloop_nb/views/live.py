@@ -20,6 +20,7 @@ from .background import weakly
 # %% ../../nbs/views/04_live.ipynb #fb73eb26
 def _sent(kind, value): return kind(value).tag(sync=True)
 
+# %% ../../nbs/views/04_live.ipynb #fe57c5b8
 class LiveCharts(anywidget.AnyWidget):
     "The live charts of a run; what each trait holds says `chart_data`."
     _esm, _css = SCRIPT, STYLE
@@ -59,6 +60,7 @@ def look_at(self,
         self.round = -1
         self.refresh()
 
+# %% ../../nbs/views/04_live.ipynb #65e68586
 @patch_to(LiveCharts)
 def refresh(self):
     "Read the run anew; what has not changed is not sent."
@@ -104,6 +106,7 @@ def _show(self, number:int):
     name = f"round {number}"
     self._show_scores(seen.state(number, record.id, f"scores of {name}"), seen.table.tobytes(), seen.cards(name))
 
+# %% ../../nbs/views/04_live.ipynb #492d8b55
 @patch_to(LiveCharts)
 def _show_scores(self, state:dict, table:bytes, cards:dict):
     self.scores, self.table = state, table

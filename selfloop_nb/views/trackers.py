@@ -105,6 +105,7 @@ def _mlflow(project:str="selfloop", **settings):
     run = mlflow.start_run(**settings).info.run_id
     return lambda figures, step: mlflow.log_metrics(figures, step=step, run_id=run), mlflow.end_run
 
+# %% ../../nbs/views/11_trackers.ipynb #67cc5dc1
 def _tensorboard(project:str="runs/tensorboard", **settings):
     import_extra("tensorboard", "tensorboard")
     writer = import_extra("torch.utils.tensorboard", "tensorboard").SummaryWriter(project, **settings)

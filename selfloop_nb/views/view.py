@@ -51,6 +51,7 @@ def _folded_thought(row:dict)->str: # HTML
     text = escape(thought, WHOLE)
     return f"<details><summary>{title}</summary><code {_WRAPPED}>{text}</code></details>"
 
+# %% ../../nbs/views/02_view.ipynb #fcba86df
 def _whole_text(row:dict)->str: # HTML
     "What opens to the whole sample, where a card does not show it."
     sizes = len(row["prompt"]), len(answered_row(row)["completion"])
