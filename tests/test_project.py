@@ -29,7 +29,7 @@ OTHER_FILES = { # what is no file of a run: an entry of an archive, a pipe, the 
     "storage.archive": {"archive.open"}, "sweeps.seeds": {"os.read"}, "storage.identity": {"Path(file).read_bytes"},
     "storage.tables": {"path.is_file", "path.read_text", "path.read_bytes"},
     "storage.repair": {"archive.open", "place.open", "self.open", "FolderCopies(folder).open", "os.link",
-                       "shutil.copy", "shutil.copytree", "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own, in which a round is made again
+                       "shutil.copy", "shutil.copytree", "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own
     "views.background": {"place.glob", "place.with_name('torch.libs').glob"}}
 PLACES = re.compile(rf"{re.escape(str(Path.home()))}/|(?<![\w.])/(?:root|tmp|work|home/\w+|Users/\w+|var/folders)/")
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
