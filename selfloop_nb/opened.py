@@ -152,14 +152,6 @@ def _note_round(self, event:Event):
         self.scored = dict(number=event.round, file=str(data["file"]), config=data["config"])
     if event.kind in ("round", "rewind"): self.losses, self.scored = [], {}
 
-# %% ../nbs/11_opened.ipynb #98f9639f
-@patch_to(Control)
-def underway(self)->dict|None: # plain JSON: number, file, config, losses
-    "The round that is being made, as far as it is; 500 losses are enough for a small chart."
-    if not self.scored and not self.losses: return None
-    every = max(1, len(self.losses) // 500)
-    return {"number": self.now["round"], **self.scored, "losses": self.losses[::every] or None}
-
 # %% ../nbs/11_opened.ipynb #0e9c4a9e
 @patch_to(Control)
 def on(self,
