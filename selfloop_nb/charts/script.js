@@ -93,8 +93,10 @@ class Chart {
             this.label(this.left - 5, this.y(t) + letter / 3, "end", percent ? String(Math.round(100 * t)) : number(t));
         }
         const along = ticks(...xs, Math.max(2, Math.floor(width / (5 * letter))));
-        for (const t of new Set(integer ? along.map(Math.round) : along))
-            this.label(this.x(t), height - 0.3 * letter, "middle", number(t));
+        for (const t of new Set(integer ? along.map(Math.round) : along)) {
+            const atEnd = number(t).length > 3 && this.x(t) > this.right - letter; // where it would be cut
+            this.label(atEnd ? width : this.x(t), height - 0.3 * letter, atEnd ? "end" : "middle", number(t));
+        }
         this.add("line", { class: "axis", x1: this.left, x2: this.right, y1: this.bottom, y2: this.bottom });
     }
     add(tag, attributes, ...children) { return this.svg.appendChild(svg(tag, attributes, ...children)); }
@@ -185,13 +187,9 @@ class Scores extends Chart {
         const all = s.open.map((n, i) => n + s.closed[i]);
         this.name.textContent = s.title;
         this.frame([s.edges[0], s.edges.at(-1)], [0, 1.05 * Math.max(...all, 1)]);
-        const byRule = !s.own && !this.room.moved;
-        const none = i => 0, out = i => s.closed[i], low = i => all[i] - (byRule ? s.kept[i] : 0);
-        this.bars("closed", none, out);
-        this.bars("rejected", out, low);
-        this.cut = svg("rect", { y: 0, height: this.height });
-        this.add("clipPath", { id: `${this.room.id}-kept` }, this.cut);
-        this.bars("kept", byRule ? low : out, i => all[i], byRule ? null : `url(#${this.room.id}-kept)`);
+        this.bars("closed", i => 0, s.closed);
+        this.bars("rejected", i => s.closed[i], all);
+        this.kept = this.bars("kept", i => all[i], all);
         this.picked = this.area();
         const right = this.rightAbove();
         if (right.length) this.path("curve c3", right);
@@ -203,15 +201,18 @@ class Scores extends Chart {
         this.keys.replaceChildren(...keys);
         this.mark();
     }
-    bars(kind, from, to, clip = null) {
-        const { edges, open } = this.room.scores;
-        const group = this.add("g", { "clip-path": clip });
-        open.forEach((_, i) => {
-            if (to(i) <= from(i)) return;
+    bars(kind, from, to) {
+        const { edges } = this.room.scores;
+        return to.map((n, i) => {
             const x = this.x(edges[i]) + 0.5, width = Math.max(1, this.x(edges[i + 1]) - x - 0.5);
-            const y = this.y(to(i)), height = this.y(from(i)) - y;
-            group.append(svg("rect", { class: kind, x, y, width, height }));
+            return this.add("rect", { class: kind, x, width, y: this.y(n), height: this.y(from(i)) - this.y(n) });
         });
+    }
+    keptIn(i) { // how many of a bar
+        const { edges, open, kept, own } = this.room.scores, { theta, moved } = this.room;
+        if (!own && !moved) return kept[i];
+        const above = i === open.length - 1 ? 0 : this.room.keeps(edges[i + 1]);
+        return clamp(this.room.keeps(Math.max(theta, edges[i])) - above, 0, open[i]);
     }
     rightAbove() { // of what each theta keeps, the share that is right
         const { theta, right, known } = this.room.table, y = scale(0, 1, this.bottom, this.top);
@@ -228,7 +229,7 @@ class Scores extends Chart {
     mark() { // where theta is, and what it would keep
         if (!this.x) return;
         const { room } = this, x = this.x(this.inside(room.theta));
-        set(this.cut, { x, width: Math.max(0, this.width - x) });
+        this.kept.forEach((bar, i) => set(bar, { height: this.y(0) - this.y(this.keptIn(i)) }));
         const { n, text } = room.wouldKeep(), bar = room.picked;
         set(this.handle, { transform: `translate(${x},0)`, "aria-valuenow": room.theta, "aria-valuetext": text });
         this.said.textContent = text;
@@ -402,8 +403,7 @@ function remembered() {
 
 class Room {
     constructor(model, el) {
-        const id = "selfloop-" + Math.random().toString(36).slice(2);
-        Object.assign(this, { model, id, hovering: null, picked: null, moved: false, work: [] });
+        Object.assign(this, { model, hovering: null, picked: null, moved: false, work: [] });
         this.read();
         this.losses = structuredClone(model.get("losses"));
         set(el, { style: `font-size: ${12 * model.get("scale")}px` }).classList.add("selfloop-frame");
@@ -468,9 +468,10 @@ class Room {
         this.tabulate();
     }
     mark() { for (const chart of this.charts) chart.mark(); }
+    keeps(theta) { return this.table.kept[place(this.table.theta, theta)] ?? 0; } // how many
     wouldKeep() {
-        const { table, scores } = this, j = place(table.theta, this.theta), isAny = j < table.theta.length;
-        const part = (a, b) => isAny && b[j] ? a[j] / b[j] : NaN, n = isAny ? table.kept[j] : 0;
+        const { table, scores } = this, j = place(table.theta, this.theta), n = this.keeps(this.theta);
+        const part = (a, b) => b[j] ? a[j] / b[j] : NaN;
         const verb = scores.own && this.theta === scores.theta ? "keeps" : "would keep";
         const parts = [`θ ${number(this.theta)} ${verb} ${number(n)} of ${number(scores.n)} (${share(n / scores.n)})`];
         if (table.known[0]) parts.push(`right ${share(part(table.right, table.known))}`);
@@ -480,9 +481,8 @@ class Room {
     moveTheta(theta) { // to a theta that stands in the table, where it does not hold every score: what is said is exact
         const { table } = this, j = place(table.theta, theta);
         this.theta = !this.scores.every && j < table.theta.length ? table.theta[j] : theta;
-        const byRule = !this.moved && !this.scores.own;
         this.moved = true;
-        this.scoresChart[byRule ? "draw" : "mark"]();
+        this.scoresChart.mark();
     }
     settle() { this.tell("theta", this.theta); }
     tell(name, value) {
