@@ -12,8 +12,8 @@ from dataclasses import InitVar, dataclass, field
 
 from ..core import derive_seed, patch_to, short_hash
 from ..models import LanguageModel
-from ..tuning import (FineTune, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss, never,
-    plain_numbers, train_rows)
+from ..tuning import (FineTune, Trained, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss,
+    never, plain_settings, train_rows)
 
 # %% ../../nbs/training/02_masked.ipynb #f7b7cdab
 def _parts(total:int, n:int, rng:random.Random)->list:
@@ -108,7 +108,7 @@ class MaskedLM(Tuner):
     texts_hash:str=field(default="", init=False)
 
     def __post_init__(self, texts):
-        plain_numbers(self)
+        plain_settings(self)
         self._filling() # checks its settings
         check_setting(self, "mask_share", 0 < self.mask_share < 1, "above 0 and below 1")
         check_setting(self, "mean_span", self.mean_span >= 1, "at least 1")
@@ -145,7 +145,7 @@ def _together(parts:list)->dict:
 
 # %% ../../nbs/training/02_masked.ipynb #e911008d
 @patch_to(MaskedLM)
-def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, should_stop:Callable=never)->tuple:
+def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, should_stop:Callable=never)->Trained:
     "Train a copy of the model; raises `ValueError` for one that cannot fill gaps."
     self.check(lm, data.task)
     table = data.mix()
@@ -158,4 +158,4 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
         lm, rows, self._filling(), seed, on_gap_loss, should_stop, data.part("masked", ends=True))
     tuned, second, after = fine_tune(reader, table, self.then, seed, on_later_loss, should_stop, data.part("then"))
     losses = [*map(_marked, first), *map(counted_on, second)]
-    return tuned, losses, _together([before, after])
+    return Trained(tuned, losses, _together([before, after]))

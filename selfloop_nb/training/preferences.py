@@ -24,7 +24,7 @@ from ..backend.tokens import column_of
 from ..backend.resume import Resumable
 from ..backend.trainer import on_one_device, shortened_warmup
 from ..backend.weights import with_weights
-from ..tuning import Fed, FineTune, TuningData, encode_rows, ignore_loss, never, train_copy
+from ..tuning import Fed, FineTune, Trained, TuningData, encode_rows, ignore_loss, never, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
 def _no_pair(best:int, worst:int, n_valid:int, scores:list, texts:list)->str:
@@ -163,7 +163,7 @@ def prefer(
     on_loss:Callable=ignore_loss, # is told each step's loss
     should_stop:Callable=never,
     checkpoints=None,        # where the training keeps its state
-)->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step; statistics
+)->Trained:
     "Train a copy of the model on pairs; raises `TrainingError` when loss or weights are no longer finite."
     rows, collator = encode_pairs(lm, pairs), PairCollator(lm.tokenizer.pad_token_id)
     def trainer(model, settings, listener):
@@ -179,7 +179,7 @@ def prefer(
     tuned = lm.with_model(with_weights(lm.model, trained.model.state_dict(), lm.device)) # without what TRL has put on it
     tuned.adapter = trained.adapter
     tuned.model.eval()
-    return tuned, losses, collator.fed.statistics()
+    return Trained(tuned, losses, collator.fed.statistics())
 
 # %% ../../nbs/training/01_preferences.ipynb #520a443b
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _no_pairs(n:int, why:str, samples)->EmptyRoundError:
 
 # %% ../../nbs/training/01_preferences.ipynb #761ec0bc
 @patch_to(_Preferring)
-def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, should_stop:Callable=never)->tuple:
+def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, should_stop:Callable=never)->Trained:
     "One round's training; raises `EmptyRoundError` where there is no pair at all."
     pairs, reasons = self.pairs(data, seed, should_stop)
     n_unpaired = sum(reasons.values())
@@ -228,7 +228,8 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     if reasons: data.say(f"{len(pairs)} pairs; {n_unpaired} prompts gave none ({why})")
     tuned, losses, statistics = prefer(
         lm, data.parent, pairs, self, seed, on_loss, should_stop, data.checkpoints)
-    return tuned, losses, {**statistics, "metrics": dict(n_pairs=len(pairs), n_unpaired=n_unpaired)}
+    metrics = dict(n_pairs=len(pairs), n_unpaired=n_unpaired)
+    return Trained(tuned, losses, {**statistics, "metrics": metrics})
 
 # %% ../../nbs/training/01_preferences.ipynb #445effe7
 @dataclass(frozen=True)
