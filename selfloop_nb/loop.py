@@ -24,6 +24,7 @@ from .opened import Control, ProgressBar, RunReader, handed_on
 from .phases import INITIAL, RoundDraft, Settings, adopt, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
+from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.disk import disk
 from .storage.files import check_name
@@ -63,6 +64,7 @@ class Loop:
         self._models = RoundModels(model)
         self.seed = whole_number(seed, "seed")
         self.keep = checked_keep(keep)
+        score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
         if initial is None and not model.pretrained: initial = INITIAL
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)

@@ -30,7 +30,7 @@ from .backend.weights import why_unchanged
 from .backend.whole import check_same
 from .records import KEPT, Round
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
-from .scoring import Context, Scorer, as_scorer, score_samples, verifier
+from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
 from .mixing import Mix, as_mix, needs_samples
 from .storage.disk import disk
@@ -48,7 +48,7 @@ INITIAL = FineTune(steps=600, lr=2e-3) # how M_0 is trained, unless it is said, 
 @dataclass(frozen=True)
 class Settings:
     "All that decides what a round becomes; raises `ValueError` where its parts do not fit together."
-    score:Scorer               # Q; a plain function becomes a scorer, None verifier()
+    score:Scorer               # Q; a plain function becomes a scorer
     select:KeepRule            # which samples are kept
     mix:Mix                    # what they are joined with
     tune:Tuner                 # how each round trains
@@ -62,8 +62,7 @@ class Settings:
     def __post_init__(self):
         for name, rule in _broken_rules(self):
             raise ValueError(f"{name}={getattr(self, name)!r:.80}: it must be {rule}")
-        score = verifier() if self.score is None else self.score
-        given = dict(score=as_scorer(score), guards=tuple(self.guards))
+        given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
         if self.audit is not None: given["audit"] = as_scorer(self.audit)
         given["measures"] = as_measures(self.measures)

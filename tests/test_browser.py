@@ -273,8 +273,8 @@ def test_dark_theme(tmp_path):
         nb.shot("9_dark", tmp_path)
         assert page.evaluate("document.body.dataset.jpThemeLight") == "false"
         paper = "getComputedStyle(document.querySelector('.selfloop-room')).backgroundColor"
-        notebook = "getComputedStyle(document.querySelector('.jp-WindowedPanel-outer')).backgroundColor"
-        assert page.evaluate(paper) == page.evaluate(notebook), "the charts follow the theme by themselves"
+        theme = "getComputedStyle(document.body).getPropertyValue('--jp-layout-color0')"
+        assert (page.evaluate(theme), page.evaluate(paper)) == ("#111", "rgb(17, 17, 17)"), "they follow the theme"
 
 
 HOSTILE = """

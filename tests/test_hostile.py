@@ -65,7 +65,7 @@ def control_room(run, folder):
     wait_until(room.wait)
     assert not room.publisher.errors
     assert "no picture" not in room.answer.value
-    assert "example.org" in room.warned.value and "alert" in room.cards.value
+    assert "example.org" in room.warned.value and "alert" in str(room.live.samples)
     return pages(room)
 
 

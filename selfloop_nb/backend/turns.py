@@ -225,6 +225,7 @@ def _fault(tokenizer, template)->str:
     def work():
         try: ask(tokenizer, "?")
         except ValueError as error: found.append(str(error.__cause__ or error) or "it fails")
+        except MemoryError: found.append("it fills the memory")
         except SystemExit: return # it was told to end
         else: found.append("")
     thread = threading.Thread(target=work, daemon=True)

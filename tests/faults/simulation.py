@@ -448,7 +448,7 @@ def installed(history):
     "The library on this history's disk, with a small model, and without its clocks and dice."
     import selfloop_nb.charts.lineage, selfloop_nb.storage.archive, selfloop_nb.sweeps.arms  # noqa: F401
     from selfloop_nb import loop, phases, sampling, scoring
-    from selfloop_nb.storage import disk, files, lock, place, verify
+    from selfloop_nb.storage import disk, environment, files, lock, verify
     rng = random.Random(history.seed)
     dice = SimpleNamespace(token_hex=lambda n: f"{rng.getrandbits(8 * n):0{2 * n}x}")
     clock = SimpleNamespace(perf_counter=lambda: history.disk.clock / 1e9, monotonic=lambda: history.disk.clock / 1e9)
@@ -462,9 +462,9 @@ def installed(history):
     def no_threads(model): return nullcontext(SimpleNamespace(why="", n_threads=0))
     def nothing(): return {}
     def here(): return HERE
-    stand_ins = {sampling.sample_chunk: sample_chunk, place.environment: here, verify.computing: nothing,
+    stand_ins = {sampling.sample_chunk: sample_chunk, environment.environment: here, verify.computing: nothing,
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
-                 phases.check_given: no_form, phases.fitting_threads: no_threads}
+                 loop.check_given: no_form, phases.fitting_threads: no_threads}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
