@@ -1671,6 +1671,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                     'selfloop_nb.phases._save_answers': ('phases.html#_save_answers', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.add_monitors': ('phases.html#add_monitors', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.adopt': ('phases.html#adopt', 'selfloop_nb/phases.py'),
+                                    'selfloop_nb.phases.initial_of': ('phases.html#initial_of', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.judge': ('phases.html#judge', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.measure': ('phases.html#measure', 'selfloop_nb/phases.py'),
                                     'selfloop_nb.phases.sample': ('phases.html#sample', 'selfloop_nb/phases.py'),

@@ -21,7 +21,7 @@ from .metrics.sealed import overlaps, unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
-from .phases import INITIAL, RoundDraft, Settings, adopt, judge, measure, sample, tune
+from .phases import RoundDraft, Settings, adopt, initial_of, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
@@ -66,7 +66,7 @@ class Loop:
         self.keep = checked_keep(keep)
         score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
-        if initial is None and not model.pretrained: initial = INITIAL
+        initial = initial_of(model, task, initial)
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
         self.control = Control([ProgressBar()] if progress else [])
