@@ -239,6 +239,7 @@ def try_out(
     "Load a model, let it read texts of many kinds and a chat, and write; done in a process of its own."
     import torch
     with _in_words(folder): model, tokenizer, _ = _from_pretrained(folder, True, getattr(torch, dtype))
+    if fault := template_fault(tokenizer): raise SelfloopError(f"its chat template writes no question: {fault}")
     lm = LanguageModel(model, tokenizer, Path(folder).name)
     with _in_words(folder):
         texts = list(PROBES)

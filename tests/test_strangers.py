@@ -143,9 +143,9 @@ def sized(**settings): return lambda folder: alter(folder, "config.json", **sett
 LOOPS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 HARM = {
     "a loop without end": (template(LOOPS), "takes longer than"),
-    "a text without end": (template("{{ 'a' * 10**10 }}"), "takes more than|fills the memory|does not end"),
+    "a text without end": (template("{{ 'a' * 10**10 }}"), "takes more than|writes no question"),
     "a template that reaches out": (template("{{ ''.__class__.__mro__ }}"), "unsafe"),
-    "half a template": (template("{% for"), "cannot write a question"),
+    "half a template": (template("{% for"), "writes no question"),
     "a text that grows": (replaced(50, 6), "takes more than|takes longer than"),
     "a text that grows a little": (replaced(50, 1), "makes .* tokens of a text of"),
     "an expression without end": (split("(a+)+$"), "gives up|no model could be loaded"),
@@ -163,7 +163,7 @@ def test_harm_is_done_elsewhere_and_named(case, theirs, monkeypatch):
     change, message = HARM[case]
     change(theirs)
     for _ in range(2):
-        with pytest.raises((SelfloopError, ValueError), match=message): load_model(theirs)
+        with pytest.raises(SelfloopError, match=message): load_model(theirs)
         if "longer" in message: return # it would take its time again
 
 
