@@ -172,6 +172,6 @@ def test_what_goes_to_a_hub(loop, tmp_path, monkeypatch):
 
 
 def test_nothing_measured_has_no_best(tmp_path):
-    from selfloop_nb.storage.publish import best_round
+    from selfloop_nb.storage.publish import best_of
     nothing = [dict(round=0, heldout_loss=math.nan)]
-    with pytest.raises(SelfloopError, match="name one, such as round=3"): best_round(nothing)
+    with pytest.raises(SelfloopError, match="name one, such as round=3"): best_of(nothing)
