@@ -234,13 +234,13 @@ def tiny_llama(
 # %% ../nbs/04_models.ipynb #47c39d9b
 def try_out(
     folder:str,
-    dtype:str,
+    dtype:str, chat:bool, # as for `load_model`
 ):
     "Load a model, let it read texts of many kinds and a chat, and write; done in a process of its own."
     import torch
     with _in_words(folder): model, tokenizer, _ = _from_pretrained(folder, True, getattr(torch, dtype))
     if fault := template_fault(tokenizer): raise SelfloopError(f"its chat template writes no question: {fault}")
-    lm = LanguageModel(model, tokenizer, Path(folder).name)
+    lm = LanguageModel(model, tokenizer, Path(folder).name, chat=chat)
     with _in_words(folder):
         texts = list(PROBES)
         check_cut(texts, lm.cut(texts, whole=True), lm.name)
@@ -278,7 +278,7 @@ def load_model(
     name = os.path.expanduser(str(name))
     local = Path(name).is_dir()
     if local: check_folder(Path(name), tuple(allow))
-    if local: try_apart(Path(name), "selfloop_nb.models:try_out", dtype=dtype)
+    if local: try_apart(Path(name), "selfloop_nb.models:try_out", dtype=dtype, chat=chat)
     with _in_words(name): model, tokenizer, missing = _from_pretrained(name, local, getattr(torch, dtype), allow)
     if local and "chat_template" not in allow: _leave_template(tokenizer, Path(name))
     if missing:

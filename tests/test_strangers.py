@@ -167,6 +167,18 @@ def test_harm_is_done_elsewhere_and_named(case, theirs, monkeypatch):
         if "longer" in message: return # it would take its time again
 
 
+DROPS = "{% for m in messages %}{{ m.content[0]['text'] if m.content is not string }}{% endfor %}"
+
+
+def test_a_wrong_value_makes_no_folder_known(theirs, monkeypatch):
+    "What the trial did not come to for it is not done here, whatever else the model is asked for."
+    monkeypatch.setattr(strangers, "SECONDS", 3)
+    template(DROPS)(theirs)
+    replaced(50, 6)(theirs)
+    with pytest.raises(ValueError, match="leaves out what is asked"): load_model(theirs)
+    with pytest.raises(SelfloopError, match="takes more than|takes longer than"): load_model(theirs, chat=False)
+
+
 def test_a_template_of_a_run_from_elsewhere_is_taken_when_asked_for(tmp_path, monkeypatch):
     def chatty():
         lm = tiny_llama(small_task(), layers=1, width=8, heads=2)

@@ -161,7 +161,7 @@ def _keeper(trainer:Resumable)->"transformers.TrainerCallback":
             began = vars(trainer).pop("resumed_epoch", None)
             if began is not None: set_generators(began)
             trainer.epoch_began = generators()
-        def on_step_end(self, args, state, control, **kwargs):
+        def on_log(self, args, state, control, **kwargs): # after the listener's, which may have heard of a stop
             if trainer.checkpoints: control.should_save = _is_wanted(trainer, state)
     return Keeper()
 

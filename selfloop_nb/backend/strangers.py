@@ -332,7 +332,8 @@ def try_apart(
     except (TimeoutError, MemoryError) as error: raise SelfloopError(f"{tried}: {error}; {advice}") from error
     except ChildProcessError as error:
         if not str(error).startswith("ValueError"): raise SelfloopError(f"{tried}: {error}") from error
-    note_known(folder, TRIED) # what is wrong with a value is said again where it is loaded
+        return # a wrong value is said again, at the same place, where it is loaded; it makes no folder known
+    note_known(folder, TRIED)
 
 # %% ../../nbs/backend/12_strangers.ipynb #e30ec1a4
 def check_judge(

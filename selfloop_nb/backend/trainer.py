@@ -109,7 +109,7 @@ def loss_listener(
             _check_loss(logs["loss"], state.global_step, args.learning_rate)
             losses.append(dict(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"]))
             on_loss(losses[-1], state.max_steps)
-        def on_step_end(self, args, state, control, **kwargs): self.stop = should_stop()
+            self.stop = should_stop() # after the loss was told: whoever hears it may ask for an end
         def on_step_begin(self, args, state, control, **kwargs):
             if self.stop: raise Stopped("stopped while tuning; what was committed stays")
     return Listener()

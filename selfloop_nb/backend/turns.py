@@ -217,6 +217,9 @@ def template_fault(
     "Why the chat template cannot write a question down."
     return _fault(tokenizer, tokenizer.chat_template) if tokenizer.chat_template else ""
 
+# %% ../../nbs/backend/01_turns.ipynb #74fa481d
+def _why(error:BaseException)->str: return str(error) or type(error).__name__
+
 # %% ../../nbs/backend/01_turns.ipynb #55f66e74
 @lru_cache(maxsize=8)
 def _fault(tokenizer, template)->str:
@@ -224,7 +227,7 @@ def _fault(tokenizer, template)->str:
     found = []
     def work():
         try: ask(tokenizer, "?")
-        except ValueError as error: found.append(str(error.__cause__ or error) or "it fails")
+        except ValueError as error: found.append(_why(error.__cause__ or error))
         except MemoryError: found.append("it fills the memory")
         except SystemExit: return # it was told to end
         else: found.append("")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DRAWS', 'ONE_SEED', 'REDRAWN', 'ONLY_TRAIN', 'CHANCE', 'NO_FILTER', 't_interval', 'drawn_rows', 'ends_of',
            'row_interval', 'Figure', 'figures_of', 'figure_named', 'Gap', 'gap_over_rows', 'gap', 'control_kind',
-           'controls_beside', 'AgainstControls', 'against_controls']
+           'controls_beside', 'AgainstControls', 'against_controls', 'verdicts_among']
 
 # %% ../../nbs/storage/16_evidence.ipynb #10830218
 import json, math
@@ -299,3 +299,14 @@ def against_controls(
     known = figures_of(runs[0]) if runs else []
     figure = figure or (known[0] if known else Figure("loss", True))
     return AgainstControls(name, figure, {other: gap(runs, theirs, figure) for other, theirs in controls.items()})
+
+# %% ../../nbs/storage/16_evidence.ipynb #726f5b30
+def verdicts_among(
+    runs:dict, # name -> list of runs, one a seed, such as those of `open_run`
+)->dict: # name of what is no control -> `AgainstControls`; empty where there are no controls
+    "What each run has over the controls among them."
+    stores = {name: [run.store for run in seeds] for name, seeds in runs.items()}
+    kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
+    controls = {name: stores[name] for name, kind in kinds.items() if kind}
+    if not controls: return {}
+    return {name: against_controls(name, stores[name], controls) for name, kind in kinds.items() if not kind}

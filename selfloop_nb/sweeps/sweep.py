@@ -17,7 +17,7 @@ from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
 from ..core import patch_to, whole_number
 from ..loop import Loop
 from ..opened import open_run
-from ..storage.evidence import against_controls, control_kind, t_interval
+from ..storage.evidence import t_interval, verdicts_among
 from .arms import plan, short
 from .seeds import make_loop, parts_of, run_seeds
 from ..text import import_extra
@@ -82,11 +82,7 @@ Sweep.measures, Sweep.table = property(_measures), property(_table)
 # %% ../../nbs/sweeps/03_sweep.ipynb #798255ba
 def _verdicts(self)->dict: # name of an arm that is no control -> `AgainstControls`
     "What each arm has over the controls among them; empty where there are none."
-    stores = {name: [run.store for run in runs] for name, runs in self.runs.items()}
-    kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
-    controls = {name: stores[name] for name, kind in kinds.items() if kind}
-    if not controls: return {}
-    return {name: against_controls(name, stores[name], controls) for name, kind in kinds.items() if not kind}
+    return verdicts_among(self.runs)
 
 Sweep.verdicts = property(_verdicts)
 

@@ -18,7 +18,7 @@ from ..charts.markup import escape, html_table
 from ..core import SelfloopError, patch_to
 from ..opened import open_run
 from ..records import score_range_of, theta_of
-from ..storage.evidence import against_controls, control_kind
+from ..storage.evidence import verdicts_among
 from ..storage.store import Run
 from .background import Publisher, weakly
 from .view import View, labelled, loud, picture_output, picture_place, push_button
@@ -181,11 +181,7 @@ def _tables(self)->str: # HTML
 # %% ../../nbs/views/10_compare.ipynb #151719fe
 def _verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
     "What each run has over the controls among them; empty where there are none."
-    stores = {name: [run.store for run in seeds] for name, seeds in self.runs.items()}
-    kinds = {name: control_kind(seeds[0]) for name, seeds in stores.items()}
-    controls = {name: stores[name] for name, kind in kinds.items() if kind}
-    if not controls: return {}
-    return {name: against_controls(name, stores[name], controls) for name, kind in kinds.items() if not kind}
+    return verdicts_among(self.runs)
 
 Comparison.verdicts = property(_verdicts)
 
