@@ -436,6 +436,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                           'selfloop_nb/backend/trainer.py'),
                                              'selfloop_nb.backend.trainer._fresh_casts': ( 'backend/trainer.html#_fresh_casts',
                                                                                            'selfloop_nb/backend/trainer.py'),
+                                             'selfloop_nb.backend.trainer._listener': ( 'backend/trainer.html#_listener',
+                                                                                        'selfloop_nb/backend/trainer.py'),
                                              'selfloop_nb.backend.trainer._own_environment': ( 'backend/trainer.html#_own_environment',
                                                                                                'selfloop_nb/backend/trainer.py'),
                                              'selfloop_nb.backend.trainer._own_random_state': ( 'backend/trainer.html#_own_random_state',

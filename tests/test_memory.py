@@ -3,7 +3,7 @@ of it comes back to the same bits, or it is said by name why not.
 """
 import functools, gc, json, shutil, warnings
 
-import pytest, torch
+import pytest, torch, transformers
 from selfloop_nb import DPO, FineTune, LoRA, Sampling, Threshold, export_run, import_run, open_run, verify
 from selfloop_nb.core import DamagedRunError, OutOfMemoryError, SelfloopError
 from selfloop_nb.models import LanguageModel, load_model, tiny_llama
@@ -172,6 +172,22 @@ def test_each_weight_is_held_once(tune, dtype, most):
 def test_drift_needs_no_second_model_while_a_round_is_tuned():
     tune = FineTune(**FEW, lora=LoRA(r=1, targets=("q_proj",)))
     assert held_while_tuning(tune, torch.bfloat16, drift=True) <= 2.5
+
+
+def models_alive(): return sum(issubclass(type(thing), transformers.PreTrainedModel) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("tune", [FineTune(**FEW), LORAS["base"], LORAS["pairs"]], ids=["all", "LoRA", "DPO"])
+def test_what_a_training_took_is_given_back_at_once(tune):
+    "A model that only the collector of Python finds is held for rounds, and the memory it leaves is in pieces."
+    loop = loop_with(None, tune)
+    loop.run(rounds=2)
+    gc.collect()
+    before = models_alive()
+    gc.disable()
+    try: loop.step()
+    finally: gc.enable()
+    assert models_alive() <= before
 
 
 def test_what_the_loop_was_given_is_let_go_and_read_back(tmp_path):

@@ -9,8 +9,9 @@ __all__ = ['WORTH', 'generators', 'set_generators', 'save_state', 'read_state', 
 # %% ../../nbs/backend/15_resume.ipynb #9a80af25
 import json, random
 from contextlib import nullcontext
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from weakref import proxy
 
 # %% ../../nbs/backend/15_resume.ipynb #d73d5b7c
 def _devices()->dict:
@@ -99,7 +100,7 @@ class Resumable:
     def go(self, listener, checkpoints=None):
         "Train, from the newest checkpoint where there is one."
         self.listener, self.checkpoints = listener, checkpoints
-        self.add_callback(_keeper(self))
+        self.add_callback(_keeper()(self))
         folder = checkpoints.newest() if checkpoints else None
         self.train(resume_from_checkpoint=folder and str(folder))
 
@@ -153,17 +154,19 @@ def save_training(trainer, folder:Path):
 # %% ../../nbs/backend/15_resume.ipynb #87b0f544
 WORTH = 5.0 # seconds of work that are not thrown away
 
-def _keeper(trainer:Resumable)->"transformers.TrainerCallback":
-    "Says when a state is kept, and sees to the generators when an epoch begins."
+@lru_cache
+def _keeper()->type: # of `TrainerCallback`; one class for all trainings, since a class a training is never given back
+    "What says when a state is kept, and sees to the generators when an epoch begins."
     from transformers import TrainerCallback
     class Keeper(TrainerCallback):
+        def __init__(self, trainer:Resumable): self.trainer = proxy(trainer) # which holds this
         def on_epoch_begin(self, args, state, control, **kwargs):
-            began = vars(trainer).pop("resumed_epoch", None)
+            began = vars(self.trainer).pop("resumed_epoch", None)
             if began is not None: set_generators(began)
-            trainer.epoch_began = generators()
+            self.trainer.epoch_began = generators()
         def on_log(self, args, state, control, **kwargs): # after the listener's, which may have heard of a stop
-            if trainer.checkpoints: control.should_save = _is_wanted(trainer, state)
-    return Keeper()
+            if self.trainer.checkpoints: control.should_save = _is_wanted(self.trainer, state)
+    return Keeper
 
 # %% ../../nbs/backend/15_resume.ipynb #343cac5e
 def _is_wanted(trainer:Resumable, state)->bool:

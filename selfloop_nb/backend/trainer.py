@@ -10,6 +10,7 @@ __all__ = ['OPTIMIZERS', 'trainer_arguments', 'check_optimizer', 'compute_twice'
 import gc, math, os, re
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from importlib.util import find_spec
 
 from ..core import Stopped, TrainingError
@@ -95,24 +96,32 @@ def _check_loss(loss:float, step:int, lr:float):
         "lower the learning rate; the round before is untouched")
 
 # %% ../../nbs/backend/06_trainer.ipynb #c534af7a
+@lru_cache
+def _listener()->type: # of `TrainerCallback`; one class for all trainings, since a class a training is never given back
+    "What hears of each step."
+    from transformers import TrainerCallback
+    class Listener(TrainerCallback):
+        def __init__(self, losses, on_loss, should_stop):
+            self.losses, self.stop = losses, False
+            self.on_loss, self.should_stop = on_loss, should_stop
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            if "loss" not in (logs or {}): return
+            _check_loss(logs["loss"], state.global_step, args.learning_rate)
+            self.losses.append(dict(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"]))
+            self.on_loss(self.losses[-1], state.max_steps)
+            self.stop = self.should_stop() # after the loss was told: whoever hears it may ask for an end
+        def on_step_begin(self, args, state, control, **kwargs):
+            if self.stop: raise Stopped("stopped while tuning; what was committed stays")
+    return Listener
+
+# %% ../../nbs/backend/06_trainer.ipynb #cd3efd14
 def loss_listener(
     losses:list, # each step's dict (step, loss, lr) is put here
     on_loss,     # is told it, and how many steps there are
     should_stop, # is asked after each step
 )->"transformers.TrainerCallback":
     "Writes every step's loss down, stops at NaN, and stops when it is asked to."
-    from transformers import TrainerCallback
-    class Listener(TrainerCallback):
-        def __init__(self): self.losses, self.stop = losses, False
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            if "loss" not in (logs or {}): return
-            _check_loss(logs["loss"], state.global_step, args.learning_rate)
-            losses.append(dict(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"]))
-            on_loss(losses[-1], state.max_steps)
-            self.stop = should_stop() # after the loss was told: whoever hears it may ask for an end
-        def on_step_begin(self, args, state, control, **kwargs):
-            if self.stop: raise Stopped("stopped while tuning; what was committed stays")
-    return Listener()
+    return _listener()(losses, on_loss, should_stop)
 
 # %% ../../nbs/backend/06_trainer.ipynb #fb72ca98
 @contextmanager

@@ -9,6 +9,7 @@ __all__ = ['references_of', 'against_references', 'exact_match', 'word_f1', 'ble
 import atexit, json, math, os, re, signal, subprocess, sys, threading, time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from ..backend.apart import answers, begin_process
@@ -339,7 +340,8 @@ def _exchange(self, process, line:str, seconds:float)->str: # '' where it has di
 def end(self):
     "End the process."
     if self.process and self.owner == os.getpid():
-        with self.process: self.process.kill()
+        with suppress(BrokenPipeError), self.process: # it may not have read all
+            self.process.kill()
     self.process = None
 
 _calculator = _Calculator()

@@ -166,10 +166,11 @@ def prefer(
 )->Trained:
     "Train a copy of the model on pairs; raises `TrainingError` when loss or weights are no longer finite."
     rows, collator = encode_pairs(lm, pairs), PairCollator(lm.tokenizer.pad_token_id)
+    beside = reference.twin().model
     def trainer(model, settings, listener):
         from transformers import PrinterCallback
         data = dict(train_dataset=rows, data_collator=collator, processing_class=lm.tokenizer)
-        models = dict(model=model, ref_model=reference.twin().model)
+        models = dict(model=model, ref_model=beside)
         made = _pair_trainer_class()(**models, **data, args=_pair_arguments(settings, how), callbacks=[listener])
         made.remove_callback(PrinterCallback)
         return made
@@ -179,6 +180,7 @@ def prefer(
     tuned = lm.with_model(with_weights(lm.model, trained.model.state_dict(), lm.device)) # without what TRL has put on it
     tuned.adapter = trained.adapter
     tuned.model.eval()
+    for model in (trained.model, beside): vars(model).pop("forward", None) # TRL's, by which a model holds itself
     return Trained(tuned, losses, collator.fed.statistics())
 
 # %% ../../nbs/training/01_preferences.ipynb #520a443b
