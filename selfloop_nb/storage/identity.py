@@ -46,7 +46,8 @@ def _number(thing)->object:
 @patch_to(_Look)
 def named(self, name:str, thing)->object:
     "Describe what has a name; a secret, by the look of its name, stays out."
-    is_shown = self.hidden or isinstance(thing, (bool, int, float, types.NoneType)) or not is_secret(name)
+    is_small = isinstance(thing, (bool, float, types.NoneType)) or isinstance(thing, int) and abs(thing) < 10**5
+    is_shown = self.hidden or is_small or not is_secret(name)
     if not is_shown: return "[redacted]"
     self.path.append(name)
     description = self(thing) if len(self.path) < 50 else self.not_known(thing)
@@ -128,13 +129,10 @@ def _dataclass(look:_Look, thing)->dict:
 @_describes((dict,))
 def _dict(look:_Look, thing:dict)->dict:
     "A dict, its keys as text."
-    keys = {key: _key_text(look, key) for key in thing}
+    keys = {key: str(key) if _is_plain(key) else json.dumps(look(key), sort_keys=True) for key in thing}
+    if "value" in thing and not look.hidden: # as in {"name": "API_KEY", "value": "..."}
+        for name in thing.values(): thing = {**thing, "value": _beside(name, thing["value"])}
     return {keys[key]: look.named(keys[key], value) for key, value in thing.items()}
-
-def _key_text(look:_Look, key)->str:
-    if isinstance(key, str): return str(key)
-    if _is_plain(key) and not look.hidden: return str(key)
-    return json.dumps([type(key).__name__, look(key)], sort_keys=True) # 1 and "1" are two keys
 
 def _is_plain(value)->bool:
     "Is it a number, a text, or a list of such? Its `repr` is the same in every kernel."
@@ -144,7 +142,14 @@ def _is_plain(value)->bool:
 
 # %% ../../nbs/storage/13_identity.ipynb #d3b5862e
 @_describes((list, tuple))
-def _list(look:_Look, thing)->list: return [look(value) for value in thing]
+def _list(look:_Look, thing)->list:
+    "A list; a text that looks like a secret beside its name stays out, as in ('Authorization', '...')."
+    return [look(value) if look.hidden else look(_beside(name, value)) for name, value in zip((None, *thing), thing)]
+
+def _beside(name, value)->object:
+    "A value; redacted where it is the secret that the text before it names."
+    if not isinstance(name, str) or not isinstance(value, str) or not is_secret(name.lstrip("-")): return value
+    return value if redact(f"{name}: {value}") == f"{name}: {value}" else "[redacted]"
 
 @_describes((set, frozenset))
 def _set(look:_Look, thing)->dict:
