@@ -94,8 +94,8 @@ def _check_size(name:str, n:int, rate:int, most_seconds:float):
     if n < 1 or rate < 1: raise ValueError(f"the clip {name!r:.80} is empty: leave it out")
     seconds = n / rate
     if seconds <= most_seconds: return
-    raise ValueError(f"the clip {name!r:.80} lasts {seconds:,.1f} s, "
-                     f"and the model hears at most {most_seconds:g} s: cut it into pieces")
+    window = f"the model hears at most {most_seconds:g} s: cut it into pieces"
+    raise ValueError(f"the clip {name!r:.80} lasts {seconds:,.1f} s, and {window}")
 
 # %% ../../nbs/backend/20_clips.ipynb #12d16b6d
 @patch_to(Clips)
@@ -107,7 +107,7 @@ def read(self,
     path = self.file(name)
     n = path.stat().st_size
     if n > most_bytes:
-        raise ValueError(f"the clip {name!r:.80} is too large to be shown: {n:,} bytes, at most {most_bytes:,}")
+        raise ValueError(f"the clip {name!r:.80} is too large to be shown: {n:,} bytes")
     data = path.read_bytes()
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE": return data
     raise ValueError(f"the clip {name!r:.80} is no wav")
