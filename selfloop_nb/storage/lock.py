@@ -86,8 +86,8 @@ def check_owner(
     is_ours = info.st_uid in (os.getuid(), os.geteuid()) or info.st_uid == _owner_here(folder)
     if not is_ours: why = f"belongs to another user ({info.st_uid})"
     if not why or _is_trusted(folder): return
-    raise SelfloopError(f"run {folder.name!r} {why}: look at it with open_run({str(folder)!r}), or go on with a copy of "
-                        f"it. Where you trust all who may write to it, name it: {TRUST}={folder} in the environment")
+    raise SelfloopError(f"run {folder.name!r} {why}: look at it with open_run({str(folder)!r}), or go on with a copy. "
+                        f"Where you trust all who may write to it, name it: {TRUST}={folder} in the environment")
 
 # %% ../../nbs/storage/03_lock.ipynb #a1b6f3a2
 def _open_lock(folder:Path)->int:
