@@ -3170,6 +3170,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                         'selfloop_nb/sweeps/cluster.py'),
                                             'selfloop_nb.sweeps.cluster._put': ( 'sweeps/cluster.html#_put',
                                                                                  'selfloop_nb/sweeps/cluster.py'),
+                                            'selfloop_nb.sweeps.cluster._versions': ( 'sweeps/cluster.html#_versions',
+                                                                                      'selfloop_nb/sweeps/cluster.py'),
                                             'selfloop_nb.sweeps.cluster.ray_cluster': ( 'sweeps/cluster.html#ray_cluster',
                                                                                         'selfloop_nb/sweeps/cluster.py')},
             'selfloop_nb.sweeps.controls': { 'selfloop_nb.sweeps.controls.Controls': ( 'sweeps/controls.html#controls',

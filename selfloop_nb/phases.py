@@ -141,7 +141,8 @@ class RoundDraft:
     ):
         self.store, self.parent = store, parent
         self.settings, self.seed = settings, seed
-        self.control, self.load, self.workers = control, load, workers
+        self.control, self.load = control, load
+        self.workers = workers
         self.number = parent.number + 1 if parent else 0
         self.config = {**settings.config(), **task.config()}
         samples = parent is not None and needs_samples(settings.mix)

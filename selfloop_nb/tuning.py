@@ -135,8 +135,8 @@ class FineTune(Tuner):
         check_setting(self, "tokens_at_once", self.tokens_at_once is None or self.tokens_at_once >= 1, "at least 1")
         check_setting(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
         check_setting(self, "processes", self.processes >= 1, "at least 1")
-        alone = self.processes == 1 or self.lora is None
-        check_setting(self, "processes", alone, "1 with lora: additions are trained in one process")
+        fits = self.processes == 1 or self.lora is None and type(self) is FineTune
+        check_setting(self, "processes", fits, "1 with lora, DPO and SPIN, which are trained in one process")
 
 # %% ../nbs/09_tuning.ipynb #128c5da3
 def _are_betas(betas)->bool:
@@ -299,7 +299,7 @@ def _step_in_parts(trainer, model, parts:list)->"torch.Tensor": # the loss of th
         total = total + loss.detach()
     return total
 
-# %% ../nbs/09_tuning.ipynb #0fb8fecf
+# %% ../nbs/09_tuning.ipynb #4029557e
 def _step_in_team(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
     "The gradient of a step, of which this process has some of the rows."
     import torch
@@ -337,7 +337,7 @@ def train_rows(
         lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop, checkpoints)
     return Trained(tuned, losses, collator.fed.statistics())
 
-# %% ../nbs/09_tuning.ipynb #42d95862
+# %% ../nbs/09_tuning.ipynb #fa92ccdb
 def train_in_processes(
     lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, # as for `train_rows`
 )->Trained:
@@ -354,9 +354,9 @@ def train_in_processes(
     check_weights(tuned)
     return Trained(tuned, *answers[0])
 
-# %% ../nbs/09_tuning.ipynb #2e5345f9
+# %% ../nbs/09_tuning.ipynb #68431490
 def _train_rank(lm, rows, how:FineTune, seed:int, folder:str, rank:int, progress:Callable, should_stop:Callable)->tuple:
-    "In one of the processes: train; the first tells the losses, writes the weights, and answers with losses and counts."
+    "In one of the processes: train; the first tells and gives the losses and counts, and writes the weights."
     from safetensors.torch import save_file
     def tell(*word):
         if rank == 0: progress(word)

@@ -226,6 +226,18 @@ def test_ray_pauses(tmp_path, real, undisturbed): # noqa: F811
     assert counts and made(loop) == undisturbed
 
 
+@pytest.mark.long
+def test_ray_makes_the_arms_of_a_sweep(tmp_path, real):
+    from selfloop_nb import sweep
+    how = dict(rounds=1, seeds=[0, 1], progress=False, theta=[0.0, 1.0])
+    there = sweep(small_loop(tmp_path / "there"), workers=real, **how)
+    here = sweep(small_loop(tmp_path / "here"), **how)
+    assert there.table.equals(here.table)
+    for name, runs in here.runs.items():
+        assert [made(run) for run in there.runs[name]] == [made(run) for run in runs]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "here-seed-1", "there", "there-seed-1"]
+
+
 def test_a_cluster_that_is_not_there_is_said(monkeypatch):
     ray = pytest.importorskip("ray")
     from selfloop_nb.sweeps.cluster import _connect

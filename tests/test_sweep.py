@@ -146,8 +146,15 @@ def test_arms_are_made_beside_each_other(tmp_path, undisturbed):
     before = times(tmp_path / "run")
     assert swept(tmp_path / "run", seeds=(0, 1), workers=Backwards()).table.equals(done.table)
     assert times(tmp_path / "run") == before, "asked for again, nothing is run"
-    more = swept(tmp_path / "run", seeds=(0, 1), rounds=2, workers=Backwards())
+
+
+@pytest.mark.long
+def test_arms_go_on_beside_each_other(tmp_path):
+    swept(tmp_path / "run")
+    before = times(tmp_path / "run")
+    more = swept(tmp_path / "run", rounds=2, workers=Backwards())
     assert list(more.table["rounds"]) == [2, 2] and before.items() <= times(tmp_path / "run").items()
+    assert more.table.equals(swept(tmp_path / "turn", rounds=2).table)
 
 
 def test_a_sweep_elsewhere_needs_the_folder_of_the_run(tmp_path):
@@ -157,11 +164,9 @@ def test_a_sweep_elsewhere_needs_the_folder_of_the_run(tmp_path):
         arm_of_seed({}, 0, 1, 0, None, progress=None, should_stop=None, **where)
 
 
-def test_workers_give_the_same_table(tmp_path, undisturbed):
-    done = swept(tmp_path / "run", seeds=(0, 1), workers=2)
-    assert done.table.equals(undisturbed.table)
-    for name, runs in undisturbed.runs.items():
-        assert list(map(weights, done.runs[name])) == list(map(weights, runs))
+def test_processes_give_the_same_rounds(tmp_path, undisturbed):
+    done = swept(tmp_path / "run", workers=2)
+    for name, runs in undisturbed.runs.items(): assert list(map(weights, done.runs[name])) == [weights(runs[0])]
 
 
 @pytest.mark.long

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['Counter', 'Drawing']
 
-# %% ../../nbs/backend/20_drawing.ipynb #759af764
+# %% ../../nbs/backend/20_drawing.ipynb #38f9f397
 from collections.abc import Callable
 
-# %% ../../nbs/backend/20_drawing.ipynb #a72f970c
+# %% ../../nbs/backend/20_drawing.ipynb #eea1586f
 class Counter:
     "Tells `progress` how many tokens of how many are drawn."
     def __init__(self, total:int, progress:Callable):
@@ -26,7 +26,7 @@ class Counter:
         self.begun = max(0, self.begun - n)
         self.add(0)
 
-# %% ../../nbs/backend/20_drawing.ipynb #72c7a916
+# %% ../../nbs/backend/20_drawing.ipynb #fc484935
 class Drawing:
     "The chunks of a phase, and the rows that come of them."
     def __init__(self,
@@ -38,7 +38,8 @@ class Drawing:
         progress:Callable, # is told tokens done, and in all
     ):
         self.chunks = {chunk.chunk_id: chunk for chunk in chunks}
-        self.ids, self.parts, self.room = ids, parts, room
+        self.ids, self.room = ids, room
+        self.parts = parts
         self.key_of = {id: made_from(chunk, self.asked(id)) for id, chunk in self.chunks.items()}
         self.rows = [None] * len(ids)
         self.counter = Counter(len(ids) * room, progress)

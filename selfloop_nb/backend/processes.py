@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['packed', 'serve', 'Processes']
 
-# %% ../../nbs/backend/21_processes.ipynb #12f01103
+# %% ../../nbs/backend/21_processes.ipynb #70757c38
 import base64, json, os, queue, sys, threading
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .apart import answers, begin_process
 from .workers import never
 from ..core import SelfloopError, Stopped, patch_to, whole_number
 
-# %% ../../nbs/backend/21_processes.ipynb #0bae59e7
+# %% ../../nbs/backend/21_processes.ipynb #da90d9ad
 _PACKING = threading.Lock() # dill reads bytecode by turning the standard output aside: two at once print it
 
 def packed(**what)->bytes:
@@ -33,7 +33,7 @@ def _send(pipe, data:bytes):
         pipe.write(b"%d\n" % len(data) + data)
         pipe.flush()
 
-# %% ../../nbs/backend/21_processes.ipynb #3316bb55
+# %% ../../nbs/backend/21_processes.ipynb #a67ee137
 def _received():
     "In such a process: what is sent, one after the other; the process ends where nobody is left to send."
     import dill
@@ -44,7 +44,7 @@ def _received():
     threading.Thread(target=read, daemon=True).start()
     while True: yield dill.loads(arrived.get())
 
-# %% ../../nbs/backend/21_processes.ipynb #006dcbda
+# %% ../../nbs/backend/21_processes.ipynb #d5762504
 def serve():
     "Do the pieces that come through the standard input; such a process does nothing else."
     import torch
@@ -65,7 +65,7 @@ def serve():
         except SelfloopError: raised = None
         answer(error=f"{type(error).__name__}: {error}", raised=raised)
 
-# %% ../../nbs/backend/21_processes.ipynb #3a5c613b
+# %% ../../nbs/backend/21_processes.ipynb #78d90519
 class Processes:
     "So many processes of this machine; for `Loop(workers=...)` and `sweep(workers=...)`."
     def __init__(self,
@@ -84,14 +84,14 @@ class Processes:
         try:
             crew.begin(self.n)
             while crew.n_left:
-                if should_stop(): raise Stopped("stopped; what was committed stays, and the same call goes on from there")
+                if should_stop(): raise Stopped("stopped; what was committed stays, the same call goes on from there")
                 kind, *what = crew.next_word() or [""]
                 if kind == "told": progress(*what)
                 if kind == "failed": raise what[0]
                 if kind == "made": yield tuple(what)
         finally: crew.end()
 
-# %% ../../nbs/backend/21_processes.ipynb #c4bddb90
+# %% ../../nbs/backend/21_processes.ipynb #a8943b0e
 class _Crew:
     "The processes of a job, and what they say."
     def __init__(self, job:bytes, keys:list, piece:Callable):
@@ -115,7 +115,7 @@ class _Crew:
             self.ended.set()
             for process in self.processes: process.kill()
 
-# %% ../../nbs/backend/21_processes.ipynb #b1ba55d4
+# %% ../../nbs/backend/21_processes.ipynb #09fa9a07
 @patch_to(_Crew)
 def _next_piece(self)->tuple|None:
     "A key and its piece, packed; None where nothing is left."
@@ -132,7 +132,7 @@ def _hire(self):
         self.processes.append(begin_process("selfloop_nb.backend.processes:serve", text=False))
         return self.processes[-1]
 
-# %% ../../nbs/backend/21_processes.ipynb #73cfa4fb
+# %% ../../nbs/backend/21_processes.ipynb #c1d40a93
 @patch_to(_Crew)
 def _stand_behind(self):
     "In a thread: hand pieces to a process, and pass on what it says."
@@ -147,7 +147,7 @@ def _stand_behind(self):
             finally: process.kill()
     except BaseException as error: self.words.put(("failed", error))
 
-# %% ../../nbs/backend/21_processes.ipynb #f1b74252
+# %% ../../nbs/backend/21_processes.ipynb #b122cd69
 @patch_to(_Crew)
 def _heard(self, lines, key)->object:
     "The answer to a piece; on the way, how many tokens are written."

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['lend', 'adopt']
 
-# %% ../../nbs/storage/24_lend.ipynb #427b3c6e
+# %% ../../nbs/storage/24_lend.ipynb #890dfe3d
 from ..core import SelfloopError
+from .disk import disk
+from .files import fixed_path, write_file
 from .lock import RunLock
 from .mirror import Mirror
 from .store import Run
 
-# %% ../../nbs/storage/24_lend.ipynb #96fb7ef0
+# %% ../../nbs/storage/24_lend.ipynb #d24041e2
 class _Some(Mirror):
     "A mirror of some rounds."
     def __init__(self, run:Run, place, ids:list):
@@ -26,7 +28,7 @@ class _Some(Mirror):
         "Copy them; raises `SelfloopError` with what is in the way."
         if self.catch_up(): raise SelfloopError(f"rounds could not be copied to {str(self.place)!r}: {self.problem}")
 
-# %% ../../nbs/storage/24_lend.ipynb #338ff3d9
+# %% ../../nbs/storage/24_lend.ipynb #ae364e9d
 def lend(
     run:Run,      # any branch of it
     folder,       # a new one, or one that was lent before
@@ -37,6 +39,7 @@ def lend(
     ids = [id for head in heads.values() for id in _line(records, head)]
     _Some(run, folder, ids).copy()
     lock = RunLock(folder)
+    if not disk.is_file(fixed_path(folder) / "heads.json"): write_file(fixed_path(folder) / "heads.json", "{}")
     for branch, id in heads.items(): _set_head(folder, branch, id, lock)
     return Run(folder, next(iter(heads)))
 
@@ -48,14 +51,14 @@ def _line(records:dict, id:str|None)->list: # of ids
         id = records[id].parent
     return line
 
-# %% ../../nbs/storage/24_lend.ipynb #222d81bf
+# %% ../../nbs/storage/24_lend.ipynb #acad20d7
 def _set_head(path, branch:str, id:str, lock:RunLock):
     "Have a branch stand at a round, unless it has come further."
     run = Run(path, branch)
     run.lock = lock
     if run.head is None: run.set_head(id, "lent")
 
-# %% ../../nbs/storage/24_lend.ipynb #10842eaa
+# %% ../../nbs/storage/24_lend.ipynb #1db677be
 def adopt(
     run:Run,    # whose lock is held here
     other:Run,  # made by `lend`, and gone on with

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['AHEAD', 'TRIES', 'TICK', 'STARTS', 'RayCluster', 'ray_cluster']
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #6a9bb89a
+# %% ../../nbs/sweeps/06_cluster.ipynb #d8b7e347
 import os, socket, threading, warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from ..backend.workers import never
@@ -18,14 +19,18 @@ from ..storage.environment import environment
 from ..storage.verify import computing
 from ..text import import_extra
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #a85ba882
-def _facts()->dict:
-    "What a process computes with: the same means the same bits."
+# %% ../../nbs/sweeps/06_cluster.ipynb #6a3930eb
+@cache
+def _versions()->dict:
     try: own = version("selfloop_nb")
     except PackageNotFoundError: own = "unknown"
-    return {**environment(), **computing(), "selfloop_nb": own, "host": socket.gethostname()}
+    return {**environment(), "selfloop_nb": own, "host": socket.gethostname()}
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #e963484c
+def _facts()->dict:
+    "What a process computes with: the same means the same bits."
+    return _versions() | computing()
+
+# %% ../../nbs/sweeps/06_cluster.ipynb #7a3ba846
 class _Worker:
     "Does pieces of work, one at a time."
     def __init__(self):
@@ -53,9 +58,9 @@ class _Worker:
         self.box = self.work = self.common = None # the model before makes room
         try: self.work, self.common = ray.get(box[0])
         except Exception as error:
-            raise SelfloopError(f"{socket.gethostname()} cannot read what it was sent ({_first_line(error)}): functions "
-                                "that are not defined in the notebook must lie in a package that is installed there, "
-                                "too") from error
+            raise SelfloopError(f"{socket.gethostname()} cannot read what it was sent ({_first_line(error)}): "
+                                "functions that are not defined in the notebook must lie in a package that is "
+                                "installed there, too") from error
         self.box = box
 
     def _count(self, n:int): self.tokens += n
@@ -67,13 +72,15 @@ class _Worker:
 
 def _first_line(error)->str: return next(iter(str(error).splitlines()), type(error).__name__)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #00c8289d
+# %% ../../nbs/sweeps/06_cluster.ipynb #024a51b8
 class RayCluster:
     "Workers on a Ray cluster; see `ray_cluster`."
     def __init__(self, ray, workers:int|None, needs:dict, keep:float):
-        self.ray, self.workers, self.needs, self.keep = ray, workers, needs, keep
+        self.ray, self.keep = ray, keep
+        self.workers, self.needs = workers, needs
         self.team = {} # actor -> tokens that it has written; None: it has not said hello
-        self.n_jobs, self.timer, self.busy = 0, None, threading.Lock()
+        self.n_jobs, self.timer = 0, None
+        self.busy = threading.Lock()
 
     def __repr__(self)->str:
         return f"<RayCluster: {sum(tokens is not None for tokens in self.team.values())} workers at hand>"
@@ -95,7 +102,7 @@ class RayCluster:
             self.timer.start()
             self.busy.release()
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #ea878520
+# %% ../../nbs/sweeps/06_cluster.ipynb #e2de358b
 @patch_to(RayCluster)
 def rest(self):
     "Let all workers go, and with them the processors that they hold; they are hired again when there is work."
@@ -113,7 +120,7 @@ def dismiss(self, actor):
     self.team.pop(actor, None)
     with suppress(Exception): self.ray.kill(actor) # it may be gone already
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #86906e8b
+# %% ../../nbs/sweeps/06_cluster.ipynb #3dec1342
 @patch_to(RayCluster)
 def wanted(self)->int:
     "How many workers there should be; raises `SelfloopError` where no machine has room for one."
@@ -125,7 +132,7 @@ def wanted(self)->int:
     raise SelfloopError(f"no machine of the cluster has room for a worker with {self.needs}: the largest of "
                         f"{len(alive)} has {largest:g} CPUs; ask for less with ray_cluster(cpus=..., gpus=...)")
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #6bc6233d
+# %% ../../nbs/sweeps/06_cluster.ipynb #0ccc3ac6
 @patch_to(RayCluster)
 def hire(self, most:int)->dict: # hello of each -> the actor
     "Ask for workers until there are as many as are wanted, or can be used."
@@ -138,7 +145,7 @@ def hire(self, most:int)->dict: # hello of each -> the actor
         asked[actor.hello.remote(torch.get_num_threads())] = actor
     return asked
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #ac17c476
+# %% ../../nbs/sweeps/06_cluster.ipynb #1a2ca8df
 @patch_to(RayCluster)
 def welcome(self, actor, theirs:dict):
     "A worker is there; what it computes with otherwise than this process is said."
@@ -149,7 +156,7 @@ def welcome(self, actor, theirs:dict):
     named = ", ".join(f"{name} {theirs.get(name)} instead of {ours[name]}" for name in odd)
     warnings.warn(f"not bit-exact: the worker on {theirs['host']} has {named}", stacklevel=2)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #84153a70
+# %% ../../nbs/sweeps/06_cluster.ipynb #bd411860
 AHEAD = 2 # pieces that a worker has been given
 TRIES = 3 # workers that may be lost
 TICK = 0.25 # seconds between two looks at what nobody reports
@@ -160,13 +167,15 @@ class _Job:
         import torch
         self.cluster, self.ray = cluster, cluster.ray
         self.number, self.threads = cluster.n_jobs, torch.get_num_threads()
-        self.piece, self.progress, self.should_stop = piece, progress, should_stop
+        self.work, self.piece = work, piece
+        self.progress, self.should_stop = progress, should_stop
         self.todo, self.deaths = deque(keys), {} # key -> workers that it has taken along
-        self.greetings, self.asked, self.beats = {}, {}, {} # what is waited for -> actor, or (actor, key)
-        self.n_stillborn, self.work = 0, work
+        self.greetings, self.beats = {}, {} # what is waited for -> actor
+        self.asked = {}                     # what is waited for -> (actor, key)
+        self.n_stillborn = 0
         self.box = [_put(self.ray, work, common)]
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #ef37425d
+# %% ../../nbs/sweeps/06_cluster.ipynb #d21a92e0
 @patch_to(_Job)
 def run(self):
     "Hand out, and yield what comes back."
@@ -180,7 +189,7 @@ def run(self):
             if ref in self.greetings: self._greet(ref)
             elif ref in self.asked: yield from self._receive(ref)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #4ac64f8f
+# %% ../../nbs/sweeps/06_cluster.ipynb #7c804e58
 @patch_to(_Job)
 def _hand_out(self):
     "Give pieces to workers that have room for them; one that has taken a worker along goes alone."
@@ -193,14 +202,14 @@ def _hand_out(self):
             how = self.box, self.number, self.threads, self.piece(key), self.progress is not None
             self.asked[actor.do.remote(*how)] = actor, key
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #632878c0
+# %% ../../nbs/sweeps/06_cluster.ipynb #3fa98546
 @patch_to(_Job)
 def _has_room(self, load:list, key)->bool:
     "May a worker that has these pieces be given that one?"
     if key in self.deaths: return not load
     return len(load) < AHEAD and not any(other in self.deaths for other in load)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #7209b4fc
+# %% ../../nbs/sweeps/06_cluster.ipynb #6cccd2f7
 @patch_to(_Job)
 def _receive(self, ref): # yields the key and the answer, or nothing
     "What came of a piece."
@@ -210,7 +219,7 @@ def _receive(self, ref): # yields the key and the answer, or nothing
     except self.ray.exceptions.RayError as error: return self._lose(actor, key, error)
     yield key, answer
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #0bd347fb
+# %% ../../nbs/sweeps/06_cluster.ipynb #6a280882
 @patch_to(_Job)
 def _lose(self, actor, key, error):
     "A worker is gone: its pieces are to be done again, unless one has taken too many along."
@@ -225,7 +234,7 @@ def _lose(self, actor, key, error):
                         f"({_first_line(error)}). What else was done is kept; see Ray's log, or do it here: "
                         "workers=Here()")
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #5da2f4d8
+# %% ../../nbs/sweeps/06_cluster.ipynb #5a066bbd
 @patch_to(_Job)
 def _greet(self, ref):
     "A worker has begun, or could not."
@@ -239,7 +248,7 @@ def _greet(self, ref):
                             f"the versions that are here ({' '.join(str(error).split())[-300:]})") from error
     self.n_stillborn = 0
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #4fa7917c
+# %% ../../nbs/sweeps/06_cluster.ipynb #f09fa696
 @patch_to(_Job)
 def _listen(self):
     "Tell how many tokens those at work have written since."
@@ -255,7 +264,7 @@ def _listen(self):
     asked = set(self.beats.values())
     for actor in {actor for actor, _ in self.asked.values()} - asked: self.beats[actor.beat.remote(-1)] = actor
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #ccf550df
+# %% ../../nbs/sweeps/06_cluster.ipynb #fdaffb95
 @patch_to(_Job)
 def end(self):
     "Whoever is at a piece leaves it, and whoever has found no room goes."
@@ -263,7 +272,7 @@ def end(self):
         with suppress(Exception): actor.beat.remote(self.number)
     for actor in self.greetings.values(): self.cluster.dismiss(actor)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #52a6bb72
+# %% ../../nbs/sweeps/06_cluster.ipynb #599bc1cd
 def _put(ray, work:Callable, common:dict):
     "What all pieces have in common, where the workers find it; raises `SelfloopError` naming what cannot be sent."
     try: return ray.put((work, common))
@@ -280,7 +289,7 @@ def _can_be_sent(ray, value)->bool:
     except Exception: return False
     return True
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #e6f5160f
+# %% ../../nbs/sweeps/06_cluster.ipynb #0eedfe78
 def _connect(ray, address:str|None, how:dict):
     "Reach a cluster, or start one; raises `SelfloopError` where there is none."
     how = dict(log_to_driver=False, logging_level="error") | how
@@ -302,7 +311,7 @@ def _connect(ray, address:str|None, how:dict):
 
 STARTS = 3
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #e715ae81
+# %% ../../nbs/sweeps/06_cluster.ipynb #50722cf1
 def ray_cluster(
     address:str|None=None, # of a cluster, such as "auto"; None: one of this machine, which begins now
     workers:int|None=None, # processes that hold the model; None: as many as the cluster has room for, later machines too

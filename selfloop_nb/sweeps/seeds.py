@@ -42,7 +42,7 @@ def _parts_for(source, seed:int):
     if callable(source): return source
     return {**source, "store": source["store"].with_name(f"{source['store'].name}-seed-{seed}")}
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #3799a26e
+# %% ../../nbs/sweeps/02_seeds.ipynb #9d3f4a81
 def common_of_seed(source:dict, shared:int, seed:int, progress:Callable, should_stop:Callable)->str: # path of its run
     "M_0 of a seed, and the rounds that its arms have in common."
     try:
@@ -58,7 +58,7 @@ def arms_of_seed(source:Callable, seed:int, progress:Callable, should_stop:Calla
     try: return run_seed(make_loop(source, seed), **work, tell=progress, should_stop=should_stop)
     finally: gc.collect()
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #6d20c09a
+# %% ../../nbs/sweeps/02_seeds.ipynb #ac7890b2
 def arm_of_seed(
     source:dict, shared:int, rounds:int,   # of all arms
     seed:int, arm:Arm, run:str, branch:str, folder:str, # of this one: whose rounds it begins from, and where it is made
@@ -70,7 +70,7 @@ def arm_of_seed(
     try: return _arm_apart(source, shared, rounds, seed, arm, Run(run, branch), Path(folder), progress, should_stop)
     finally: gc.collect()
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #a04bfa5e
+# %% ../../nbs/sweeps/02_seeds.ipynb #cb4dcca7
 def _arm_apart(source, shared, rounds, seed, arm, run, folder, progress, should_stop)->list:
     "The same, which leaves the closing to others."
     lend(run, folder, {run.branch: run.of_round(shared).id})
@@ -82,7 +82,7 @@ def _arm_apart(source, shared, rounds, seed, arm, run, folder, progress, should_
     progress(min(len(line.rounds) - 1 - shared, rounds))
     return [line.store.branch, run_arm(line, arm, shared + rounds, shared, progress)]
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #59fca15c
+# %% ../../nbs/sweeps/02_seeds.ipynb #2cd2dbf4
 def run_seeds(
     loop:Loop|None, # of its own seed; None: all loops come from `source`
     source,         # see `make_loop`
@@ -106,7 +106,7 @@ def _in_turn(loop, source, seeds:list, tell:Callable, work:dict)->dict:
         made[seed] = run_seed(loop if own else make_loop(_parts_for(source, seed), seed), tell=tell, **work)
     return made
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #7edceab2
+# %% ../../nbs/sweeps/02_seeds.ipynb #bb1b15f0
 def _seeds_elsewhere(source:Callable, seeds:list, workers, tell:Callable, work:dict)->dict:
     "Several seeds at a time, each with a loop of its own."
     made = {}
@@ -114,13 +114,14 @@ def _seeds_elsewhere(source:Callable, seeds:list, workers, tell:Callable, work:d
     do_pieces(workers, arms_of_seed, dict(source=source, **work), seeds, piece, made.__setitem__, tell)
     return made
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #53f665ca
+# %% ../../nbs/sweeps/02_seeds.ipynb #c7048945
 class _Sweep:
     "Several arms of several seeds at a time."
     def __init__(self, loop, source:dict, seeds:list, workers, arms:list, rounds:int, shared:int):
-        self.loop, self.seeds, self.workers = loop, seeds, workers
+        self.loop, self.seeds = loop, seeds
+        self.workers, self.arms = workers, arms
         self.source = {**source, "store": Path(source["store"]).resolve()}
-        self.arms, self.rounds, self.shared = arms, rounds, shared
+        self.rounds, self.shared = rounds, shared
         self.runs, self.ends = {}, {} # seed -> its run; seed, number of an arm -> how it ended
 
     def run(self, tell:Callable)->dict: # seed -> SeedRun
@@ -133,7 +134,7 @@ class _Sweep:
 
     def _ends_of(self, seed:int)->dict: return {arm.name: self.ends[seed, k] for k, arm in enumerate(self.arms)}
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #3ecc113c
+# %% ../../nbs/sweeps/02_seeds.ipynb #d04809b2
 @patch_to(_Sweep)
 def _make_common(self):
     "M_0 of each seed, and common rounds: of the loop's own here, where its lock is."
@@ -146,7 +147,7 @@ def _make_common(self):
     common, others = dict(source=self.source, shared=self.shared), [seed for seed in self.seeds if seed not in own]
     do_pieces(self.workers, common_of_seed, common, others, lambda seed: dict(seed=seed), take, lambda n: None)
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #2d04d222
+# %% ../../nbs/sweeps/02_seeds.ipynb #e1c171f6
 @patch_to(_Sweep)
 def _folder(self, seed:int, k:int)->Path:
     "Where an arm is made."

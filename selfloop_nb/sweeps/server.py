@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TOLERANCE', 'Server', 'update_from_disk']
 
-# %% ../../nbs/sweeps/07_server.ipynb #c84d7876
+# %% ../../nbs/sweeps/07_server.ipynb #dabc68ed
 import http.client, json, math, os, queue, re, threading, time, urllib.error, urllib.request
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ..sampling import sample_chunk, sample_rows
 from ..scorers.judges import RUBRIC, judge_prompt
 from ..scoring import Scorer
 
-# %% ../../nbs/sweeps/07_server.ipynb #280ae8dd
+# %% ../../nbs/sweeps/07_server.ipynb #36617709
 class _Away(Exception):
     "No usable answer; another try may get one."
 
@@ -41,7 +41,7 @@ class _Line:
         raise SelfloopError(f"the server at {self.url} gave no usable answer in {self.tries} tries ({why}): "
                             "what was drawn is kept; see its log, and go on with the same call")
 
-# %% ../../nbs/sweeps/07_server.ipynb #6e822d43
+# %% ../../nbs/sweeps/07_server.ipynb #6487f078
 @patch_to(_Line)
 def _once(self, path:str, body:dict|None, name:str)->dict:
     "One request; raises `_Away` for what may be better the next time, `SelfloopError` for what the server refuses."
@@ -61,7 +61,7 @@ def _once(self, path:str, body:dict|None, name:str)->dict:
     if isinstance(said, dict): return said
     raise _Away(f"no object: {text[:60]!r}")
 
-# %% ../../nbs/sweeps/07_server.ipynb #1a926b69
+# %% ../../nbs/sweeps/07_server.ipynb #ecd0c70c
 def _as_drawn(said:dict, asked:list, most:int, n_tokens:int, url:str)->tuple: # token ids, log-probabilities
     "What was drawn; raises `_Away` for an answer to something else, `SelfloopError` for one that lacks a field."
     choices = said.get("choices")
@@ -80,7 +80,7 @@ def _as_drawn(said:dict, asked:list, most:int, n_tokens:int, url:str)->tuple: # 
     if choice.get("finish_reason") not in ("stop", "length"): raise _Away(f"ended by {choice.get('finish_reason')!r}")
     return ids, noted
 
-# %% ../../nbs/sweeps/07_server.ipynb #bfc70a4d
+# %% ../../nbs/sweeps/07_server.ipynb #5fefb694
 class Server:
     "Draws samples by a server that speaks OpenAI's protocol and says token ids; for `Loop(workers=...)`."
     draws = "server" # chunks that were drawn here are not taken for the server's, nor the other way round
@@ -105,7 +105,7 @@ class Server:
 
     def __repr__(self)->str: return f"Server({self.line.url!r})"
 
-# %% ../../nbs/sweeps/07_server.ipynb #e64af864
+# %% ../../nbs/sweeps/07_server.ipynb #55ed567f
 @patch_to(Server)
 def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
     "Chunks of samples are drawn by the server; all other pieces are done here, see `workers.Here`."
@@ -123,7 +123,7 @@ def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, s
                 yield key, (signed, drawn)
     finally: asking.ended.set()
 
-# %% ../../nbs/sweeps/07_server.ipynb #8d5be2a1
+# %% ../../nbs/sweeps/07_server.ipynb #ea0cff9c
 @patch_to(Server)
 def serve(self, lm:LanguageModel):
     "Have the server write as this model does; raises `SelfloopError` where it does not."
@@ -140,7 +140,7 @@ def serve(self, lm:LanguageModel):
     self._compare(lm)
     self.served, self.note = weights, self._about()
 
-# %% ../../nbs/sweeps/07_server.ipynb #0638d572
+# %% ../../nbs/sweeps/07_server.ipynb #5db0dcaa
 TOLERANCE = 0.1 # nats: two ways to compute in 16 bit differ by less, two rounds by more
 
 @patch_to(Server)
@@ -155,8 +155,8 @@ def _compare(self, lm:LanguageModel):
     ours = [logits[len(asked) - 1 + n, token].item() for n, token in enumerate(ids)]
     apart = max(abs(a - b) for a, b in zip(ours, noted))
     if apart <= TOLERANCE: return
-    raise SelfloopError(f"the server at {self.line.url} writes as another model: a token is {apart:.2f} nats less or more "
-                        "likely to it. Give it this round's weights (hand_over=...), of the same type")
+    raise SelfloopError(f"the server at {self.line.url} writes as another model: a token is {apart:.2f} nats less or "
+                        "more likely to it. Give it this round's weights (hand_over=...), of the same type")
 
 @patch_to(Server)
 def _about(self)->str:
@@ -165,7 +165,7 @@ def _about(self)->str:
     except SelfloopError: version = "of an unknown version"
     return f"samples were drawn by a server, {self.model} ({redact(version)[:40]}): not bit-exact"
 
-# %% ../../nbs/sweeps/07_server.ipynb #5b0cd997
+# %% ../../nbs/sweeps/07_server.ipynb #2ee2d76d
 @patch_to(Server)
 def _body(self, lm:LanguageModel, asked:list, seed:int, how:dict)->dict:
     "A request for one sample: its ids, and the likelihood of each, that end included which ends it."
@@ -183,7 +183,7 @@ def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_token
         return _as_drawn(said, asked, max_new_tokens, len(lm.tokenizer), self.line.url)
     return self.line.ask("/v1/completions", self._body(lm, asked, seed, how), check, name)
 
-# %% ../../nbs/sweeps/07_server.ipynb #435cdfb6
+# %% ../../nbs/sweeps/07_server.ipynb #76ae91a4
 @patch_to(Server)
 def _check_name(self, id:str, name:str):
     "Raise `_Away` for the answer to another request, or one that was given before."
@@ -193,17 +193,20 @@ def _check_name(self, id:str, name:str):
         if id and self.seen.get(id, name) != name: raise _Away("an answer that was given before")
         self.seen[id] = name
 
-# %% ../../nbs/sweeps/07_server.ipynb #edb5316c
+# %% ../../nbs/sweeps/07_server.ipynb #674168c2
 class _Asking:
     "The requests of a job."
     def __init__(self, server:Server, common:dict, keys, piece:Callable):
-        self.server, self.common, self.pieces = server, common, {key: piece(key) for key in keys}
+        self.server, self.common = server, common
+        self.pieces = {key: piece(key) for key in keys}
         self.todo = deque((key, n) for key, what in self.pieces.items() for n in range(len(what["ids"])))
         self.drawn = {key: {} for key in self.pieces} # number of a request -> what came
-        self.n_left, self.ended, self.heard = len(self.pieces), threading.Event(), queue.SimpleQueue()
+        self.n_left = len(self.pieces)
+        self.ended, self.heard = threading.Event(), queue.SimpleQueue()
 
     def begin(self):
-        for _ in range(min(self.server.at_once, len(self.todo))): threading.Thread(target=self._ask, daemon=True).start()
+        for _ in range(min(self.server.at_once, len(self.todo))):
+            threading.Thread(target=self._ask, daemon=True).start()
 
     def _ask(self):
         "In a thread: one request after the other."
@@ -228,7 +231,7 @@ class _Asking:
         lm, sampling = self.common["lm"], self.common["sampling"]
         yield key, what.get("key"), sample_rows(lm, Reader(lm), what["ids"], written, sampling.stop)
 
-# %% ../../nbs/sweeps/07_server.ipynb #7b2edc4e
+# %% ../../nbs/sweeps/07_server.ipynb #88e973c7
 @patch_to(Server)
 def judge(self,
     rubric:str=RUBRIC, # a question that the verdicts answer
@@ -244,7 +247,7 @@ def judge(self,
     bounds = min(verdicts.values()), max(verdicts.values())
     return Scorer("served_judge", served_judge, bounds, settings, journal=True, version="1")
 
-# %% ../../nbs/sweeps/07_server.ipynb #64d89809
+# %% ../../nbs/sweeps/07_server.ipynb #19454cbf
 @patch_to(Server)
 def _verdict(self, text:str, verdicts:dict, least:float)->float:
     "The mean of the verdicts' values by their probability; nan where all of them together are improbable."
@@ -266,7 +269,7 @@ def _likeliest(self, said:dict)->list: # of (token, log-probability)
         raise SelfloopError(f"the server at {self.line.url} gives no top_logprobs, which a judge needs") from None
     return [(entry["token"], entry["logprob"]) for entry in listed]
 
-# %% ../../nbs/sweeps/07_server.ipynb #0fac496d
+# %% ../../nbs/sweeps/07_server.ipynb #80d4653a
 def update_from_disk(
     url:str,
     folder:Path, # that the server sees
