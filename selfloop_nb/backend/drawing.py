@@ -5,28 +5,34 @@
 # %% auto #0
 __all__ = ['Counter', 'Drawing']
 
-# %% ../../nbs/backend/20_drawing.ipynb #38f9f397
+# %% ../../nbs/backend/20_drawing.ipynb #b8d592cd
 from collections.abc import Callable
 
-# %% ../../nbs/backend/20_drawing.ipynb #eea1586f
+from ..core import patch_to
+
+# %% ../../nbs/backend/20_drawing.ipynb #65506185
 class Counter:
     "Tells `progress` how many tokens of how many are drawn."
     def __init__(self, total:int, progress:Callable):
         self.total, self.progress = total, progress
         self.whole = self.begun = 0 # tokens of chunks that are done, and of those that are not
 
-    def add(self, n:int):
-        "Some more are written."
-        self.begun += n
-        self.progress(min(self.whole + self.begun, self.total), self.total)
+# %% ../../nbs/backend/20_drawing.ipynb #c3500c1e
+@patch_to(Counter)
+def add(self, n:int):
+    "Some more are written."
+    self.begun += n
+    self.progress(min(self.whole + self.begun, self.total), self.total)
 
-    def end(self, n:int):
-        "A chunk is done that had room for so many."
-        self.whole += n
-        self.begun = max(0, self.begun - n)
-        self.add(0)
+# %% ../../nbs/backend/20_drawing.ipynb #36105413
+@patch_to(Counter)
+def end(self, n:int):
+    "A chunk is done that had room for so many."
+    self.whole += n
+    self.begun = max(0, self.begun - n)
+    self.add(0)
 
-# %% ../../nbs/backend/20_drawing.ipynb #fc484935
+# %% ../../nbs/backend/20_drawing.ipynb #196c70cc
 class Drawing:
     "The chunks of a phase, and the rows that come of them."
     def __init__(self,
@@ -46,27 +52,37 @@ class Drawing:
 
     def asked(self, id:int)->list: return [self.ids[request] for request in self.chunks[id].requests]
 
-    def piece(self, id:int)->dict:
-        "What a chunk is drawn from, beside the model and the settings."
-        return dict(ids=self.asked(id), chunk_seed=self.chunks[id].seed)
+# %% ../../nbs/backend/20_drawing.ipynb #e78179bd
+@patch_to(Drawing)
+def piece(self, id:int)->dict:
+    "What a chunk is drawn from, beside the model and the settings."
+    return dict(ids=self.asked(id), chunk_seed=self.chunks[id].seed)
 
-    def take(self, id:int, drawn:list):
-        "Keep a chunk that was drawn, and put its rows in their places."
-        self.parts[id] = {"drawn_from": self.key_of[id], "rows": drawn}
-        self._put(id, drawn)
+# %% ../../nbs/backend/20_drawing.ipynb #be1007e4
+@patch_to(Drawing)
+def take(self, id:int, drawn:list):
+    "Keep a chunk that was drawn, and put its rows in their places."
+    self.parts[id] = {"drawn_from": self.key_of[id], "rows": drawn}
+    self._put(id, drawn)
 
-    def left(self)->list: # of chunk ids
-        "The chunks that are to be drawn; the rows of the others are put in their places."
-        known = {id: self._drawn_before(id) for id in self.chunks}
-        for id, drawn in known.items():
-            if drawn is not None: self._put(id, drawn)
-        return [id for id, drawn in known.items() if drawn is None]
+# %% ../../nbs/backend/20_drawing.ipynb #fabd01b8
+@patch_to(Drawing)
+def left(self)->list: # of chunk ids
+    "The chunks that are to be drawn; the rows of the others are put in their places."
+    known = {id: self._drawn_before(id) for id in self.chunks}
+    for id, drawn in known.items():
+        if drawn is not None: self._put(id, drawn)
+    return [id for id, drawn in known.items() if drawn is None]
 
-    def _put(self, id:int, drawn:list):
-        for request, row in zip(self.chunks[id].requests, drawn, strict=True): self.rows[request] = row
-        self.counter.end(len(drawn) * self.room)
+# %% ../../nbs/backend/20_drawing.ipynb #4fa8dca3
+@patch_to(Drawing)
+def _put(self, id:int, drawn:list):
+    for request, row in zip(self.chunks[id].requests, drawn, strict=True): self.rows[request] = row
+    self.counter.end(len(drawn) * self.room)
 
-    def _drawn_before(self, id:int)->list|None:
-        "The rows of a chunk that was drawn from the same; None where there is none."
-        part = self.parts.get(id)
-        return part["rows"] if isinstance(part, dict) and part.get("drawn_from") == self.key_of[id] else None
+# %% ../../nbs/backend/20_drawing.ipynb #0f4324eb
+@patch_to(Drawing)
+def _drawn_before(self, id:int)->list|None:
+    "The rows of a chunk that was drawn from the same; None where there is none."
+    part = self.parts.get(id)
+    return part["rows"] if isinstance(part, dict) and part.get("drawn_from") == self.key_of[id] else None

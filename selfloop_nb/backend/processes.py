@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['packed', 'serve', 'Processes']
 
-# %% ../../nbs/backend/21_processes.ipynb #70757c38
+# %% ../../nbs/backend/21_processes.ipynb #f577d99b
 import base64, json, os, queue, sys, threading
 from collections import deque
 from collections.abc import Callable
@@ -15,9 +15,10 @@ from .apart import answers, begin_process
 from .workers import never
 from ..core import SelfloopError, Stopped, patch_to, whole_number
 
-# %% ../../nbs/backend/21_processes.ipynb #da90d9ad
+# %% ../../nbs/backend/21_processes.ipynb #65ff4e37
 _PACKING = threading.Lock() # dill reads bytecode by turning the standard output aside: two at once print it
 
+# %% ../../nbs/backend/21_processes.ipynb #a35df107
 def packed(**what)->bytes:
     "What another process is sent; raises `SelfloopError` for what cannot leave this one."
     import dill
@@ -27,13 +28,14 @@ def packed(**what)->bytes:
         raise SelfloopError(f"the work cannot be handed to another process ({type(error).__name__}: {error}): "
                             "use workers=1, or a scorer that holds no lock, file or connection") from error
 
+# %% ../../nbs/backend/21_processes.ipynb #ddb051b6
 def _send(pipe, data:bytes):
     "Send it; that nobody is there any more is heard at the other pipe."
     with suppress(BrokenPipeError):
         pipe.write(b"%d\n" % len(data) + data)
         pipe.flush()
 
-# %% ../../nbs/backend/21_processes.ipynb #a67ee137
+# %% ../../nbs/backend/21_processes.ipynb #346c048c
 def _received():
     "In such a process: what is sent, one after the other; the process ends where nobody is left to send."
     import dill
@@ -44,7 +46,7 @@ def _received():
     threading.Thread(target=read, daemon=True).start()
     while True: yield dill.loads(arrived.get())
 
-# %% ../../nbs/backend/21_processes.ipynb #d5762504
+# %% ../../nbs/backend/21_processes.ipynb #b1dc32df
 def serve():
     "Do the pieces that come through the standard input; such a process does nothing else."
     import torch
@@ -65,7 +67,7 @@ def serve():
         except SelfloopError: raised = None
         answer(error=f"{type(error).__name__}: {error}", raised=raised)
 
-# %% ../../nbs/backend/21_processes.ipynb #78d90519
+# %% ../../nbs/backend/21_processes.ipynb #b48bc4eb
 class Processes:
     "So many processes of this machine; for `Loop(workers=...)` and `sweep(workers=...)`."
     def __init__(self,
@@ -76,22 +78,24 @@ class Processes:
 
     def __repr__(self)->str: return f"Processes({self.n})"
 
-    def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
-        "Have the pieces done, see `workers.Here`; the first error, or a stop, ends all of them."
-        import torch
-        job = packed(work=work, common=common, threads=torch.get_num_threads(), is_told=progress is not None)
-        crew = _Crew(job, list(keys), piece)
-        try:
-            crew.begin(self.n)
-            while crew.n_left:
-                if should_stop(): raise Stopped("stopped; what was committed stays, the same call goes on from there")
-                kind, *what = crew.next_word() or [""]
-                if kind == "told": progress(*what)
-                if kind == "failed": raise what[0]
-                if kind == "made": yield tuple(what)
-        finally: crew.end()
+# %% ../../nbs/backend/21_processes.ipynb #75d694f5
+@patch_to(Processes)
+def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
+    "Have the pieces done, see `workers.Here`; the first error, or a stop, ends all of them."
+    import torch
+    job = packed(work=work, common=common, threads=torch.get_num_threads(), is_told=progress is not None)
+    crew = _Crew(job, list(keys), piece)
+    try:
+        crew.begin(self.n)
+        while crew.n_left:
+            if should_stop(): raise Stopped("stopped; what was committed stays, the same call goes on from there")
+            kind, *what = crew.next_word() or [""]
+            if kind == "told": progress(*what)
+            if kind == "failed": raise what[0]
+            if kind == "made": yield tuple(what)
+    finally: crew.end()
 
-# %% ../../nbs/backend/21_processes.ipynb #a8943b0e
+# %% ../../nbs/backend/21_processes.ipynb #db35c6c7
 class _Crew:
     "The processes of a job, and what they say."
     def __init__(self, job:bytes, keys:list, piece:Callable):
@@ -103,19 +107,23 @@ class _Crew:
     def begin(self, n:int):
         for _ in range(min(n, self.n_left)): threading.Thread(target=self._stand_behind, daemon=True).start()
 
-    def next_word(self, seconds:float=0.1)->tuple|None:
-        "What is said next; None where nobody says anything for so long."
-        try: word = self.words.get(timeout=seconds)
-        except queue.Empty: return None
-        self.n_left -= word[0] == "made"
-        return word
+# %% ../../nbs/backend/21_processes.ipynb #a7b8e3aa
+@patch_to(_Crew)
+def next_word(self, seconds:float=0.1)->tuple|None:
+    "What is said next; None where nobody says anything for so long."
+    try: word = self.words.get(timeout=seconds)
+    except queue.Empty: return None
+    self.n_left -= word[0] == "made"
+    return word
 
-    def end(self):
-        with self.turn:
-            self.ended.set()
-            for process in self.processes: process.kill()
+# %% ../../nbs/backend/21_processes.ipynb #5c3a2dc5
+@patch_to(_Crew)
+def end(self):
+    with self.turn:
+        self.ended.set()
+        for process in self.processes: process.kill()
 
-# %% ../../nbs/backend/21_processes.ipynb #09fa9a07
+# %% ../../nbs/backend/21_processes.ipynb #586b6bcc
 @patch_to(_Crew)
 def _next_piece(self)->tuple|None:
     "A key and its piece, packed; None where nothing is left."
@@ -124,6 +132,7 @@ def _next_piece(self)->tuple|None:
         key = self.todo.popleft()
         return key, packed(**self.piece(key))
 
+# %% ../../nbs/backend/21_processes.ipynb #5da08bc2
 @patch_to(_Crew)
 def _hire(self):
     "Begin a process; none where all is over."
@@ -132,7 +141,7 @@ def _hire(self):
         self.processes.append(begin_process("selfloop_nb.backend.processes:serve", text=False))
         return self.processes[-1]
 
-# %% ../../nbs/backend/21_processes.ipynb #c1d40a93
+# %% ../../nbs/backend/21_processes.ipynb #b847750b
 @patch_to(_Crew)
 def _stand_behind(self):
     "In a thread: hand pieces to a process, and pass on what it says."
@@ -147,7 +156,7 @@ def _stand_behind(self):
             finally: process.kill()
     except BaseException as error: self.words.put(("failed", error))
 
-# %% ../../nbs/backend/21_processes.ipynb #b122cd69
+# %% ../../nbs/backend/21_processes.ipynb #38f34883
 @patch_to(_Crew)
 def _heard(self, lines, key)->object:
     "The answer to a piece; on the way, how many tokens are written."

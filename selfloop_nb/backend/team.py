@@ -5,26 +5,30 @@
 # %% auto #0
 __all__ = ['Team', 'together', 'sum_gradients', 'summed']
 
-# %% ../../nbs/backend/22_team.ipynb #a4a7a9aa
+# %% ../../nbs/backend/22_team.ipynb #8a99e387
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-# %% ../../nbs/backend/22_team.ipynb #e96e564c
+from ..core import patch_to
+
+# %% ../../nbs/backend/22_team.ipynb #eb2f9b67
 @dataclass(frozen=True)
 class Team:
     "This process's place among those that train together."
     rank:int # from 0
     size:int
 
-    def share(self, batch:dict)->dict|None: # None where there are fewer rows than processes
-        "Its rows of a batch, every `size`-th."
-        import torch
-        own = {name: value[self.rank::self.size] if isinstance(value, torch.Tensor) and value.dim() else value
-               for name, value in batch.items()}
-        return own if len(own["labels"]) else None
+# %% ../../nbs/backend/22_team.ipynb #40c0add5
+@patch_to(Team)
+def share(self, batch:dict)->dict|None: # None where there are fewer rows than processes
+    "Its rows of a batch, every `size`-th."
+    import torch
+    own = {name: value[self.rank::self.size] if isinstance(value, torch.Tensor) and value.dim() else value
+           for name, value in batch.items()}
+    return own if len(own["labels"]) else None
 
-# %% ../../nbs/backend/22_team.ipynb #326455b5
+# %% ../../nbs/backend/22_team.ipynb #e30444d0
 @contextmanager
 def together(
     rank:int, size:int,
@@ -37,7 +41,7 @@ def together(
     try: yield Team(rank, size)
     finally: dist.destroy_process_group()
 
-# %% ../../nbs/backend/22_team.ipynb #7e924500
+# %% ../../nbs/backend/22_team.ipynb #bc79ca3f
 def sum_gradients(model):
     "Have every process hold the sum of all gradients."
     import torch
@@ -47,6 +51,7 @@ def sum_gradients(model):
         if weight.grad is None: weight.grad = torch.zeros_like(weight)
         dist.all_reduce(weight.grad)
 
+# %% ../../nbs/backend/22_team.ipynb #2526722f
 def summed(number)->"torch.Tensor":
     "The sum of a number over all processes."
     import torch.distributed as dist

@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['HERE', 'never', 'Here', 'checked_workers', 'Signed', 'do_pieces', 'answers_of', 'own_rows']
 
-# %% ../../nbs/backend/00_workers.ipynb #5efe986e
+# %% ../../nbs/backend/00_workers.ipynb #3cb9b31f
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
 from ..core import SelfloopError, Stopped
 
-# %% ../../nbs/backend/00_workers.ipynb #8ed2cdad
+# %% ../../nbs/backend/00_workers.ipynb #553870fd
 def never()->bool:
     "For those who never stop."
     return False
 
+# %% ../../nbs/backend/00_workers.ipynb #6bca3106
 class Here:
     "This process, one piece after the other."
     def map(self,
@@ -35,13 +36,13 @@ class Here:
 
 HERE = Here()
 
-# %% ../../nbs/backend/00_workers.ipynb #c5f6cb82
+# %% ../../nbs/backend/00_workers.ipynb #30cea002
 def checked_workers(workers)->object: # the same
     "What was given to do the work; raises `ValueError` where that cannot be."
     if not isinstance(workers, type) and callable(getattr(workers, "map", None)): return workers
     raise ValueError(f"workers={workers!r:.80}: give what has a method `map`, such as ray_cluster(), or leave it out")
 
-# %% ../../nbs/backend/00_workers.ipynb #a845f00a
+# %% ../../nbs/backend/00_workers.ipynb #956a1f61
 @dataclass(frozen=True)
 class Signed:
     "Work whose answer says which piece it belongs to."
@@ -49,7 +50,7 @@ class Signed:
 
     def __call__(self, key, **given)->tuple: return key, self.work(**given)
 
-# %% ../../nbs/backend/00_workers.ipynb #e25b0d5b
+# %% ../../nbs/backend/00_workers.ipynb #7c713502
 def do_pieces(
     workers,        # with `map`, see `Here`
     work:Callable, common:dict, keys, piece:Callable, # as for `Here.map`
@@ -69,13 +70,13 @@ def do_pieces(
             take(key, answer)
     if left: raise _mixed_up(workers, f"left {len(left)} of {len(keys)} pieces out, such as {next(iter(left))!r}")
 
-# %% ../../nbs/backend/00_workers.ipynb #1b246717
+# %% ../../nbs/backend/00_workers.ipynb #b67ee0d6
 def _mixed_up(workers, what:str)->SelfloopError:
     "The error of a `map` that does not keep its promise."
     return SelfloopError(f"{type(workers).__name__}.map {what}: its answers cannot be used; "
                          "what was committed stays. Mend it, or leave workers= out")
 
-# %% ../../nbs/backend/00_workers.ipynb #60f865e1
+# %% ../../nbs/backend/00_workers.ipynb #eaf49f65
 def answers_of(
     workers, work:Callable, common:dict, # as for `do_pieces`
     pieces:list, # of dicts: what each needs besides
@@ -87,7 +88,7 @@ def answers_of(
     do_pieces(workers, work, common, range(len(pieces)), piece, answers.__setitem__, should_stop=should_stop)
     return [answers[number] for number in range(len(pieces))]
 
-# %% ../../nbs/backend/00_workers.ipynb #430c502c
+# %% ../../nbs/backend/00_workers.ipynb #964f77c9
 def own_rows(
     table, # a Dataset
     rows:list, # their numbers

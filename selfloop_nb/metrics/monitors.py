@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['add_monitors']
 
-# %% ../../nbs/metrics/11_monitors.ipynb #9bf7e0b3
+# %% ../../nbs/metrics/11_monitors.ipynb #b47fa3ec
 from collections.abc import Callable
 
 from ..backend.thoughts import answered
@@ -15,7 +15,7 @@ from .drift import drift_of_some
 from .per_round import round_metrics
 from ..scoring import Context
 
-# %% ../../nbs/metrics/11_monitors.ipynb #f9a72cc5
+# %% ../../nbs/metrics/11_monitors.ipynb #00a4b70b
 def add_monitors(
     round,            # a `RoundDraft`
     samples,          # a sample table, selected
@@ -32,7 +32,7 @@ def add_monitors(
         context.notes.update(drift_of_some(samples, model_0(), seed, *who))
     return samples if settings.audit is None else _add_audit(round, samples, context, journal)
 
-# %% ../../nbs/metrics/11_monitors.ipynb #2b1ac30a
+# %% ../../nbs/metrics/11_monitors.ipynb #584d720c
 def _add_audit(round, samples, context:Context, journal:Callable)->"datasets.Dataset":
     "The column `audit`, and its metrics beside those of Q."
     audit, seed = round.settings.audit, round.seed_of("audit")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['lend', 'adopt']
 
-# %% ../../nbs/storage/24_lend.ipynb #890dfe3d
+# %% ../../nbs/storage/24_lend.ipynb #b99d742c
 from ..core import SelfloopError
 from .disk import disk
 from .files import fixed_path, write_file
@@ -13,7 +13,7 @@ from .lock import RunLock
 from .mirror import Mirror
 from .store import Run
 
-# %% ../../nbs/storage/24_lend.ipynb #d24041e2
+# %% ../../nbs/storage/24_lend.ipynb #2e42a834
 class _Some(Mirror):
     "A mirror of some rounds."
     def __init__(self, run:Run, place, ids:list):
@@ -28,7 +28,7 @@ class _Some(Mirror):
         "Copy them; raises `SelfloopError` with what is in the way."
         if self.catch_up(): raise SelfloopError(f"rounds could not be copied to {str(self.place)!r}: {self.problem}")
 
-# %% ../../nbs/storage/24_lend.ipynb #ae364e9d
+# %% ../../nbs/storage/24_lend.ipynb #d24bebfc
 def lend(
     run:Run,      # any branch of it
     folder,       # a new one, or one that was lent before
@@ -43,6 +43,7 @@ def lend(
     for branch, id in heads.items(): _set_head(folder, branch, id, lock)
     return Run(folder, next(iter(heads)))
 
+# %% ../../nbs/storage/24_lend.ipynb #bcc46789
 def _line(records:dict, id:str|None)->list: # of ids
     "A round and all before it."
     line = []
@@ -51,14 +52,14 @@ def _line(records:dict, id:str|None)->list: # of ids
         id = records[id].parent
     return line
 
-# %% ../../nbs/storage/24_lend.ipynb #acad20d7
+# %% ../../nbs/storage/24_lend.ipynb #f8b087d5
 def _set_head(path, branch:str, id:str, lock:RunLock):
     "Have a branch stand at a round, unless it has come further."
     run = Run(path, branch)
     run.lock = lock
     if run.head is None: run.set_head(id, "lent")
 
-# %% ../../nbs/storage/24_lend.ipynb #1db677be
+# %% ../../nbs/storage/24_lend.ipynb #b1b06116
 def adopt(
     run:Run,    # whose lock is held here
     other:Run,  # made by `lend`, and gone on with

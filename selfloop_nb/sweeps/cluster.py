@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AHEAD', 'TRIES', 'TICK', 'STARTS', 'RayCluster', 'ray_cluster']
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #d8b7e347
+# %% ../../nbs/sweeps/06_cluster.ipynb #76923e33
 import os, socket, threading, warnings
 from collections import deque
 from collections.abc import Callable
@@ -19,60 +19,70 @@ from ..storage.environment import environment
 from ..storage.verify import computing
 from ..text import import_extra
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #6a3930eb
+# %% ../../nbs/sweeps/06_cluster.ipynb #3a0ee206
 @cache
 def _versions()->dict:
     try: own = version("selfloop_nb")
     except PackageNotFoundError: own = "unknown"
     return {**environment(), "selfloop_nb": own, "host": socket.gethostname()}
 
+# %% ../../nbs/sweeps/06_cluster.ipynb #572e01f7
 def _facts()->dict:
     "What a process computes with: the same means the same bits."
     return _versions() | computing()
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #7a3ba846
+# %% ../../nbs/sweeps/06_cluster.ipynb #1b9e94cd
 class _Worker:
     "Does pieces of work, one at a time."
     def __init__(self):
         self.turn, self.box = threading.Lock(), None
         self.left, self.tokens = 0, 0 # the last job that is to be left; tokens that were written
 
-    def hello(self, threads:int)->dict:
-        import torch
-        torch.set_num_threads(threads)
-        return _facts()
-
-    def do(self, box:list, job:int, threads:int, piece:dict, watched:bool):
-        "The answer to a piece; a thread of a process has its own number of threads in torch."
-        import torch
-        with self.turn:
-            torch.set_num_threads(threads)
-            if self.box != box: self._fetch(box)
-            if self.left >= job: raise Stopped("left before the piece was begun")
-            signals = dict(progress=self._count, should_stop=lambda: self.left >= job) if watched else {}
-            return self.work(**self.common, **piece, **signals)
-
-    def _fetch(self, box:list):
-        "Take what a job's pieces have in common out of its box."
-        import ray
-        self.box = self.work = self.common = None # the model before makes room
-        try: self.work, self.common = ray.get(box[0])
-        except Exception as error:
-            raise SelfloopError(f"{socket.gethostname()} cannot read what it was sent ({_first_line(error)}): "
-                                "functions that are not defined in the notebook must lie in a package that is "
-                                "installed there, too") from error
-        self.box = box
-
     def _count(self, n:int): self.tokens += n
 
-    def beat(self, left:int)->int: # tokens so far
-        "Leave all jobs up to this one."
-        self.left = max(self.left, left)
-        return self.tokens
+# %% ../../nbs/sweeps/06_cluster.ipynb #3c170c9a
+@patch_to(_Worker)
+def hello(self, threads:int)->dict:
+    import torch
+    torch.set_num_threads(threads)
+    return _facts()
 
+# %% ../../nbs/sweeps/06_cluster.ipynb #6e456180
+@patch_to(_Worker)
+def do(self, box:list, job:int, threads:int, piece:dict, watched:bool):
+    "The answer to a piece; a thread of a process has its own number of threads in torch."
+    import torch
+    with self.turn:
+        torch.set_num_threads(threads)
+        if self.box != box: self._fetch(box)
+        if self.left >= job: raise Stopped("left before the piece was begun")
+        signals = dict(progress=self._count, should_stop=lambda: self.left >= job) if watched else {}
+        return self.work(**self.common, **piece, **signals)
+
+# %% ../../nbs/sweeps/06_cluster.ipynb #67cc3f4c
+@patch_to(_Worker)
+def _fetch(self, box:list):
+    "Take what a job's pieces have in common out of its box."
+    import ray
+    self.box = self.work = self.common = None # the model before makes room
+    try: self.work, self.common = ray.get(box[0])
+    except Exception as error:
+        raise SelfloopError(f"{socket.gethostname()} cannot read what it was sent ({_first_line(error)}): "
+                            "functions that are not defined in the notebook must lie in a package that is "
+                            "installed there, too") from error
+    self.box = box
+
+# %% ../../nbs/sweeps/06_cluster.ipynb #075213e6
+@patch_to(_Worker)
+def beat(self, left:int)->int: # tokens so far
+    "Leave all jobs up to this one."
+    self.left = max(self.left, left)
+    return self.tokens
+
+# %% ../../nbs/sweeps/06_cluster.ipynb #d1ba7ecf
 def _first_line(error)->str: return next(iter(str(error).splitlines()), type(error).__name__)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #024a51b8
+# %% ../../nbs/sweeps/06_cluster.ipynb #b03a06a0
 class RayCluster:
     "Workers on a Ray cluster; see `ray_cluster`."
     def __init__(self, ray, workers:int|None, needs:dict, keep:float):
@@ -85,42 +95,46 @@ class RayCluster:
     def __repr__(self)->str:
         return f"<RayCluster: {sum(tokens is not None for tokens in self.team.values())} workers at hand>"
 
-    def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
-        "Have the pieces done, see `workers.Here`; one whose worker is lost is done again by another."
-        if not self.busy.acquire(blocking=False):
-            raise SelfloopError("these workers are busy with another loop: give each its own ray_cluster()")
-        job = None
-        try:
-            if self.timer: self.timer.cancel()
-            self.n_jobs += 1
-            job = _Job(self, work, common, keys, piece, progress, should_stop)
-            yield from job.run()
-        finally:
-            if job: job.end()
-            self.timer = threading.Timer(self.keep, self._rest_if_idle)
-            self.timer.daemon = True
-            self.timer.start()
-            self.busy.release()
+# %% ../../nbs/sweeps/06_cluster.ipynb #4ba388d0
+@patch_to(RayCluster)
+def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
+    "Have the pieces done, see `workers.Here`; one whose worker is lost is done again by another."
+    if not self.busy.acquire(blocking=False):
+        raise SelfloopError("these workers are busy with another loop: give each its own ray_cluster()")
+    job = None
+    try:
+        if self.timer: self.timer.cancel()
+        self.n_jobs += 1
+        job = _Job(self, work, common, keys, piece, progress, should_stop)
+        yield from job.run()
+    finally:
+        if job: job.end()
+        self.timer = threading.Timer(self.keep, self._rest_if_idle)
+        self.timer.daemon = True
+        self.timer.start()
+        self.busy.release()
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #e2de358b
+# %% ../../nbs/sweeps/06_cluster.ipynb #8ed91345
 @patch_to(RayCluster)
 def rest(self):
     "Let all workers go, and with them the processors that they hold; they are hired again when there is work."
     for actor in list(self.team): self.dismiss(actor)
 
+# %% ../../nbs/sweeps/06_cluster.ipynb #0e952ac4
 @patch_to(RayCluster)
 def _rest_if_idle(self):
     if not self.busy.acquire(blocking=False): return
     try: self.rest()
     finally: self.busy.release()
 
+# %% ../../nbs/sweeps/06_cluster.ipynb #3a9d5dcb
 @patch_to(RayCluster)
 def dismiss(self, actor):
     "Let a worker go."
     self.team.pop(actor, None)
     with suppress(Exception): self.ray.kill(actor) # it may be gone already
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #3dec1342
+# %% ../../nbs/sweeps/06_cluster.ipynb #8cbf25a4
 @patch_to(RayCluster)
 def wanted(self)->int:
     "How many workers there should be; raises `SelfloopError` where no machine has room for one."
@@ -132,7 +146,7 @@ def wanted(self)->int:
     raise SelfloopError(f"no machine of the cluster has room for a worker with {self.needs}: the largest of "
                         f"{len(alive)} has {largest:g} CPUs; ask for less with ray_cluster(cpus=..., gpus=...)")
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #0ccc3ac6
+# %% ../../nbs/sweeps/06_cluster.ipynb #2f11f396
 @patch_to(RayCluster)
 def hire(self, most:int)->dict: # hello of each -> the actor
     "Ask for workers until there are as many as are wanted, or can be used."
@@ -145,7 +159,7 @@ def hire(self, most:int)->dict: # hello of each -> the actor
         asked[actor.hello.remote(torch.get_num_threads())] = actor
     return asked
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #1a2ca8df
+# %% ../../nbs/sweeps/06_cluster.ipynb #ce7069bf
 @patch_to(RayCluster)
 def welcome(self, actor, theirs:dict):
     "A worker is there; what it computes with otherwise than this process is said."
@@ -156,11 +170,12 @@ def welcome(self, actor, theirs:dict):
     named = ", ".join(f"{name} {theirs.get(name)} instead of {ours[name]}" for name in odd)
     warnings.warn(f"not bit-exact: the worker on {theirs['host']} has {named}", stacklevel=2)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #bd411860
+# %% ../../nbs/sweeps/06_cluster.ipynb #c9b39529
 AHEAD = 2 # pieces that a worker has been given
 TRIES = 3 # workers that may be lost
 TICK = 0.25 # seconds between two looks at what nobody reports
 
+# %% ../../nbs/sweeps/06_cluster.ipynb #2f2e56f2
 class _Job:
     "What is to be done, and what has been given to whom."
     def __init__(self, cluster:RayCluster, work, common, keys, piece, progress, should_stop):
@@ -175,7 +190,7 @@ class _Job:
         self.n_stillborn = 0
         self.box = [_put(self.ray, work, common)]
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #d21a92e0
+# %% ../../nbs/sweeps/06_cluster.ipynb #1c7bb900
 @patch_to(_Job)
 def run(self):
     "Hand out, and yield what comes back."
@@ -189,7 +204,7 @@ def run(self):
             if ref in self.greetings: self._greet(ref)
             elif ref in self.asked: yield from self._receive(ref)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #7c804e58
+# %% ../../nbs/sweeps/06_cluster.ipynb #ed0f98e3
 @patch_to(_Job)
 def _hand_out(self):
     "Give pieces to workers that have room for them; one that has taken a worker along goes alone."
@@ -202,14 +217,14 @@ def _hand_out(self):
             how = self.box, self.number, self.threads, self.piece(key), self.progress is not None
             self.asked[actor.do.remote(*how)] = actor, key
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #3fa98546
+# %% ../../nbs/sweeps/06_cluster.ipynb #160d5206
 @patch_to(_Job)
 def _has_room(self, load:list, key)->bool:
     "May a worker that has these pieces be given that one?"
     if key in self.deaths: return not load
     return len(load) < AHEAD and not any(other in self.deaths for other in load)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #6cccd2f7
+# %% ../../nbs/sweeps/06_cluster.ipynb #4e6e7ae7
 @patch_to(_Job)
 def _receive(self, ref): # yields the key and the answer, or nothing
     "What came of a piece."
@@ -219,7 +234,7 @@ def _receive(self, ref): # yields the key and the answer, or nothing
     except self.ray.exceptions.RayError as error: return self._lose(actor, key, error)
     yield key, answer
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #6a280882
+# %% ../../nbs/sweeps/06_cluster.ipynb #f37eef1a
 @patch_to(_Job)
 def _lose(self, actor, key, error):
     "A worker is gone: its pieces are to be done again, unless one has taken too many along."
@@ -234,7 +249,7 @@ def _lose(self, actor, key, error):
                         f"({_first_line(error)}). What else was done is kept; see Ray's log, or do it here: "
                         "workers=Here()")
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #5a066bbd
+# %% ../../nbs/sweeps/06_cluster.ipynb #551704ca
 @patch_to(_Job)
 def _greet(self, ref):
     "A worker has begun, or could not."
@@ -248,7 +263,7 @@ def _greet(self, ref):
                             f"the versions that are here ({' '.join(str(error).split())[-300:]})") from error
     self.n_stillborn = 0
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #f09fa696
+# %% ../../nbs/sweeps/06_cluster.ipynb #c69896a8
 @patch_to(_Job)
 def _listen(self):
     "Tell how many tokens those at work have written since."
@@ -264,7 +279,7 @@ def _listen(self):
     asked = set(self.beats.values())
     for actor in {actor for actor, _ in self.asked.values()} - asked: self.beats[actor.beat.remote(-1)] = actor
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #fdaffb95
+# %% ../../nbs/sweeps/06_cluster.ipynb #3911b7eb
 @patch_to(_Job)
 def end(self):
     "Whoever is at a piece leaves it, and whoever has found no room goes."
@@ -272,7 +287,7 @@ def end(self):
         with suppress(Exception): actor.beat.remote(self.number)
     for actor in self.greetings.values(): self.cluster.dismiss(actor)
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #599bc1cd
+# %% ../../nbs/sweeps/06_cluster.ipynb #6896b2e1
 def _put(ray, work:Callable, common:dict):
     "What all pieces have in common, where the workers find it; raises `SelfloopError` naming what cannot be sent."
     try: return ray.put((work, common))
@@ -284,12 +299,13 @@ def _put(ray, work:Callable, common:dict):
                             "Open it inside the function, or have a scorer do its work here: "
                             f"dataclasses.replace(scorer, apart=False) ({_first_line(error)})") from error
 
+# %% ../../nbs/sweeps/06_cluster.ipynb #65d475ef
 def _can_be_sent(ray, value)->bool:
     try: ray.cloudpickle.dumps(value)
     except Exception: return False
     return True
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #0eedfe78
+# %% ../../nbs/sweeps/06_cluster.ipynb #f73d56d1
 def _connect(ray, address:str|None, how:dict):
     "Reach a cluster, or start one; raises `SelfloopError` where there is none."
     how = dict(log_to_driver=False, logging_level="error") | how
@@ -311,7 +327,7 @@ def _connect(ray, address:str|None, how:dict):
 
 STARTS = 3
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #50722cf1
+# %% ../../nbs/sweeps/06_cluster.ipynb #cd0f3ba2
 def ray_cluster(
     address:str|None=None, # of a cluster, such as "auto"; None: one of this machine, which begins now
     workers:int|None=None, # processes that hold the model; None: as many as the cluster has room for, later machines too

@@ -37,12 +37,13 @@ def parts_of(loop:Loop)->dict:
     "A loop's parts, as `make_loop` takes them."
     return dict(model=loop.model, task=loop.task, store=loop.store.path, **vars(loop.settings))
 
+# %% ../../nbs/sweeps/02_seeds.ipynb #9f0cb094
 def _parts_for(source, seed:int):
     "What a seed's loop is made from: each has a folder of its own beside the loop's."
     if callable(source): return source
     return {**source, "store": source["store"].with_name(f"{source['store'].name}-seed-{seed}")}
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #9d3f4a81
+# %% ../../nbs/sweeps/02_seeds.ipynb #ef7cdff6
 def common_of_seed(source:dict, shared:int, seed:int, progress:Callable, should_stop:Callable)->str: # path of its run
     "M_0 of a seed, and the rounds that its arms have in common."
     try:
@@ -53,12 +54,13 @@ def common_of_seed(source:dict, shared:int, seed:int, progress:Callable, should_
         loop = None
         gc.collect()
 
+# %% ../../nbs/sweeps/02_seeds.ipynb #c58f5c59
 def arms_of_seed(source:Callable, seed:int, progress:Callable, should_stop:Callable, **work)->SeedRun:
     "All arms of a seed whose loop is made by a function."
     try: return run_seed(make_loop(source, seed), **work, tell=progress, should_stop=should_stop)
     finally: gc.collect()
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #ac7890b2
+# %% ../../nbs/sweeps/02_seeds.ipynb #d60b7a86
 def arm_of_seed(
     source:dict, shared:int, rounds:int,   # of all arms
     seed:int, arm:Arm, run:str, branch:str, folder:str, # of this one: whose rounds it begins from, and where it is made
@@ -70,7 +72,7 @@ def arm_of_seed(
     try: return _arm_apart(source, shared, rounds, seed, arm, Run(run, branch), Path(folder), progress, should_stop)
     finally: gc.collect()
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #cb4dcca7
+# %% ../../nbs/sweeps/02_seeds.ipynb #917db8a9
 def _arm_apart(source, shared, rounds, seed, arm, run, folder, progress, should_stop)->list:
     "The same, which leaves the closing to others."
     lend(run, folder, {run.branch: run.of_round(shared).id})
@@ -82,7 +84,7 @@ def _arm_apart(source, shared, rounds, seed, arm, run, folder, progress, should_
     progress(min(len(line.rounds) - 1 - shared, rounds))
     return [line.store.branch, run_arm(line, arm, shared + rounds, shared, progress)]
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #2cd2dbf4
+# %% ../../nbs/sweeps/02_seeds.ipynb #97b81462
 def run_seeds(
     loop:Loop|None, # of its own seed; None: all loops come from `source`
     source,         # see `make_loop`
@@ -98,6 +100,7 @@ def run_seeds(
     if callable(source): return _seeds_elsewhere(source, seeds, workers, tell, work)
     return _Sweep(loop, source, seeds, workers, **work).run(tell)
 
+# %% ../../nbs/sweeps/02_seeds.ipynb #a894fb2e
 def _in_turn(loop, source, seeds:list, tell:Callable, work:dict)->dict:
     "A seed after the other, and of each an arm after the other."
     made = {}
@@ -106,7 +109,7 @@ def _in_turn(loop, source, seeds:list, tell:Callable, work:dict)->dict:
         made[seed] = run_seed(loop if own else make_loop(_parts_for(source, seed), seed), tell=tell, **work)
     return made
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #bb1b15f0
+# %% ../../nbs/sweeps/02_seeds.ipynb #5eda42fa
 def _seeds_elsewhere(source:Callable, seeds:list, workers, tell:Callable, work:dict)->dict:
     "Several seeds at a time, each with a loop of its own."
     made = {}
@@ -114,7 +117,7 @@ def _seeds_elsewhere(source:Callable, seeds:list, workers, tell:Callable, work:d
     do_pieces(workers, arms_of_seed, dict(source=source, **work), seeds, piece, made.__setitem__, tell)
     return made
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #c7048945
+# %% ../../nbs/sweeps/02_seeds.ipynb #16795a2c
 class _Sweep:
     "Several arms of several seeds at a time."
     def __init__(self, loop, source:dict, seeds:list, workers, arms:list, rounds:int, shared:int):
@@ -124,17 +127,19 @@ class _Sweep:
         self.rounds, self.shared = rounds, shared
         self.runs, self.ends = {}, {} # seed -> its run; seed, number of an arm -> how it ended
 
-    def run(self, tell:Callable)->dict: # seed -> SeedRun
-        "What the arms have in common, then the arms."
-        self._make_common()
-        common = dict(source=self.source, shared=self.shared, rounds=self.rounds)
-        keys = [(seed, k) for seed in self.seeds for k in range(len(self.arms))]
-        do_pieces(self.workers, arm_of_seed, common, keys, self._piece, self._take, tell)
-        return {seed: SeedRun(str(self.runs[seed].path), self._ends_of(seed)) for seed in self.seeds}
-
     def _ends_of(self, seed:int)->dict: return {arm.name: self.ends[seed, k] for k, arm in enumerate(self.arms)}
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #d04809b2
+# %% ../../nbs/sweeps/02_seeds.ipynb #e9eab9c1
+@patch_to(_Sweep)
+def run(self, tell:Callable)->dict: # seed -> SeedRun
+    "What the arms have in common, then the arms."
+    self._make_common()
+    common = dict(source=self.source, shared=self.shared, rounds=self.rounds)
+    keys = [(seed, k) for seed in self.seeds for k in range(len(self.arms))]
+    do_pieces(self.workers, arm_of_seed, common, keys, self._piece, self._take, tell)
+    return {seed: SeedRun(str(self.runs[seed].path), self._ends_of(seed)) for seed in self.seeds}
+
+# %% ../../nbs/sweeps/02_seeds.ipynb #1fbbf0bd
 @patch_to(_Sweep)
 def _make_common(self):
     "M_0 of each seed, and common rounds: of the loop's own here, where its lock is."
@@ -147,19 +152,21 @@ def _make_common(self):
     common, others = dict(source=self.source, shared=self.shared), [seed for seed in self.seeds if seed not in own]
     do_pieces(self.workers, common_of_seed, common, others, lambda seed: dict(seed=seed), take, lambda n: None)
 
-# %% ../../nbs/sweeps/02_seeds.ipynb #e1c171f6
+# %% ../../nbs/sweeps/02_seeds.ipynb #f0eb52f4
 @patch_to(_Sweep)
 def _folder(self, seed:int, k:int)->Path:
     "Where an arm is made."
     path = self.runs[seed].path
     return path.with_name(f"{path.name}-arm-{short_hash(describe(self.arms[k].values))}")
 
+# %% ../../nbs/sweeps/02_seeds.ipynb #2c630729
 @patch_to(_Sweep)
 def _piece(self, key:tuple)->dict:
     seed, k = key
     run = self.runs[seed]
     return dict(seed=seed, arm=self.arms[k], run=str(run.path), branch=run.branch, folder=str(self._folder(seed, k)))
 
+# %% ../../nbs/sweeps/02_seeds.ipynb #6f44b4e8
 @patch_to(_Sweep)
 def _take(self, key:tuple, end:list):
     "Take an arm's rounds into the seed's run; its folder goes."

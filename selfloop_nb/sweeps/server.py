@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TOLERANCE', 'Server', 'update_from_disk']
 
-# %% ../../nbs/sweeps/07_server.ipynb #dabc68ed
+# %% ../../nbs/sweeps/07_server.ipynb #20d7e2ac
 import http.client, json, math, os, queue, re, threading, time, urllib.error, urllib.request
 from collections import deque
 from collections.abc import Callable
@@ -19,11 +19,13 @@ from ..backend.tokens import Reader
 from ..sampling import sample_chunk, sample_rows
 from ..scorers.judges import RUBRIC, judge_prompt
 from ..scoring import Scorer
+from ..storage.disk import disk
 
-# %% ../../nbs/sweeps/07_server.ipynb #36617709
+# %% ../../nbs/sweeps/07_server.ipynb #ba76ae53
 class _Away(Exception):
     "No usable answer; another try may get one."
 
+# %% ../../nbs/sweeps/07_server.ipynb #161dee73
 @dataclass(frozen=True)
 class _Line:
     "How a server is spoken to."
@@ -32,16 +34,18 @@ class _Line:
     tries:int
     key:str       # name of the environment variable with the API key; '': none
 
-    def ask(self, path:str, body:dict|None=None, check:Callable=lambda said: said, name:str="")->object:
-        "What `check` makes of the answer to a request; raises `SelfloopError` where there is none that can be used."
-        for n in range(self.tries):
-            try: return check(self._once(path, body, name))
-            except _Away as error: why = error
-            if n + 1 < self.tries: time.sleep(min(0.05 * 2 ** n, 5))
-        raise SelfloopError(f"the server at {self.url} gave no usable answer in {self.tries} tries ({why}): "
-                            "what was drawn is kept; see its log, and go on with the same call")
+# %% ../../nbs/sweeps/07_server.ipynb #f1761316
+@patch_to(_Line)
+def ask(self, path:str, body:dict|None=None, check:Callable=lambda said: said, name:str="")->object:
+    "What `check` makes of the answer to a request; raises `SelfloopError` where there is none that can be used."
+    for n in range(self.tries):
+        try: return check(self._once(path, body, name))
+        except _Away as error: why = error
+        if n + 1 < self.tries: time.sleep(min(0.05 * 2 ** n, 5))
+    raise SelfloopError(f"the server at {self.url} gave no usable answer in {self.tries} tries ({why}): "
+                        "what was drawn is kept; see its log, and go on with the same call")
 
-# %% ../../nbs/sweeps/07_server.ipynb #6487f078
+# %% ../../nbs/sweeps/07_server.ipynb #dc68a20f
 @patch_to(_Line)
 def _once(self, path:str, body:dict|None, name:str)->dict:
     "One request; raises `_Away` for what may be better the next time, `SelfloopError` for what the server refuses."
@@ -61,7 +65,7 @@ def _once(self, path:str, body:dict|None, name:str)->dict:
     if isinstance(said, dict): return said
     raise _Away(f"no object: {text[:60]!r}")
 
-# %% ../../nbs/sweeps/07_server.ipynb #ecd0c70c
+# %% ../../nbs/sweeps/07_server.ipynb #fefd5de3
 def _as_drawn(said:dict, asked:list, most:int, n_tokens:int, url:str)->tuple: # token ids, log-probabilities
     "What was drawn; raises `_Away` for an answer to something else, `SelfloopError` for one that lacks a field."
     choices = said.get("choices")
@@ -80,7 +84,7 @@ def _as_drawn(said:dict, asked:list, most:int, n_tokens:int, url:str)->tuple: # 
     if choice.get("finish_reason") not in ("stop", "length"): raise _Away(f"ended by {choice.get('finish_reason')!r}")
     return ids, noted
 
-# %% ../../nbs/sweeps/07_server.ipynb #5fefb694
+# %% ../../nbs/sweeps/07_server.ipynb #e7b3a7ff
 class Server:
     "Draws samples by a server that speaks OpenAI's protocol and says token ids; for `Loop(workers=...)`."
     draws = "server" # chunks that were drawn here are not taken for the server's, nor the other way round
@@ -105,7 +109,7 @@ class Server:
 
     def __repr__(self)->str: return f"Server({self.line.url!r})"
 
-# %% ../../nbs/sweeps/07_server.ipynb #55ed567f
+# %% ../../nbs/sweeps/07_server.ipynb #7d570861
 @patch_to(Server)
 def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
     "Chunks of samples are drawn by the server; all other pieces are done here, see `workers.Here`."
@@ -123,7 +127,7 @@ def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, s
                 yield key, (signed, drawn)
     finally: asking.ended.set()
 
-# %% ../../nbs/sweeps/07_server.ipynb #ea0cff9c
+# %% ../../nbs/sweeps/07_server.ipynb #1db7d735
 @patch_to(Server)
 def serve(self, lm:LanguageModel):
     "Have the server write as this model does; raises `SelfloopError` where it does not."
@@ -135,14 +139,15 @@ def serve(self, lm:LanguageModel):
     if weights == self.served: return
     if self.hand_over:
         folder = self.folder / weights[:16]
-        if not (folder / "config.json").is_file(): lm.save(folder)
+        if not disk.is_file(folder / "config.json"): lm.save(folder)
         self.hand_over(self.line.url, folder)
     self._compare(lm)
     self.served, self.note = weights, self._about()
 
-# %% ../../nbs/sweeps/07_server.ipynb #5db0dcaa
+# %% ../../nbs/sweeps/07_server.ipynb #c7ec9052
 TOLERANCE = 0.1 # nats: two ways to compute in 16 bit differ by less, two rounds by more
 
+# %% ../../nbs/sweeps/07_server.ipynb #0a3a71d2
 @patch_to(Server)
 def _compare(self, lm:LanguageModel):
     "Ask for some tokens; raises `SelfloopError` where they are not as likely to this model."
@@ -158,6 +163,7 @@ def _compare(self, lm:LanguageModel):
     raise SelfloopError(f"the server at {self.line.url} writes as another model: a token is {apart:.2f} nats less or "
                         "more likely to it. Give it this round's weights (hand_over=...), of the same type")
 
+# %% ../../nbs/sweeps/07_server.ipynb #1d8a27c1
 @patch_to(Server)
 def _about(self)->str:
     "What a reader of the round must know."
@@ -165,13 +171,14 @@ def _about(self)->str:
     except SelfloopError: version = "of an unknown version"
     return f"samples were drawn by a server, {self.model} ({redact(version)[:40]}): not bit-exact"
 
-# %% ../../nbs/sweeps/07_server.ipynb #2ee2d76d
+# %% ../../nbs/sweeps/07_server.ipynb #ddfd1407
 @patch_to(Server)
 def _body(self, lm:LanguageModel, asked:list, seed:int, how:dict)->dict:
     "A request for one sample: its ids, and the likelihood of each, that end included which ends it."
     told = dict(return_token_ids=True, logprobs=0, skip_special_tokens=False, include_stop_str_in_output=True)
     return dict(model=self.model, prompt=asked, seed=seed, n=1, stop_token_ids=lm.eos_ids, **told, **how)
 
+# %% ../../nbs/sweeps/07_server.ipynb #5ccee6f4
 @patch_to(Server)
 def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_tokens:int)->tuple:
     "One sample: token ids, log-probabilities."
@@ -183,7 +190,7 @@ def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_token
         return _as_drawn(said, asked, max_new_tokens, len(lm.tokenizer), self.line.url)
     return self.line.ask("/v1/completions", self._body(lm, asked, seed, how), check, name)
 
-# %% ../../nbs/sweeps/07_server.ipynb #76ae91a4
+# %% ../../nbs/sweeps/07_server.ipynb #b9fca07d
 @patch_to(Server)
 def _check_name(self, id:str, name:str):
     "Raise `_Away` for the answer to another request, or one that was given before."
@@ -193,7 +200,7 @@ def _check_name(self, id:str, name:str):
         if id and self.seen.get(id, name) != name: raise _Away("an answer that was given before")
         self.seen[id] = name
 
-# %% ../../nbs/sweeps/07_server.ipynb #674168c2
+# %% ../../nbs/sweeps/07_server.ipynb #66c5e018
 class _Asking:
     "The requests of a job."
     def __init__(self, server:Server, common:dict, keys, piece:Callable):
@@ -204,34 +211,40 @@ class _Asking:
         self.n_left = len(self.pieces)
         self.ended, self.heard = threading.Event(), queue.SimpleQueue()
 
-    def begin(self):
-        for _ in range(min(self.server.at_once, len(self.todo))):
-            threading.Thread(target=self._ask, daemon=True).start()
+# %% ../../nbs/sweeps/07_server.ipynb #a4f6b6d0
+@patch_to(_Asking)
+def begin(self):
+    for _ in range(min(self.server.at_once, len(self.todo))):
+        threading.Thread(target=self._ask, daemon=True).start()
 
-    def _ask(self):
-        "In a thread: one request after the other."
-        while not self.ended.is_set():
-            try: key, n = self.todo.popleft()
-            except IndexError: return
-            what = self.pieces[key]
-            seed = derive_seed(what["chunk_seed"], n)
-            try: self.heard.put((key, n, self.server.sample(asked=what["ids"][n], seed=seed, **self.common), None))
-            except BaseException as error: self.heard.put((key, n, None, error))
-
-    def ready(self): # yields the key, the key that the piece says, and its rows
-        "The chunks of which all is there."
-        try: key, n, sample, error = self.heard.get(timeout=0.1)
-        except queue.Empty: return
-        if error: raise error
-        self.drawn[key][n] = sample
+# %% ../../nbs/sweeps/07_server.ipynb #f665f076
+@patch_to(_Asking)
+def _ask(self):
+    "In a thread: one request after the other."
+    while not self.ended.is_set():
+        try: key, n = self.todo.popleft()
+        except IndexError: return
         what = self.pieces[key]
-        if len(self.drawn[key]) < len(what["ids"]): return
-        self.n_left -= 1
-        written = [self.drawn[key][n] for n in range(len(what["ids"]))]
-        lm, sampling = self.common["lm"], self.common["sampling"]
-        yield key, what.get("key"), sample_rows(lm, Reader(lm), what["ids"], written, sampling.stop)
+        seed = derive_seed(what["chunk_seed"], n)
+        try: self.heard.put((key, n, self.server.sample(asked=what["ids"][n], seed=seed, **self.common), None))
+        except BaseException as error: self.heard.put((key, n, None, error))
 
-# %% ../../nbs/sweeps/07_server.ipynb #88e973c7
+# %% ../../nbs/sweeps/07_server.ipynb #79ebd5c4
+@patch_to(_Asking)
+def ready(self): # yields the key, the key that the piece says, and its rows
+    "The chunks of which all is there."
+    try: key, n, sample, error = self.heard.get(timeout=0.1)
+    except queue.Empty: return
+    if error: raise error
+    self.drawn[key][n] = sample
+    what = self.pieces[key]
+    if len(self.drawn[key]) < len(what["ids"]): return
+    self.n_left -= 1
+    written = [self.drawn[key][n] for n in range(len(what["ids"]))]
+    lm, sampling = self.common["lm"], self.common["sampling"]
+    yield key, what.get("key"), sample_rows(lm, Reader(lm), what["ids"], written, sampling.stop)
+
+# %% ../../nbs/sweeps/07_server.ipynb #4165ff8b
 @patch_to(Server)
 def judge(self,
     rubric:str=RUBRIC, # a question that the verdicts answer
@@ -247,7 +260,7 @@ def judge(self,
     bounds = min(verdicts.values()), max(verdicts.values())
     return Scorer("served_judge", served_judge, bounds, settings, journal=True, version="1")
 
-# %% ../../nbs/sweeps/07_server.ipynb #19454cbf
+# %% ../../nbs/sweeps/07_server.ipynb #e1ecb43f
 @patch_to(Server)
 def _verdict(self, text:str, verdicts:dict, least:float)->float:
     "The mean of the verdicts' values by their probability; nan where all of them together are improbable."
@@ -261,6 +274,7 @@ def _verdict(self, text:str, verdicts:dict, least:float)->float:
     if total < least or total == 0: return math.nan
     return sum(verdicts[word] * share for word, share in shares.items()) / total
 
+# %% ../../nbs/sweeps/07_server.ipynb #b379b0e6
 @patch_to(Server)
 def _likeliest(self, said:dict)->list: # of (token, log-probability)
     "The likeliest first tokens of an answer; raises `SelfloopError` where the server does not say."
@@ -269,7 +283,7 @@ def _likeliest(self, said:dict)->list: # of (token, log-probability)
         raise SelfloopError(f"the server at {self.line.url} gives no top_logprobs, which a judge needs") from None
     return [(entry["token"], entry["logprob"]) for entry in listed]
 
-# %% ../../nbs/sweeps/07_server.ipynb #80d4653a
+# %% ../../nbs/sweeps/07_server.ipynb #9e3cb0c2
 def update_from_disk(
     url:str,
     folder:Path, # that the server sees

@@ -47,8 +47,8 @@ def overhead(workers, folder):
         loop.step()
         return cpu_seconds(pids) - before
     seconds("warm", workers)
-    low, middle, high = sorted(seconds(f"there-{n}", workers) / seconds(f"here-{n}", None) for n in range(3))
-    print(f"CPU seconds of a round on two warm workers: {middle:.2f} x ({low:.2f} to {high:.2f}) those here", flush=True)
+    ratios = sorted(seconds(f"there-{n}", workers) / seconds(f"here-{n}", None) for n in range(3))
+    print("CPU seconds of a round on two warm workers, a share of those here:", *[f"{r:.2f}" for r in ratios], flush=True)
 
 
 def killed(workers, folder):
