@@ -259,6 +259,7 @@ def _turn(self):
 Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
 Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
 Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
+Loop.clips = property(lambda self: getattr(self._models.given, "clips", None), doc="The sounds that prompts name.")
 Loop.mirror = mirrored
 Loop.publish = RunReader.publish
 
@@ -390,9 +391,7 @@ def prune(self,
     with self._turn(): return prune_run(self.store, keep, every)
 
 @patch_to(Loop)
-def remake(self,
-    round:int|str, # its number on this branch, or its id
-)->Round:
+def remake(self, round:int|str)->Round: # a number of this branch, or an id
     "Make the weights of a pruned round again; raises `SelfloopError` where they come out otherwise."
     record = self._round_of(round)
     with self.control.work(), self._turn():

@@ -62,10 +62,11 @@ def _padded(rows:list, longest:int, filler:int):
 # %% ../../nbs/backend/16_rows.ipynb #2ebf6c71
 def collate(
     rows:list, # as `encode_rows` makes them
-    pad:int,   # token id
+    lm:"selfloop_nb.models.LanguageModel",
 )->dict: # tensors, rows x (longest - 1): input_ids, labels (the token that follows), attention_mask where there is padding
     "One batch, padded on the right."
-    if "decoder_input_ids" in rows[0]: return _collate_sides(rows, pad)
+    if "decoder_input_ids" in rows[0]: return _collate_sides(rows, lm)
+    pad = lm.tokenizer.pad_token_id
     fed = [row["input_ids"][:-1] for row in rows] # the last token predicts nothing
     longest = max(map(len, fed))
     following = [row["labels"][1:] for row in rows]
@@ -74,10 +75,10 @@ def collate(
     return batch
 
 # %% ../../nbs/backend/16_rows.ipynb #7c332979
-def _collate_sides(rows:list, pad:int)->dict:
+def _collate_sides(rows:list, lm)->dict:
     "A batch of what the decoder continues, and what the encoder reads."
     continued = [dict(input_ids=row["decoder_input_ids"], labels=row["labels"]) for row in rows]
-    return with_encoder(collate(continued, pad), [row["input_ids"] for row in rows], pad)
+    return with_encoder(collate(continued, lm), [row["input_ids"] for row in rows], lm)
 
 # %% ../../nbs/backend/16_rows.ipynb #393722ee
 def shorter_logits(
@@ -158,7 +159,7 @@ def _summed_loss(lm, rows:list)->tuple: # nats, tokens
     import torch
     lm.model.eval()
     with torch.inference_mode():
-        batch = {name: tensor.to(lm.device) for name, tensor in collate(rows, lm.tokenizer.pad_token_id).items()}
+        batch = {name: tensor.to(lm.device) for name, tensor in collate(rows, lm).items()}
         batch |= shorter_logits(lm.model, batch)
         labels = batch.pop("labels")
         logits = lm.model(**batch, use_cache=False).logits

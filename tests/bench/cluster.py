@@ -48,7 +48,8 @@ def overhead(workers, folder):
         return cpu_seconds(pids) - before
     seconds("warm", workers)
     ratios = sorted(seconds(f"there-{n}", workers) / seconds(f"here-{n}", None) for n in range(3))
-    print("CPU seconds of a round on two warm workers, a share of those here:", *[f"{r:.2f}" for r in ratios], flush=True)
+    print("CPU seconds of a round on two warm workers, as a share of one here:",
+          *[f"{r:.2f}" for r in ratios], flush=True)
 
 
 def killed(workers, folder):
