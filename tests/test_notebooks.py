@@ -48,9 +48,14 @@ def sets_parameters(cell):
     return any(run_notebook.has_tag(cell, tag) for tag in ("parameters", "injected-parameters"))
 
 
+# Labs that take some while at their small size, too: `make test-long` runs them in full.
+LONG = {"03_how_many_seeds_how_many_ratings", "05_the_crowd_as_judge", "07_one_try_or_many",
+        "08_easy_to_hard"}
+
+
 def case(path):
-    "A notebook as a test; the recipes take long."
-    marks = [pytest.mark.long] if path.parent.name == "recipes" else []
+    "A notebook as a test; the recipes and some labs take long."
+    marks = [pytest.mark.long] if path.parent.name == "recipes" or path.stem in LONG else []
     return pytest.param(path, marks=marks, id=path.relative_to(PROJECT / "nbs").as_posix())
 
 
