@@ -115,10 +115,11 @@ def sample_row(
     "A sample as the browser is sent it; a thought apart from the answer."
     row, score = answered_row(row), row.get("score")
     texts = {name: row.get(name) or "" for name in ("prompt", "thought", "completion")}
-    return dict({name: text[:longest] for name, text in texts.items()},
-        more={name: len(text) - longest for name, text in texts.items() if len(text) > longest},
-        state=row.get("state", "written"), reason=row.get("reason", ""),
-        score=score if score is not None and math.isfinite(score) else None)
+    more = {name: len(text) - longest for name, text in texts.items() if len(text) > longest}
+    shown = {name: text[:longest] for name, text in texts.items()}
+    is_known = score is not None and math.isfinite(score)
+    return dict(shown, more=more, state=row.get("state", "written"), reason=row.get("reason", ""),
+        score=score if is_known else None)
 
 # %% ../../nbs/charts/12_chart_data.ipynb #519dde22
 @patch_to(RoundScores)
@@ -230,7 +231,7 @@ MONITOR_PANELS = dict(
         "right_but_dropped": "right, but dropped", "calibration_error": "calibration"},
         "What the round is worth as training data.", True))
 
-# %% ../../nbs/charts/12_chart_data.ipynb #3b39e01c
+# %% ../../nbs/charts/12_chart_data.ipynb #f6cc958f
 def measures_panel(history)->Panel:
     "Own measures of held-out answers, with their intervals."
     columns = {f"heldout_{name}": name for name in own_measures(history)}
@@ -257,7 +258,7 @@ def columns_of(
         names += [*panel["columns"], *(edge for edges in panel["bands"].values() for edge in edges)]
     return {name: json_numbers(history[name].astype(float)) for name in dict.fromkeys(names) if name in history}
 
-# %% ../../nbs/charts/12_chart_data.ipynb #dee32364
+# %% ../../nbs/charts/12_chart_data.ipynb #82a51a5d
 MOST_POINTS = 3000 # of the losses of all rounds
 
 def run_numbers(
@@ -277,7 +278,7 @@ def run_numbers(
         losses=[[record.number, *thinned(losses(record.number), most)] for record in rounds],
         spread=spread.of(scored, history, scores) if scored else {})
 
-# %% ../../nbs/charts/12_chart_data.ipynb #4f287f93
+# %% ../../nbs/charts/12_chart_data.ipynb #8533e879
 WORDS = dict(
     room="charts of the run: the arrow keys go through the rounds",
     scores="scores", spread="scores by round", loss="loss, nats a token", samples="samples", table="table",
@@ -290,7 +291,9 @@ WORDS = dict(
     below="below θ", dropped="not kept", closed="copies, unfinished", unscored="{n} without a score",
     right_above="right among the kept, 0 to 100 %",
     bar="{low} to {high}: {n}, click to read",
-    theta="theta", keeps="θ {theta} keeps {n} of {all} ({share})", would_keep="θ {theta} would keep {n} of {all} ({share})",
+    theta="theta",
+    keeps="θ {theta} keeps {n} of {all} ({share})",
+    would_keep="θ {theta} would keep {n} of {all} ({share})",
     right="right {share}", distinct="distinct-2 {value}",
     round="round {n}", rounds="rounds {first} to {last}",
     training="training", heldout="held-out, after each round", near="{loss} at step {step}, round {round}",

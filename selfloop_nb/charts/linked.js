@@ -13,6 +13,8 @@ function card(row, say) {
     const verdict = html("small", {}, html("b", {}, say(row.state)), why);
     const made = html("div", { class: `card ${row.state}`, role: "listitem", tabindex: 0 }, text, verdict);
     for (const other of row.beside ?? []) made.append(html("div", { class: "beside" }, card(other, say)));
+    if (row.sound) made.prepend(html("audio", { controls: "", preload: "none", src: row.sound }));
+    if (row.unheard) made.prepend(html("i", {}, plain(row.unheard)));
     made.addEventListener("click", () => made.classList.add("open"));
     return made;
 }

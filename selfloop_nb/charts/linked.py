@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['page_script']
 
-# %% ../../nbs/charts/13_linked.ipynb #27d6c88f
+# %% ../../nbs/charts/13_linked.ipynb #3f439473
 from .script import part
 
-# %% ../../nbs/charts/13_linked.ipynb #ce857187
+# %% ../../nbs/charts/13_linked.ipynb #cb60d66c
 def page_script()->str: # a module of JavaScript
     "All that the browser runs beside a kernel."
     return part("script.js") + "\n" + part("linked.js")

@@ -39,7 +39,8 @@ def _page(title:str, body:str, policy:str="")->str:
     "A page that lets the browser load nothing, and run only what `policy` names; `title` and `body` are HTML."
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; {policy}">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; {policy}">
 <title>{title}</title><style>{_STYLE}</style></head><body>{body}</body></html>"""
 
 # %% ../../nbs/charts/09_report.ipynb #23cdc1bf

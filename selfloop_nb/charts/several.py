@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['STEPS', 'compared_panels', 'compared_history', 'compared_scores']
 
-# %% ../../nbs/charts/14_several.ipynb #dde23053
+# %% ../../nbs/charts/14_several.ipynb #f9045abf
 from dataclasses import asdict
 from .chart_data import Panel, json_numbers
 from .comparison import curves_of, score_limits, sorted_seeds
 from .rounds import named_runs
 
-# %% ../../nbs/charts/14_several.ipynb #3a890e2d
+# %% ../../nbs/charts/14_several.ipynb #95a20c58
 def compared_panels(
     runs, # name -> history, or name -> list of histories, one a seed
 )->list: # plain JSON, as `panels_of`
@@ -22,13 +22,14 @@ def compared_panels(
     panels = []
     for column, (title, _, percent) in curves_of(runs).items():
         names = {f"{place}/{column}": name for place, name in enumerate(runs)}
-        bands = {f"{place}/{column}": [f"{place}/{column}/{end}" for end in ("low", "high")] for place in banded}
+        bands = {}
+        for place in banded: bands[f"{place}/{column}"] = [f"{place}/{column}/low", f"{place}/{column}/high"]
         panels.append(asdict(Panel(title, names, hint, percent, bands)))
     by_score = {f"{place}/scores": name for place, name in enumerate(runs)}
     ecdf_hint = "The share of the samples that score at most so much: a line further right scores higher."
     return [*panels, asdict(Panel("scores", by_score, ecdf_hint, True, along="score", wide=True))]
 
-# %% ../../nbs/charts/14_several.ipynb #cac8a586
+# %% ../../nbs/charts/14_several.ipynb #e5638fd0
 def compared_history(
     runs, # as of `compared_panels`
 )->dict: # column -> a value a round
@@ -40,7 +41,7 @@ def compared_history(
         for column in curves_of(runs): numbers |= _over_seeds(seeds, column, last, f"{place}/{column}")
     return numbers
 
-# %% ../../nbs/charts/14_several.ipynb #ff6aacba
+# %% ../../nbs/charts/14_several.ipynb #059d3f6f
 def _over_seeds(histories:list, column:str, last:int, key:str)->dict:
     "The mean of a column and its ends, by round; None where no seed has a value."
     import pandas
@@ -51,7 +52,7 @@ def _over_seeds(histories:list, column:str, last:int, key:str)->dict:
     if len(histories) > 1: found |= {f"{key}/low": table.min(axis=1), f"{key}/high": table.max(axis=1)}
     return {name: json_numbers(values) for name, values in found.items()}
 
-# %% ../../nbs/charts/14_several.ipynb #ea003cff
+# %% ../../nbs/charts/14_several.ipynb #5592f36d
 STEPS = 200
 
 def compared_scores(

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PER_BAR', 'SHORT', 'round_in_file', 'run_in_file', 'Lead', 'live_charts', 'write_live_report']
 
-# %% ../../nbs/charts/15_twin.ipynb #d1b8b4ee
-import base64, hashlib, json
+# %% ../../nbs/charts/15_twin.ipynb #744a77c0
+import base64, hashlib, json, math
 from dataclasses import dataclass
 from pathlib import Path
 from .chart_data import CARDS, WORDS, Bar, RoundScores, Spread, run_numbers, sample_row
@@ -15,7 +15,7 @@ from .report import write_report
 from .script import part
 from ..storage.store import Run
 
-# %% ../../nbs/charts/15_twin.ipynb #3bb40cbf
+# %% ../../nbs/charts/15_twin.ipynb #d045875b
 PER_BAR = 2      # samples of each bar
 SHORT = 2_000    # characters of a text
 
@@ -34,24 +34,24 @@ def round_in_file(
 
 def _some_of_each(seen:RoundScores)->list: # numbers of samples
     "Some samples of each bar, best first; and of those without a score."
-    import math
     edges = seen.edges.tolist()
     bars = [Bar(low, high, high == edges[-1]) for low, high in zip(edges, edges[1:])]
     found = [i for bar in reversed(bars) for i in bar.rows(seen.scores)[:PER_BAR]]
     return found + [i for i, score in enumerate(seen.scores) if not math.isfinite(score)][:PER_BAR]
 
-# %% ../../nbs/charts/15_twin.ipynb #cbccb30f
+# %% ../../nbs/charts/15_twin.ipynb #22343723
 def run_in_file(run:Run)->dict: # plain JSON
     "All that the charts of a run can be asked for."
     records = run.rounds()
     numbers = run_numbers(records, run.history(), run.samples, run.losses, Spread())
-    rounds = {r.number: round_in_file(run.samples(r.number), r.config, r.number, r.id) for r in records if r.has_samples}
+    scored = [record for record in records if record.has_samples]
+    rounds = {r.number: round_in_file(run.samples(r.number), r.config, r.number, r.id) for r in scored}
     look = dict(scale=1.1, tall=11, stills=0, linked=False, parts=["scores", "spread", "curves", "loss", "samples"])
     words = dict(WORDS, in_file="{n} of the {all} samples in this file")
     empty = dict(others={}, scores={}, table="", samples={}, theta=None, round=-1)
     return dict(empty, **numbers, **look, words=words, cards=CARDS, rounds=rounds)
 
-# %% ../../nbs/charts/15_twin.ipynb #14536f0a
+# %% ../../nbs/charts/15_twin.ipynb #f1dabd03
 @dataclass(frozen=True)
 class Lead:
     "What comes first in a report, and what the page is allowed for it."
@@ -67,7 +67,7 @@ def live_charts(run:Run)->Lead:
             f"<script type='application/json' id=selfloop-run>{data}</script><script type=module>{script}</script>")
     return Lead(html, f"script-src 'sha256-{digest}'")
 
-# %% ../../nbs/charts/15_twin.ipynb #29db4f1d
+# %% ../../nbs/charts/15_twin.ipynb #e214045f
 def write_live_report(
     run:Run,
     path:Path,      # of the HTML file

@@ -126,7 +126,8 @@ def figures(self)->dict: # name -> figure
 def _scored(self)->tuple: # name -> list of lists of scores, one a seed; name -> theta; Q's range
     "The scores of the round that is chosen; none of a run that does not have it."
     n = self.round.value
-    scores, thetas, ranges = {}, {}, set()
+    scores, thetas = {}, {}
+    ranges = set()
     for name, seeds in self.runs.items():
         there = [run for run in seeds if 0 < n < len(run.rounds) and run.rounds[n].has_samples]
         scores[name] = [run.samples(n)["score"][:] for run in there]
@@ -134,7 +135,7 @@ def _scored(self)->tuple: # name -> list of lists of scores, one a seed; name ->
         if there: thetas[name] = theta_of(there[0].rounds[n].config)
     return scores, thetas, ranges.pop() if len(ranges) == 1 else (-math.inf, math.inf)
 
-# %% ../../nbs/views/10_compare.ipynb #d8d8239e
+# %% ../../nbs/views/10_compare.ipynb #7d164669
 @patch_to(Comparison)
 def _scores(self):
     "The scores of the round that is chosen, as a figure."
@@ -152,7 +153,7 @@ def _label(name:str, round:int, n_there:int, n_seeds:int)->str:
     if n_there == n_seeds: return name
     return f"{name}: {n_there} of {n_seeds} seeds" if n_there else f"{name}: no round {round}"
 
-# %% ../../nbs/views/10_compare.ipynb #7fa00fd7
+# %% ../../nbs/views/10_compare.ipynb #93363215
 @patch_to(Comparison)
 def _draw_scores(self):
     "The scores of the round that is chosen, in the browser; runs that do not have it are named."
@@ -234,7 +235,7 @@ def _chosen(self, change:dict):
     "A round was chosen in a chart."
     if 0 < change["new"] <= self.round.max: self.round.value = change["new"]
 
-# %% ../../nbs/views/10_compare.ipynb #e26f2515
+# %% ../../nbs/views/10_compare.ipynb #44b985be
 @patch_to(Comparison)
 def plain(self)->list: # of three outputs by MIME type
     "Pictures and tables without any widget."

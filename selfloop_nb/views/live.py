@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import anywidget, traitlets
 
-from ..charts.chart_data import MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers, sample_row
-from ..charts.chart_data import thinned
+from ..charts.chart_data import MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers
+from ..charts.chart_data import sample_row, thinned
 from ..charts.linked import page_script
 from ..charts.script import part
 from ..core import patch_to

@@ -108,7 +108,7 @@ def show(self,
     self._show_charts(r)
     self._say_where()
 
-# %% ../../nbs/views/09_tree.ipynb #92b9e1ee
+# %% ../../nbs/views/09_tree.ipynb #f7537d52
 class Branch(Run):
     "A run as it is on the way to a round, whatever branch that lies on."
     def __init__(self, run:Run, last:str):
