@@ -210,7 +210,8 @@ def _error_number(error:Exception)->int|None:
 
 # %% ../../nbs/storage/02_files.ipynb #2561c297
 def _size(folder:Path)->int:
-    "The bytes of all that is in a folder."
+    "The bytes of all that is in a folder; 0 where it could not be made."
+    if not disk.is_dir(folder): return 0
     return sum(disk.stat(file).st_size for file in disk.below(folder))
 
 # %% ../../nbs/storage/02_files.ipynb #2456cfa8
