@@ -342,6 +342,7 @@ def generate_samples(
     parts:dict|None=None,  # chunk_id -> its rows: chunks that are here already are not drawn again
     progress:Callable=lambda done, total: None, # tokens
     should_stop:Callable=lambda: False,
+    written:Callable=lambda rows: None, # the first eight samples of each chunk, as it is drawn: prompt, completion
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
     if parts is None: parts = {}
@@ -361,6 +362,7 @@ def generate_samples(
             drawn = draw(lm, asked, chunk.seed, sampling, max_new_tokens, counter.add, should_stop)
             parts[chunk.chunk_id] = {"drawn_from": key, "rows": drawn}
         for r, row in zip(chunk.requests, drawn): rows[r] = row
+        written([dict(prompt=requests[r].text, completion=rows[r]["completion"]) for r in chunk.requests[:8]])
         counter.add(before + len(chunk.requests) * max_new_tokens - counter.done)
     return with_thoughts(lm, _table(prompts, requests, rows, "-".join(map(str, place))))
 
