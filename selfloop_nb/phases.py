@@ -263,8 +263,9 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     sampling = round.settings.sampling
     n_samples = len(round.prompts) * sampling.n_samples
     def progress(done, total): round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
+    def written(rows): round.emit("written", "sample", rows=rows)
     samples = generate_samples(model, round.prompts, sampling, room_for(model, task, sampling), round.seed,
-        (round.number, "sample"), round.sampled.parts, progress, round.control.should_stop, round.workers)
+        (round.number, "sample"), round.sampled.parts, progress, round.control.should_stop, written, round.workers)
     round.sampled.write_table("samples.parquet", samples)
     return Made(("samples.parquet",), sum(samples["n_tokens"][:]), warning=getattr(round.workers, "note", ""))
 

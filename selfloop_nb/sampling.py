@@ -334,6 +334,7 @@ def generate_samples(
     parts:dict|None=None,  # chunk_id -> its rows: chunks that are here already are not drawn again
     progress:Callable=lambda done, total: None, # tokens
     should_stop:Callable=never,
+    written:Callable=lambda rows: None, # the first eight samples of each chunk, as it is drawn: prompt, completion
     workers=HERE,          # who draws the chunks, see `workers.Here`
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
@@ -347,7 +348,9 @@ def generate_samples(
     def made_from(chunk, asked):
         drawn_by = ["refill"] * refill + list(filter(None, [getattr(workers, "draws", "")]))
         return short_hash([asked, chunk.seed, describe(sampling), max_new_tokens, *drawn_by])
-    drawing = Drawing(chunks, ids, made_from, parts, max_new_tokens, progress)
+    def show(asked, drawn):
+        written([dict(prompt=requests[r].text, completion=row["completion"]) for r, row in zip(asked[:8], drawn)])
+    drawing = Drawing(chunks, ids, made_from, parts, max_new_tokens, progress, show)
     common = dict(lm=lm, sampling=sampling, max_new_tokens=max_new_tokens)
     do_pieces(
         workers, draw, common, drawing.left(), drawing.piece, drawing.take, drawing.counter.add, should_stop)

@@ -227,6 +227,7 @@ def from_dataset(
     name:str="task",
     n_prompts:int|None=None,  # prompts a round; None: all
     sealed=None,   # with `prompt` and `completion`; a test that is opened once
+    ask:Callable|None=None,   # which prompts a round may ask, such as `Staircase()`; None: all
 )->Task:
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     train = _clean_table(train, "train")
@@ -236,7 +237,7 @@ def from_dataset(
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
-    return Task(name, train, prompts, heldout, check, n_prompts, sealed=sealed)
+    return Task(name, train, prompts, heldout, check, n_prompts, ask, sealed)
 
 # %% ../nbs/03_tasks.ipynb #096910db
 def _clean_table(source, name:str):

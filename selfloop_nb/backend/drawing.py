@@ -42,10 +42,11 @@ class Drawing:
         parts:dict,    # chunk_id -> what is kept of it
         room:int,      # the most tokens of a sample
         progress:Callable, # is told tokens done, and in all
+        show:Callable=lambda asked, drawn: None, # requests of a chunk, their rows: told of each chunk that is there
     ):
         self.chunks = {chunk.chunk_id: chunk for chunk in chunks}
         self.ids, self.room = ids, room
-        self.parts = parts
+        self.parts, self.show = parts, show
         self.key_of = {id: made_from(chunk, self.asked(id)) for id, chunk in self.chunks.items()}
         self.rows = [None] * len(ids)
         self.counter = Counter(len(ids) * room, progress)
@@ -78,6 +79,7 @@ def left(self)->list: # of chunk ids
 @patch_to(Drawing)
 def _put(self, id:int, drawn:list):
     for request, row in zip(self.chunks[id].requests, drawn, strict=True): self.rows[request] = row
+    self.show(self.chunks[id].requests, drawn)
     self.counter.end(len(drawn) * self.room)
 
 # %% ../../nbs/backend/21_drawing.ipynb #0f4324eb
