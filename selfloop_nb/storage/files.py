@@ -8,7 +8,7 @@ __all__ = ['MOST_TEXT', 'SMALL_TABLE', 'check_name', 'fixed_path', 'through_link
            'sweep', 'file_hash', 'damaged_files', 'table_bytes', 'TableSize', 'table_size', 'read_table']
 
 # %% ../../nbs/storage/02_files.ipynb #4bbb5d6b
-import errno, hashlib, io, os, re, secrets, stat, warnings
+import errno, hashlib, io, os, re, secrets, stat, unicodedata, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,9 +23,18 @@ def check_name(
     name:str,
     what:str="run", # what it names, for the error
 )->str:
-    "Return `name` when it is 1 to 64 letters, digits, dots, dashes and underscores; else raise `ValueError`."
-    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and set(name) != {"."}: return name
+    """Return `name`, in Unicode's NFC, when it is 1 to 64 letters of any script, digits, dots, dashes and underscores,
+    in at most 200 bytes; else raise `ValueError`."""
+    if isinstance(name, str) and _is_name(found := unicodedata.normalize("NFC", name)): return found
     raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
+
+# %% ../../nbs/storage/02_files.ipynb #d3f5df44
+def _is_name(name:str)->bool:
+    "Is it safe as a part of a path, everywhere?"
+    kinds = [unicodedata.category(char)[0] for char in name] # L letter, M mark of a letter, N digit
+    if not 1 <= len(name) <= 64 or kinds[0] == "M" or set(name) == {"."}: return False
+    if len(name.encode(errors="replace")) > 200: return False
+    return all(char in ".-_" or kind in "LMN" for char, kind in zip(name, kinds))
 
 # %% ../../nbs/storage/02_files.ipynb #f87cf5ed
 def fixed_path(
