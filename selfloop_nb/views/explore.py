@@ -166,15 +166,18 @@ def plain(self)->list: # of outputs by MIME type
     return [picture_output(self.picture.value, "what theta would keep"),
             {"text/html": self.table.value, "text/plain": str(self.choices())}]
 
+# %% ../../nbs/views/06_explore.ipynb #1fe681a6
+from ..charts.words import session_look
+
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
 def explore(
     source,               # a Loop, a run from `open_run`, or a scored sample table (such as that of an `EmptyRoundError`)
     round:int=-1,         # its number; -1: the newest
     group:str|None=None,  # a column of the prompts whose shares are followed
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # for a dark theme
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # for a dark theme; None: the session's
 )->Explorer: # show it as the last line of a cell
     """Drag theta over the scored samples of a round and see what would be kept.
 
     Raises `ValueError` for a group that is no column."""
-    return Explorer(source, round, group, font_scale, dark)
+    return Explorer(source, round, group, *session_look(font_scale, dark))
