@@ -257,6 +257,7 @@ def _turn(self):
 Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
 Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
 Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
+Loop.clips = property(lambda self: getattr(self._models.given, "clips", None), doc="The sounds that prompts name.")
 Loop.mirror = mirrored
 Loop.publish = RunReader.publish
 

@@ -126,8 +126,8 @@ def sample_chunk(
     read = Reader(lm)
     prompts, prompt_of = each_once(ids)
     batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
-    start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
-    watch = Watch(read, start, sampling.stop, progress, should_stop)
+    begun = batch["decoder_input_ids" if lm.is_encoder_decoder else "input_ids"]
+    watch = Watch(read, begun.shape[1], sampling.stop, progress, should_stop)
     _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
     return _samples(lm, read, ids, decoder.written.rows(), sampling.stop)
 
@@ -149,6 +149,12 @@ def _texts(read:Reader, prompts:list, rows:list)->list:
     return texts
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
+@patch_to(LanguageModel)
+def generate(self, **inputs):
+    "What transformers calls to write; a family whose own way of it is another one says so in a class of its own."
+    return self.model.generate(**inputs)
+
+# %% ../nbs/05_sampling.ipynb #25ae2afb
 def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder, watch:Watch):
     "Have the rows of a batch written with a seed; the random state of the session stays as it was."
     import torch
@@ -157,7 +163,7 @@ def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder,
     devices = [lm.device] if lm.device.type == "cuda" else []
     with torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        lm.model.generate(
+        lm.generate(
             **batch, generation_config=settings, logits_processor=LogitsProcessorList([decoder.own]),
             stopping_criteria=StoppingCriteriaList([watch]), custom_generate=decoder)
 
@@ -255,6 +261,7 @@ def check_prompts(
     sampling:Sampling,
 ):
     "Raise `ValueError` naming a prompt that leaves a sample, or its held-out answer, no room in the model's context."
+    if lm.reads != "input_ids": return _check_heard(lm, task, sampling)
     room = room_for(lm, task, sampling)
     free = lm.context - len(lm.prompt_ids("a")) # what the template adds is in it
     asked = _asked(task, sampling)
@@ -267,6 +274,12 @@ def check_prompts(
     _check_rows(lm, heldout.select(long))
 
 # %% ../nbs/05_sampling.ipynb #f06660ad
+def _check_heard(lm:LanguageModel, task:Task, sampling:Sampling):
+    "Ask a model that hears for every clip by its name: it raises `ValueError` for one that it cannot hear."
+    tables = [table for table in (task.train, task.heldout) if table is not None]
+    lm.ids_of_prompts([*_asked(task, sampling), *(name for table in tables for name in table["prompt"][:])])
+
+# %% ../nbs/05_sampling.ipynb #08bbfb33
 def _check_rows(lm:LanguageModel, heldout):
     "Raise `ValueError` where a held-out prompt and its completion do not fit."
     for prompt, (before, after) in zip(heldout["prompt"][:], row_ids(lm, heldout)):

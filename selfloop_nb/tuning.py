@@ -246,7 +246,7 @@ class RowCollator:
     def batch(self, rows:list)->dict:
         "The batch of some rows."
         import torch
-        batch = collate(rows, self.lm.tokenizer.pad_token_id)
+        batch = collate(rows, self.lm)
         if "weight" in rows[0]: batch["weights"] = torch.tensor([row["weight"] for row in rows], dtype=torch.float32)
         # Trainer switches the cache off, but not in a decoder: a model from the disk would then differ in the last bit
         return batch | shorter_logits(self.lm.model, batch) | dict(use_cache=False)

@@ -60,10 +60,11 @@ def _padded(rows:list, longest:int, filler:int):
 # %% ../../nbs/backend/16_rows.ipynb #2ebf6c71
 def collate(
     rows:list, # as `encode_rows` makes them
-    pad:int,   # token id
+    lm:"selfloop_nb.models.LanguageModel",
 )->dict: # tensors, rows x (longest - 1): input_ids, labels (the token that follows), attention_mask where there is padding
     "One batch, padded on the right."
-    if "decoder_input_ids" in rows[0]: return _collate_sides(rows, pad)
+    if "decoder_input_ids" in rows[0]: return _collate_sides(rows, lm)
+    pad = lm.tokenizer.pad_token_id
     fed = [row["input_ids"][:-1] for row in rows] # the last token predicts nothing
     longest = max(map(len, fed))
     following = [row["labels"][1:] for row in rows]
@@ -72,10 +73,10 @@ def collate(
     return batch
 
 # %% ../../nbs/backend/16_rows.ipynb #7c332979
-def _collate_sides(rows:list, pad:int)->dict:
+def _collate_sides(rows:list, lm)->dict:
     "A batch of what the decoder continues, and what the encoder reads."
     continued = [dict(input_ids=row["decoder_input_ids"], labels=row["labels"]) for row in rows]
-    return with_encoder(collate(continued, pad), [row["input_ids"] for row in rows], pad)
+    return with_encoder(collate(continued, lm), [row["input_ids"] for row in rows], lm)
 
 # %% ../../nbs/backend/16_rows.ipynb #393722ee
 def shorter_logits(
@@ -148,7 +149,7 @@ def _even_batches(lm, rows:list):
     longest = max(max(len(row["input_ids"]), len(row["labels"])) for row in rows)
     size = max(1, LOGITS // (longest * len(lm.tokenizer)))
     for at in range(0, len(rows), size):
-        batch = collate(rows[at:at + size], lm.tokenizer.pad_token_id)
+        batch = collate(rows[at:at + size], lm)
         yield {name: tensor.to(lm.device) for name, tensor in batch.items()}
 
 # %% ../../nbs/backend/16_rows.ipynb #792331a5

@@ -60,7 +60,7 @@ def _batch_logprobs(lm:LanguageModel, rows:list)->list:
     ids = padded([before + after for before, after in rows], lm.tokenizer.pad_token_id)
     mask = padded([[1] * (len(before) + len(after)) for before, after in rows])
     wanted = padded([[0] * (len(before) - 1) + [1] * len(after) for before, after in rows])
-    batch = with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm.tokenizer.pad_token_id)
+    batch = with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm)
     logits = lm.model(**batch, use_cache=False).logits[:, :-1].float()
     chosen = logits.gather(2, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
     return ((chosen * wanted).sum(1) / wanted.sum(1)).tolist()
