@@ -1,5 +1,5 @@
-"""The course's editions come out of the labs: no solution reaches a student, what is graded grades a solved copy full and
-an empty one zero, slides and printed pages need nothing from elsewhere.
+"""The course's editions come out of the labs: no solution reaches a student, a solved copy is graded full and an empty
+one zero, slides and printed pages need nothing from elsewhere.
 
 How the graders' own tools see it, the long tests ask; these have an environment of their own, `.venv-course`.
 """
@@ -192,7 +192,8 @@ def ask(command, *arguments, cwd):
     "What a tool of the graders' environment prints."
     path = os.pathsep.join([str(PYTHON.parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run([PYTHON.parent / command, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True)
+    call = [PYTHON.parent / command, *map(str, arguments)]
+    done = subprocess.run(call, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -1,5 +1,5 @@
-"""What is shown is in the session's language, what is recorded stays; every button, answer and chart has its words in the
-table, and the sentences of guards and errors are found again in it.
+"""What is shown is in the session's language, what is recorded stays; every button, answer and chart has its words in
+the table, and the sentences of guards and errors are found again in it.
 """
 import ast, re, string, warnings
 from itertools import count

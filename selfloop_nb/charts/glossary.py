@@ -139,8 +139,8 @@ WARNINGS = {
         "评判者放过了 {share} 的空洞对照回答：不要相信它",
     "Q has risen by {q} standard deviations and the audit by {audit} only: look at what Q rewards":
         "Q 上升了 {q} 个标准差，而审计只上升了 {audit}：看看 Q 在奖励什么",
-    "{share} of the {what} were cut off at max_new_tokens={n}, most of them ({part}) before they had ended their thought: "
-    "give thoughts more room with Sampling(max_new_tokens=...), or load the model with "
+    "{share} of the {what} were cut off at max_new_tokens={n}, most of them ({part}) before they had ended "
+    "their thought: give thoughts more room with Sampling(max_new_tokens=...), or load the model with "
     "template_kwargs={settings}":
         "{share} 的 {what} 在 max_new_tokens={n} 处被截断，其中多数（{part}）还没有结束思考："
         "用 Sampling(max_new_tokens=...) 给思考更多空间，或用 template_kwargs={settings} 加载模型",

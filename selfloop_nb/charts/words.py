@@ -71,7 +71,8 @@ def all_shown(
     value, # texts in lists and dicts
 ):
     "The same value with its texts in the language of the session; keys stay, and what is a model's."
-    if isinstance(value, dict): return {key: part if key in OF_MODELS else all_shown(part) for key, part in value.items()}
+    if isinstance(value, dict):
+        return {key: part if key in OF_MODELS else all_shown(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)): return type(value)(map(all_shown, value))
     return shown(value)
 

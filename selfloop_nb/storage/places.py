@@ -32,7 +32,8 @@ def _is_left_over(path:Path)->bool:
 def check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
     name = path.resolve().name
-    if check_name(name) != name: raise ValueError(f"{name!r} is spelled in two ways: {check_name(name)!r} is Unicode's NFC")
+    if (fixed := check_name(name)) != name:
+        raise ValueError(f"{name!r} has two spellings: write it as Unicode's NFC has it, {fixed!r}")
     for place in (path, *path.parents):
         if disk.exists(place) and not disk.is_dir(place):
             raise SelfloopError(f"{str(place)!r} is a file and no folder: choose another place for the run")

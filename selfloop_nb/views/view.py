@@ -250,7 +250,7 @@ from ..charts.words import SESSION, all_shown, html_shown, shown
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
 SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": all_shown, "panels": all_shown,
-        "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts its words into the session's language
+        "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
 
 def put_into_words(
     box:ipywidgets.Widget, # with all that belongs to it

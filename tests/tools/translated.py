@@ -1,6 +1,6 @@
 """Notebooks in Chinese: the prose of each, block by block, out of a .po file in nbs/locale/zh; code stays as it is.
 
-    python tests/tools/translated.py NOTEBOOK   # write its .po anew: what is translated stays, new blocks are added empty
+    python tests/tools/translated.py NOTEBOOK   # write its .po anew: new blocks are added, without a translation
 
 A block is what stands between two blank lines. One that has no translation is shown in English; one whose English has
 changed since is told by a test. Any editor of .po files, such as Poedit, works on them.

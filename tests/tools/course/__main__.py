@@ -26,9 +26,10 @@ def write(folder):
     write_chinese(folder / "zh")
     found = {path: lab(path) for path in labs.paths()}
     for path, nb in found.items():
+        shown = labs.pictures(labs.read(path))
         for name, make in dict(student=editions.student, teacher=editions.teacher).items():
-            save(make(nb), folder / name / path.name, labs.pictures(labs.read(path)))
-        save(editions.nbgrader(nb), folder / "nbgrader" / "source" / path.stem / path.name, labs.pictures(labs.read(path)))
+            save(make(nb), folder / name / path.name, shown)
+        save(editions.nbgrader(nb), folder / "nbgrader" / "source" / path.stem / path.name, shown)
         save(editions.otter(nb), folder / "otter" / path.stem / path.name, [])
         put(folder / "slides" / f"{path.stem}.html", slides.page(nb))
         put(folder / "print" / f"{path.stem}.html", printed.page(nb))
@@ -116,8 +117,8 @@ def main():
     assign(folder)
     print(f"{len(labs.paths())} labs in {time.monotonic() - began:.0f} s: {folder / 'syllabus.html'}")
     for path in labs.paths():
-        lacks = [tag for tag in ("teacher", "quiz") if not any(labs.tagged(cell, tag) for cell in labs.read(path).cells)]
-        if lacks: print(f"{path.name} has no cell tagged {' or '.join(lacks)}")
+        tags = {tag for cell in labs.read(path).cells for tag in cell.metadata.get("tags", [])}
+        if lacks := [tag for tag in ("teacher", "quiz") if tag not in tags]: print(f"{path.name} has no cell tagged {' or '.join(lacks)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Let another environment find the packages of this one, behind its own: python tests/tools/course/beside.py ENVIRONMENT"""
+"""Let another environment find the packages of this one, behind its own.
+
+    python tests/tools/course/beside.py ENVIRONMENT
+"""
 import sys, sysconfig
 from pathlib import Path
 

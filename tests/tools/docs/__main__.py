@@ -30,7 +30,8 @@ def build(folder):
 
 def make(folder, source, target, *more):
     "One language of the site."
-    options = ["-b", "html", "-W", "--keep-going", "-q", "-j", "2", "-c", str(HERE), "-d", str(folder / f"cache_{source}")]
+    cache = str(folder / f"cache_{source}")
+    options = ["-b", "html", "-W", "--keep-going", "-q", "-j", "2", "-c", str(HERE), "-d", cache]
     if build_main([*options, *more, str(folder / source), str(folder / target)]):
         sys.exit("the site has warnings, see above")
 
