@@ -118,7 +118,8 @@ def main():
     print(f"{len(labs.paths())} labs in {time.monotonic() - began:.0f} s: {folder / 'syllabus.html'}")
     for path in labs.paths():
         tags = {tag for cell in labs.read(path).cells for tag in cell.metadata.get("tags", [])}
-        if lacks := [tag for tag in ("teacher", "quiz") if tag not in tags]: print(f"{path.name} has no cell tagged {' or '.join(lacks)}")
+        lacks = [tag for tag in ("teacher", "quiz") if tag not in tags]
+        if lacks: print(f"{path.name} has no cell tagged {' or '.join(lacks)}")
 
 
 if __name__ == "__main__":
