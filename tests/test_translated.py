@@ -14,6 +14,10 @@ def test_what_is_translated_has_not_changed_since(path):
     assert changed == [], f"translate anew in {translated.po_of(path).relative_to(PROJECT)}"
 
 
+def test_every_translation_is_one_of_a_notebook():
+    assert set(translated.LOCALE.rglob("*.po")) == set(map(translated.po_of, TRANSLATED))
+
+
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
 def test_code_names_and_links_are_the_same_in_both_languages(path):
     for english, chinese in translated.table(path).items():

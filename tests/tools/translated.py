@@ -16,12 +16,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 NBS = PROJECT / "nbs"
 LOCALE = NBS / "locale" / "zh"
 FENCE = re.compile(r"(^ *```.*?^ *```$|^\$\$.*?\$\$$)", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"^\d+_")
 NOT_WORDS = re.compile(r"(```|\$\$|!\[)")
 
 
 def po_of(path):
-    "The .po file of a notebook."
-    return (LOCALE / path.resolve().relative_to(NBS)).with_suffix(".po")
+    "The .po file of a notebook; it has its name without the number, which may change."
+    place = path.resolve().relative_to(NBS)
+    return LOCALE / place.parent / f"{NUMBER.sub('', place.stem)}.po"
 
 
 def parts(text):
