@@ -5,10 +5,11 @@ import translated
 from project import PROJECT, notebooks
 
 TRANSLATED = [path for path in notebooks() if translated.po_of(path).exists()]
+LESSONS = [path for path in TRANSLATED if path.stem != "index"] # README moves with every measurement: English until then
 WHOLE = {"quickstart"} # nothing of these may stay in English
 
 
-@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_what_is_translated_has_not_changed_since(path):
     changed = translated.changed(path)
     assert changed == [], f"translate anew in {translated.po_of(path).relative_to(PROJECT)}"
