@@ -51,7 +51,9 @@ ANSWERS = {
     "press a round": "点选一轮", "there is nothing left to rate here": "这里没有待评的样本了",
     "there is nothing to take back": "没有可以撤销的评分", "taken back: a sample of another round": "已撤销：另一轮的样本",
     "{n} letters at once were not taken: wait for the next sample": "一次输入了 {n} 个字母，未采用：请等下一个样本",
-    "no sample fits": "没有符合的样本"}
+    "no sample fits": "没有符合的样本",
+    "page {n} of {all}, {k} samples": "第 {n} 页，共 {all} 页，{k} 个样本",
+    "look for rounds that were made elsewhere": "查找在别处做的轮次", "a second line from this round": "从这一轮开第二条线"}
 
 # %% ../../nbs/charts/00_glossary.ipynb #bf45f9fb
 TITLES = {

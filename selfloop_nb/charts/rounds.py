@@ -90,10 +90,10 @@ class Chart(Figure):
         for ax in self.axes:
             if ax.get_legend(): ax.get_legend().set_in_layout(False) # it lies inside its axes
         advice = self._put_into_words()
-        if self.get_layout_engine(): self.get_layout_engine().execute(self)
-        for ax in self.axes: fit(ax, renderer)
         with warnings.catch_warnings():
             if advice: warnings.filterwarnings("ignore", "Glyph ") # one for each sign
+            if self.get_layout_engine(): self.get_layout_engine().execute(self)
+            for ax in self.axes: fit(ax, renderer)
             super().draw(renderer)
 
     def _put_into_words(self)->str: # what to do about signs that no font has

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, parse_json
+from ..core import DamagedRunError, SelfloopError, is_name, parse_json
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4
@@ -25,16 +25,8 @@ def check_name(
 )->str:
     """Return `name`, in Unicode's NFC, when it is 1 to 64 letters of any script, digits, dots, dashes and underscores,
     in at most 200 bytes; else raise `ValueError`."""
-    if isinstance(name, str) and _is_name(found := unicodedata.normalize("NFC", name)): return found
+    if isinstance(name, str) and is_name(found := unicodedata.normalize("NFC", name)): return found
     raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
-
-# %% ../../nbs/storage/02_files.ipynb #d3f5df44
-def _is_name(name:str)->bool:
-    "Is it safe as a part of a path, everywhere?"
-    kinds = [unicodedata.category(char)[0] for char in name] # L letter, M mark of a letter, N digit
-    if not 1 <= len(name) <= 64 or kinds[0] == "M" or set(name) == {"."}: return False
-    if len(name.encode(errors="replace")) > 200: return False
-    return all(char in ".-_" or kind in "LMN" for char, kind in zip(name, kinds))
 
 # %% ../../nbs/storage/02_files.ipynb #f87cf5ed
 def fixed_path(
