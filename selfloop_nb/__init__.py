@@ -26,6 +26,7 @@ _names = {
     "filters.staircase": "Staircase", "filters.chance": "chance Chance", "mixing": "Accumulate Replace Window OnlyTrain",
     "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
     "training.thinking": "LearnOnly", "training.speech": "SpeechModel", "training.until": "Until",
+    "backend.processes": "Processes", "sweeps.cluster": "ray_cluster", "sweeps.server": "Server",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
     "storage.repair": "repair",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
