@@ -397,5 +397,4 @@ def dashboard(
     threads:bool|None=None, # False: a button returns when its work is done; None: as where threads do not repaint
 )->ControlRoom: # show it as the last line of a cell; step, run, pause, stop, rewind, branch, export, wait are its buttons
     "The control room of a loop: buttons, live charts, samples. It returns at once; the loop runs in its own thread."
-    apart = threads_repaint() if threads is None else threads
-    return ControlRoom(source, *session_look(font_scale, dark), apart)
+    return ControlRoom(source, *session_look(font_scale, dark), threads_repaint() if threads is None else threads)
