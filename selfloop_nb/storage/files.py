@@ -187,6 +187,7 @@ def append_line(
 ):
     "Add a line to a file that one process writes; it is made where there is none."
     is_new, data = not disk.exists(path), line.encode() + b"\n"
+    if not is_new and disk.stat(path).st_nlink > 1: write_file(path, read_file(path.parent, path.name)) # a copy's, too
     handle = open_file(path.parent, path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try: append(handle, b"\n" + data if _ends_torn(handle) else data, path)
     except OSError as error: raise write_error(error, path, f"{len(data):,} bytes") from error
@@ -210,7 +211,8 @@ def _error_number(error:Exception)->int|None:
 
 # %% ../../nbs/storage/02_files.ipynb #2561c297
 def _size(folder:Path)->int:
-    "The bytes of all that is in a folder."
+    "The bytes of all that is in a folder; 0 where it could not be made."
+    if not disk.is_dir(folder): return 0
     return sum(disk.stat(file).st_size for file in disk.below(folder))
 
 # %% ../../nbs/storage/02_files.ipynb #2456cfa8

@@ -72,7 +72,7 @@ def _look_at(self, source:Loop|OpenRun):
 
 # %% ../../nbs/views/05_dashboard.ipynb #6ffdc982
 @patch_to(ControlRoom)
-def _refresh(self): self.publisher.tell("status", "round", "scored", "loss", "static")
+def _refresh(self): self.publisher.tell("status", "round", "written", "scored", "loss", "static")
 
 @patch_to(ControlRoom)
 def take_over(self, old:View):
@@ -281,7 +281,7 @@ def _enable(self):
 
 # %% ../../nbs/views/05_dashboard.ipynb #28641c0e
 CHANGES = {"round": ["round", "static"], "rewind": ["round", "static"], "loss": ["loss"], "scored": ["scored"],
-           "branch": ["branches"]}
+           "written": ["written"], "branch": ["branches"]}
 
 @patch_to(ControlRoom)
 def _listen(self, event:Event):
@@ -342,6 +342,7 @@ def _draw_charts(self, what:set):
     "What has changed of the charts; of a round under way, what this loop has of it."
     own = self.own
     if "round" in what: self._draw_rounds()
+    if "written" in what and own.written and not own.scored: self.live.show_written(own.now["round"], own.written)
     if what & {"round", "scored"} and own.scored: self._draw_scored(**own.scored)
     if what & {"round", "loss"} and own.losses: self.live.show_losses(own.now["round"], own.losses)
     if "static" in what and self.static and not self.busy: self._paint()
