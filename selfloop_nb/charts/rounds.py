@@ -83,6 +83,7 @@ def png(
 # %% ../../nbs/charts/03_rounds.ipynb #9882e3f1
 class Chart(Figure):
     "A matplotlib figure that a notebook shows by itself, without pyplot, and that cuts no title and no legend."
+    advised = False # of signs that no font has
     def _repr_png_(self)->bytes: return png(self, dpi=72)
 
     def draw(self, renderer):
@@ -103,7 +104,8 @@ class Chart(Figure):
             said = text.get_text()
             if shown(said) != said: text.set_text(shown(said))
         advice = font_advice("".join(text.get_text() for text in texts), fonts())
-        if advice: warnings.warn(advice, stacklevel=3)
+        if advice and not self.advised: warnings.warn(advice, stacklevel=3)
+        self.advised = bool(advice)
         return advice
 
 # %% ../../nbs/charts/03_rounds.ipynb #a47aaa9c
