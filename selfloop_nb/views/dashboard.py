@@ -13,6 +13,7 @@ from pathlib import Path
 import ipywidgets
 
 from ..charts.markup import escape
+from ..charts.words import session_look
 from ..core import SelfloopError, patch_to
 from ..guards import StopRules
 from ..loop import Loop
@@ -391,9 +392,9 @@ def plain(self,
 # %% ../../nbs/views/05_dashboard.ipynb #29808177
 def dashboard(
     source:Loop|OpenRun,  # a run from `open_run` is only shown, and followed while another kernel makes it
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # the plain picture for a dark theme; the live charts follow the theme by themselves
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # None: the session's; the plain picture for a dark theme: the live charts follow the theme by themselves
     threads:bool|None=None, # False: a button returns when its work is done; None: as where threads do not repaint
 )->ControlRoom: # show it as the last line of a cell; step, run, pause, stop, rewind, branch, export, wait are its buttons
     "The control room of a loop: buttons, live charts, samples. It returns at once; the loop runs in its own thread."
-    return ControlRoom(source, font_scale, dark, threads_repaint() if threads is None else threads)
+    return ControlRoom(source, *session_look(font_scale, dark), threads_repaint() if threads is None else threads)
