@@ -30,7 +30,8 @@ def hashed(*parts): return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
 class Echo:
     "A model that is one word; what it writes is a hash of that word, the prompt and the seed."
-    name, context, reads = "echo", 1000, "input_ids"
+    name, reads = "echo", "input_ids"
+    context = 1000
     pretrained, is_encoder_decoder = True, False
     start_ids, eos_ids = [], [0]
     is_empty, adapter = False, None
