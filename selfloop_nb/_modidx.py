@@ -2436,6 +2436,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/selfloop_nb', 'doc_host': 
                                                                                            'selfloop_nb/storage/archive.py'),
                                              'selfloop_nb.storage.archive._check_run': ( 'storage/archive.html#_check_run',
                                                                                          'selfloop_nb/storage/archive.py'),
+                                             'selfloop_nb.storage.archive._check_states': ( 'storage/archive.html#_check_states',
+                                                                                            'selfloop_nb/storage/archive.py'),
                                              'selfloop_nb.storage.archive._check_table': ( 'storage/archive.html#_check_table',
                                                                                            'selfloop_nb/storage/archive.py'),
                                              'selfloop_nb.storage.archive._check_tables': ( 'storage/archive.html#_check_tables',

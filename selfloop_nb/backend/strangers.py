@@ -218,8 +218,10 @@ def _check_index(index:Path):
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SelfloopError(f"{index.name} in {index.parent.name} is no index of weights ({error!r:.100})") from error
     for name in sorted(map(str, names)):
-        if Path(name).name == name and (index.parent / name).is_file(): continue
-        raise SelfloopError(f"{index.name} takes weights from {name!r:.80}, which is no file of {index.parent.name}")
+        is_there = Path(name).name == name and (index.parent / name).is_file()
+        if is_there and name.endswith(".safetensors"): continue
+        raise SelfloopError(f"{index.name} takes weights from {name!r:.80}, which is no *.safetensors "
+                            f"of {index.parent.name}")
 
 # %% ../../nbs/backend/12_strangers.ipynb #709a1bad
 MOST_SETTINGS = 2**26 # bytes of a file of settings

@@ -10,7 +10,7 @@ import hashlib, json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
-from ..records import Format, Round
+from ..records import STATES, Format, Round
 from .disk import disk
 from selfloop_nb.storage.files import (
     SMALL_TABLE, beside, check_name, damaged_files, fixed_path, make_folder, open_file, read_file, sync, table_size,
@@ -260,11 +260,23 @@ _COLUMNS = { # of a sample table -> how their types begin, as Arrow calls them
     "prompt": ("string", "large_string"), "completion": ("string", "large_string"), "token_ids": ("list", "large_list"),
     "n_tokens": ("int",), "logprob": ("double", "float"), "finished": ("bool",)}
 
+_JUDGED = {"score": ("double", "float"), "state": ("string", "large_string")} # that it has once it was scored
+
 def _check_columns(columns:dict, file:Path, path:Path):
     "Raise where a sample table lacks a column that every one has, or has another thing in it."
-    for name, kinds in _COLUMNS.items():
+    judged = {name: kinds for name, kinds in _JUDGED.items() if name in columns}
+    for name, kinds in {**_COLUMNS, **judged}.items():
         if columns.get(name, "").startswith(kinds): continue
         _refuse(path, f"{file.name} has {columns.get(name, 'nothing')!r:.40} for {name!r}, where {kinds[0]} is needed")
+
+# %% ../../nbs/storage/12_archive.ipynb #88ac3281
+def _check_states(file:Path, path:Path):
+    "Raise where a sample is in a state that there is not."
+    import pyarrow.parquet
+    with disk.file(open_file(file.parent, file.name), "rb") as source:
+        states = pyarrow.parquet.read_table(source, columns=["state"])["state"].unique().to_pylist()
+    odd = [state for state in states if state not in STATES]
+    if odd: _refuse(path, f"{file.name} has samples in the state {odd[0]!r:.40}: there are {', '.join(STATES)}")
 
 # %% ../../nbs/storage/12_archive.ipynb #351a569c
 def _check_table(file:Path, n_rows:int|None, path:Path):
@@ -274,6 +286,7 @@ def _check_table(file:Path, n_rows:int|None, path:Path):
     if file.name != "samples.parquet": return
     if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
     _check_columns(size.columns, file, path)
+    if "state" in size.columns: _check_states(file, path)
 
 def _check_tables(run:Run, record:Round, path:Path):
     "Raise where a table of a round cannot be what its record tells of."

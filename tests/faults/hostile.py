@@ -152,11 +152,17 @@ def of_numbers(table):
     return table.set_column(column, "completion", pyarrow.array([1] * len(table)))
 
 
+def in_no_state(table):
+    column = table.column_names.index("state")
+    return table.set_column(column, "state", pyarrow.array(["other"] * len(table)))
+
+
 def tables_that_lie(f):
     "Sample tables that are none."
     yield "a row more than recorded", partial(f.sampled, lambda t: pyarrow.concat_tables([t, t.slice(0, 1)])), "rows"
     yield "samples without ids", partial(f.sampled, without_ids), "'nothing' for 'token_ids'"
     yield "samples of another type", partial(f.sampled, of_numbers), "'int64' for 'completion'"
+    yield "samples in no state", partial(f.sampled, in_no_state), "in the state 'other'"
     yield "samples that are files to be opened", partial(f.sampled, of_pictures), "opens what its cells name"
 
 
