@@ -25,7 +25,8 @@ _names = {
     "filters.refine": "Refinement NoNearDuplicates Decontaminated PerCluster FarthestFirst Balanced Curriculum",
     "filters.staircase": "Staircase", "filters.chance": "chance Chance", "mixing": "Accumulate Replace Window OnlyTrain",
     "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
-    "training.thinking": "LearnOnly",
+    "training.thinking": "LearnOnly", "training.speech": "SpeechModel", "training.until": "Until",
+    "backend.processes": "Processes", "sweeps.cluster": "ray_cluster", "sweeps.server": "Server",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
     "storage.repair": "repair",
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
@@ -33,6 +34,7 @@ _names = {
     "metrics.per_round": "round_figures round_metrics", "metrics.measures": "Measure",
     "guards": "GUARDS HeldoutLossGuard DiversityGuard AcceptanceGuard SpreadGuard "
         "JudgeGuard MeasureGuard AuditGuard DriftGuard CoverageGuard RepetitionGuard BalanceGuard",
+    "charts.words": "session",
     "charts.monitors": "audit_plot collapse_plot balance_plot", "opened": "open_run", "loop": "Loop",
     "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search",
     "sweeps.controls": "controls control_arms", "sweeps.examine": "examine", "views.dashboard": "dashboard",

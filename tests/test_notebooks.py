@@ -53,9 +53,15 @@ def sets_parameters(cell):
     return any(run_notebook.has_tag(cell, tag) for tag in ("parameters", "injected-parameters"))
 
 
+# Labs that take some while at their small size, too: `make test-long` runs them in full.
+LONG = {"03_how_many_seeds_how_many_ratings", "05_the_crowd_as_judge", "07_one_try_or_many",
+        "08_easy_to_hard"}
+
+
 def case(path):
-    "A notebook as a test; the older recipes take long at their small size, too."
-    marks = [pytest.mark.long] if path.parent == RECIPES and path not in OF_APPLICATIONS else []
+    "A notebook as a test; the older recipes and some labs take long at their small size, too."
+    takes_long = path.parent == RECIPES and path not in OF_APPLICATIONS or path.stem in LONG
+    marks = [pytest.mark.long] if takes_long else []
     return pytest.param(path, marks=marks, id=path.relative_to(PROJECT / "nbs").as_posix())
 
 

@@ -8,14 +8,14 @@ __all__ = ['MOST_TEXT', 'SMALL_TABLE', 'check_name', 'fixed_path', 'through_link
            'sweep', 'file_hash', 'damaged_files', 'table_bytes', 'TableSize', 'table_size', 'read_table']
 
 # %% ../../nbs/storage/02_files.ipynb #4bbb5d6b
-import errno, hashlib, io, os, re, secrets, stat, warnings
+import errno, hashlib, io, os, re, secrets, stat, unicodedata, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, parse_json
+from ..core import DamagedRunError, SelfloopError, is_name, parse_json
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4
@@ -23,8 +23,9 @@ def check_name(
     name:str,
     what:str="run", # what it names, for the error
 )->str:
-    "Return `name` when it is 1 to 64 letters, digits, dots, dashes and underscores; else raise `ValueError`."
-    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and set(name) != {"."}: return name
+    """Return `name`, in Unicode's NFC, when it is 1 to 64 letters of any script, digits, dots, dashes and underscores,
+    in at most 200 bytes; else raise `ValueError`."""
+    if isinstance(name, str) and is_name(found := unicodedata.normalize("NFC", name)): return found
     raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
 
 # %% ../../nbs/storage/02_files.ipynb #f87cf5ed
@@ -187,6 +188,7 @@ def append_line(
 ):
     "Add a line to a file that one process writes; it is made where there is none."
     is_new, data = not disk.exists(path), line.encode() + b"\n"
+    if not is_new and disk.stat(path).st_nlink > 1: write_file(path, read_file(path.parent, path.name)) # a copy's, too
     handle = open_file(path.parent, path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try: append(handle, b"\n" + data if _ends_torn(handle) else data, path)
     except OSError as error: raise write_error(error, path, f"{len(data):,} bytes") from error
@@ -210,7 +212,8 @@ def _error_number(error:Exception)->int|None:
 
 # %% ../../nbs/storage/02_files.ipynb #2561c297
 def _size(folder:Path)->int:
-    "The bytes of all that is in a folder."
+    "The bytes of all that is in a folder; 0 where it could not be made."
+    if not disk.is_dir(folder): return 0
     return sum(disk.stat(file).st_size for file in disk.below(folder))
 
 # %% ../../nbs/storage/02_files.ipynb #2456cfa8

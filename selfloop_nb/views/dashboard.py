@@ -13,6 +13,7 @@ from pathlib import Path
 import ipywidgets
 
 from ..charts.markup import escape
+from ..charts.words import session_look
 from ..core import SelfloopError, patch_to
 from ..guards import StopRules
 from ..loop import Loop
@@ -72,7 +73,7 @@ def _look_at(self, source:Loop|OpenRun):
 
 # %% ../../nbs/views/05_dashboard.ipynb #6ffdc982
 @patch_to(ControlRoom)
-def _refresh(self): self.publisher.tell("status", "round", "scored", "loss", "static")
+def _refresh(self): self.publisher.tell("status", "round", "written", "scored", "loss", "static")
 
 @patch_to(ControlRoom)
 def take_over(self, old:View):
@@ -281,7 +282,7 @@ def _enable(self):
 
 # %% ../../nbs/views/05_dashboard.ipynb #28641c0e
 CHANGES = {"round": ["round", "static"], "rewind": ["round", "static"], "loss": ["loss"], "scored": ["scored"],
-           "branch": ["branches"]}
+           "written": ["written"], "branch": ["branches"]}
 
 @patch_to(ControlRoom)
 def _listen(self, event:Event):
@@ -342,6 +343,7 @@ def _draw_charts(self, what:set):
     "What has changed of the charts; of a round under way, what this loop has of it."
     own = self.own
     if "round" in what: self._draw_rounds()
+    if "written" in what and own.written and not own.scored: self.live.show_written(own.now["round"], own.written)
     if what & {"round", "scored"} and own.scored: self._draw_scored(**own.scored)
     if what & {"round", "loss"} and own.losses: self.live.show_losses(own.now["round"], own.losses)
     if "static" in what and self.static and not self.busy: self._paint()
@@ -390,9 +392,9 @@ def plain(self,
 # %% ../../nbs/views/05_dashboard.ipynb #29808177
 def dashboard(
     source:Loop|OpenRun,  # a run from `open_run` is only shown, and followed while another kernel makes it
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # the plain picture for a dark theme; the live charts follow the theme by themselves
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # None: the session's; the plain picture for a dark theme: the live charts follow the theme by themselves
     threads:bool|None=None, # False: a button returns when its work is done; None: as where threads do not repaint
 )->ControlRoom: # show it as the last line of a cell; step, run, pause, stop, rewind, branch, export, wait are its buttons
     "The control room of a loop: buttons, live charts, samples. It returns at once; the loop runs in its own thread."
-    return ControlRoom(source, font_scale, dark, threads_repaint() if threads is None else threads)
+    return ControlRoom(source, *session_look(font_scale, dark), threads_repaint() if threads is None else threads)
