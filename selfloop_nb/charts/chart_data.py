@@ -96,12 +96,17 @@ class Bar:
         return numpy.flatnonzero((scores >= self.low) & below).tolist()
 
 # %% ../../nbs/charts/12_chart_data.ipynb #1dac1d21
+def _cut(text:str)->str:
+    "A text that says how much of it is left out."
+    n_over = len(text) - LONGEST
+    return f"{text[:LONGEST]} … {n_over:,} more characters" if n_over > 0 else text
+
 def sample_row(row:dict)->dict: # plain JSON
     "A sample as the browser is sent it."
     score = row.get("score")
     n_over = len(row["completion"]) - LONGEST
-    return dict(prompt=row["prompt"][:LONGEST], completion=row["completion"][:LONGEST], more=max(n_over, 0),
-        thought=(row.get("thought") or "")[:LONGEST], state=row.get("state", "written"), reason=row.get("reason", ""),
+    return dict(prompt=_cut(row["prompt"]), completion=row["completion"][:LONGEST], more=max(n_over, 0),
+        thought=_cut(row.get("thought") or ""), state=row.get("state", "written"), reason=row.get("reason", ""),
         score=score if score is not None and math.isfinite(score) else None)
 
 # %% ../../nbs/charts/12_chart_data.ipynb #519dde22

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..backend.strangers import check_judge
-from ..core import ScoringError, SelfloopError, patch_to, short_hash
+from ..core import ScoringError, SelfloopError, patch_to, plain_arguments, short_hash
 from ..scoring import NoVerdict, Scorer
 from ..text import import_extra, segment
 
@@ -70,6 +70,7 @@ def _vectorizer():
                                 sublinear_tf=True)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #4aa94951
+@plain_arguments
 def train_classifier(
     texts:list,
     labels:list,         # one a text
@@ -175,6 +176,7 @@ def _output(labels:dict, label, name)->int:
     return next(i for i, l in labels.items() if l == label)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #f8c4aca3
+@plain_arguments
 def reward_model(
     name,                # a folder, or a name on the hub
     label:str|None=None, # of a classifier: the label whose probability is the score; None: a reward model, one output

@@ -16,7 +16,7 @@ from ..backend.strangers import check_judge
 from ..models import quiet
 from ..core import SelfloopError, patch_to
 from .references import references_of
-from ..scoring import Scorer
+from ..scoring import Answered, Scorer
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #79eb5a66
 @dataclass
@@ -150,4 +150,4 @@ def reworded_agreement(
         for i, wording, given in rows: groups.setdefault(i, []).append((wording, given))
         others = [[g for w, g in groups[i] if w != wording] for i, wording, _ in rows]
         return [other.count(given) / len(other) if other else math.nan for (_, _, given), other in zip(rows, others)]
-    return Scorer("reworded_agreement", agreement, (0.0, 1.0), dict(answer=answer))
+    return Scorer("reworded_agreement", Answered(agreement, answer), (0.0, 1.0), dict(answer=answer))

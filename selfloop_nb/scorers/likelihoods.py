@@ -8,6 +8,7 @@ __all__ = ['completion_logprobs', 'likelihood']
 # %% ../../nbs/scorers/05_likelihoods.ipynb #1f423eed
 import math
 
+from ..core import plain_arguments
 from ..models import LanguageModel
 from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder
@@ -66,6 +67,7 @@ def _batch_logprobs(lm:LanguageModel, rows:list)->list:
     return ((chosen * wanted).sum(1) / wanted.sum(1)).tolist()
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #b2bd5df7
+@plain_arguments
 def likelihood(
     lm:LanguageModel, # stays as it is: M_0, or a better model; its tokenizer may be another one
     tokens_per_batch:int=8192,

@@ -10,7 +10,7 @@ import math
 
 import ipywidgets
 
-from ..core import patch_to
+from ..core import patch_to, plain_arguments
 from ..records import STATES
 from .background import weakly
 from .view import RoundView, choice_list, offer, push_button, sample_card
@@ -177,6 +177,7 @@ def _filters(self):
 def _typed(self, change:dict): self.search()
 
 # %% ../../nbs/views/07_browse.ipynb #fc40a830
+@plain_arguments
 def browse(
     source,       # a Loop, a run from `open_run`, a selected sample table, or answers: `browse(loop.answers())`
     round:int=-1, # its number; -1: the newest

@@ -15,7 +15,7 @@ from ..charts import rounds as plots
 from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
 from ..charts.comparison import ecdf_plot, settings_table
 from ..charts.markup import escape, html_table
-from ..core import SelfloopError, patch_to
+from ..core import SelfloopError, patch_to, plain_arguments
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
@@ -212,6 +212,7 @@ def plain(self)->list: # of outputs by MIME type
             {"text/html": self.tables.value, "text/plain": text}]
 
 # %% ../../nbs/views/10_compare.ipynb #9c3b4f3d
+@plain_arguments
 def compare(
     *runs,                # Loops, opened runs, paths of run folders
     font_scale:float=1.0, # 1.6 for a projector

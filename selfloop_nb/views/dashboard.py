@@ -13,7 +13,7 @@ from pathlib import Path
 import ipywidgets
 
 from ..charts.markup import escape
-from ..core import SelfloopError, patch_to
+from ..core import SelfloopError, patch_to, plain_arguments
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace
@@ -388,6 +388,7 @@ def plain(self,
     return [picture_output(picture, "the charts of the run"), numbers]
 
 # %% ../../nbs/views/05_dashboard.ipynb #29808177
+@plain_arguments
 def dashboard(
     source:Loop|OpenRun,  # a run from `open_run` is only shown, and followed while another kernel makes it
     font_scale:float=1.0, # 1.6 for a projector

@@ -13,7 +13,7 @@ import ipywidgets
 from ..charts import rounds as plots
 from ..charts.markup import escape
 from ..charts.theta import ThetaPicture
-from ..core import patch_to
+from ..core import patch_to, plain_arguments
 from ..filters.preview import KeptMetrics, ThresholdPreview
 from ..records import score_range_of, theta_of
 from .background import Publisher, weakly
@@ -167,6 +167,7 @@ def plain(self)->list: # of outputs by MIME type
             {"text/html": self.table.value, "text/plain": str(self.choices())}]
 
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
+@plain_arguments
 def explore(
     source,               # a Loop, a run from `open_run`, or a scored sample table (such as that of an `EmptyRoundError`)
     round:int=-1,         # its number; -1: the newest

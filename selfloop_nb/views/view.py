@@ -254,12 +254,21 @@ class RoundView(View):
         layout = {"width": "110px", "display": "" if self.is_run else "none"}
         self.rounds = choice_list(weakly(self.show_round), layout=layout)
         self._find_rounds(round)
+        self._check_round(round)
         if hasattr(source, "control"): self.hear(source.control, self._follow)
 
     @property
     def is_run(self)->bool: return hasattr(self.source, "rounds")
 
     def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
+
+# %% ../../nbs/views/02_view.ipynb #c4e89928
+@patch_to(RoundView)
+def _check_round(self, round:int):
+    "Raise `ValueError` for a round that cannot be shown."
+    if round == -1 or not self.is_run or self.rounds.value == round: return
+    numbers = [number for _, number in self.rounds.options]
+    raise ValueError(f"round={round!r}: it has no samples here; there are those of {numbers or 'no round yet'}")
 
 # %% ../../nbs/views/02_view.ipynb #9eaf385a
 @patch_to(RoundView)
