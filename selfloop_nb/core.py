@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LATER', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_unused', 'plain_fields', 'yes_or_no',
            'plain_scalar', 'plain_arguments', 'derive_seed', 'short_hash', 'parse_json', 'redact', 'is_secret',
-           'user_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
            'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../nbs/00_core.ipynb #2f331b3f
@@ -190,8 +190,23 @@ def is_secret(name:str)->bool:
 
 # %% ../nbs/00_core.ipynb #8ad02900
 def user_path(path)->Path:
-    "A path as the user means it."
-    return Path(path).expanduser()
+    "A path as the user means it; raises `ValueError` for what is none."
+    try:
+        if path != "" and "\0" not in str(path): return Path(path).expanduser()
+        why = "it holds a null character" if path else "it is empty"
+    except (TypeError, RuntimeError) as error: why = str(error) # no text, or ~ of somebody without a home
+    raise ValueError(f"{path!r:.80} is no path: {why}")
+
+# %% ../nbs/00_core.ipynb #31444f0a
+def fixed_path(
+    path, # relative, absolute, or with ~
+)->Path: # absolute
+    "What a path means now, whichever folder the program goes to later; raises `SelfloopError` where it is in none."
+    path = user_path(path)
+    try: return path.absolute() if ".." not in path.parts else path.parent.resolve() / path.name
+    except FileNotFoundError as error:
+        raise SelfloopError(f"{str(path)!r} is meant from a folder that is gone: go to another one with os.chdir, "
+                            "or give a whole path") from error
 
 # %% ../nbs/00_core.ipynb #f99acd68
 def patch_to(cls):

@@ -72,8 +72,8 @@ class Loop:
         self.control = Control([ProgressBar()] if yes_or_no(progress, "progress") else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
         self.loops = WeakValueDictionary()            # those of this run, by branch
-        self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
-        self._open(user_path(store) if store else Path(self._temporary.name) / "run", branch)
+        self._temporary = tempfile.TemporaryDirectory(prefix="selfloop-") if store is None else None
+        self._open(Path(self._temporary.name) / "run" if store is None else user_path(store), branch)
 
     def __repr__(self):
         place = f"{self.store.name!r}, branch {self.store.branch!r}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from .core import LATER, patch_to, plain_fields, whole_number
+from .core import LATER, patch_to, plain_arguments, plain_fields, whole_number
 from .models import LanguageModel
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
@@ -307,6 +307,7 @@ def train_rows(
     return Trained(tuned, losses, collator.fed.statistics())
 
 # %% ../nbs/09_tuning.ipynb #d537e17b
+@plain_arguments
 def fine_tune(
     lm:LanguageModel, # stays as it is
     table,            # the mix: prompt, completion, finished, weight

@@ -6,7 +6,7 @@
 __all__ = ['Run']
 
 # %% ../../nbs/storage/09_store.ipynb #b1087ef9
-import json
+import json, os
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
@@ -28,8 +28,8 @@ class Run:
         path,               # of the folder
         branch:str="main",  # whose rounds are shown
     ):
-        self.path, self.branch = fixed_path(path), check_name(branch, "branch")
-        self.name = self.path.resolve().name
+        self.path = Path(os.path.realpath(fixed_path(path))) # a link that is set anew does not switch a run
+        self.name, self.branch = self.path.name, check_name(branch, "branch")
         self.lock = None                   # of who writes
         self._records, self._rows = {}, {} # id -> record, row of the history
         self._chain = []                   # the records from round 0 to the head, as far as they were read
