@@ -153,7 +153,7 @@ class Answered:
         return [math.nan if gone else score for gone, score in zip(missing, self.function(samples))]
     def _describe_(self): return describe(self.function) # as before it was held in here
 
-def _is_missing(answer)->bool: return answer is None or answer != answer or isinstance(answer, str) and not answer.strip()
+def _is_missing(answer)->bool: return answer is None or answer != answer or str(answer).isspace() or answer == ""
 
 # %% ../nbs/06_scoring.ipynb #28f53a43
 def agreement(

@@ -261,9 +261,14 @@ def _mixed(match)->str:
     whole, above, below = map(int, match.groups())
     return f"{whole * below + above}/{below}"
 
+def _joined(match)->str:
+    "1.234.567,8 as 1234567.8; where one point might be that of a decimal, it stays."
+    return match[0].replace(".", "").replace(",", ".")
+
 _PLAIN = (
-    (r"[−–﹣－]", "-"),
+    (r"[−–﹣－‐‑]", "-"),
     (r"(?![0-9])\d", lambda digit: str(int(digit[0]))), # of any script
+    (r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,6}(?:,\d+)?(?![.,]?\d)", _joined),
     (r"(?<=\d)[，٬](?=\d{3}(?!\d))", ","), (r"(?<=\d)[．٫](?=\d)", "."),
     (r"(?<=\d)(?:\{,\}|,?\\[,!;:]\s?|[\u00a0\u2009\u202f'’_])(?=\d{3}(?!\d))", ""), # 1{,}234, 1\,234, 1'234
     # a space parts thousands where a group begins with 0, as no number does: 12 000, but not 1 234

@@ -8,7 +8,7 @@ __all__ = ['completion_logprobs', 'likelihood']
 # %% ../../nbs/scorers/05_likelihoods.ipynb #1f423eed
 import math
 
-from ..core import plain_arguments
+from ..core import check_sizes, plain_arguments
 from ..models import LanguageModel
 from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder
@@ -73,6 +73,7 @@ def likelihood(
     tokens_per_batch:int=8192,
 )->Scorer: # in (-inf, 0], nats a token
     "Q is the mean log-probability under a frozen model; perplexity is exp(-Q), so a lower perplexity is a higher Q."
+    check_sizes(tokens_per_batch=tokens_per_batch)
     frozen = lm.copy()
     def likelihood(samples): return completion_logprobs(frozen, samples, tokens_per_batch=tokens_per_batch)
     return Scorer("likelihood", likelihood, (-math.inf, 0.0), dict(model=frozen.name, weights=frozen.weights_hash()))

@@ -10,7 +10,7 @@ import math, re, unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..core import plain_arguments, short_hash
+from ..core import check_sizes, plain_arguments, short_hash
 from ..scoring import Scorer
 from ..text import known_runs, ngrams, seen_share, segment
 
@@ -44,6 +44,7 @@ def no_repetition(
     n:int=3, # length of the n-grams
 )->Scorer: # in (0, 1]
     "Q is the share of a completion's n-grams that are distinct: 1 where it says nothing twice (Welleck et al. 2019, arXiv 1908.04319)."
+    check_sizes(n=n)
     def rate(text):
         grams = ngrams(segment(text), n)
         return len(set(grams)) / len(grams) if grams else 1.0
@@ -132,6 +133,7 @@ def novelty(
     n:int=4, # units a run; a shorter completion is one run
 )->Scorer: # in [0, 1]
     "Q is the share of a completion's n-grams that are not in D_train; an empty one has none that is new."
+    check_sizes(n=n)
     texts = train if isinstance(train, list) else train["completion"][:]
     known = known_runs(texts, n)
     return text_rule("novelty", lambda text: 1 - seen_share(text, known, n) if segment(text) else 0.0,

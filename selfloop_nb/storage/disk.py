@@ -53,7 +53,7 @@ def _mode(self, path, follow:bool=True)->int: # 0 where there is nothing
     try: return self.stat(path, follow).st_mode
     except GONE: return 0
     except OSError as error:
-        if error.errno == errno.ELOOP: return 0 # links that lead in a circle
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG): return 0 # links that lead in a circle; no name at all
         raise
 
 @patch_to(Disk)

@@ -127,7 +127,7 @@ def make_folder(
         try: disk.mkdir(path)
         except FileExistsError:
             if not disk.is_dir(path): raise
-        except OSError as error: raise OSError(error.errno, f"{error.strerror}: choose another place", str(path)) from error
+        except OSError as e: raise OSError(e.errno, f"{e.strerror}: choose another place", str(path)) from e
     force_name(path, is_new)
 
 # %% ../../nbs/storage/02_files.ipynb #8bf45811

@@ -6,7 +6,6 @@
 __all__ = ['not_a_run', 'check_place']
 
 # %% ../../nbs/storage/08_places.ipynb #1430ebcc
-import errno
 from pathlib import Path
 
 from ..core import SelfloopError
@@ -29,21 +28,12 @@ def _is_left_over(path:Path)->bool:
     if path.name == "rounds": return not disk.listed(path)
     return path.name == "lock" or path.name.startswith(".run.json.")
 
-# %% ../../nbs/storage/08_places.ipynb #9e8e9f37
-def _is_there(place:Path)->bool:
-    "Is there anything? Raises `SelfloopError` for a path that no file system takes."
-    try: return disk.exists(place)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG: raise
-        raise SelfloopError(f"{str(place)[:60]!r}… has a name, or is a path, that is too long here: "
-                            "choose a shorter one") from error
-
 # %% ../../nbs/storage/08_places.ipynb #32da491d
 def check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
     check_name(path.resolve().name)
     for place in (path, *path.parents):
-        if not _is_there(place) or disk.is_dir(place): continue
+        if not disk.exists(place) or disk.is_dir(place): continue
         what = "a link to nothing" if disk.is_link(place) and not disk.is_file(place) else "a file and no folder"
         raise SelfloopError(f"{str(place)!r} is {what}: choose another place for the run")
     if not all(_is_left_over(path / name) for name in disk.listed(path)):

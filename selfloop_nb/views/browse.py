@@ -66,6 +66,7 @@ def _in_order(rows:list, samples, order:str)->list:
 class Browser(RoundView):
     "The samples of a round, to filter, search, sort and page; made by `browse`."
     PAGE = 8 # samples
+    needs = ("prompt", "completion", "score", "state", "reason")
 
     def __init__(self, source, round:int=-1):
         super().__init__(source, round)
@@ -144,7 +145,7 @@ def _beside(self, other, prompt:str)->str: # HTML
 @patch_to(Browser)
 def plain(self)->list: # of one output by MIME type
     "The page without any widget."
-    return [{"text/html": self.cards.value, "text/plain": "samples"}]
+    return [{"text/html": self.cards.value or self.answer.value, "text/plain": "samples"}]
 
 # %% ../../nbs/views/07_browse.ipynb #8903908e
 @patch_to(Browser)

@@ -21,7 +21,7 @@ from ..storage.store import read_table
 from .background import Publisher, Watcher, Worker, threads_repaint, weakly
 from .live import LiveCharts, apply_theta
 from .painter import Painter, overview_png, overview_table
-from .view import View, choice_list, labelled, loud, offer, picture_output, push_button, warning_box
+from .view import View, check_run, choice_list, labelled, loud, offer, picture_output, push_button, warning_box
 
 # %% ../../nbs/views/05_dashboard.ipynb #944f162a
 class ControlRoom(View):
@@ -396,4 +396,4 @@ def dashboard(
     threads:bool|None=None, # False: a button returns when its work is done; None: as where threads do not repaint
 )->ControlRoom: # show it as the last line of a cell; step, run, pause, stop, rewind, branch, export, wait are its buttons
     "The control room of a loop: buttons, live charts, samples. It returns at once; the loop runs in its own thread."
-    return ControlRoom(source, font_scale, dark, threads_repaint() if threads is None else threads)
+    return ControlRoom(check_run(source), font_scale, dark, threads_repaint() if threads is None else threads)

@@ -15,7 +15,7 @@ from ..core import SelfloopError, patch_to
 from ..records import KEPT, REJECTED, Round
 from ..storage.store import Run, read_table
 from .background import Publisher, weakly
-from .view import View, push_button, sample_cards
+from .view import View, check_run, push_button, sample_cards
 
 # %% ../../nbs/views/09_tree.ipynb #a1d587af
 WIDTH, HEIGHT = 88, 34 # pixels of a cell
@@ -26,9 +26,7 @@ class RunTree(View):
     "The rounds and branches of a run, to press; made by `tree`."
     def __init__(self, source, on_branch=None):
         super().__init__()
-        if not isinstance(getattr(source, "store", None), Run):
-            raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
-        self.source, self.on_branch = source, on_branch
+        self.source, self.on_branch = check_run(source), on_branch
         self.shown = None                  # id of the round that is shown
         self.rounds, self.heads = {}, {}   # id -> record; branch -> id
         self.lines, self.opened = [], set() # and numbers of rounds that were unfolded
