@@ -24,7 +24,7 @@ from .backend.strangers import (
 from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
 from .core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
-from .tasks import answer_texts
+from .text import answer_texts
 from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch, word_tokenizer
 

@@ -83,6 +83,9 @@ def listed(self, folder)->list: # of names
     "What lies in a folder; nothing where there is none."
     try: return self.names(folder)
     except GONE: return []
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG: return []
+        raise
 
 @patch_to(Disk)
 def below(self, folder:Path)->list: # of paths
