@@ -112,6 +112,7 @@ def plain_arguments(function):
         return function(*given.args, **given.kwargs)
     return checked
 
+# %% ../nbs/00_core.ipynb #c047afc2
 def _plain_argument(value, name:str, kinds:tuple):
     "The value of an argument; a whole number stays one, as it stands in records."
     if isinstance(value, str) and str in kinds or not {bool, int, float} & set(kinds): return value

@@ -142,6 +142,9 @@ def confidence()->Scorer: # in (-inf, 0], nats a token
 # %% ../nbs/06_scoring.ipynb #53dfafc3
 NO_ANSWER = "there is no answer in it"
 
+def _is_missing(answer)->bool: return answer is None or answer != answer or str(answer).isspace() or answer == ""
+
+# %% ../nbs/06_scoring.ipynb #d16ee9cd
 @dataclass(frozen=True)
 class Answered:
     "A scorer's function, asked as ever, whose verdicts on samples without an answer are left out."
@@ -152,8 +155,6 @@ class Answered:
         missing = [_is_missing(self.answer(text)) for text in samples["completion"][:]]
         return [math.nan if gone else score for gone, score in zip(missing, self.function(samples))]
     def _describe_(self): return describe(self.function) # as before it was held in here
-
-def _is_missing(answer)->bool: return answer is None or answer != answer or str(answer).isspace() or answer == ""
 
 # %% ../nbs/06_scoring.ipynb #28f53a43
 def agreement(

@@ -10,6 +10,7 @@ import selfloop_nb
 from small import small_loop, small_task
 
 NUMBERS = {bool, int, float}
+RULES = "must be", "give one of the two", "use 0 <= low"
 WRONG = ("5x", [1], {}, None, True, 0.5)
 
 
@@ -45,14 +46,13 @@ class Anything:
 @pytest.fixture(scope="module")
 def given():
     "Arguments that must be right before the number is looked at."
-    from selfloop_nb import Threshold, tiny_llama, verifier
+    from selfloop_nb import Threshold, verifier
     task, loop = small_task(), small_loop()
     loop.step()
-    rule = Threshold(1.0)
-    known = dict(self=loop, model=loop.model, tokenizer=loop.model.tokenizer, task=task, rule=rule, theta=0.5, share=0.5,
-                 first=0.1, last=0.9, name="x", function=lambda s: [1.0] * len(s), train=task.train, part="answer",
-                 prompts=task.prompts, heldout=task.heldout, source=loop, loop=loop, rounds=1, low=1, high=2,
-                 scorer=verifier(), k=1, seed=0)
+    known = dict(self=loop, model=loop.model, tokenizer=loop.model.tokenizer, task=task, source=loop, loop=loop)
+    known |= dict(train=task.train, prompts=task.prompts, heldout=task.heldout, scorer=verifier(), part="answer")
+    known |= dict(rule=Threshold(1.0), function=lambda samples: [1.0] * len(samples), name="x")
+    known |= dict(theta=0.5, share=0.5, first=0.1, last=0.9, rounds=1, n_trials=1, low=1, high=2, k=1, seed=0)
     return known
 
 
@@ -85,9 +85,9 @@ def test_what_is_no_number_is_refused_by_its_name(given):
     tried = [(name, function, parameter, value) for name, function, parameter in settings() for value in WRONG]
     tried = [one for one in tried if is_wrong(one[3], kinds_of(one[2]))]
     said = {(name, p.name, repr(value)): refusal(f, given, p.name, value) for name, f, p, value in tried}
-    wrong = {at: text for at, text in said.items() if f"{at[1]}={at[2]}" not in text or
-             not any(words in text for words in ("must be", "give one of the two", "use 0 <= low"))}
-    assert not wrong and len(said) > 500
+    def is_named(at, text): return f"{at[1]}={at[2]}" in text and any(words in text for words in RULES)
+    assert [(at, text) for at, text in said.items() if not is_named(at, text)] == []
+    assert len(said) > 500
     print(f"{len(said)} wrong values refused")
 
 
@@ -100,8 +100,9 @@ def test_numbers_of_numpy_are_those_of_python(given):
     for name, function, parameter in settings():
         value = parameter.default
         if type(value) not in NUMBERS or not dataclasses.is_dataclass(function): continue
-        more = dict(heldout=["x"]) if name == "Decontaminated" else {}
-        made = call(function, {**given, "model": given["model"].model}, **more, **{parameter.name: as_numpy(value)})
+        more = dict(heldout=["one two three four five six seven eight"]) if name == "Decontaminated" else {}
+        known = {**given, "model": given["model"].model}
+        made = call(function, known, **more, **{parameter.name: as_numpy(value)})
         assert type(getattr(made, parameter.name)) in NUMBERS, (name, parameter.name)
     functions = {name: f for name, f, _ in settings() if isinstance(f, types.FunctionType) and "." not in name}
     own = {"addition", "reasoning", "maths"} # look at their numbers themselves

@@ -49,7 +49,10 @@ def test_a_way_by_another_folder_is_none_for_ever(tmp_path, monkeypatch):
 
 
 NO_PLACES = {
-    "": "it is empty", "a\0b": "null character", "~nobody-has-this-name/run": "is no path", "x" * 300 + "/run": "too long: choose another place",
+    "": "it is empty",
+    "a\0b": "null character",
+    "~nobody-has-this-name/run": "is no path",
+    "x" * 300 + "/run": "too long: choose another place",
     "nowhere/run": "'.*nowhere' is a link to nothing"}
 
 

@@ -317,7 +317,8 @@ def test_a_table_without_what_is_shown_is_named():
     from datasets import Dataset
     texts = Dataset.from_dict(dict(prompt=["a"], completion=["b"]))
     with pytest.raises(ValueError, match=r"lacks the columns \['score'\]"): explore(texts)
-    with pytest.raises(ValueError, match=r"lacks the columns \['completion'\]"): browse(texts.remove_columns("completion"))
+    prompts = texts.remove_columns("completion")
+    with pytest.raises(ValueError, match=r"lacks the columns \['completion'\]"): browse(prompts)
 
 
 @pytest.mark.parametrize("view", ["explore", "browse", "rate"])

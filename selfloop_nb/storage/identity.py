@@ -294,7 +294,7 @@ def _globals_of(function)->dict:
         if value is scope or _is_called_so(value, name): continue
         held |= _taken_from(value, name, code)
     for name in _names(code, "IMPORT_NAME"):
-        if not _is_installed(name): held[f"import {name}"] = _source_hash(name) or _source_hash(scope.get("__package__"))
+        if not _is_installed(name): held[f"import {name}"] = _source_hash(name, scope)
     return held
 
 # %% ../../nbs/storage/13_identity.ipynb #d253f84b
@@ -311,9 +311,9 @@ def _is_called_so(value, name:str)->bool:
     module = value.__name__ if is_module else getattr(value, "__module__", None)
     return getattr(value, "__name__", None) == name and _is_installed(module)
 
-def _source_hash(name:str)->str:
+def _source_hash(name:str, scope:dict)->str:
     "A hash of the file of a module that is imported inside a function, or of all files of its package."
-    file = _file_of(_root(name))
+    file = _file_of(_root(name)) or _file_of(_root(scope.get("__package__")))
     if not file: return ""
     files = sorted(Path(file).parent.rglob("*.py")) if file.endswith("__init__.py") else [Path(file)]
     return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:12]

@@ -21,7 +21,8 @@ from ..storage.store import read_table
 from .background import Publisher, Watcher, Worker, threads_repaint, weakly
 from .live import LiveCharts, apply_theta
 from .painter import Painter, overview_png, overview_table
-from .view import View, check_run, choice_list, labelled, loud, offer, picture_output, push_button, warning_box
+from .view import View, check_run, choice_list, labelled, loud, offer
+from .view import picture_output, push_button, warning_box
 
 # %% ../../nbs/views/05_dashboard.ipynb #944f162a
 class ControlRoom(View):
