@@ -24,7 +24,7 @@ setup(
     license_files=["LICENSE"],
     keywords=about["keywords"].split(),
     packages=find_packages(include=["selfloop_nb", "selfloop_nb.*"]),
-    package_data={"selfloop_nb.charts": ["script.*"]},
+    package_data={"selfloop_nb.charts": ["*.js", "*.css"]},
     python_requires=f">={about['min_python']}",
     install_requires=about["requirements"].split("\n"),
     extras_require=extras,

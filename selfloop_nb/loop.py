@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from .backend.workers import HERE, checked_workers
 from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import counted
@@ -59,11 +60,12 @@ class Loop:
         drift:bool=False,        # measure how far the samples have gone from M_0? It is then read for each round
         measures:dict|None=None, # name -> figure of the answers to held-out data: a scorer, or table -> number; see `Measure`
         keep:int|None=None,      # of how many rounds of each branch the weights stay on the disk, beside M_0 and the best; None: all
+        workers=HERE,            # who draws, scores and measures: this process, or such as ray_cluster(); no part of what a round is
     ):
         model, self.task = check_given(model, task)
         self._models = RoundModels(model)
         self.seed = whole_number(seed, "seed")
-        self.keep = checked_keep(keep)
+        self.keep, self.workers = checked_keep(keep), checked_workers(workers)
         score = verifier() if score is None else score
         tune = tune or (GENTLE if model.pretrained else FineTune())
         initial = initial_of(model, task, initial)
@@ -192,7 +194,7 @@ def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
     self.settings = self._next
     load = partial(self._models.read, self.store)
-    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, load, self.task)
+    return RoundDraft(self.store, parent, self.settings, self.seed, self.control, load, self.task, self.workers)
 
 # %% ../nbs/13_loop.ipynb #527fce4e
 @patch_to(Loop)
@@ -257,6 +259,7 @@ def _turn(self):
 Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
 Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
 Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
+Loop.clips = property(lambda self: getattr(self._models.given, "clips", None), doc="The sounds that prompts name.")
 Loop.mirror = mirrored
 Loop.publish = RunReader.publish
 
@@ -388,9 +391,7 @@ def prune(self,
     with self._turn(): return prune_run(self.store, keep, every)
 
 @patch_to(Loop)
-def remake(self,
-    round:int|str, # its number on this branch, or its id
-)->Round:
+def remake(self, round:int|str)->Round: # a number of this branch, or an id
     "Make the weights of a pruned round again; raises `SelfloopError` where they come out otherwise."
     record = self._round_of(round)
     with self.control.work(), self._turn():

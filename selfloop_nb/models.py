@@ -40,6 +40,7 @@ class LanguageModel(TextAsIds):
     chat:bool=True       # is it asked by its chat template, where it has one? False: prompts as they are
     template_kwargs:dict|None=None # settings of the chat template, such as {"enable_thinking": False}
     adapter = None # what LoRA has added in its last training, until that is written down
+    reads = "input_ids" # what it is called with; of a model that hears another name
 
     def __post_init__(self):
         plain_fields(self)
@@ -82,7 +83,7 @@ class LanguageModel(TextAsIds):
 @patch_to(LanguageModel)
 def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
-    wrong = why_not_whole(self.model)
+    wrong = why_not_whole(self.model, self.reads)
     if wrong: raise ValueError(f"{self.name}: {wrong}")
     if self.tokenizer.eos_token_id is None:
         raise ValueError(f"{self.name}: its tokenizer has no EOS token, so no sample would ever end; "
@@ -109,9 +110,9 @@ def copy(self,
     pretrained:bool|None=None, # does the copy come trained? None: as this one
 )->"LanguageModel":
     "The same weights, apart: training the copy leaves this one as it is."
-    pretrained = self.pretrained if pretrained is None else pretrained
-    return LanguageModel(deepcopy(self.model), self.tokenizer, self.name, pretrained, self.system,
-                         self.chat, self.template_kwargs)
+    apart = self.with_model(deepcopy(self.model))
+    if pretrained is not None: apart.pretrained = pretrained
+    return apart
 
 # %% ../nbs/04_models.ipynb #82cc679b
 @patch_to(LanguageModel)
@@ -155,6 +156,11 @@ def weights_hash(self)->str:
         digest.update(_bytes(weight))
     return digest.hexdigest()
 
+def _bytes(weight)->memoryview:
+    "The bytes of a tensor, without a copy where it lies on the CPU."
+    import torch
+    return memoryview(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+
 # %% ../nbs/04_models.ipynb #c5c58e5d
 # The texts by which a tokenizer is known in run.json; others would make each tokenizer another one.
 KNOWN_BY = ("1+1=", string.printable, "The cat sat, and 12,345 dogs didn't.\n\n  x", "éß 你好 🙂👩‍👩‍👧 مرحبا", "aaaa" * 20)
@@ -173,12 +179,6 @@ def identity(self)->dict: # plain JSON
     if not self.chat: told["chat"] = False
     if self.template_kwargs: told["template_kwargs"] = self.template_kwargs
     return dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **told)
-
-# %% ../nbs/04_models.ipynb #feb0a1c5
-def _bytes(weight)->memoryview:
-    "The bytes of a tensor, without a copy where it lies on the CPU."
-    import torch
-    return memoryview(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
 
 # %% ../nbs/04_models.ipynb #93070e54
 def task_texts(

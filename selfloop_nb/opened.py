@@ -22,7 +22,7 @@ from .storage.store import Run
 @dataclass(frozen=True)
 class Event:
     "Something that happened in a loop."
-    kind:str   # "phase", "progress", "scored", "loss", "waiting", "round", "rewind", "branch", "message"
+    kind:str   # "phase", "progress", "written", "scored", "loss", "waiting", "round", "rewind", "branch", "message"
     round:int  # number of the round it belongs to
     phase:str  # "sample", "score", "tune", "measure"
     data:dict=field(default_factory=dict) # by kind, see below
@@ -72,6 +72,7 @@ class Control:
         self.listeners = list(listeners)
         self.now = idle()                 # what goes on
         self.losses, self.scored = [], {} # of the round that is being made
+        self.written = []                 # some of its samples, the newest
         self.messages = []                # the newest
         self.beside = []                  # what else there is to say; asked as it is shown
         self.worker = None                # the thread of its views, where one is needed
@@ -148,9 +149,12 @@ def _note_round(self, event:Event):
     data = event.data
     if event.kind == "phase" and event.phase == "tune": self.losses = []
     if event.kind == "loss": self.losses.append(dict(step=data["step"], loss=data["loss"]))
+    if event.kind == "written": self.written = data["rows"]
     if event.kind == "scored":
         self.scored = dict(number=event.round, file=str(data["file"]), config=data["config"])
-    if event.kind in ("round", "rewind"): self.losses, self.scored = [], {}
+    if event.kind in ("round", "rewind"):
+        self.losses, self.scored = [], {}
+        self.written = []
 
 # %% ../nbs/11_opened.ipynb #0e9c4a9e
 @patch_to(Control)
@@ -279,11 +283,14 @@ def losses(self,
 def report(self,
     path=None,       # of the HTML file; None: report.html in the run folder
     others:dict={},  # name -> other runs to compare with
+    live:bool=False, # with charts that answer the hand, by a script inside? None is needed to read it
 )->Path:
-    "Write one HTML file with all figures, tables and samples."
+    "Write one HTML file with all figures, tables and samples; it opens offline."
     from selfloop_nb.charts.report import write_report
+    from selfloop_nb.charts.twin import write_live_report
     stores = {name: other.store for name, other in others.items()}
-    return write_report(self.store, Path(path or self.store.path / "report.html"), others=stores)
+    write = write_live_report if live else write_report
+    return write(self.store, Path(path or self.store.path / "report.html"), others=stores)
 
 # %% ../nbs/11_opened.ipynb #40f70ca2
 @patch_to(RunReader)

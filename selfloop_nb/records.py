@@ -95,7 +95,7 @@ def score_range_of(config:dict)->tuple:
 def _as_float(value)->float:
     "A number, or the name of one; nan for all else: settings are whatever somebody has written."
     try: return math.nan if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError): return math.nan
+    except (TypeError, ValueError, OverflowError): return math.nan
 
 # %% ../nbs/01_records.ipynb #497a1cfa
 @patch_to(Round)
@@ -145,7 +145,7 @@ def _check_numbers(data:dict):
         for key, value in data[name].items():
             numbers = value.values() if isinstance(value, dict) and not key.startswith("n_") else [value]
             for number in numbers:
-                if isinstance(number, int | float | None): continue
+                if isinstance(number, float | None) or isinstance(number, int) and abs(number) < 2**63: continue
                 raise ValueError(f"not a round record: {number!r:.40} where a figure is needed")
 
 # %% ../nbs/01_records.ipynb #d60234d4

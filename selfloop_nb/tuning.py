@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['GENTLE', 'ignore_loss', 'ignore_message', 'never', 'no_model', 'TuningData', 'Trained', 'Tuner', 'check_setting',
-           'plain_settings', 'FineTune', 'train_copy', 'Fed', 'RowCollator', 'train_rows', 'fine_tune']
+           'plain_settings', 'FineTune', 'train_copy', 'Fed', 'RowCollator', 'train_rows', 'train_in_processes',
+           'fine_tune']
 
 # %% ../nbs/09_tuning.ipynb #fe93b8bf
 import math, tempfile
@@ -17,14 +18,17 @@ from .core import LATER, patch_to, plain_arguments, plain_fields, whole_number
 from .models import LanguageModel
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
-from .backend.resume import Resumable
+from .backend.processes import Processes
+from .backend.resume import Resumable, load_weights, trained_weights
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, completion_loss, cut_step, encode_row, encode_rows, shorter_logits,
     weighted_cross_entropy)
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
     shortened_warmup, trainer_arguments, undisturbed)
+from .backend.team import Team, sum_gradients, summed, together
 from .backend.weights import check_weights
+from .backend.workers import do_pieces
 
 # %% ../nbs/09_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."
@@ -110,6 +114,7 @@ class FineTune(Tuner):
     autocast:bool=field(default=False, metadata=LATER) # compute in bfloat16; weights stay in 32 bit (arXiv 1710.03740)
     optimizer:str=field(default="adamw", metadata=LATER) # or "adamw_8bit" (CUDA and bitsandbytes), "adafactor"
     freeze:tuple=field(default=(), metadata=LATER) # names of parts that stay as they are, such as ("embed_tokens", "layers.0")
+    processes:int=field(default=1, metadata=LATER) # that share each step, on the CPU; the same to 1e-6, not to the last bit
 
     def __post_init__(self):
         plain_settings(self)
@@ -129,6 +134,9 @@ class FineTune(Tuner):
         check_setting(self, "lora", self.lora is None or isinstance(self.lora, LoRA), "LoRA(...), or None")
         check_setting(self, "tokens_at_once", self.tokens_at_once is None or self.tokens_at_once >= 1, "at least 1")
         check_setting(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
+        check_setting(self, "processes", self.processes >= 1, "at least 1")
+        fits = self.processes == 1 or self.lora is None and type(self) is FineTune
+        check_setting(self, "processes", fits, "1 with lora, DPO and SPIN, which are trained in one process")
 
 # %% ../nbs/09_tuning.ipynb #128c5da3
 def _are_betas(betas)->bool:
@@ -141,6 +149,8 @@ def _are_betas(betas)->bool:
 def check(self, model:LanguageModel, task):
     "Raise `ValueError` for a model that cannot be trained so."
     check_optimizer(self.optimizer, model.device)
+    on_cpu = self.processes == 1 or model.device.type == "cpu"
+    check_setting(self, "processes", on_cpu, f"1 for a model on {model.device.type}: several processes share a CPU")
     check_parts(model, self.freeze)
     if self.checkpointing and not model.model.supports_gradient_checkpointing:
         raise ValueError(f"{model.name} cannot compute its activations twice: leave checkpointing=True out, "
@@ -246,7 +256,7 @@ class RowCollator:
     def batch(self, rows:list)->dict:
         "The batch of some rows."
         import torch
-        batch = collate(rows, self.lm.tokenizer.pad_token_id)
+        batch = collate(rows, self.lm)
         if "weight" in rows[0]: batch["weights"] = torch.tensor([row["weight"] for row in rows], dtype=torch.float32)
         # Trainer switches the cache off, but not in a decoder: a model from the disk would then differ in the last bit
         return batch | shorter_logits(self.lm.model, batch) | dict(use_cache=False)
@@ -257,6 +267,7 @@ def _row_trainer():
     "A Trainer with our loss; one class for all rounds, since a class a round is never given back."
     from transformers import Trainer
     class RowTrainer(Resumable, Trainer):
+        team = None # of the processes that share each step; None: there is one
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
             "The loss on the completions, by weight where the rows have one."
             weights, labels = inputs.pop("weights", None), inputs.pop("labels")
@@ -269,6 +280,7 @@ def _row_trainer():
             "A step, in parts where it comes so; a memory that is full says which setting would have done."
             parts = inputs.get("parts", [inputs])
             with memory_errors(parts):
+                if self.team: return _step_in_team(self, model, parts)
                 if len(parts) > 1: return _step_in_parts(self, model, parts)
                 return super().training_step(model, inputs, num_items_in_batch)
     return RowTrainer
@@ -287,11 +299,29 @@ def _step_in_parts(trainer, model, parts:list)->"torch.Tensor": # the loss of th
         total = total + loss.detach()
     return total
 
+# %% ../nbs/09_tuning.ipynb #4029557e
+def _step_in_team(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
+    "The gradient of a step, of which this process has some of the rows."
+    import torch
+    model.train()
+    n_in_all = sum(int((part["labels"] != -100).sum()) for part in parts)
+    total = torch.zeros(())
+    for part in filter(None, map(trainer.team.share, parts)):
+        n = int((part["labels"] != -100).sum())
+        if not n: continue
+        with trainer.compute_loss_context_manager():
+            loss = trainer.compute_loss(model, trainer._prepare_inputs(part)) * (n / n_in_all)
+        trainer.accelerator.backward(loss)
+        total = total + loss.detach().float()
+    sum_gradients(model)
+    return summed(total)
+
 # %% ../nbs/09_tuning.ipynb #a3afe3a6
 def train_rows(
     lm:LanguageModel, # stays as it is
     rows,             # a sequence of what `encode_row` gives
     how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, checkpoints=None, # as for `fine_tune`
+    team:Team|None=None, # of the processes that share each step
 )->Trained:
     "Train on rows that are token ids already."
     collator = RowCollator(lm, how.tokens_at_once)
@@ -301,10 +331,41 @@ def train_rows(
         made = _row_trainer()(
             model=model, args=on_one_device(TrainingArguments(**settings)), callbacks=[listener], **data)
         made.remove_callback(PrinterCallback)
+        made.team = team
         return made
     tuned, losses = train_copy(
         lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop, checkpoints)
     return Trained(tuned, losses, collator.fed.statistics())
+
+# %% ../nbs/09_tuning.ipynb #fa92ccdb
+def train_in_processes(
+    lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, # as for `train_rows`
+)->Trained:
+    "The same in several processes of this machine; the first of them writes, and this one takes over what it wrote."
+    from safetensors.torch import load_file
+    n, answers = how.processes, {}
+    def heard(word): on_loss(*word)
+    with tempfile.TemporaryDirectory() as folder:
+        common = dict(lm=lm, rows=rows, how=how, seed=seed, folder=folder)
+        do_pieces(Processes(n), _train_rank, common, range(n), lambda rank: dict(rank=rank), answers.__setitem__,
+                  heard, should_stop)
+        tuned = lm.copy()
+        load_weights(tuned.model, load_file(f"{folder}/weights.safetensors"))
+    check_weights(tuned)
+    return Trained(tuned, *answers[0])
+
+# %% ../nbs/09_tuning.ipynb #68431490
+def _train_rank(lm, rows, how:FineTune, seed:int, folder:str, rank:int, progress:Callable, should_stop:Callable)->tuple:
+    "In one of the processes: train; the first tells and gives the losses and counts, and writes the weights."
+    from safetensors.torch import save_file
+    def tell(*word):
+        if rank == 0: progress(word)
+    with together(rank, how.processes, folder) as team:
+        tuned, losses, statistics = train_rows(lm, rows, how, seed, tell, should_stop, team=team)
+    if rank: return None
+    weights = {name: weight.detach().clone().contiguous() for name, weight in trained_weights(tuned.model).items()}
+    save_file(weights, f"{folder}/weights.safetensors")
+    return losses, statistics
 
 # %% ../nbs/09_tuning.ipynb #d537e17b
 @plain_arguments
@@ -318,7 +379,9 @@ def fine_tune(
     checkpoints=None, # a `Checkpoints`, where the training keeps its state; None: it begins anew after an interruption
 )->Trained:
     "Train a copy of the model; raises `TrainingError` when loss or weights are no longer finite."
-    return train_rows(lm, encode_rows(lm, table), how, seed, on_loss, should_stop, checkpoints)
+    rows = encode_rows(lm, table)
+    if how.processes > 1: return train_in_processes(lm, rows, how, seed, on_loss, should_stop)
+    return train_rows(lm, rows, how, seed, on_loss, should_stop, checkpoints)
 
 # %% ../nbs/09_tuning.ipynb #eec0ef70
 @patch_to(FineTune)

@@ -232,7 +232,9 @@ def test_the_browser_folds_thoughts(thinker):
     from selfloop_nb import browse
     shown = browse(thinker)
     shown.state.value = "kept"
-    assert "a thought of" in shown.cards.value and "&lt;think&gt;" not in shown.cards.value
+    assert "a thought of" in shown.cards() and "&lt;think&gt;" not in shown.cards()
+    rows = shown.live.samples["rows"]
+    assert all(row["thought"] and "<think>" not in row["completion"] for row in rows)
 
 
 def test_one_part_can_be_learnt_alone(thinker):

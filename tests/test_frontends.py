@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, OPEN_TO_US, browser, drag_theta, free_port, serving, take_shot, write_notebook
+from browser import CHROMIUM, OPEN_TO_US, answers_the_hand, browser, drag_theta, free_port, serving, take_shot
+from browser import write_notebook
 from project import PROJECT
 from test_browser import LOOP, NO_CHROMIUM, NOTHING_NOTED
 from waiting import wait_until
@@ -99,6 +100,7 @@ def steps(page, name, folder, its_own=("nobody",)):
     says("round 1 is done")
     charts(page, differ_from=empty)
     shot(page, name, folder)
+    answers_the_hand(page)
     assert not page.noted["dialogs"]
     assert not [url for url in page.noted["strangers"] if not url.startswith(its_own)]
 

@@ -1,5 +1,5 @@
 "Two settings have the same identity when they make the same round, here and in every other kernel; else another one."
-import functools, gc, json, subprocess, sys, threading
+import collections, functools, gc, json, random, subprocess, sys, threading
 
 import numpy
 import pytest
@@ -55,9 +55,28 @@ def with_scalar(by): return Shift(numpy.float64(by))
 def with_array(by): return Shift(numpy.array(by))
 
 
+def with_default_dict(by): return Shift(1, rest=collections.defaultdict(lambda: by))
+def with_dice(by): return Shift(1, dice=random.Random(by))
+def with_named_tuple(by): return Shift(1, at=Point(by, 1))
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Labelled(list):
+    "A list that holds something besides."
+
+
+def with_list_of_its_own(by):
+    box = Labelled([1])
+    box.by = by
+    return Shift(1, box=box)
+
+
 WAYS = dict(partial=with_partial, object=Shift, method=with_method, closure=boxed, default=with_default,
             keyword=with_keyword, attribute=with_attribute, function=with_function, scalar=with_scalar,
-            array=with_array)
+            array=with_array, default_dict=with_default_dict, dice=with_dice, named_tuple=with_named_tuple,
+            list_of_its_own=with_list_of_its_own)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -63,7 +63,8 @@ def requirements(wheel):
 def test_holds_only_the_library(wheel):
     assert [path.name for path in wheel.iterdir() if path.suffix != ".dist-info"] == ["selfloop_nb"]
     assert next(wheel.glob("*.dist-info")).joinpath("licenses", "LICENSE").exists()
-    assert {"script.js", "script.css"} <= {path.name for path in (wheel / "selfloop_nb" / "charts").iterdir()}
+    charts = {path.name for path in (wheel / "selfloop_nb" / "charts").iterdir()}
+    assert {"script.js", "linked.js", "twin.js", "script.css"} <= charts
 
 
 def test_works_with_what_it_asks_for(wheel, tmp_path):

@@ -238,6 +238,83 @@ def test_what_a_link_leads_to_is_neither_read_nor_written(run, tmp_path):
     assert secret.read_text() == "mine" and not any(home.iterdir()) and not (tmp_path / "run.zip").exists()
 
 
+def rate(run):
+    from selfloop_nb.storage.ratings import Ratings
+    Ratings(run / "ratings.jsonl").add(dict(prompt="1+1=", completion="2"), 1.0, "ann")
+
+
+def test_a_copy_by_hard_links_stays_as_it_was(run, tmp_path):
+    rate(run)
+    copy = shutil.copytree(run, tmp_path / "copy", copy_function=os.link)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    rate(run)
+    loop = tiny_loop(run)
+    loop.step()
+    loop.rewind(1)
+    assert all(path.read_bytes() == data for path, data in before.items())
+    assert len((run / "ratings.jsonl").read_text().splitlines()) == 2 and loop.undo().number == 3
+
+
+@pytest.mark.parametrize("name", ["lock", "heads.log", "ratings.jsonl"])
+def test_a_file_that_is_also_elsewhere_is_not_written_there(run, tmp_path, name):
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    (run / name).unlink(missing_ok=True)
+    os.link(secret, run / name)
+    warnings.simplefilter("ignore")
+    tiny_loop(run).step()
+    rate(run)
+    assert secret.read_text() == "mine"
+
+
+def test_a_run_that_anybody_may_write_to_is_looked_at_until_it_is_named(run, monkeypatch):
+    run.chmod(0o757)
+    with pytest.raises(SelfloopError, match="written by anybody.*SELFLOOP_TRUST"): tiny_loop(run)
+    assert len(open_run(run).rounds) == 3 and verify(run).is_whole
+    monkeypatch.setenv("SELFLOOP_TRUST", f"/nowhere{os.pathsep}{run.parent}")
+    assert tiny_loop(run).step().number == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files away")
+def test_the_run_of_another_user_is_looked_at_until_it_is_named(run, monkeypatch):
+    for path in (run, *run.rglob("*")): os.chown(path, 65534, 65534)
+    before = what_stands(run)
+    with pytest.raises(SelfloopError, match="another user.*SELFLOOP_TRUST"): tiny_loop(run)
+    assert what_stands(run) == before and len(open_run(run).rounds) == 3
+    rate(run) # people may rate what is shown to them
+    monkeypatch.setenv("SELFLOOP_TRUST", str(run))
+    assert tiny_loop(run).step().number == 3
+
+
+def test_where_all_files_are_another_users_a_run_is_gone_on_with(run, monkeypatch):
+    "As on a share that makes up who owns what."
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert tiny_loop(run).step().number == 3
+
+
+def test_an_archive_that_does_not_give_back_what_was_packed_is_not_kept(run, tmp_path, monkeypatch):
+    from selfloop_nb.storage import archive
+    pack, kept = archive._pack, tmp_path / "run.zip"
+    kept.write_text("the one of yesterday")
+    def torn(packed, folder, name):
+        if not name.endswith("losses.jsonl"): return pack(packed, folder, name)
+        packed.writestr(name, "")
+        return "0" * 64
+    monkeypatch.setattr(archive, "_pack", torn)
+    with pytest.raises(DamagedRunError, match="cannot be read back.*losses.jsonl"): export_run(run, kept)
+    assert kept.read_text() == "the one of yesterday" and set(tmp_path.iterdir()) == {run, kept}
+
+
+def test_brackets_without_end_are_damage_in_words(run):
+    losses = next(run.glob("rounds/0001*")) / "losses.jsonl"
+    for path in (losses, run / "sealed.json", run / "ratings.jsonl"): path.write_text("[" * 200_000)
+    opened = open_run(run)
+    with pytest.raises(DamagedRunError, match="losses.jsonl"): opened.losses(1)
+    with pytest.raises(DamagedRunError, match="sealed.json"): opened.sealed
+    with pytest.warns(UserWarning, match="line 1 of ratings.jsonl"): rate(run)
+
+
 @pytest.mark.parametrize("name", ["generated", "rounds"])
 def test_rounds_are_not_written_through_a_link(run, tmp_path, name):
     shutil.move(run / name, tmp_path / "elsewhere") if (run / name).exists() else (tmp_path / "elsewhere").mkdir()

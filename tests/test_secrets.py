@@ -55,6 +55,22 @@ def test_secrets_are_known_by_their_form(form):
             for secret in secrets: assert secret not in shown and secret[:12] not in shown, shown
 
 
+@pytest.mark.parametrize("held", [
+    ("Authorization", "{}"), ["--api-key", "{}"], {"name": "API_KEY", "value": "{}"}, "tool --token {}",
+    "curl -u me:{} x.org", {"headers": [["x-api-key", "{}"]]}])
+def test_a_secret_beside_its_name_stays_out(held):
+    from selfloop_nb.scoring import Scorer
+    secret = made(random.Random(0), 32)
+    filled = json.loads(json.dumps(held).replace("{}", secret))
+    shown = json.dumps(Scorer("judge", len, settings=dict(ask=filled)).describe())
+    assert secret not in shown and "[redacted]" in shown
+
+
+def test_a_number_can_be_a_password():
+    from selfloop_nb.storage.identity import describe
+    assert describe(dict(password=12345678, token=7)) == dict(password="[redacted]", token=7)
+
+
 NAMES = """key auth token hf_token passwd pwd password credentials access_key private_key cookie bearer api_key apikey
     API-KEY secret client_secret aws_secret_access_key auth_token access_token db_password openai_api_key
     authorization session_token refresh_token signing_key HF_TOKEN passphrase github_token""".split()

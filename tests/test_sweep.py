@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).with_name("helpers")))
-from selfloop_nb.sweeps.seeds import _packed
+from selfloop_nb.backend.processes import packed
+from selfloop_nb.backend.workers import Here
+from selfloop_nb.core import SelfloopError
 from small import half_digits, kill_self, small_loop, small_task
 from waiting import wait_until
 
@@ -54,8 +56,8 @@ def test_work_is_packed_by_many_threads_without_a_word(capsys):
     notebook = dict(__name__="__main__", swept=swept, rounds=[1] * 10)
     exec("def make(seed): return [swept(n, seeds=(seed,)) for n in rounds]", notebook)
     with ThreadPoolExecutor(8) as pool:
-        packed = list(pool.map(lambda seed: _packed(notebook["make"], seed, {}), [0] * 100))
-    assert len(set(packed)) == 1
+        packages = list(pool.map(lambda seed: packed(work=notebook["make"], seed=seed), [0] * 100))
+    assert len(set(packages)) == 1
     print("heard")
     assert capsys.readouterr().out == "heard\n"
 
@@ -105,16 +107,20 @@ def test_killed_in_the_second_arm(tmp_path, undisturbed):
 @pytest.mark.parametrize("who", ["asker", "worker"])
 def test_killed_with_two_workers(who, tmp_path, undisturbed):
     store = tmp_path / "run"
-    other = store.with_name("run-seed-1")
     process = subprocess.Popen([sys.executable, __file__, store, "2"], stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: len(times(other)) >= 1)
-    worker = int(re.match(r"process (\d+) ", (other / "lock").read_text())[1])
+    worker = wait_until(lambda: arm_writer(tmp_path))
     assert worker != process.pid, "a process of its own"
     os.kill({"asker": process.pid, "worker": worker}[who], signal.SIGKILL)
     errors = process.communicate()[1]
-    assert who == "asker" or "the process of seed 1 ended before its arms did" in errors
+    assert who == "asker" or "ended before it was done: what was committed stays" in errors
     wait_until(lambda: not alive(worker))
     assert swept(store, seeds=(0, 1), workers=2).table.equals(undisturbed.table)
+
+
+def arm_writer(folder):
+    "The process that writes an arm; None where none does yet."
+    for lock in folder.glob("run*-arm-*/lock"):
+        if found := re.match(r"process (\d+) ", lock.read_text()): return int(found[1])
 
 
 def alive(pid):
@@ -124,11 +130,43 @@ def alive(pid):
 
 
 @pytest.mark.long
-def test_workers_give_the_same_table(tmp_path, undisturbed):
-    done = swept(tmp_path / "run", seeds=(0, 1), workers=2)
+class Backwards(Here):
+    "The last piece first."
+    def map(self, work, common, keys, *how): yield from super().map(work, common, list(keys)[::-1], *how)
+
+
+def test_arms_are_made_beside_each_other(tmp_path, undisturbed):
+    done = swept(tmp_path / "run", seeds=(0, 1), workers=Backwards())
     assert done.table.equals(undisturbed.table)
-    for name, runs in undisturbed.runs.items():
-        assert list(map(weights, done.runs[name])) == list(map(weights, runs))
+    for arm in undisturbed.arms:
+        for one, other in zip(done.runs[arm.name], undisturbed.runs[arm.name]):
+            assert ids(one) == ids(other) and weights(one) == weights(other)
+            assert one.store.branch == other.store.branch and one.store.path.name == other.store.path.name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-seed-1"], "the arms' own folders are gone"
+    before = times(tmp_path / "run")
+    assert swept(tmp_path / "run", seeds=(0, 1), workers=Backwards()).table.equals(done.table)
+    assert times(tmp_path / "run") == before, "asked for again, nothing is run"
+
+
+@pytest.mark.long
+def test_arms_go_on_beside_each_other(tmp_path):
+    swept(tmp_path / "run")
+    before = times(tmp_path / "run")
+    more = swept(tmp_path / "run", rounds=2, workers=Backwards())
+    assert list(more.table["rounds"]) == [2, 2] and before.items() <= times(tmp_path / "run").items()
+    assert more.table.equals(swept(tmp_path / "turn", rounds=2).table)
+
+
+def test_a_sweep_elsewhere_needs_the_folder_of_the_run(tmp_path):
+    from selfloop_nb.sweeps.seeds import arm_of_seed
+    where = dict(run=str(tmp_path / "away"), branch="main", folder=str(tmp_path / "arm"))
+    with pytest.raises(SelfloopError, match="needs a folder that all machines of a cluster see"):
+        arm_of_seed({}, 0, 1, 0, None, progress=None, should_stop=None, **where)
+
+
+def test_processes_give_the_same_rounds(tmp_path, undisturbed):
+    done = swept(tmp_path / "run", workers=2)
+    for name, runs in undisturbed.runs.items(): assert list(map(weights, done.runs[name])) == [weights(runs[0])]
 
 
 @pytest.mark.long
@@ -160,7 +198,6 @@ def test_a_function_of_the_user_goes_along(tmp_path):
 
 def test_a_loop_that_cannot_go_along(tmp_path):
     from selfloop_nb import sweep
-    from selfloop_nb.core import SelfloopError
     numbers = (n for n in range(9))
     def counting(samples): return [float(next(numbers))] * len(samples)
     loop = small_loop(tmp_path / "run", score=counting)

@@ -240,29 +240,29 @@ def test_without_threads_the_last_state_is_drawn(tmp_path, monkeypatch):
     assert "round 2 is done" in room.status.value and not room.publisher.changed
     assert room.live.history["round"] == [0, 1, 2] and room.live.scores["round"] == 2
     assert len(shown.rounds) == 3 and pair.round.max == 2
-    for i in range(20): explorer.slider.value = i / 20
-    n_kept = explorer.preview.at(0.95).n_kept
+    for i in range(20): explorer.theta = i / 20
+    n_kept = explorer.seen.preview.at(0.95).n_kept
     assert explorer.choices()["θ = 0.95"].n_kept == n_kept and f">{n_kept:,}<" in explorer.table.value
-    assert explorer.picture.value == explorer.painted.png(0.95)
 
 
 # ---- what is drawn
 
 
 def test_a_hand_and_a_choice_at_once(tmp_path):
-    "Theta is dragged while another round is chosen: in the end picture, table and round are those of one another."
+    "Theta is moved while another round is chosen: in the end chart, table and round are those of one another."
     loop = small_loop(tmp_path / "run", score=half_digits, select=Threshold(0.5))
     loop.run(rounds=2)
     explorer = explore(loop)
     for i in range(40):
-        explorer.slider.value = (i % 20) / 20
+        explorer.theta = (i % 20) / 20
         explorer.rounds.value = 1 + i % 2
-        explorer.slider.value = (i % 7) / 7
+        explorer.theta = (i % 7) / 7
     assert explorer.publisher.flush() and not explorer.publisher.errors
     alone = explore(loop, round=explorer.rounds.value)
-    alone.slider.value = explorer.slider.value
+    alone.theta = explorer.theta
     assert alone.publisher.flush()
-    assert explorer.picture.value == alone.picture.value and explorer.table.value == alone.table.value
+    assert explorer.live.table == alone.live.table and explorer.table.value == alone.table.value
+    assert explorer.plain()[0] == alone.plain()[0]
 
 
 HUGE = sys.float_info.max
@@ -280,10 +280,12 @@ def test_any_finite_score_is_drawn(tmp_path, scores):
     commit_round(run, 1, "0000-x", table)
     opened = open_run(run.path)
     explorer, pair = explore(table), compare(opened)
-    explorer.slider.value = explorer.slider.max
+    edges = explorer.live.scores["edges"]
+    explorer.theta = edges[-1]
     assert explorer.publisher.flush() and not explorer.publisher.errors
-    assert explorer.slider.min < explorer.slider.max and explorer.preview.n_sampled == 3
-    assert pair.answer.value == "" and pair.scores.value[:4] == b"\x89PNG"
+    assert edges[0] < edges[-1] and sum(explorer.live.scores["open"]) == 3
+    assert pair.answer.value == "" and len(pair.live.others["0/scores"]) == 200
+    assert all("image/png" in output for output in (explorer.plain()[0], *pair.plain()[:2]))
     room = dashboard(opened)
     assert room.wait() and not room.publisher.errors and "no picture" not in room.answer.value
     assert opened.report().stat().st_size > 10_000
@@ -300,10 +302,13 @@ def test_a_long_sample_is_there_to_its_end(tmp_path):
     shown = tree(open_run(run.path))
     assert room.wait()
     card = room.live.samples["rows"][0]
-    assert len(card["completion"]) == 20_000 and card["more"] == 5_007 and len(card["prompt"]) == 2_500
-    for cards in (browser.cards.value, browser.plain()[0]["text/html"], shown.cards.value):
-        assert "THE END</b></code></details>" in cards and "(24,607 more characters)" in cards
-        assert "all of it: 2,500 characters of prompt, 25,007 written" in cards
+    for found in (card, shown.live.samples["rows"][0]):
+        assert len(found["completion"]) == 20_000 and found["more"] == dict(completion=5_007)
+        assert len(found["prompt"]) == 2_500
+    assert browser.live.samples["rows"][0]["completion"].endswith("THE END")
+    cards = browser.plain()[0]["text/html"]
+    assert "THE END</b></code></details>" in cards and "(24,607 more characters)" in cards
+    assert "all of it: 2,500 characters of prompt, 25,007 written" in cards
 
 
 @pytest.mark.parametrize("view", ["dashboard", "explore", "browse", "tree", "compare"])

@@ -47,6 +47,7 @@ def with_lora(
     try: from peft import LoraConfig, get_peft_model
     except ImportError: raise ImportError("peft is not installed: pip install 'selfloop_nb[lora]'") from None
     kind = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    if model.main_input_name != "input_ids": kind = None # else peft would give token ids to a model that hears
     size = dict(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, use_rslora=lora.rslora)
     targets = list(lora.targets) if lora.targets else "all-linear"
     with warnings.catch_warnings():

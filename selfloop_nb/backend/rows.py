@@ -8,8 +8,10 @@ __all__ = ['MOST_LOGITS', 'LOGITS', 'encode_row', 'encode_rows', 'collate', 'sho
 
 # %% ../../nbs/backend/16_rows.ipynb #ecab6a0c
 import inspect, math
+from collections.abc import Callable
 
 from .tokens import n_places, places, row_ids, with_encoder
+from .workers import HERE, answers_of, never
 
 # %% ../../nbs/backend/16_rows.ipynb #bd21d845
 def encode_row(
@@ -63,10 +65,11 @@ def _padded(rows:list, longest:int, filler:int):
 # %% ../../nbs/backend/16_rows.ipynb #2ebf6c71
 def collate(
     rows:list, # as `encode_rows` makes them
-    pad:int,   # token id
+    lm:"selfloop_nb.models.LanguageModel",
 )->dict: # tensors, rows x (longest - 1): input_ids, labels (the token that follows), attention_mask where there is padding
     "One batch, padded on the right."
-    if "decoder_input_ids" in rows[0]: return _collate_sides(rows, pad)
+    if "decoder_input_ids" in rows[0]: return _collate_sides(rows, lm)
+    pad = lm.tokenizer.pad_token_id
     fed = [row["input_ids"][:-1] for row in rows] # the last token predicts nothing
     longest = max(map(len, fed))
     following = [row["labels"][1:] for row in rows]
@@ -75,10 +78,10 @@ def collate(
     return batch
 
 # %% ../../nbs/backend/16_rows.ipynb #7c332979
-def _collate_sides(rows:list, pad:int)->dict:
+def _collate_sides(rows:list, lm)->dict:
     "A batch of what the decoder continues, and what the encoder reads."
     continued = [dict(input_ids=row["decoder_input_ids"], labels=row["labels"]) for row in rows]
-    return with_encoder(collate(continued, pad), [row["input_ids"] for row in rows], pad)
+    return with_encoder(collate(continued, lm), [row["input_ids"] for row in rows], lm)
 
 # %% ../../nbs/backend/16_rows.ipynb #393722ee
 def shorter_logits(
@@ -146,28 +149,34 @@ def cut_step(
 LOGITS = 2**25 # at most so many at a time: 128 MiB
 
 def _even_batches(lm, rows:list):
-    "Batches of rows of similar length, on the model's device."
+    "The rows by length, cut into batches."
     rows = sorted(rows, key=lambda row: len(row["input_ids"]))
     longest = max(max(len(row["input_ids"]), len(row["labels"])) for row in rows)
     size = max(1, LOGITS // (longest * len(lm.tokenizer)))
     for at in range(0, len(rows), size):
-        batch = collate(rows[at:at + size], lm.tokenizer.pad_token_id)
-        yield {name: tensor.to(lm.device) for name, tensor in batch.items()}
+        yield rows[at:at + size]
+
+# %% ../../nbs/backend/16_rows.ipynb #b16a34a4
+def _summed_loss(lm, rows:list)->tuple: # nats, tokens
+    "The loss of one batch, summed over the tokens of the completions."
+    import torch
+    lm.model.eval()
+    with torch.inference_mode():
+        batch = {name: tensor.to(lm.device) for name, tensor in collate(rows, lm).items()}
+        batch |= shorter_logits(lm.model, batch)
+        labels = batch.pop("labels")
+        logits = lm.model(**batch, use_cache=False).logits
+        loss = completion_cross_entropy(logits, labels, "sum").item()
+    return loss, (labels != -100).sum().item()
 
 # %% ../../nbs/backend/16_rows.ipynb #792331a5
 def completion_loss(
     lm:"selfloop_nb.models.LanguageModel",
     table, # prompt, completion
+    workers=HERE, # who computes the batches, see `workers.Here`
+    should_stop:Callable=never,
 )->float: # nats a token of the completions
     "The mean loss on the completions of a table."
-    import torch
-    total, n_tokens = 0.0, 0
-    lm.model.eval()
-    with torch.inference_mode():
-        for batch in _even_batches(lm, encode_rows(lm, table)):
-            batch |= shorter_logits(lm.model, batch)
-            labels = batch.pop("labels")
-            logits = lm.model(**batch, use_cache=False).logits
-            total += completion_cross_entropy(logits, labels, "sum").item()
-            n_tokens += (labels != -100).sum().item()
-    return total / n_tokens
+    batches = [dict(rows=rows) for rows in _even_batches(lm, encode_rows(lm, table))]
+    found = answers_of(workers, _summed_loss, dict(lm=lm), batches, should_stop)
+    return sum(loss for loss, _ in found) / sum(n_tokens for _, n_tokens in found)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROOM_TO_THINK', 'UNCLOSED', 'split_thought', 'check_closed', 'without_thoughts', 'thought_text', 'answer_text',
-           'with_thoughts', 'with_columns', 'answered', 'score_answers', 'unclosed_share', 'answered_row']
+           'with_thoughts', 'with_columns', 'answered', 'score_answers', 'unclosed_share', 'answered_row', 'is_missing',
+           'where_answered']
 
 # %% ../../nbs/backend/11_thoughts.ipynb #eda6d819
 import math
@@ -171,3 +172,20 @@ def answered_row(
 )->dict:
     "A row as a check sees it."
     return {**row, "completion": row["reply"] or ""} if "reply" in row else row
+
+# %% ../../nbs/backend/11_thoughts.ipynb #a31482a8
+def is_missing(answer)->bool:
+    "Is it no answer: None, nan, white space?"
+    return answer is None or answer != answer or str(answer).isspace() or answer == ""
+
+# %% ../../nbs/backend/11_thoughts.ipynb #94a9a071
+def where_answered(
+    function:Callable, # sample table -> list of floats
+    answer:Callable,   # completion -> the answer in it, see `is_missing`
+)->Callable: # nan where there is none; in records it is known as the function
+    "A scorer's function without its verdicts on samples that have no answer."
+    def answered(samples):
+        gone = [is_missing(answer(text)) for text in samples["completion"][:]]
+        return [math.nan if missing else score for missing, score in zip(gone, function(samples))]
+    answered.known_as = function
+    return answered

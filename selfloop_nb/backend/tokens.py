@@ -320,19 +320,27 @@ def n_places(
     return max(len(read), len(begun) + n_after)
 
 # %% ../../nbs/backend/03_tokens.ipynb #0a477fbb
+@patch_to(TextAsIds)
+def encoder_batch(self,
+    read:list, # token ids of each row's prompt
+)->dict: # tensors by name
+    "What the encoder is called with: token ids, padded on the right. A model that hears says something else here."
+    import torch
+    longest, pad = max(map(len, read)), self.tokenizer.pad_token_id
+    ids = [row + [pad] * (longest - len(row)) for row in read]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in read]
+    return dict(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+
+# %% ../../nbs/backend/03_tokens.ipynb #a4916fc5
 def with_encoder(
     batch:dict, # tensors of what is begun: input_ids, perhaps attention_mask and others
     read:list,  # token ids that the encoder reads, of each row; empty where there is no encoder
-    pad:int,    # token id
+    lm:TextAsIds,
 )->dict: # what the model is called with
     "The batch as it is without an encoder; with one, what is begun is the decoder's, what is read the encoder's."
-    import torch
     if not any(read): return batch
     device = batch["input_ids"].device
-    longest = max(map(len, read))
-    ids = [row + [pad] * (longest - len(row)) for row in read]
-    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in read]
-    encoder = dict(input_ids=torch.tensor(ids, device=device), attention_mask=torch.tensor(mask, device=device))
+    encoder = {name: tensor.to(device) for name, tensor in lm.encoder_batch(read).items()}
     return encoder | {DECODER_NAMES.get(name, name): tensor for name, tensor in batch.items()}
 
 DECODER_NAMES = dict(input_ids="decoder_input_ids", attention_mask="decoder_attention_mask")
@@ -348,4 +356,4 @@ def prompt_batch(
     longest, pad = max(map(len, begun)), lm.tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (longest - len(row)) + row for row in begun], device=lm.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in begun], device=lm.device)
-    return with_encoder(dict(input_ids=ids, attention_mask=mask), read, pad)
+    return with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm)

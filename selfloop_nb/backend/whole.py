@@ -14,8 +14,17 @@ from pathlib import Path
 from .tokens import prompt_batch
 
 # %% ../../nbs/backend/05_whole.ipynb #344f2430
+def _reads_otherwise(model, reads:str)->str:
+    "Why a model cannot be asked so: it reads where it should hear, or hears or sees where it should read."
+    kind, other = type(model).__name__, model.main_input_name
+    if reads != "input_ids": return f"it is a {kind}, which cannot hear: give a Whisper, or LanguageModel(...) for text"
+    if other == "input_features": return f"it is a {kind}, which hears and does not read: give SpeechModel(...)"
+    return f"it is a {kind}, which takes {other} and does not read text; give a model of text"
+
+# %% ../../nbs/backend/05_whole.ipynb #a207cf9e
 def why_not_whole(
     model, # that somebody gives
+    reads:str="input_ids", # what it shall be called with
 )->str: # '' where all is well
     "What keeps a model from being trained, written and read back, and the way out."
     from transformers import PreTrainedModel
@@ -27,6 +36,7 @@ def why_not_whole(
     if not model.can_generate():
         return (f"it is a {kind}, which writes no text; "
                 "load it with AutoModelForCausalLM, or AutoModelForSeq2SeqLM where it has an encoder")
+    if model.main_input_name != reads: return _reads_otherwise(model, reads)
     if getattr(model, "_hf_peft_config_loaded", False):
         return ("it has adapters, which a round would keep alone; "
                 "give PeftModel.from_pretrained(base, folder).merge_and_unload()")

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ABSENT', 'CURVES', 'flat_settings', 'changed_settings', 'setting_stories', 'settings_table', 'curves_of',
-           'curve_plot', 'comparison_plot', 'ecdf_plot', 'arms_table']
+           'curve_plot', 'comparison_plot', 'ecdf_plot', 'sorted_seeds', 'score_limits', 'arms_table']
 
 # %% ../../nbs/charts/05_comparison.ipynb #be1b243a
 import json, math, textwrap
@@ -166,8 +166,8 @@ def ecdf_plot(
     ax=None, **style,
 )->"matplotlib.figure.Figure":
     "The share of samples that score at most x, a line a run."
-    finite = {name: _sorted_seeds(seeds) for name, seeds in scores.items()}
-    low, high = _score_limits(finite, score_range)
+    finite = {name: sorted_seeds(seeds) for name, seeds in scores.items()}
+    low, high = score_limits(finite, score_range)
     with canvas(ax, **style) as ax:
         for place, (name, seeds) in enumerate(finite.items()):
             look = dict(color=COLOURS[place % 7], linestyle=DASHES[place % 7])
@@ -191,14 +191,14 @@ def _with_losses(name:str, seeds:list)->str:
     return f"{name} ({n_lost:,} without a score)" if n_lost else name
 
 # %% ../../nbs/charts/05_comparison.ipynb #23b0289b
-def _sorted_seeds(seeds:list)->list:
+def sorted_seeds(seeds:list)->list:
     "The finite scores of each seed in order; seeds without any are left out."
     import numpy
     finite = [numpy.sort(plots.drawable(list(filter(math.isfinite, seed)))) for seed in seeds]
     return [scores for scores in finite if len(scores)]
 
 # %% ../../nbs/charts/05_comparison.ipynb #9dc2366a
-def _score_limits(finite:dict, score_range:tuple)->tuple:
+def score_limits(finite:dict, score_range:tuple)->tuple:
     "Where the scale begins and ends: a little beyond the scores."
     ends = [float(end) for seeds in finite.values() for scores in seeds for end in (scores[0], scores[-1])]
     edges = plots.score_bins(ends, score_range)

@@ -30,7 +30,7 @@ def csv_safe(
     value,
 )->object: # text that a spreadsheet would take for a formula gets an apostrophe in front
     "Make a cell harmless for spreadsheets; the lossless form is the parquet file."
-    is_formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")
+    is_formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r\n＝＋－＠") # wide ones count, too
     return "'" + value if is_formula else value
 
 # %% ../../nbs/charts/01_markup.ipynb #5d8cc720

@@ -35,11 +35,12 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0} .warn{color:#b000
 """
 
 # %% ../../nbs/charts/09_report.ipynb #626ac5c5
-def _page(title:str, body:str)->str:
-    "A page without a script, which lets the browser load nothing; `title` and `body` are HTML."
+def _page(title:str, body:str, policy:str="")->str:
+    "A page that lets the browser load nothing, and run only what `policy` names; `title` and `body` are HTML."
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; {policy}">
 <title>{title}</title><style>{_STYLE}</style></head><body>{body}</body></html>"""
 
 # %% ../../nbs/charts/09_report.ipynb #23cdc1bf
@@ -127,14 +128,16 @@ def write_report(
     path:Path,      # of the HTML file
     others:dict={}, # name -> Run, to compare with
     n_cards:int=8,  # samples of each state
+    lead=None,      # what comes first, with the script that it needs, see `twin`; None: no script at all
 )->Path:
-    "Write a run as one HTML file: figures inside, no script, nothing loaded."
+    "Write a run as one HTML file: figures inside, nothing loaded."
     path = fixed_path(path)
     rounds = run.rounds()
     history = html_table(run.history().set_index("round").dropna(axis=1, how="all"))
-    parts = [_heading(run, rounds), _evidence(run), _compared(run, others), _figures(run, others),
+    first, policy = (lead.html, lead.policy) if lead else ("", "")
+    parts = [_heading(run, rounds), first, _evidence(run), _compared(run, others), _figures(run, others),
              f"<h2>Rounds</h2>{history}", _samples(run, rounds, n_cards), _settings(run, rounds)]
-    page = _page(escape(run.name), "\n".join(filter(None, parts)))
+    page = _page(escape(run.name), "\n".join(filter(None, parts)), policy)
     _make_place(run, path.parent)
     _write_text(path, page)
     return path

@@ -16,6 +16,7 @@ const known = value => value != null && Number.isFinite(value);
 const quiet = event => { event.preventDefault(); event.stopPropagation(); };
 const at = x => ({ x1: x, x2: x });
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const scale = (low, high, from, to) => value => from + (value - low) / (high - low || 1) * (to - from);
 
 export function plain(text) {
@@ -30,6 +31,9 @@ export function number(value) {
 }
 
 export const share = value => known(value) ? (100 * value).toFixed(value < 0.1 ? 1 : 0) + " %" : "–";
+
+const ends = values => values.reduce(([low, high], x) => [Math.min(low, x), Math.max(high, x)], [Infinity, -Infinity]);
+const sameLine = name => name.split("/")[0]; // "run/column": one run in every chart
 
 export function place(sorted, value) { // of the first that is not below
     let low = 0, high = sorted.length;
@@ -59,7 +63,7 @@ export function thin(points, most) { // [x, y], at most `most` of them
 }
 
 class Chart {
-    constructor(room, title, hint = "", kind = "") {
+    constructor(room, title = "", hint = "", kind = "") {
         Object.assign(this, { room, title, x: null, width: 0, height: 0 });
         this.name = html("b", {}, title);
         this.value = html("span", { class: "value" });
@@ -88,7 +92,7 @@ class Chart {
         this.x = scale(...xs, this.left, this.right);
         this.y = scale(...ys, this.bottom, this.top);
         this.clear();
-        for (const t of rows ? [] : ticks(...ys, Math.max(2, Math.floor(height / (3 * letter))))) {
+        for (const t of rows ? [] : ticks(...ys, Math.max(3, Math.floor(height / (2.5 * letter))))) {
             this.add("line", { class: "grid", x1: this.left, x2: this.right, y1: this.y(t), y2: this.y(t) });
             this.label(this.left - 5, this.y(t) + letter / 3, "end", percent ? String(Math.round(100 * t)) : number(t));
         }
@@ -103,10 +107,10 @@ class Chart {
     label(x, y, anchor, text) { this.add("text", { x, y, "text-anchor": anchor }, text); }
     area() { return this.add("rect", { class: "picked", y: this.top, height: this.bottom - this.top }); }
     upright(kind) { return this.add("line", { class: kind, y1: this.top, y2: this.bottom }); }
-    path(kind, points, tag = "polyline") { this.add(tag, { class: kind, points: points.join(" ") }); }
+    path(kind, points, tag = "polyline") { return this.add(tag, { class: kind, points: points.join(" ") }); }
     dots(points, kind) { // where they do not hide the line
-        if (points.length > 20) return;
-        for (const [cx, cy] of points) this.add("circle", { class: `dot ${kind}`, cx, cy, r: 3 });
+        const few = points.length > 20 ? [] : points;
+        return few.map(([cx, cy]) => this.add("circle", { class: `dot ${kind}`, cx, cy, r: 3 }));
     }
     empty(why) { // nothing to draw yet
         this.clear();
@@ -116,66 +120,99 @@ class Chart {
         this.x = null;
     }
     under(event) { return event.clientX - this.svg.getBoundingClientRect().left; } // pixels of the picture
+    say(...all) { return this.room.say(...all); }
     key(text, kind) { return html("span", { class: `key ${kind}` }, text); }
     inWords(text) { set(this.svg, { "aria-label": `${this.title}: ${text}` }); }
     mark() {}
 }
 
 class RoundChart extends Chart {
-    constructor(room, title, hint) {
-        super(room, title, hint);
-        const hover = event => room.hover(this.round(event)), choose = event => room.choose(this.round(event));
+    constructor(room, title, hint, kind) {
+        super(room, title, hint, kind);
+        const hover = event => this.hover(event), choose = event => room.choose(this.round(event));
         this.hear({ pointermove: hover, pointerleave: () => room.hover(null), click: choose });
     }
-    round(event) { // that lies nearest
-        const far = round => Math.abs(this.x(round) - this.under(event));
-        return this.room.rounds.reduce((best, round) => far(round) < far(best) ? round : best);
-    }
+    hover(event) { this.room.hover(this.round(event)); }
 }
 
 class Curves extends RoundChart {
-    constructor(room, { title, columns, percent, band, hint }) {
-        super(room, title, hint);
-        Object.assign(this, { columns, percent, band });
+    constructor(room, panel) {
+        super(room, panel.title, panel.hint, panel.wide ? "wide" : "");
+        this.panel = panel;
+        const leave = () => room.light(null);
+        this.hear({ pointerleave: leave });
     }
-    column(name) { return this.room.history[name] ?? []; }
+    column(name) { return (this.isByRound ? this.room.history : this.room.others)[name] ?? []; }
+    get isByRound() { return this.panel.along === "round"; }
+    get along() { return this.isByRound ? this.room.rounds : this.column(this.panel.along); }
     draw() {
-        const { rounds } = this.room;
-        this.names = Object.keys(this.columns).filter(name => this.column(name).some(known));
-        const values = [...this.names, ...this.band].flatMap(name => this.column(name)).filter(known);
-        if (!this.names.length) return this.empty("from the first round on");
-        const low = Math.min(...values), high = Math.max(...values), air = 0.04 * (high - low || 1);
-        const ys = this.percent ? [0, 1.02] : [low >= 0 && low < high / 2 ? 0 : low - air, high + air];
-        const xs = [Math.min(...rounds), Math.max(...rounds, rounds[0] + 1)];
-        this.frame(xs, ys, { integer: true, percent: this.percent });
+        const { columns, bands, percent } = this.panel, edges = Object.values(bands).flat();
+        this.names = Object.keys(columns).filter(name => this.column(name).some(known));
+        const values = [...this.names, ...edges].flatMap(name => this.column(name)).filter(known);
+        if (!this.isByRound) this.name.textContent = this.room.others.title;
+        if (!this.names.length) return this.empty(this.say("waiting"));
+        const [low, high] = ends(values), [first, last] = ends(this.along), air = 0.04 * (high - low || 1);
+        const ys = percent ? [0, 1.02] : [low >= 0 && low < high / 2 ? 0 : low - air, high + air];
+        const xs = [first, this.isByRound ? Math.max(last, first + 1) : last];
+        this.frame(xs, ys, { integer: this.isByRound, percent });
         this.chosen = this.upright("chosen");
         this.hovered = this.upright("hovered");
-        const [lower = [], upper = []] = this.band.map(name => this.points(name));
-        this.path("band", [...lower, ...upper.reverse()], "polygon");
-        this.names.forEach((name, k) => this.path(`curve c${k} dash${k}`, this.points(name)));
-        this.names.forEach((name, k) => this.dots(this.points(name), `c${k}`));
-        this.marks = this.names.map((_, k) => this.key("", `c${k}`));
+        this.lines = this.names.map(name => this.line(name));
+        this.marks = this.names.map(name => this.key("", this.look(name)));
+        this.marks.forEach((mark, k) => mark.addEventListener("pointerenter", () => this.room.light(this.names[k])));
         this.keys.replaceChildren(...this.marks);
         this.mark();
     }
-    points(name) {
-        const pairs = this.room.rounds.map((round, i) => [round, this.column(name)[i]]);
-        return pairs.filter(pair => known(pair[1])).map(([round, value]) => [this.x(round), this.y(value)]);
+    look(name) { // the colour of its place, also where another column is missing
+        const k = Object.keys(this.panel.columns).indexOf(name) % 7;
+        return `c${k} dash${k}`;
     }
-    mark() { // the chosen round, and the one under the pointer
+    line(name) {
+        const [lower = [], upper = []] = (this.panel.bands[name] ?? []).map(edge => this.points(edge));
+        const points = this.points(name), look = this.look(name), parts = this.dots(points, look);
+        if (lower.length) parts.push(this.path(`band ${look}`, [...lower, ...upper.reverse()], "polygon"));
+        return [...parts, this.path(`curve ${look}`, points)];
+    }
+    points(name) {
+        const column = this.column(name), pairs = this.along.map((x, i) => [x, column[i]]);
+        return pairs.filter(pair => known(pair[1])).map(([x, value]) => [this.x(x), this.y(value)]);
+    }
+    nearest(event) { // its place along the axis
+        const here = this.under(event), far = x => Math.abs(this.x(x) - here);
+        return this.along.reduce((best, x, i, all) => far(x) < far(all[best]) ? i : best, 0);
+    }
+    round(event) { return this.isByRound ? this.room.rounds[this.nearest(event)] : null; }
+    hover(event) {
+        const i = this.nearest(event), down = event.clientY - this.svg.getBoundingClientRect().top;
+        const far = name => Math.abs(this.y(this.column(name)[i] ?? NaN) - down);
+        const there = this.names.filter(name => known(this.column(name)[i]));
+        this.here = i;
+        if (this.room.linked && there.length) this.room.light(there.reduce((a, b) => far(b) < far(a) ? b : a));
+        if (this.isByRound) super.hover(event);
+        else this.mark();
+    }
+    mark() { // the chosen round, the one under the pointer, and the line that stands out
         if (!this.x) return;
-        const { room } = this, i = room.rounds.indexOf(room.hovering ?? room.round);
-        for (const [line, round] of [[this.chosen, room.round], [this.hovered, room.hovering]])
-            shown(set(line, at(this.x(round ?? 0))), room.rounds.includes(round));
-        const say = this.percent ? share : number, value = name => i < 0 ? "" : say(this.column(name)[i]);
-        this.names.forEach((name, k) => { this.marks[k].textContent = `${this.columns[name]} ${value(name)}`; });
-        this.inWords(`round ${room.rounds[i]}, ${this.marks.map(mark => mark.textContent).join(", ")}`);
+        const { room } = this, { round, hovering, lit } = room, isRound = this.isByRound;
+        const i = isRound ? room.rounds.indexOf(hovering ?? round) : this.here ?? -1;
+        const values = isRound ? [round, hovering] : [null, this.along[this.here]];
+        [this.chosen, this.hovered].forEach((line, k) => {
+            shown(set(line, at(this.x(values[k] ?? 0))), known(values[k]) && this.along.includes(values[k]));
+        });
+        const write = this.panel.percent ? share : number;
+        this.names.forEach((name, k) => {
+            const isDim = lit != null && sameLine(lit) !== sameLine(name);
+            for (const part of [...this.lines[k], this.marks[k]]) part.classList.toggle("dim", isDim);
+            this.marks[k].textContent = `${this.panel.columns[name]} ${i < 0 ? "" : write(this.column(name)[i])}`;
+        });
+        const place = isRound ? this.say("round", { n: number(room.rounds[i]) }) : number(this.along[i]);
+        this.inWords(`${place}, ${this.marks.map(mark => mark.textContent).join(", ")}`);
     }
 }
 
 class Scores extends Chart {
-    constructor(room, hint) {
-        super(room, "scores", hint, "wide");
+    constructor(room) {
+        super(room, room.say("scores"), room.say("scores_hint"), "wide");
         this.said = html("output", { class: "said", "aria-live": "polite" });
         this.keys.after(this.said);
         const leave = () => { this.value.textContent = ""; };
@@ -183,7 +220,7 @@ class Scores extends Chart {
     }
     draw() {
         const s = this.room.scores;
-        if (!s.n) return this.empty("from the first round on");
+        if (!s.n) return this.empty(this.say(s.n === 0 ? "no_samples" : "waiting"));
         const all = s.open.map((n, i) => n + s.closed[i]);
         this.name.textContent = s.title;
         this.frame([s.edges[0], s.edges.at(-1)], [0, 1.05 * Math.max(...all, 1)]);
@@ -195,9 +232,11 @@ class Scores extends Chart {
         if (right.length) this.path("curve c3", right);
         if (s.own) set(this.upright("used"), at(this.x(s.theta)));
         this.handle = this.grip();
-        const keys = [this.key("kept", "kept"), this.key(s.own ? "below θ" : "not kept", "rejected")];
-        if (s.closed.some(n => n)) keys.push(this.key("copies, unfinished", "closed"));
-        if (right.length) keys.push(this.key("right among the kept, 0 to 100 %", "c3"));
+        const keys = [this.key(this.say("kept"), "kept")];
+        keys.push(this.key(this.say(s.by_theta ? "below" : "dropped"), "rejected"));
+        if (s.closed.some(n => n)) keys.push(this.key(this.say("closed"), "closed"));
+        if (right.length) keys.push(this.key(this.say("right_above"), "c3"));
+        if (s.unscored) keys.push(html("span", {}, this.say("unscored", { n: number(s.unscored) })));
         this.keys.replaceChildren(...keys);
         this.mark();
     }
@@ -209,8 +248,8 @@ class Scores extends Chart {
         });
     }
     keptIn(i) { // how many of a bar
-        const { edges, open, kept, own } = this.room.scores, { theta, moved } = this.room;
-        if (!own && !moved) return kept[i];
+        const { edges, open, kept, by_theta } = this.room.scores, { theta, moved } = this.room;
+        if (!by_theta && !moved) return kept[i];
         const above = i === open.length - 1 ? 0 : this.room.keeps(edges[i + 1]);
         return clamp(this.room.keeps(Math.max(theta, edges[i])) - above, 0, open[i]);
     }
@@ -220,7 +259,7 @@ class Scores extends Chart {
     }
     grip() {
         const { edges } = this.room.scores;
-        const range = { "aria-label": "theta", "aria-valuemin": edges[0], "aria-valuemax": edges.at(-1) };
+        const range = { "aria-label": this.say("theta"), "aria-valuemin": edges[0], "aria-valuemax": edges.at(-1) };
         const area = svg("rect", { x: -9, width: 18, height: this.bottom });
         const parts = [area, svg("line", { y1: this.top, y2: this.bottom }), svg("circle", { cy: this.top + 5, r: 6 })];
         return this.add("g", { class: "theta", role: "slider", tabindex: 0, ...range }, ...parts);
@@ -255,8 +294,8 @@ class Scores extends Chart {
         const { edges, open, closed } = this.room.scores, i = this.bar(event);
         const theta = scale(this.left, this.right, edges[0], edges.at(-1))(this.under(event));
         if (this.dragging) return this.room.moveTheta(this.inside(theta));
-        const stretch = () => `${number(edges[i])} to ${number(edges[i + 1])}: ${number(open[i] + closed[i])}`;
-        this.value.textContent = i < 0 ? "" : `${stretch()}, click to read`;
+        const bar = () => ({ low: number(edges[i]), high: number(edges[i + 1]), n: number(open[i] + closed[i]) });
+        this.value.textContent = i < 0 ? "" : this.say("bar", bar());
     }
     turn(event) { // theta by keys
         const by = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10 }[event.key];
@@ -269,6 +308,7 @@ class Scores extends Chart {
 }
 
 class Spread extends RoundChart {
+    constructor(room) { super(room, room.say("spread"), room.say("spread_hint")); }
     round(event) {
         const { rounds = [] } = this.room.spread;
         const down = event.clientY - this.svg.getBoundingClientRect().top - this.top;
@@ -276,7 +316,7 @@ class Spread extends RoundChart {
     }
     draw() {
         const { rounds, edges, shares, thetas } = this.room.spread;
-        if (!rounds?.length) return this.empty("from the first round on");
+        if (!rounds?.length) return this.empty(this.say("waiting"));
         this.frame([edges[0], edges.at(-1)], [0, 1], { rows: true });
         this.row = (this.bottom - this.top) / rounds.length;
         const most = Math.max(...shares.flat()), every = Math.ceil(14 / this.row);
@@ -293,7 +333,7 @@ class Spread extends RoundChart {
     }
     shade(low, high, y, value) {
         if (!value) return;
-        const x = this.x(low), width = this.x(high) - x + 0.3, height = Math.max(0.5, this.row - 1);
+        const x = this.x(low), width = this.x(high) - x + 0.3, height = this.row > 4 ? this.row - 1 : this.row + 0.2;
         const opacity = (0.08 + 0.92 * Math.sqrt(value)).toFixed(3);
         this.add("rect", { class: "shade", x, y: y + 0.5, width, height, "fill-opacity": opacity });
     }
@@ -302,14 +342,15 @@ class Spread extends RoundChart {
         const { rounds } = this.room.spread, k = rounds.indexOf(this.room.hovering ?? this.room.round);
         shown(this.chosen, k >= 0);
         set(this.chosen, { y: this.top + Math.max(k, 0) * this.row });
-        this.value.textContent = k < 0 ? "" : `round ${rounds[k]}`;
-        this.inWords(`rounds ${rounds[0]} to ${rounds.at(-1)}, ${this.value.textContent}`);
+        this.value.textContent = k < 0 ? "" : this.say("round", { n: rounds[k] });
+        const range = this.say("rounds", { first: rounds[0], last: rounds.at(-1) });
+        this.inWords(`${range}, ${this.value.textContent}`);
     }
 }
 
 class Losses extends Chart {
-    constructor(room, hint) {
-        super(room, "loss, nats a token", hint);
+    constructor(room) {
+        super(room, room.say("loss"), room.say("loss_hint"));
         const back = () => { this.part = null; this.draw(); };
         this.hear({ pointerdown: this.press, pointermove: this.point, pointerup: this.zoom, dblclick: back });
     }
@@ -324,7 +365,7 @@ class Losses extends Chart {
     }
     draw() {
         this.lay();
-        if (!this.all.length) return this.empty("while the model is tuned");
+        if (!this.all.length) return this.empty(this.say("tuning"));
         const xs = this.span, isIn = point => point[0] >= xs[0] && point[0] <= xs[1];
         const heldout = this.ends.filter(point => known(point[1]) && isIn(point));
         const training = thin(this.all.filter(isIn), 2 * this.width);
@@ -337,8 +378,8 @@ class Losses extends Chart {
         }
         this.path("curve c2 dash2", this.pixels(heldout));
         this.dots(this.pixels(heldout), "c2");
-        this.keys.replaceChildren(this.key("training", "c0"));
-        if (heldout.length) this.keys.append(this.key("held-out, after each round", "c2"));
+        this.keys.replaceChildren(this.key(this.say("training"), "c0"));
+        if (heldout.length) this.keys.append(this.key(this.say("heldout"), "c2 dash2"));
         this.hovered = this.upright("hovered");
         this.brush = this.area();
         for (const mark of [this.hovered, this.brush]) shown(mark, false);
@@ -349,7 +390,7 @@ class Losses extends Chart {
     step(pixels) { return scale(this.left, this.right, ...this.span)(pixels); }
     near(i) {
         const [step, loss, round] = this.all[i];
-        return `${number(loss)} at step ${number(step)}, round ${round}`;
+        return this.say("near", { loss: number(loss), step: number(step), round });
     }
     pixels(points) { return points.map(([step, loss]) => [this.x(step), this.y(loss)]); }
     mark() {
@@ -380,170 +421,3 @@ class Losses extends Chart {
         this.draw();
     }
 }
-
-function card(row) {
-    const isChinese = /[\u3040-\u9fff]/.test(row.completion);
-    const text = html("pre", { lang: isChinese ? "zh" : null }, html("span", { class: "prompt" }, plain(row.prompt)));
-    if (row.thought) {
-        const title = html("summary", {}, `thought, ${number(row.thought.length)} characters`);
-        text.append(html("details", {}, title, html("pre", {}, plain(row.thought))));
-    }
-    text.append(html("b", {}, plain(row.completion)));
-    if (row.more) text.append(html("i", {}, ` … ${number(row.more)} more characters`));
-    const why = `${known(row.score) ? ` ${number(row.score)}` : ""}${row.reason ? ` · ${plain(row.reason)}` : ""}`;
-    const verdict = html("small", {}, html("b", {}, row.state), why);
-    const made = html("div", { class: `card ${row.state}`, role: "listitem", tabindex: 0 }, text, verdict);
-    made.addEventListener("click", () => made.classList.add("open"));
-    return made;
-}
-
-function remembered() {
-    try { return localStorage.getItem("selfloop-explained"); } catch { return "false"; }
-}
-
-class Room {
-    constructor(model, el) {
-        Object.assign(this, { model, hovering: null, picked: null, moved: false, work: [] });
-        this.read();
-        this.losses = structuredClone(model.get("losses"));
-        set(el, { style: `font-size: ${12 * model.get("scale")}px` }).classList.add("selfloop-frame");
-        el.append(this.build());
-        this.lay();
-        this.listen();
-        this.show(model.get("samples"));
-    }
-    lay() { // a chart for each panel
-        const hints = this.model.get("hints"), curves = this.model.get("panels").map(panel => new Curves(this, panel));
-        this.scoresChart = new Scores(this, hints.scores);
-        this.lossChart = new Losses(this, hints.loss);
-        const spread = new Spread(this, "scores by round", hints.spread);
-        this.charts = [this.scoresChart, spread, ...curves.slice(0, 4), this.lossChart, ...curves.slice(4)];
-        this.place.replaceChildren(...this.charts.map(chart => chart.figure));
-    }
-    build() {
-        this.place = html("div", { class: "charts" });
-        this.note = html("div", { class: "note", "aria-live": "polite" });
-        this.cards = html("div", { class: "cards", role: "list", "aria-label": "samples" });
-        this.data = html("details", { class: "data" }, html("summary", {}, "table"), html("div"));
-        this.data.addEventListener("toggle", () => this.tabulate());
-        this.help = html("button", { class: "help", type: "button" }, "explain the charts");
-        this.help.addEventListener("click", () => this.explain(!this.root.classList.contains("explained")));
-        const about = { role: "group", "aria-label": "charts of the run: the arrow keys go through the rounds" };
-        const rest = [this.place, html("aside", {}, this.note, this.cards), html("footer", {}, this.help, this.data)];
-        this.root = html("div", { class: "selfloop-room", tabindex: 0, ...about }, ...rest);
-        set(this.root, { "data-lm-suppress-shortcuts": "true" }); // JupyterLab's own keys stay out
-        this.root.addEventListener("keydown", event => this.key(event));
-        this.explain(remembered() !== "false");
-        return this.root;
-    }
-    explain(yes) { // a first visit is shown what the charts mean, until that is pressed away
-        this.root.classList.toggle("explained", yes);
-        this.help.textContent = yes ? "hide the explanations" : "explain the charts";
-        try { localStorage.setItem("selfloop-explained", yes); } catch { /* a page without a memory */ }
-    }
-    listen() {
-        const on = (names, work) => this.model.on(names.split(" ").map(name => `change:${name}`).join(" "), work);
-        on("history spread scores table round", () => this.later(() => { this.read(); this.draw(); }));
-        on("panels", () => this.lay());
-        on("losses", () => { this.losses = structuredClone(this.model.get("losses")); this.later(() => this.draw()); });
-        on("samples", () => this.show(this.model.get("samples")));
-        this.model.on("msg:custom", message => this.hear(message));
-    }
-    read() {
-        for (const name of ["history", "spread", "scores", "round"]) this[name] = this.model.get(name);
-        this.rounds = this.history.round ?? [];
-        const { buffer, byteOffset, byteLength } = this.model.get("table");
-        const all = new Float64Array(buffer.slice(byteOffset, byteOffset + byteLength)), n = all.length / 6;
-        const names = ["theta", "kept", "right", "known", "fresh", "bigrams"];
-        this.table = Object.fromEntries(names.map((name, k) => [name, all.subarray(k * n, (k + 1) * n)]));
-        if (this.seen === this.scores.key) return;
-        Object.assign(this, { seen: this.scores.key, theta: this.scores.theta ?? 0, moved: false });
-    }
-    later(work) { // once a frame
-        this.work.push(work);
-        if (this.work.length === 1) requestAnimationFrame(() => { for (const one of this.work.splice(0)) one(); });
-    }
-    draw() {
-        this.charts.filter(chart => chart.width).forEach(chart => chart.draw());
-        this.tabulate();
-    }
-    mark() { for (const chart of this.charts) chart.mark(); }
-    keeps(theta) { return this.table.kept[place(this.table.theta, theta)] ?? 0; } // how many
-    wouldKeep() {
-        const { table, scores } = this, j = place(table.theta, this.theta), n = this.keeps(this.theta);
-        const part = (a, b) => b[j] ? a[j] / b[j] : NaN;
-        const verb = scores.own && this.theta === scores.theta ? "keeps" : "would keep";
-        const parts = [`θ ${number(this.theta)} ${verb} ${number(n)} of ${number(scores.n)} (${share(n / scores.n)})`];
-        if (table.known[0]) parts.push(`right ${share(part(table.right, table.known))}`);
-        parts.push(`distinct-2 ${number(part(table.fresh, table.bigrams))}`);
-        return { n, text: parts.join(" · ") };
-    }
-    moveTheta(theta) { // to a theta that stands in the table, where it does not hold every score: what is said is exact
-        const { table } = this, j = place(table.theta, theta);
-        this.theta = !this.scores.every && j < table.theta.length ? table.theta[j] : theta;
-        this.moved = true;
-        this.scoresChart.mark();
-    }
-    settle() { this.tell("theta", this.theta); }
-    tell(name, value) {
-        this.model.set(name, value);
-        this.model.save_changes();
-    }
-    hover(round) {
-        [this.hovering, round] = [round, this.hovering];
-        if (round !== this.hovering) this.mark();
-    }
-    choose(round) {
-        if (round == null || round === this.round) return;
-        Object.assign(this, { round, picked: null });
-        this.mark();
-        this.tell("round", round);
-    }
-    pick(i) { // a bar: its samples, please
-        if (i < 0) return;
-        const { edges, key, round } = this.scores;
-        this.picked = { round, low: edges[i], high: edges[i + 1], last: i === edges.length - 2 };
-        this.scoresChart.mark();
-        this.model.send({ ask: "samples", key, ...this.picked });
-    }
-    key(event) {
-        const i = this.rounds.indexOf(this.round), last = this.rounds.length - 1;
-        const to = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: last }[event.key];
-        if (event.key === "Escape" && this.picked) this.letGo();
-        else if (to != null) this.choose(this.rounds[clamp(to, 0, last)]);
-        else return;
-        quiet(event);
-    }
-    letGo() {
-        this.picked = null;
-        this.mark();
-        this.model.send({ ask: "samples", key: this.scores.key });
-    }
-    hear(message) {
-        if (message.kind === "samples") this.show(message);
-        if (message.kind !== "loss") return;
-        if (this.losses.at(-1)?.[0] !== message.round) this.losses.push([message.round, [], []]);
-        this.losses.at(-1)[1].push(...message.steps);
-        this.losses.at(-1)[2].push(...message.losses);
-        this.later(() => { if (this.lossChart.width) this.lossChart.draw(); });
-    }
-    show({ title = "", rows = [] }) {
-        this.note.textContent = title;
-        this.cards.replaceChildren(...rows.map(card));
-        this.cards.scrollTop = 0;
-    }
-    tabulate() { // the same numbers to read aloud, and to copy
-        if (!this.data.open) return;
-        const names = Object.keys(this.history);
-        const row = (tag, texts) => html("tr", {}, ...texts.map(text => html(tag, {}, text)));
-        const rows = this.rounds.map((_, i) => row("td", names.map(name => number(this.history[name][i]))));
-        this.data.lastChild.replaceChildren(html("table", {}, row("th", names), ...rows));
-    }
-}
-
-function render({ model, el }) {
-    el.room = new Room(model, el);
-    return () => el.room.root.remove();
-}
-
-export default { render };

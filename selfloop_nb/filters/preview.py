@@ -7,11 +7,11 @@ __all__ = ['ThresholdPreview', 'KeptMetrics']
 
 # %% ../../nbs/filters/03_preview.ipynb #80488b62
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..core import patch_to
 from ..selection import drop_reasons
-from ..text import segment
+from ..text import number_ngrams, number_units
 
 # %% ../../nbs/filters/03_preview.ipynb #41719a71
 class ThresholdPreview:
@@ -47,7 +47,8 @@ def _column(self, name:str)->list:
 def _sum_up(self):
     "Write the running sums beside the sorted samples."
     correct = self._column("correct")
-    self.sums = _bigram_sums(self._column("completion"))
+    self.bigrams, self.written_in = number_ngrams(*number_units(self._column("completion")), 2)
+    self.sums = _bigram_sums(self.bigrams, self.written_in, len(self.rows))
     self.sums["right"] = _running_sum([float(value or 0) for value in correct])
     self.sums["known"] = _running_sum([value is not None for value in correct])
     self.sums["tokens"] = _running_sum(self._column("n_tokens"))
@@ -59,17 +60,12 @@ def _running_sum(values)->"numpy.ndarray": # one longer than `values`: the sum o
     import numpy
     return numpy.concatenate([[0.0], numpy.cumsum(numpy.array(values, dtype=float))])
 
-def _bigram_sums(texts:list)->dict:
-    "Running sums of the bigrams, and of those that no text before had."
-    seen = set()
-    n_all, n_new = [], []
-    for text in texts:
-        units = segment(text)
-        bigrams = list(zip(units, units[1:]))
-        n_before = len(seen)
-        seen.update(bigrams)
-        n_all.append(len(bigrams))
-        n_new.append(len(seen) - n_before)
+def _bigram_sums(bigrams, written_in, n:int)->dict:
+    "Running sums over n texts of the bigrams, and of those that no text before had."
+    import numpy
+    _, first = numpy.unique(bigrams, return_index=True)
+    n_all = numpy.bincount(written_in, minlength=n)
+    n_new = numpy.bincount(written_in[first], minlength=n)
     return dict(bigrams=_running_sum(n_all), new_bigrams=_running_sum(n_new))
 
 # %% ../../nbs/filters/03_preview.ipynb #6fdf800c
@@ -91,12 +87,16 @@ def first(self,
 )->KeptMetrics:
     "The metrics of the k best."
     sums = {name: values[k] for name, values in self.sums.items()}
-    shares = {name: _ratio(values[k], k) for name, values in self.groups.items()}
-    return KeptMetrics(int(k), self.n_sampled, _ratio(k, self.n_sampled),
+    return self._metrics(int(k), sums, {name: values[k] for name, values in self.groups.items()})
+
+@patch_to(ThresholdPreview)
+def _metrics(self, n:int, sums:dict, groups:dict)->KeptMetrics:
+    "The metrics of n samples, out of their sums."
+    return KeptMetrics(n, self.n_sampled, _ratio(n, self.n_sampled),
         precision=_ratio(sums["right"], sums["known"]),
         distinct_2=_ratio(sums["new_bigrams"], sums["bigrams"]),
-        mean_tokens=_ratio(sums["tokens"], k),
-        shares=shares)
+        mean_tokens=_ratio(sums["tokens"], n),
+        shares={name: _ratio(value, n) for name, value in groups.items()})
 
 def _ratio(a:float, b:float)->float: return float(a / b) if b else math.nan
 
@@ -125,11 +125,10 @@ def top(self,
     k:int, # samples of each prompt, at least 1
 )->KeptMetrics:
     "What top-k of each prompt would keep."
-    taken, rows = {}, []
-    for row, prompt in zip(self.rows, self.prompt_ids):
-        taken[prompt] = taken.get(prompt, 0) + 1
-        if taken[prompt] <= k: rows.append(int(row))
-    chosen = ThresholdPreview(self.samples.select(rows), self.group, unique=False, finished=False).first(len(rows))
-    none = 0.0 if rows else math.nan
-    shares = {name: chosen.shares.get(name, none) for name in self.groups}
-    return replace(chosen, n_sampled=self.n_sampled, accept_rate=_ratio(len(rows), self.n_sampled), shares=shares)
+    import numpy, pandas
+    prompts = pandas.Series(self.prompt_ids, dtype=object)
+    best = prompts.groupby(prompts, dropna=False).cumcount().to_numpy() < k
+    def total(sums): return float(numpy.diff(sums)[best].sum())
+    sums = {name: total(values) for name, values in self.sums.items()}
+    sums["new_bigrams"] = len(numpy.unique(self.bigrams[best[self.written_in]]))
+    return self._metrics(int(best.sum()), sums, {name: total(values) for name, values in self.groups.items()})

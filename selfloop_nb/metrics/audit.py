@@ -10,6 +10,7 @@ __all__ = ['some_samples', 'audit_column', 'audit_metrics', 'audit_rises', 'firs
 import math, random
 from collections.abc import Callable
 
+from ..backend.workers import HERE, never
 from ..core import Stopped, plain_arguments
 from ..records import KEPT
 from ..scoring import Context, as_scorer, score_samples
@@ -45,7 +46,8 @@ def audit_column(
     values = [math.nan] * len(samples)
     try:
         scorer = as_scorer(audit).bound(context, asked) if context else as_scorer(audit)
-        scored = score_samples(asked, scorer, failure_budget=1.0, journal=journal)
+        workers, should_stop = (context.workers, context.asked_to_stop) if context else (HERE, never)
+        scored = score_samples(asked, scorer, 1.0, journal, workers, should_stop)
     except Stopped: raise
     except Exception as error: return values, [f"{type(error).__name__}: {error}"] * len(rows)
     for row, value in zip(rows, scored["score"][:]): values[row] = value

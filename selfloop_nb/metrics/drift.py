@@ -7,9 +7,11 @@ __all__ = ['DRIFT', 'drift_metrics', 'drift_of_some']
 
 # %% ../../nbs/metrics/04_drift.ipynb #19fd3604
 import math, random
+from collections.abc import Callable
 
 from ..scorers.likelihoods import completion_logprobs
 from ..models import LanguageModel
+from ..backend.workers import HERE, never
 
 # %% ../../nbs/metrics/04_drift.ipynb #dc7fbcad
 DRIFT = ("base_logprob", "kl", "kl_error", "kl_per_token")
@@ -17,9 +19,11 @@ DRIFT = ("base_logprob", "kl", "kl_error", "kl_per_token")
 def drift_metrics(
     samples,           # a sample table, as the model M_t wrote it
     base:LanguageModel,# M_0, with the same tokenizer
+    workers=HERE,      # who computes the likelihoods, see `workers.Here`
+    should_stop:Callable=never,
 )->dict: # base_logprob (nats a token), kl (nats a sample), kl_error (standard error), kl_per_token; nan where nothing can be measured
     "How far the model that wrote the samples has moved from `base`."
-    under_base = completion_logprobs(base, samples, same_tokens=True)
+    under_base = completion_logprobs(base, samples, True, workers=workers, should_stop=should_stop)
     rows = zip(samples["logprob"][:], under_base, samples["n_tokens"][:])
     rows = [row for row in rows if row[2] and all(map(math.isfinite, row))]
     if not rows: return dict.fromkeys(DRIFT, math.nan)
@@ -35,7 +39,8 @@ def drift_of_some(
     samples, # a sample table
     model_0, # a LanguageModel
     seed:int,# which of them, where there are more than a thousand
+    workers=HERE, should_stop:Callable=never, # as for `drift_metrics`
 )->dict: # see `drift_metrics`
     "How far the samples have gone from M_0, on a thousand of them."
     rows = random.Random(seed).sample(range(len(samples)), min(1000, len(samples)))
-    return drift_metrics(samples.select(sorted(rows)), model_0)
+    return drift_metrics(samples.select(sorted(rows)), model_0, workers, should_stop)

@@ -14,6 +14,7 @@ from numbers import Real
 
 from ..storage.evidence import drawn_rows, ends_of, row_interval
 from ..backend.thoughts import answered
+from ..backend.workers import HERE, never
 from ..core import Stopped, patch_to, plain_fields, redact, whole_number
 from .basic import share_true
 from ..models import LanguageModel
@@ -104,7 +105,10 @@ LOST = 0.1 # share of the rows that may have no value
 def _of_scorer(scorer:Scorer, answers, context:Context|None)->Measured:
     "The mean over the rows, with its bootstrap interval."
     asked = answers.remove_columns([name for name in ("score", "reason") if name in answers.column_names])
-    try: scored = score_samples(asked, scorer.bound(context, asked) if context else scorer, failure_budget=1.0)
+    workers, should_stop = (context.workers, context.asked_to_stop) if context else (HERE, never)
+    try:
+        bound = scorer.bound(context, asked) if context else scorer
+        scored = score_samples(asked, bound, 1.0, workers=workers, should_stop=should_stop)
     except Stopped: raise
     except Exception as error: return Measured(why=f"it raised {type(error).__name__}: {error}")
     values = scored["score"][:]
@@ -130,12 +134,15 @@ def answer(
     heldout,           # prompt, completion and further columns
     sampling:Sampling, # of the loop: its room and its stop strings
     progress:Callable=lambda done, total: None, # tokens
-    should_stop:Callable=lambda: False,
+    should_stop:Callable=never,
+    workers=HERE,      # who draws and checks, see `workers.Here`
 )->"datasets.Dataset": # a sample table with `reference`, `answer`, and `correct` where the task can check
     "Greedy answers of a model, one a row."
     greedy = replace(GREEDY, max_new_tokens=room_for(model, task, sampling), stop=sampling.stop)
-    answers = generate_samples(model, _questions(heldout), greedy, progress=progress, should_stop=should_stop)
-    return answers if task.check is None else answers.add_column("correct", task.correct(answers.to_list()))
+    answers = generate_samples(
+        model, _questions(heldout), greedy, progress=progress, should_stop=should_stop, workers=workers)
+    if task.check is None: return answers
+    return answers.add_column("correct", task.correct(answers.to_list(), workers, should_stop))
 
 # %% ../../nbs/metrics/08_measures.ipynb #39dfc4fc
 def answer_metrics(

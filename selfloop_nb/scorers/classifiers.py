@@ -24,9 +24,9 @@ def sentiment(
     vader = import_extra("vaderSentiment.vaderSentiment", "text", "vaderSentiment")
     analyse = vader.SentimentIntensityAnalyzer().polarity_scores
     def sentiment(samples): return [analyse(text)["compound"] for text in samples["completion"][:]]
-    if of == "completion": return Scorer("sentiment", sentiment, (-1.0, 1.0), dict(lexicon="vader"))
+    if of == "completion": return Scorer("sentiment", sentiment, (-1.0, 1.0), dict(lexicon="vader"), apart=True)
     def sentiment_of(samples): return [analyse(text)["compound"] for text in column_of(samples, of)]
-    return Scorer(f"sentiment_of_{of}", sentiment_of, (-1.0, 1.0), dict(lexicon="vader", of=of))
+    return Scorer(f"sentiment_of_{of}", sentiment_of, (-1.0, 1.0), dict(lexicon="vader", of=of), apart=True)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #c044e919
 def column_of(
@@ -90,7 +90,8 @@ def train_classifier(
         return (model.predict_proba(vectorizer.transform(samples["completion"][:]))[:, 1].tolist()
                 if len(samples) else [])
     data = short_hash([list(texts), list(map(str, labels))])
-    return Scorer("classifier", classifier, (0.0, 1.0), dict(positive=str(positive), strength=strength, data=data))
+    settings = dict(positive=str(positive), strength=strength, data=data)
+    return Scorer("classifier", classifier, (0.0, 1.0), settings, apart=True)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #e333c82e
 def _asked_classifier(texts:list, labels:list, strength:float, asked:str)->Scorer:
@@ -105,7 +106,7 @@ def _asked_classifier(texts:list, labels:list, strength:float, asked:str)->Score
         rows = model.predict_proba(vectorizer.transform(samples["completion"][:])).tolist()
         return [_share_of(label, place, row) for label, row in zip(wanted, rows)]
     data = short_hash([list(texts), list(map(str, labels))])
-    return Scorer("classifier", asked_for, (0.0, 1.0), dict(asked=asked, strength=strength, data=data))
+    return Scorer("classifier", asked_for, (0.0, 1.0), dict(asked=asked, strength=strength, data=data), apart=True)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #8f200893
 def _share_of(label:str, place:dict, row:list)->float:

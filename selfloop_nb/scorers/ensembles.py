@@ -44,7 +44,8 @@ def _joined(name:str, scorers:tuple, join:Callable, **settings)->Scorer:
         return [_opinion(join, row) for row in rows]
     names = ", ".join(s.name for s in scorers)
     parts = [s.describe() for s in scorers]
-    return Scorer(f"{name}({names})", opinions, (0.0, 1.0), dict(join=join, scorers=parts, **settings))
+    settings = dict(join=join, scorers=parts, **settings)
+    return Scorer(f"{name}({names})", opinions, (0.0, 1.0), settings, apart=all(s.apart for s in scorers))
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #c6f6f42a
 def mean_of(*scorers)->Scorer: # in [0, 1]
@@ -94,7 +95,7 @@ def calibrated(
         values = iter(fitted(finite) if finite else [])
         return [NoVerdict(reason) if reason else next(values) for reason in scores.reasons]
     settings = dict(scorer=scorer.describe(), method=method, ratings=short_hash(rated))
-    return Scorer(f"calibrated({scorer.name})", probability, (0.0, 1.0), settings)
+    return Scorer(f"calibrated({scorer.name})", probability, (0.0, 1.0), settings, apart=scorer.apart)
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #010e2163
 def _rated(scorer:Scorer, samples, labels:list)->list:

@@ -7,11 +7,14 @@ __all__ = ['completion_logprobs', 'likelihood']
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #1f423eed
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 from ..core import check_sizes, plain_arguments
 from ..models import LanguageModel
 from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder
+from ..backend.workers import HERE, answers_of, never
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
 def _rows(lm:LanguageModel, samples, same_tokens:bool)->list: # (prompt's ids, completion's ids) of each sample
@@ -26,16 +29,16 @@ def completion_logprobs(
     samples,                   # a sample table: prompt, completion, finished, and token_ids for `same_tokens`
     same_tokens:bool=False,    # use the samples' own token ids, unseen? only for the tokenizer that wrote them
     tokens_per_batch:int=8192, # most tokens that are held at a time
+    workers=HERE,              # who computes the batches, see `workers.Here`
+    should_stop:Callable=never,
 )->list: # mean log-probability of a token, natural log; nan where there is no token or no room in the context
     "How likely the model finds each completion, given its prompt."
-    import torch
     rows = _rows(lm, samples, same_tokens)
-    means = [math.nan] * len(rows)
-    lm.model.eval()
-    with torch.inference_mode():
-        for batch in _batches(lm, rows, tokens_per_batch):
-            for i, mean in zip(batch, _batch_logprobs(lm, [rows[i] for i in batch])): means[i] = mean
-    return means
+    batches = list(_batches(lm, rows, tokens_per_batch))
+    pieces = [dict(rows=[rows[i] for i in batch]) for batch in batches]
+    found = answers_of(workers, _batch_logprobs, dict(lm=lm), pieces, should_stop)
+    mean_of = dict(pair for batch, means in zip(batches, found) for pair in zip(batch, means))
+    return [mean_of.get(i, math.nan) for i in range(len(rows))]
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #beb348a1
 def _batches(lm:LanguageModel, rows:list, tokens_per_batch:int):
@@ -61,10 +64,12 @@ def _batch_logprobs(lm:LanguageModel, rows:list)->list:
     ids = padded([before + after for before, after in rows], lm.tokenizer.pad_token_id)
     mask = padded([[1] * (len(before) + len(after)) for before, after in rows])
     wanted = padded([[0] * (len(before) - 1) + [1] * len(after) for before, after in rows])
-    batch = with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm.tokenizer.pad_token_id)
-    logits = lm.model(**batch, use_cache=False).logits[:, :-1].float()
-    chosen = logits.gather(2, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
-    return ((chosen * wanted).sum(1) / wanted.sum(1)).tolist()
+    batch = with_encoder(dict(input_ids=ids, attention_mask=mask), read, lm)
+    lm.model.eval()
+    with torch.inference_mode():
+        logits = lm.model(**batch, use_cache=False).logits[:, :-1].float()
+        chosen = logits.gather(2, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
+        return ((chosen * wanted).sum(1) / wanted.sum(1)).tolist()
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #b2bd5df7
 @plain_arguments
@@ -76,4 +81,10 @@ def likelihood(
     check_sizes(tokens_per_batch=tokens_per_batch)
     frozen = lm.copy()
     def likelihood(samples): return completion_logprobs(frozen, samples, tokens_per_batch=tokens_per_batch)
-    return Scorer("likelihood", likelihood, (-math.inf, 0.0), dict(model=frozen.name, weights=frozen.weights_hash()))
+    def bind(context, samples):
+        if context.workers is HERE: return scorer
+        return replace(scorer, function=lambda table: completion_logprobs(
+            frozen, table, False, tokens_per_batch, context.workers, context.asked_to_stop))
+    settings = dict(model=frozen.name, weights=frozen.weights_hash())
+    scorer = Scorer("likelihood", likelihood, (-math.inf, 0.0), settings, bind=bind)
+    return scorer

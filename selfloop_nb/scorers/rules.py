@@ -22,7 +22,7 @@ def text_rule(
 )->Scorer: # in [0, 1]
     "A scorer that looks at each completion by itself."
     def rule(samples): return [rate(text) for text in samples["completion"][:]]
-    return Scorer(name, rule, (0.0, 1.0), dict(rate=rate, **settings))
+    return Scorer(name, rule, (0.0, 1.0), dict(rate=rate, **settings), apart=True)
 
 # %% ../../nbs/scorers/02_rules.ipynb #83d9ae81
 @plain_arguments

@@ -6,14 +6,14 @@
 __all__ = ['MOST_FILES', 'MOST_RECORD', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'export_run', 'import_run']
 
 # %% ../../nbs/storage/12_archive.ipynb #d26e70f0
-import json, os, re, shutil, stat, zipfile, zlib
+import hashlib, json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..core import DamagedRunError, SelfloopError, parse_json
 from ..records import Format, Round
 from .disk import disk
 from selfloop_nb.storage.files import (
-    SMALL_TABLE, beside, check_name, fixed_path, make_folder, open_file, read_file, sync, table_size,
+    SMALL_TABLE, beside, check_name, damaged_files, fixed_path, make_folder, open_file, read_file, sync, table_size,
     write_error)
 from .ratings import Ratings, rating_lines
 from .store import Run
@@ -63,12 +63,16 @@ def _damage_of(run:Run, ids:list)->dict: # round -> what is wrong with it
     return {id: faults for id, faults in found.items() if faults}
 
 # %% ../../nbs/storage/12_archive.ipynb #080ffad1
-def _pack(archive:zipfile.ZipFile, folder:Path, name:str):
+def _pack(archive:zipfile.ZipFile, folder:Path, name:str)->str: # SHA-256 of what was packed
     "Add a file to an archive."
+    digest = hashlib.sha256()
     about = zipfile.ZipInfo(name)
     about.compress_type = zipfile.ZIP_STORED if name.endswith((".safetensors", ".parquet")) else zipfile.ZIP_DEFLATED
     with disk.file(open_file(folder, name), "rb") as source, archive.open(about, "w", force_zip64=True) as target:
-        shutil.copyfileobj(source, target, 2**20)
+        while data := source.read(2**20):
+            digest.update(data)
+            target.write(data)
+    return digest.hexdigest()
 
 # %% ../../nbs/storage/12_archive.ipynb #8c0bd3b0
 def _check_export(run:Run):
@@ -79,18 +83,34 @@ def _check_export(run:Run):
         raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
 
 # %% ../../nbs/storage/12_archive.ipynb #b2288e0e
-def _texts_of(run:Run)->dict: # name -> text
+def _texts_of(run:Run)->dict: # name -> bytes
     "The files of a run that others may be writing, as they stand now."
-    texts = {"heads.json": json.dumps(run.heads, indent=1)}
+    texts = {"heads.json": json.dumps(run.heads, indent=1).encode()}
     if disk.exists(run.path / "ratings.jsonl"): texts["ratings.jsonl"] = rating_lines(run.path, "ratings.jsonl")
     return texts
+
+# %% ../../nbs/storage/12_archive.ipynb #dd53ef11
+def _check_back(archive:Path, packed:dict, run:Run):
+    "Raise where an archive does not give back what was packed: name -> SHA-256."
+    copy = beside(archive)
+    try:
+        disk.mkdir(copy)
+        _unpack(archive, copy)
+        lost = damaged_files(copy, packed)
+        if lost: raise SelfloopError(f"{lost[:3]} came out otherwise")
+    except SelfloopError as error:
+        raise DamagedRunError(f"the archive of run {run.name!r} cannot be read back, so it is not kept: "
+                              f"{str(error).replace(archive.name, 'it')}") from error
+    finally: disk.rmtree(copy, ignore_errors=True)
 
 # %% ../../nbs/storage/12_archive.ipynb #361b80db
 def export_run(
     run,   # a Loop, a run that is open, or a run folder
     path,  # of the zip file; one that is there already is replaced
 )->Path:
-    "Write a run as one zip file. Raises `DamagedRunError` naming what is not as it was written."
+    """Write a run as one zip file, and import it again for a moment, to see that it can be.
+
+    Raises `DamagedRunError` naming what is not as it was written; the disk must have room for the run once more."""
     run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), fixed_path(path)
     _check_export(run)
     texts, temporary = _texts_of(run), beside(path)
@@ -98,8 +118,10 @@ def export_run(
         handle = open_file(path.parent, temporary.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with disk.file(handle, "w+b") as file, zipfile.ZipFile(file, "w") as archive:
             for name, text in texts.items(): archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
-            for name in _names_of(run): _pack(archive, run.path, name)
+            packed = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+            for name in _names_of(run): packed[name] = _pack(archive, run.path, name)
         sync(temporary)
+        _check_back(temporary, packed, run)
         disk.replace(temporary, path)
         sync(path.parent)
     except OSError as error:

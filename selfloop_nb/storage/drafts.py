@@ -24,7 +24,7 @@ class Parts(MutableMapping):
         make_folder(folder)
     def _path(self, key): return self.folder / f"{int(key):06d}.json"
     def __getitem__(self, key):
-        try: return json.loads(read_file(self.folder, self._path(key).name))
+        try: return parse_json(read_file(self.folder, self._path(key).name))
         except (FileNotFoundError, DamagedRunError, ValueError): raise KeyError(key) from None # it is made again
     def __contains__(self, key): return disk.is_file(self._path(key))
     def __setitem__(self, key, rows): write_file(self._path(key), json.dumps(rows))

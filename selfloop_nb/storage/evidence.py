@@ -8,10 +8,10 @@ __all__ = ['DRAWS', 'ONE_SEED', 'REDRAWN', 'ONLY_TRAIN', 'CHANCE', 'NO_FILTER', 
            'controls_beside', 'AgainstControls', 'against_controls', 'verdicts_among']
 
 # %% ../../nbs/storage/16_evidence.ipynb #10830218
-import json, math
+import math
 from dataclasses import dataclass
 
-from ..core import SelfloopError, patch_to
+from ..core import DamagedRunError, SelfloopError, parse_json, patch_to
 from .files import read_file
 from .store import Run
 
@@ -152,9 +152,9 @@ REDRAWN = "redrawn.json" # name of a figure -> its values on drawn rows
 
 def _redrawn(run:Run, number:int, figure:Figure)->list|None:
     "The draws of a figure of the whole table; None where the round has none."
-    try: text = read_file(run.folder(run.of_round(number).id), REDRAWN).decode()
+    try: draws = parse_json(read_file(run.folder(run.of_round(number).id), REDRAWN), dict).get(figure.name)
     except FileNotFoundError: return None
-    draws = json.loads(text).get(figure.name)
+    except ValueError as error: raise DamagedRunError(f"{REDRAWN} of round {number} cannot be read: {error}") from error
     return draws and [math.nan if value is None else value for value in draws]
 
 # %% ../../nbs/storage/16_evidence.ipynb #f05521fb

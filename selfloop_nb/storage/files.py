@@ -96,8 +96,7 @@ def sync(
     "Force a file or folder to the disk."
     is_windows = os.name == "nt"
     if is_windows and disk.is_dir(path): return # there a folder cannot be opened
-    try: handle = disk.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
-    except IsADirectoryError as error: return _say_not_forced(disk.stat(path).st_dev, error.strerror)
+    handle = disk.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
     try: force(handle, path)
     finally: disk.close(handle)
 
@@ -183,6 +182,7 @@ def append_line(
 ):
     "Add a line to a file that one process writes; it is made where there is none."
     is_new, data = not disk.exists(path), line.encode() + b"\n"
+    if not is_new and disk.stat(path).st_nlink > 1: write_file(path, read_file(path.parent, path.name)) # a copy's, too
     handle = open_file(path.parent, path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try: append(handle, b"\n" + data if _ends_torn(handle) else data, path)
     except OSError as error: raise write_error(error, path, f"{len(data):,} bytes") from error
@@ -206,7 +206,8 @@ def _error_number(error:Exception)->int|None:
 
 # %% ../../nbs/storage/02_files.ipynb #2561c297
 def _size(folder:Path)->int:
-    "The bytes of all that is in a folder."
+    "The bytes of all that is in a folder; 0 where it could not be made."
+    if not disk.is_dir(folder): return 0
     return sum(disk.stat(file).st_size for file in disk.below(folder))
 
 # %% ../../nbs/storage/02_files.ipynb #86d025bb

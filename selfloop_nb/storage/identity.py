@@ -6,12 +6,12 @@
 __all__ = ['PROTOCOL', 'describe', 'identity_hash', 'unknown_in']
 
 # %% ../../nbs/storage/13_identity.ipynb #a7caff74
-import copyreg, dis, functools, hashlib, json, math, sys, sysconfig, types, uuid
+import copyreg, dis, functools, hashlib, json, math, sys, types, uuid
 from dataclasses import fields, is_dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from ..core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
+from .environment import file_of, is_installed, package_of
 
 # %% ../../nbs/storage/13_identity.ipynb #d0de05f3
 class _Look:
@@ -46,7 +46,8 @@ def _number(thing)->object:
 @patch_to(_Look)
 def named(self, name:str, thing)->object:
     "Describe what has a name; a secret, by the look of its name, stays out."
-    is_shown = self.hidden or isinstance(thing, (bool, int, float, types.NoneType)) or not is_secret(name)
+    is_small = isinstance(thing, (bool, float, types.NoneType)) or isinstance(thing, int) and abs(thing) < 10**5
+    is_shown = self.hidden or is_small or not is_secret(name)
     if not is_shown: return "[redacted]"
     self.path.append(name)
     description = self(thing) if len(self.path) < 50 else self.not_known(thing)
@@ -65,10 +66,10 @@ def not_known(self, thing)->dict:
     return {"kind": "object", "name": kind, "holds": _marks[id(thing)][1], "cannot be known": [self.unknown[-1]]}
 
 # %% ../../nbs/storage/13_identity.ipynb #62bbc4d2
-_HOW = [] # (types, or a test; a function): how things are described, asked in this order
+_HOW = [] # (a type, a test, or a tuple; a function): how things are described, asked in this order
 
 def _describes(kinds):
-    "A decorator: the function describes things of these types, or those that pass the test."
+    "A decorator: the function describes things of a type, of exactly one of several, or that pass a test."
     def add(function):
         _HOW.append((kinds, function))
         return function
@@ -77,7 +78,8 @@ def _describes(kinds):
 def _describe(look:_Look, thing)->object:
     "Describe what is neither a number nor a text."
     for kinds, how in _HOW:
-        fits = kinds(thing) if isinstance(kinds, types.FunctionType) else isinstance(thing, kinds)
+        if isinstance(kinds, tuple): fits = type(thing) in kinds # what is derived from a list may hold more
+        else: fits = kinds(thing) if isinstance(kinds, types.FunctionType) else isinstance(thing, kinds)
         if fits: return how(look, thing)
     return look.not_known(thing)
 
@@ -117,17 +119,19 @@ def _dataclass(look:_Look, thing)->dict:
     "A dataclass by its name and its fields; one of your own also by its code and by what else it holds."
     names = [f.name for f in fields(thing) if not is_unused(f, thing)]
     description = {"kind": type(thing).__name__, **{name: look.named(name, getattr(thing, name)) for name in names}}
-    if _is_installed(type(thing).__module__): return description
+    if is_installed(type(thing).__module__): return description
     code = look(type(thing))["code"]
     if code: description["code"] = code
     others = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in names}
     return look.with_held(description, others)
 
 # %% ../../nbs/storage/13_identity.ipynb #e480c1a0
-@_describes(dict)
+@_describes((dict,))
 def _dict(look:_Look, thing:dict)->dict:
     "A dict, its keys as text."
     keys = {key: str(key) if _is_plain(key) else json.dumps(look(key), sort_keys=True) for key in thing}
+    if "value" in thing and not look.hidden: # as in {"name": "API_KEY", "value": "..."}
+        for name in thing.values(): thing = {**thing, "value": _beside(name, thing["value"])}
     return {keys[key]: look.named(keys[key], value) for key, value in thing.items()}
 
 def _is_plain(value)->bool:
@@ -138,7 +142,14 @@ def _is_plain(value)->bool:
 
 # %% ../../nbs/storage/13_identity.ipynb #d3b5862e
 @_describes((list, tuple))
-def _list(look:_Look, thing)->list: return [look(value) for value in thing]
+def _list(look:_Look, thing)->list:
+    "A list; a text that looks like a secret beside its name stays out, as in ('Authorization', '...')."
+    return [look(value) if look.hidden else look(_beside(name, value)) for name, value in zip((None, *thing), thing)]
+
+def _beside(name, value)->object:
+    "A value; redacted where it is the secret that the text before it names."
+    if not isinstance(name, str) or not isinstance(value, str) or not is_secret(name.lstrip("-")): return value
+    return value if redact(f"{name}: {value}") == f"{name}: {value}" else "[redacted]"
 
 @_describes((set, frozenset))
 def _set(look:_Look, thing)->dict:
@@ -149,27 +160,6 @@ def _path(look:_Look, thing:Path)->str: return look.text(str(thing))
 
 @_describes((bytes, bytearray))
 def _bytes(look:_Look, thing)->dict: return {"kind": "bytes", "hash": hashlib.sha256(thing).hexdigest()[:12]}
-
-# %% ../../nbs/storage/13_identity.ipynb #e1ad2e97
-def _root(module:str|None)->str:
-    "The package that a module belongs to."
-    return (module or "").partition(".")[0]
-
-@functools.cache
-def _is_installed(module:str|None)->bool:
-    "Does a module come with Python, with a package that is installed, or with this library? Else it is your own."
-    root = _root(module)
-    if root in ("__main__", "selfloop_nb"): return root == "selfloop_nb"
-    file = _file_of(root)
-    if not file: return root in sys.stdlib_module_names
-    places = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(Path(file).is_relative_to(place) for place in places)
-
-def _file_of(module:str)->str|None:
-    "The file that a module is, or will be, imported from."
-    if module in sys.modules: return getattr(sys.modules[module], "__file__", None)
-    spec = find_spec(module) if module else None
-    return spec and spec.origin
 
 # %% ../../nbs/storage/13_identity.ipynb #55b0c979
 def _array(dtype, shape, data:bytes)->dict:
@@ -204,7 +194,7 @@ def _torch(look:_Look, thing)->object:
 
 # %% ../../nbs/storage/13_identity.ipynb #e66c9ad6
 def _is_table(thing)->bool:
-    return _root(type(thing).__module__) in ("datasets", "pandas") and hasattr(thing, "__len__")
+    return package_of(type(thing).__module__) in ("datasets", "pandas") and hasattr(thing, "__len__")
 
 @_describes(_is_table)
 def _table(look:_Look, thing)->dict:
@@ -265,12 +255,12 @@ def _function(look:_Look, function)->dict:
     "A function by its code and what it holds; of this library's own the settings say what they hold."
     description = {"kind": "function", "name": function.__qualname__, "code": _function_hash(function)}
     module = function.__globals__.get("__name__")
-    if _root(module) == "selfloop_nb": return description
+    if package_of(module) == "selfloop_nb": return description
     held = {name: value for name, value in _captured(function).items() if not _is_simple(value)}
     held |= {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
     held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ()) if not _is_plain(value)}
     held |= {f".{name}": value for name, value in vars(function).items() if name not in PROTOCOL}
-    if not _is_installed(module): held |= _globals_of(function)
+    if not is_installed(module): held |= _globals_of(function)
     return look.with_held(description, held)
 
 # %% ../../nbs/storage/13_identity.ipynb #2f9e3986
@@ -294,13 +284,13 @@ def _globals_of(function)->dict:
         if value is scope or _is_called_so(value, name): continue
         held |= _taken_from(value, name, code)
     for name in _names(code, "IMPORT_NAME"):
-        if not _is_installed(name): held[f"import {name}"] = _source_hash(name, scope)
+        if not is_installed(name): held[f"import {name}"] = _source_hash(name, scope)
     return held
 
 # %% ../../nbs/storage/13_identity.ipynb #d253f84b
 def _taken_from(it, name:str, code)->dict:
     "What the code may take from a global: of a module of your own the attributes that it names, of its modules, too."
-    if not isinstance(it, types.ModuleType) or _is_installed(it.__name__) or name.count(".") > 8: return {name: it}
+    if not isinstance(it, types.ModuleType) or is_installed(it.__name__) or name.count(".") > 8: return {name: it}
     attributes = {attribute for c in _codes(code) for attribute in c.co_names if hasattr(it, attribute)}
     held = [_taken_from(getattr(it, attribute), f"{name}.{attribute}", code) for attribute in sorted(attributes)]
     return dict(pair for part in held for pair in part.items())
@@ -309,11 +299,11 @@ def _is_called_so(value, name:str)->bool:
     "Is it a package, or a class or function of one, under its own name?"
     is_module = isinstance(value, types.ModuleType)
     module = value.__name__ if is_module else getattr(value, "__module__", None)
-    return getattr(value, "__name__", None) == name and _is_installed(module)
+    return getattr(value, "__name__", None) == name and is_installed(module)
 
 def _source_hash(name:str, scope:dict)->str:
     "A hash of the file of a module that is imported inside a function, or of all files of its package."
-    file = _file_of(_root(name)) or _file_of(_root(scope.get("__package__")))
+    file = file_of(package_of(name)) or file_of(package_of(scope.get("__package__")))
     if not file: return ""
     files = sorted(Path(file).parent.rglob("*.py")) if file.endswith("__init__.py") else [Path(file)]
     return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:12]
@@ -353,7 +343,7 @@ def _module(look:_Look, module)->dict: return {"kind": "module", "name": module.
 @_describes(type)
 def _class(look:_Look, cls)->dict:
     "A class: one of your own by its methods and attributes, and those of its bases."
-    own = [c for c in reversed(cls.__mro__) if not _is_installed(c.__module__)]
+    own = [c for c in reversed(cls.__mro__) if not is_installed(c.__module__)]
     if not own: return _builtin(look, cls)
     members = {name: value for c in own for name, value in vars(c).items() if _is_member(c, name, value)}
     described = {name: look.named(name, _unwrapped(value)) for name, value in members.items()}
@@ -383,7 +373,7 @@ def _object(look:_Look, thing)->dict:
     "An object by its class and its parts."
     cls = type(thing)
     description = {"kind": "function" if callable(thing) else "object", "name": cls.__qualname__, "code": ""}
-    if not _is_installed(cls.__module__): description["code"] = look(cls)["code"]
+    if not is_installed(cls.__module__): description["code"] = look(cls)["code"]
     return look.with_held(description, _parts(thing))
 
 # %% ../../nbs/storage/13_identity.ipynb #31d77bce
@@ -395,6 +385,6 @@ def _parts(thing)->dict: # name -> part
     if isinstance(reduced, str): return {"name": reduced, **wrapped}
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
     parts = {"made by": make, "arguments": arguments, "items": list(items or ()), "pairs": list(pairs or ())}
-    for attributes in state if isinstance(state, tuple) else (state,):
-        parts |= attributes if isinstance(attributes, dict) else {"state": attributes}
+    in_slots = isinstance(state, tuple) and all(isinstance(half, dict | None) for half in state)
+    for half in state if in_slots else (state,): parts |= half if isinstance(half, dict) else {"state": half}
     return {**parts, **wrapped}

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..core import DamagedRunError, patch_to, whole_number
+from ..core import DamagedRunError, parse_json, patch_to, whole_number
 from .disk import disk
 from .files import append, fixed_path, force_name, open_file, read_file
-from .lock import lock_file
+from .lock import is_alone, lock_file
 from ..text import clean_text
 
 # %% ../../nbs/storage/10_ratings.ipynb #75ca92cf
@@ -57,7 +57,7 @@ def _is_line(line)->bool:
 # %% ../../nbs/storage/10_ratings.ipynb #7eeb4fa6
 def _line_in(text:bytes)->dict|None:
     "The line that a text holds; None where it holds none."
-    try: line = json.loads(text)
+    try: line = parse_json(text)
     except ValueError: return None
     return line if _is_line(line) else None
 
@@ -65,11 +65,16 @@ def _line_in(text:bytes)->dict|None:
 @contextmanager
 def _locked(path:Path, flags:int, shared:bool=False):
     "The file, opened, while nobody else is in the middle of a line; where there are no locks, appending alone must do."
-    handle = open_file(path.parent, path.name, flags)
+    handle, is_right = None, False
     try:
-        lock_file(handle, shared=shared)
+        while not is_right:
+            if handle is not None: disk.close(handle)
+            handle = open_file(path.parent, path.name, flags)
+            lock_file(handle, shared=shared)
+            is_right = shared or is_alone(handle, path)
         yield handle
-    finally: disk.close(handle)
+    finally:
+        if handle is not None: disk.close(handle)
 
 # %% ../../nbs/storage/10_ratings.ipynb #6878684d
 MOST_RATINGS = 2**30 # bytes that are read at once

@@ -7,10 +7,10 @@ __all__ = ['FILE', 'Unsealed', 'read_sealed', 'write_sealed']
 
 # %% ../../nbs/storage/20_sealed.ipynb #1ecda534
 import json, math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ..core import parse_json, patch_to
+from ..core import DamagedRunError, parse_json, patch_to
 from .files import read_file, write_file
 
 # %% ../../nbs/storage/20_sealed.ipynb #20c241d6
@@ -51,8 +51,12 @@ def read_sealed(
     folder:Path, # of the run
 )->Unsealed|None: # None: it was never opened
     "What was written down when the sealed test of a run was opened."
-    try: return Unsealed(**parse_json(read_file(folder, FILE).decode(), dict))
+    names = [field.name for field in fields(Unsealed)] # a newer version may say more
+    try: data = parse_json(read_file(folder, FILE), dict)
     except FileNotFoundError: return None
+    except ValueError as error: raise DamagedRunError(f"{FILE} in {str(folder)!r} cannot be read: {error}") from error
+    try: return Unsealed(**{name: data[name] for name in names if name in data})
+    except TypeError as error: raise DamagedRunError(f"{FILE} in {str(folder)!r} is not whole: {error}") from error
 
 def write_sealed(
     folder:Path, # of the run

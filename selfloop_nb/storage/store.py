@@ -303,7 +303,9 @@ def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
     try: text = read_file(self.folder(self.of_round(number).id), "losses.jsonl").decode()
     except FileNotFoundError: return []
-    return [json.loads(line) for line in text.splitlines()]
+    try: return [parse_json(line, dict) for line in text.splitlines()]
+    except ValueError as error:
+        raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
 
 # %% ../../nbs/storage/09_store.ipynb #9bdce58f
 @patch_to(Run)

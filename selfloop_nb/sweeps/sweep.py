@@ -207,7 +207,7 @@ def sweep(
     loop,                 # a Loop; or a function seed -> Loop with a store of its own: data and weights may follow the seed
     rounds:int=6,         # of each arm
     seeds:list|None=None, # None: the loop's own; each other one is a run beside the loop's folder
-    workers:int=1,        # processes, a seed at a time in each; with two or more, one thread each is quickest
+    workers=1,            # processes, an arm at a time in each, best with one thread; or a cluster, see `ray_cluster`
     shared:int=0,         # rounds that all arms have in common, with the loop's own settings
     arms:dict={},         # name -> settings, for what is no grid
     progress:bool=True,   # show a progress bar?
@@ -219,7 +219,8 @@ def sweep(
     from tqdm import tqdm
     own = loop if isinstance(loop, Loop) else None
     if seeds is None: seeds = [own.seed] if own else [0]
-    found = _planned(loop, axes, arms, seeds, rounds, workers, shared)
+    n_workers = 1 if hasattr(workers, "map") else workers
+    found = _planned(loop, axes, arms, seeds, rounds, n_workers, shared)
     seeds = [whole_number(seed, "seeds") for seed in seeds]
     source = parts_of(own) if own else loop
     total = len(found) * len(seeds) * rounds
@@ -272,7 +273,7 @@ def search(
     rounds:int=6,
     measure:str="heldout_accuracy", # what is to be large; a loss is to be small
     seeds:list|None=None,
-    workers:int=1,
+    workers=1,
     seed:int=0,          # of the choice
     **space,             # name=(low, high), or name=[values]
 )->"optuna.Study": # `best_params`, `best_value`, `trials_dataframe()`

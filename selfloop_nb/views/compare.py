@@ -14,6 +14,7 @@ import ipywidgets
 from ..charts import rounds as plots
 from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
 from ..charts.comparison import ecdf_plot, settings_table
+from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.markup import escape, html_table
 from ..core import SelfloopError, patch_to, plain_arguments
 from ..opened import open_run
@@ -21,7 +22,8 @@ from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
 from ..storage.store import Run
 from .background import Publisher, weakly
-from .view import View, labelled, loud, picture_output, picture_place, push_button
+from .live import LiveCharts
+from .view import View, labelled, loud, picture_output, push_button
 
 # %% ../../nbs/views/10_compare.ipynb #b7e2bef2
 def name_runs(
@@ -73,6 +75,7 @@ class Comparison(View):
     def __init__(self, runs:dict, font_scale:float=1.0, dark:bool=False):
         super().__init__()
         self.runs, self.histories = runs, {} # name -> one a seed
+        self.scale, self.pictures = font_scale, []
         self.look = dict(font_scale=0.85 * font_scale, dark=dark)
         self.sizes = [tuple(round(n * font_scale) for n in size) for size in SIZES] # pictures grow with their text
         self.publisher = Publisher(weakly(self._draw))
@@ -120,20 +123,29 @@ def figures(self)->dict: # name -> figure
 
 # %% ../../nbs/views/10_compare.ipynb #32edc58f
 @patch_to(Comparison)
+def _scored(self)->tuple: # name -> list of lists of scores, one a seed; name -> theta; Q's range
+    "The scores of the round that is chosen; none of a run that does not have it."
+    n = self.round.value
+    scores, thetas = {}, {}
+    ranges = set()
+    for name, seeds in self.runs.items():
+        there = [run for run in seeds if 0 < n < len(run.rounds) and run.rounds[n].has_samples]
+        scores[name] = [run.samples(n)["score"][:] for run in there]
+        ranges |= {score_range_of(run.rounds[n].config) for run in there}
+        if there: thetas[name] = theta_of(there[0].rounds[n].config)
+    return scores, thetas, ranges.pop() if len(ranges) == 1 else (-math.inf, math.inf)
+
+# %% ../../nbs/views/10_compare.ipynb #7d164669
+@patch_to(Comparison)
 def _scores(self):
     "The scores of the round that is chosen, as a figure."
     n = self.round.value
     if not n: return ecdf_plot({}, title="scores", **self.look)
-    scores, thetas = {}, {}
-    ranges = set()
-    for name, seeds in self.runs.items():
-        there = [run for run in seeds if n < len(run.rounds) and run.rounds[n].has_samples]
-        label = _label(name, n, len(there), len(seeds))
-        scores[label] = [run.samples(n)["score"][:] for run in there]
-        ranges |= {score_range_of(run.rounds[n].config) for run in there}
-        if there: thetas[label] = theta_of(there[0].rounds[n].config)
-    common = ranges.pop() if len(ranges) == 1 else (-math.inf, math.inf)
-    return ecdf_plot(scores, thetas, common, f"scores of round {n}", **self.look)
+    scores, thetas, common = self._scored()
+    labels = {name: _label(name, n, len(scores[name]), len(seeds)) for name, seeds in self.runs.items()}
+    labelled_scores = {labels[name]: seeds for name, seeds in scores.items()}
+    labelled_thetas = {labels[name]: theta for name, theta in thetas.items()}
+    return ecdf_plot(labelled_scores, labelled_thetas, common, f"scores of round {n}", **self.look)
 
 # %% ../../nbs/views/10_compare.ipynb #25ac2fe6
 def _label(name:str, round:int, n_there:int, n_seeds:int)->str:
@@ -141,16 +153,30 @@ def _label(name:str, round:int, n_there:int, n_seeds:int)->str:
     if n_there == n_seeds: return name
     return f"{name}: {n_there} of {n_seeds} seeds" if n_there else f"{name}: no round {round}"
 
+# %% ../../nbs/views/10_compare.ipynb #93363215
+@patch_to(Comparison)
+def _draw_scores(self):
+    "The scores of the round that is chosen, in the browser; runs that do not have it are named."
+    n = self.round.value
+    scores, _, common = self._scored()
+    lacking = [_label(name, n, len(scores[name]), len(seeds)) for name, seeds in self.runs.items()]
+    lacking = [label for label in lacking if label not in self.runs] if n else []
+    title = " · ".join([f"scores of round {n}" if n else "scores", *lacking])
+    with self.live.hold_sync():
+        self.live.others = compared_scores(dict(enumerate(scores.values())), common, title)
+        self.live.round = n or -1
+
 # %% ../../nbs/views/10_compare.ipynb #5b4d57b9
 @patch_to(Comparison)
 def _draw(self, what:set):
-    "Bring pictures and tables up to date; what goes wrong is said in words."
+    "Bring charts and tables up to date; what goes wrong is said in words."
     try:
         if "runs" in what: self._draw_runs()
-        self.scores.value = plots.png(self._scores(), *self.sizes[1])
+        self._draw_scores()
+        self.pictures = []
+        self.show_static()
         self.answer.value = ""
     except Exception as error: self.answer.value = loud(str(error))
-    self.show_static()
 
 # %% ../../nbs/views/10_compare.ipynb #ced27a2c
 @patch_to(Comparison)
@@ -164,7 +190,9 @@ def _draw_runs(self):
     if last > 0:
         self.round.max, self.round.disabled = last, False
         if self.round.value == 0: self.round.value, self.round.min = last, 1
-    self.charts.value = plots.png(comparison_plot(self.histories, *self.sizes[0], **self.look))
+    with self.live.hold_sync():
+        self.live.panels = compared_panels(self.histories)
+        self.live.history = compared_history(self.histories)
     self.tables.value = self._tables()
 
 # %% ../../nbs/views/10_compare.ipynb #0a36f345
@@ -189,26 +217,35 @@ Comparison.verdicts = property(_verdicts)
 @patch_to(Comparison)
 def _build(self)->ipywidgets.VBox:
     "Make the widgets."
-    self.charts, self.scores = (picture_place(*size) for size in self.sizes)
+    self.live = LiveCharts(self.scale, parts=["curves"], linked=True, stills=3)
+    self.live.observe(weakly(self._chosen), "round")
     self.tables, self.answer = ipywidgets.HTML(layout={"overflow": "auto"}), ipywidgets.HTML()
     self.round = ipywidgets.IntSlider(value=0, min=0, max=0, disabled=True, **labelled("scores of round", "310px"))
     self.round.observe(weakly(self._moved), "value")
     again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere")
-    right = ipywidgets.VBox([ipywidgets.HBox([again, self.answer]), self.round, self.scores])
-    pictures = ipywidgets.HBox([self.charts, right], layout={"flex_flow": "row wrap"})
-    return ipywidgets.VBox([pictures, self.tables])
+    row = ipywidgets.HBox([self.round, again, self.answer], layout={"align_items": "center", "flex_flow": "row wrap"})
+    return ipywidgets.VBox([row, self.live, self.tables])
 
 # %% ../../nbs/views/10_compare.ipynb #e088c1e7
 @patch_to(Comparison)
 def _moved(self, change:dict): self._changed("scores")
 
 @patch_to(Comparison)
-def plain(self)->list: # of outputs by MIME type
+def _chosen(self, change:dict):
+    "A round was chosen in a chart."
+    if 0 < change["new"] <= self.round.max: self.round.value = change["new"]
+
+# %% ../../nbs/views/10_compare.ipynb #44b985be
+@patch_to(Comparison)
+def plain(self)->list: # of three outputs by MIME type
     "Pictures and tables without any widget."
+    if not self.pictures:
+        curves = plots.png(comparison_plot(self.histories, *self.sizes[0], **self.look))
+        self.pictures = [curves, plots.png(self._scores(), *self.sizes[1])]
     words = "".join(f"\n\n{found}" for found in self.verdicts.values())
     text = f"{self.table.to_string()}\n\nsettings that differ\n{self.settings.to_string()}{words}"
-    return [picture_output(self.charts.value, "the charts of the runs"),
-            picture_output(self.scores.value, "their scores"),
+    return [picture_output(self.pictures[0], "the charts of the runs"),
+            picture_output(self.pictures[1], "their scores"),
             {"text/html": self.tables.value, "text/plain": text}]
 
 # %% ../../nbs/views/10_compare.ipynb #9c3b4f3d
@@ -216,7 +253,7 @@ def plain(self)->list: # of outputs by MIME type
 def compare(
     *runs,                # Loops, opened runs, paths of run folders
     font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # for a dark theme
+    dark:bool=False,      # the plain pictures for a dark theme; the charts follow the theme by themselves
     **named_runs,         # name=run, or name=[run, run, run]: one thing with several seeds, shown as a band
 )->Comparison: # show it as the last line of a cell; `table`, `settings` and `figures()` are for a paper
     """The same charts for several runs or branches, and the settings that differ.

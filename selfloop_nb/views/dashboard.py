@@ -21,8 +21,7 @@ from ..storage.store import read_table
 from .background import Publisher, Watcher, Worker, threads_repaint, weakly
 from .live import LiveCharts, apply_theta
 from .painter import Painter, overview_png, overview_table
-from .view import View, check_run, choice_list, labelled, loud, offer
-from .view import picture_output, push_button, warning_box
+from .view import View, choice_list, labelled, loud, offer, picture_output, push_button, warning_box
 
 # %% ../../nbs/views/05_dashboard.ipynb #944f162a
 class ControlRoom(View):
@@ -73,7 +72,7 @@ def _look_at(self, source:Loop|OpenRun):
 
 # %% ../../nbs/views/05_dashboard.ipynb #6ffdc982
 @patch_to(ControlRoom)
-def _refresh(self): self.publisher.tell("status", "round", "scored", "loss", "static")
+def _refresh(self): self.publisher.tell("status", "round", "written", "scored", "loss", "static")
 
 @patch_to(ControlRoom)
 def take_over(self, old:View):
@@ -282,7 +281,7 @@ def _enable(self):
 
 # %% ../../nbs/views/05_dashboard.ipynb #28641c0e
 CHANGES = {"round": ["round", "static"], "rewind": ["round", "static"], "loss": ["loss"], "scored": ["scored"],
-           "branch": ["branches"]}
+           "written": ["written"], "branch": ["branches"]}
 
 @patch_to(ControlRoom)
 def _listen(self, event:Event):
@@ -343,6 +342,7 @@ def _draw_charts(self, what:set):
     "What has changed of the charts; of a round under way, what this loop has of it."
     own = self.own
     if "round" in what: self._draw_rounds()
+    if "written" in what and own.written and not own.scored: self.live.show_written(own.now["round"], own.written)
     if what & {"round", "scored"} and own.scored: self._draw_scored(**own.scored)
     if what & {"round", "loss"} and own.losses: self.live.show_losses(own.now["round"], own.losses)
     if "static" in what and self.static and not self.busy: self._paint()
@@ -397,4 +397,4 @@ def dashboard(
     threads:bool|None=None, # False: a button returns when its work is done; None: as where threads do not repaint
 )->ControlRoom: # show it as the last line of a cell; step, run, pause, stop, rewind, branch, export, wait are its buttons
     "The control room of a loop: buttons, live charts, samples. It returns at once; the loop runs in its own thread."
-    return ControlRoom(check_run(source), font_scale, dark, threads_repaint() if threads is None else threads)
+    return ControlRoom(View.of_run(source), font_scale, dark, threads_repaint() if threads is None else threads)

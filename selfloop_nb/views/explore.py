@@ -12,13 +12,14 @@ import ipywidgets
 
 from ..charts import rounds as plots
 from ..charts.markup import escape
-from ..charts.theta import ThetaPicture
+from ..charts.theta import preview_plot
+from ..charts.chart_data import RoundScores
 from ..core import patch_to, plain_arguments
-from ..filters.preview import KeptMetrics, ThresholdPreview
-from ..records import score_range_of, theta_of
+from ..filters.preview import KeptMetrics
+from ..records import score_range_of
 from .background import Publisher, weakly
-from .live import apply_theta
-from .view import RoundView, labelled, picture_output, picture_place, push_button
+from .live import LiveCharts, apply_theta
+from .view import RoundView, labelled, picture_output, push_button
 
 # %% ../../nbs/views/06_explore.ipynb #b582fbcd
 def choice_table(
@@ -54,10 +55,9 @@ class Explorer(RoundView):
 
     def __init__(self, source, round:int, group:str|None, font_scale:float, dark:bool):
         super().__init__(source, round)
-        self.group = group
+        self.group, self.scale = group, font_scale
         self.look = dict(font_scale=0.85 * font_scale, dark=dark)
-        self.size = tuple(int(n * font_scale) for n in (640, 250)) # the picture grows with its text
-        self.preview = self.painted = None
+        self.seen = None # RoundScores of the round that is chosen
         self.score_range = (-math.inf, math.inf)
         self.others = {} # what the rules beside theta would keep
         self.lock = threading.RLock()
@@ -66,7 +66,12 @@ class Explorer(RoundView):
         self.show_round()
 
     @property
-    def theta(self)->float: return self.slider.value
+    def theta(self)->float:
+        "Where theta is: where it was let go, else where the round had it."
+        return self.seen.theta if self.live.theta is None else self.live.theta
+
+    @theta.setter
+    def theta(self, value:float): self.live.theta = float(value)
 
 # %% ../../nbs/views/06_explore.ipynb #3060c331
 @patch_to(Explorer)
@@ -82,65 +87,51 @@ def apply(self):
 @patch_to(Explorer)
 def _build(self)->ipywidgets.VBox:
     "Make the widgets."
-    self.slider = ipywidgets.FloatSlider(min=0, max=1, step=0.005, readout_format=".4g", **labelled("θ", "420px"))
+    self.live = LiveCharts(self.scale, parts=["scores", "samples"], tall=20)
     self.share = ipywidgets.BoundedFloatText(value=0.25, min=0.001, max=1, step=0.05, **labelled("best share", "150px"))
     self.k = ipywidgets.BoundedIntText(value=1, min=1, max=1000, **labelled("top k", "110px"))
     self.button = push_button("Apply from the next round", weakly(self.apply), width="200px",
                               disabled=not hasattr(self.source, "change"))
-    self.picture = picture_place(*self.size)
     self.table = ipywidgets.HTML()
-    for control in (self.slider, self.share, self.k): control.observe(weakly(self._moved), "value")
-    rows = [self.rounds, self.slider, self.button], [self.share, self.k, self.answer]
-    return ipywidgets.VBox([*map(ipywidgets.HBox, rows), self.picture, self.table])
+    for control in (self.share, self.k): control.observe(weakly(self._moved), "value")
+    self.live.observe(weakly(self._moved), "theta")
+    fields = [self.rounds, self.share, self.k, self.button, self.answer]
+    row = ipywidgets.HBox(fields, layout={"align_items": "center", "flex_flow": "row wrap"})
+    return ipywidgets.VBox([row, self.live, self.table])
 
 # %% ../../nbs/views/06_explore.ipynb #ff515d74
 @patch_to(Explorer)
 def show_round(self):
-    "Sort the samples of the round that is chosen, and set the slider to its theta."
+    "Sort the samples of the round that is chosen, and put theta where the round had it."
     with self.lock: self._sort(*self._scored())
-    self.show_static()
+    self._moved()
 
 # %% ../../nbs/views/06_explore.ipynb #d388691a
 @patch_to(Explorer)
 def _sort(self, samples, config:dict):
-    self.slider.disabled = samples is None
     self.others = {}
-    if samples is None:
-        self.preview = None
-        return self._say("nothing is scored yet: make a round first")
-    used = config.get("select", {})
-    rule = {name: used[name] for name in ("unique", "finished", "max_tokens") if name in used}
-    self.preview = ThresholdPreview(samples, self.group, **rule)
-    self.score_range = score_range_of(config)
-    self.painted = ThetaPicture(self.preview, self.score_range, self.size, **self.look)
-    self._set_slider(theta_of(config))
+    with self.live.hold_sync():
+        self.live.theta = None
+        if samples is None:
+            self.seen = None
+            self.live.show_nothing()
+            return self._say("nothing is scored yet: make a round first")
+        self.seen = RoundScores(samples, config, self.group)
+        self.score_range = score_range_of(config)
+        number = self.rounds.value or 0
+        name = f"round {number}" if self.is_run else "these samples"
+        self.live.show_scores(self.seen, number, self.shown_id or "table", name, by_theta=True)
     self._say("a preview: nothing changes until you press the button")
-    self._draw({"theta"})
-
-# %% ../../nbs/views/06_explore.ipynb #a882a7de
-@patch_to(Explorer)
-def _set_slider(self, theta:float):
-    "Set the slider's ends, and put it on theta."
-    scores = self.preview.scores
-    edges = plots.score_bins(list(scores[[0, -1]]) if len(scores) else [], self.score_range)
-    low, high = edges[0], edges[-1]
-    slider = self.slider
-    with slider.hold_trait_notifications():
-        slider.min, slider.max = min(low, slider.min), max(high, slider.max)
-        slider.value = min(max(theta, low), high) if math.isfinite(theta) else low
-        slider.min, slider.max = low, high
-        slider.step = (high - low) / 200
 
 # %% ../../nbs/views/06_explore.ipynb #5107a127
 @patch_to(Explorer)
 def choices(self)->dict: # rule in words -> KeptMetrics
     "What theta, the best share and the top k would keep of this round."
     share, k = self.share.value, self.k.value
-    if ("share", share) not in self.others:
-        self.others["share", share] = self.preview.at(self.preview.theta_for(share))
-    if ("k", k) not in self.others:
-        self.others["k", k] = self.preview.top(k)
-    choices = {f"θ = {self.theta:.4g}": self.preview.at(self.theta)}
+    preview = self.seen.preview
+    if ("share", share) not in self.others: self.others["share", share] = preview.at(preview.theta_for(share))
+    if ("k", k) not in self.others: self.others["k", k] = preview.top(k)
+    choices = {f"θ = {self.theta:.4g}": preview.at(self.theta)}
     choices[f"best {share:.3g} of the samples"] = self.others["share", share]
     choices[f"top {k} of each prompt"] = self.others["k", k]
     return choices
@@ -148,25 +139,27 @@ def choices(self)->dict: # rule in words -> KeptMetrics
 # %% ../../nbs/views/06_explore.ipynb #5c12688f
 @patch_to(Explorer)
 def _draw(self, what:set):
-    "Bring picture and table up to date."
-    with self.lock:
-        if self.preview is None: return
-        self.picture.value = self.painted.png(self.theta)
-        self.table.value = choice_table(self.choices())
+    "Bring the table up to date, and what stays in a saved notebook."
+    with self.lock: self.table.value = choice_table(self.choices()) if self.seen else ""
+    self.show_static()
 
 @patch_to(Explorer)
-def _moved(self, change:dict):
-    "The slider, the share or the k is another one."
+def _moved(self, change:dict|None=None):
+    "Theta, the share or the k is another one."
     self.publisher.tell("theta")
     self.publisher.settle()
 
 # %% ../../nbs/views/06_explore.ipynb #d36ac590
 @patch_to(Explorer)
-def plain(self)->list: # of outputs by MIME type
+def plain(self)->list: # of two outputs by MIME type
     "The picture and the table without any widget."
-    if self.preview is None: return [{"text/plain": "nothing is scored yet"}]
-    return [picture_output(self.picture.value, "what theta would keep"),
-            {"text/html": self.table.value, "text/plain": str(self.choices())}]
+    with self.lock:
+        if self.seen is None: return [{"text/plain": "nothing is scored yet"}, {"text/plain": ""}]
+        size = [int(n * self.scale) for n in (640, 250)] # the picture grows with its text
+        picture = plots.png(preview_plot(self.seen.preview, self.theta, self.score_range, *size, **self.look))
+        choices = self.choices()
+    return [picture_output(picture, "what theta would keep"),
+            {"text/html": choice_table(choices), "text/plain": str(choices)}]
 
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
 @plain_arguments
@@ -175,7 +168,7 @@ def explore(
     round:int=-1,         # its number; -1: the newest
     group:str|None=None,  # a column of the prompts whose shares are followed
     font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # for a dark theme
+    dark:bool=False,      # the plain picture for a dark theme; the chart follows the theme by itself
 )->Explorer: # show it as the last line of a cell
     """Drag theta over the scored samples of a round and see what would be kept.
 

@@ -253,6 +253,8 @@ def check_run(source)->object: # the same
     if isinstance(getattr(source, "store", None), Run): return source
     raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
 
+View.of_run = staticmethod(check_run)
+
 # %% ../../nbs/views/02_view.ipynb #8e46950e
 def _check_source(source, needed:tuple):
     "Raise `ValueError` for what is neither a run nor a table with the columns that are needed."

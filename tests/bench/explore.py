@@ -1,5 +1,5 @@
-"How long the theta explorer takes to answer a drag: metrics, picture and table, at 10,000 and 100,000 samples."
-import random, statistics
+"How long explore takes to show the chart of a round, and the table where theta is let go: 100,000 samples, a million."
+import random, statistics, sys
 
 from datasets import Dataset
 from selfloop_nb import explore
@@ -21,18 +21,24 @@ def scored(n):
         topic=rng.choices("abc", k=n)))
 
 
-def milliseconds_of_drags(explorer, n=20):
-    "The milliseconds that each of n drags takes."
+def milliseconds_of_thetas(explorer, n=20):
+    "The milliseconds until the table follows, for each of n thetas."
     for step in range(n):
-        explorer.slider.value = 0.2 + 0.03 * step
-        assert explorer.publisher.flush()
-        seconds, _ = timed(lambda: explorer._draw({"theta"}))
+        seconds, _ = timed(lambda: follow(explorer, 0.2 + 0.03 * step))
         yield 1000 * seconds
 
 
-for n in (10_000, 100_000):
-    seconds, explorer = timed(lambda: explore(scored(n), group="topic"))
-    say(f"{n:,} samples: sorted and shown in {seconds:.1f} s")
-    drags = list(milliseconds_of_drags(explorer))
-    median = f"{statistics.median(drags):.0f} ms"
-    say(f"{n:,} samples: a drag is answered in {median} (median of 20; slowest {max(drags):.0f})")
+def follow(explorer, theta):
+    "Put theta there, and wait for the table."
+    explorer.theta = theta
+    assert explorer.publisher.flush()
+
+
+for n in map(int, sys.argv[1:] or (100_000, 1_000_000)):
+    samples = scored(n)
+    seconds, explorer = timed(lambda: explore(samples))
+    waited, _ = timed(explorer.publisher.flush)
+    say(f"{n:,} samples: the chart is sent after {seconds:.1f} s")
+    say(f"{n:,} samples: the table follows {waited:.1f} s later")
+    median = statistics.median(milliseconds_of_thetas(explorer))
+    say(f"{n:,} samples: where theta is let go the table follows in {median:.0f} ms (median of 20)")

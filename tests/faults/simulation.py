@@ -148,7 +148,9 @@ class History:
             before = self.standing(loop.store.branch)
             self.doing[actor] = loop.store.branch, what, before
             try: self.do(loop, what)
-            except PASSES: self.check_unchanged(loop.store.branch, what, before)
+            except PASSES:
+                self.check_unchanged(loop.store.branch, what, before)
+                self.check_unchanged(*self.doing[actor]) # in a sweep another branch is at work
             else: self.doing.pop(actor)
 
     def do(self, loop, what):

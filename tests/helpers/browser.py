@@ -15,7 +15,8 @@ from waiting import wait_until
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-precise-memory-info",
+         "--js-flags=--expose-gc"]
 SCREEN = {"width": 1280, "height": 720}
 HOME = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
 KERNEL = dict(name="python3", display_name="Python 3", language="python")
@@ -77,8 +78,8 @@ def answers(address, server):
 
 
 @contextmanager
-def lab(folder, theme="JupyterLab Light"):
-    "A JupyterLab server on a folder; yields its address."
+def lab(folder, theme="JupyterLab Light", **env):
+    "A JupyterLab server on a folder, with these in its environment; yields its address."
     settings = folder / ".settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True, exist_ok=True)
     no_news = {"fetchNews": "false", "checkForUpdates": False}
@@ -86,7 +87,7 @@ def lab(folder, theme="JupyterLab Light"):
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(no_news))
     port = free_port()
     command = ["jupyterlab", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={folder}", *OPEN_TO_US]
-    with serving(folder, port, command, JUPYTERLAB_SETTINGS_DIR=str(folder / ".settings")) as address:
+    with serving(folder, port, command, JUPYTERLAB_SETTINGS_DIR=str(folder / ".settings"), **env) as address:
         yield address
 
 
@@ -119,18 +120,37 @@ def note_stranger(page, url):
 
 
 def drag_theta(page):
-    "Drag the explorer's slider to the right; a higher theta must keep fewer."
+    "Drag theta to the right in the chart; a higher theta must keep fewer, and the table below must say so."
     def n_kept(): return int(page.locator(".widget-html td").nth(1).inner_text().replace(",", ""))
     before = n_kept()
-    handle = page.locator(".noUi-handle").first
-    handle.scroll_into_view_if_needed()
-    box = handle.bounding_box()
-    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    grip = page.locator(".selfloop-room .theta circle").last
+    grip.scroll_into_view_if_needed()
+    box = grip.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + 90, box["y"] + 5, steps=8)
+    page.mouse.move(x + 90, y, steps=8)
     page.mouse.up()
     wait_until(lambda: n_kept() != before, every=0.1)
     assert n_kept() < before, "a higher theta keeps fewer"
+
+
+def answers_the_hand(page):
+    "A round is pointed at, theta dragged, a bar read, in the room of any front end."
+    room = page.locator(".selfloop-room").first
+    room.locator("figure", has_text="held-out accuracy").locator("svg").hover()
+    wait_until(lambda: room.locator(".hovered:visible").count() >= 1)
+    said, note = room.locator(".said"), room.locator(".note")
+    grip = room.locator(".theta circle").bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=4)
+    wait_until(lambda: "would keep" in said.inner_text())
+    page.mouse.up()
+    bar = room.locator("rect.rejected").last.bounding_box()
+    page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] - 3)
+    wait_until(lambda: "score" in note.inner_text())
 
 
 class Notebook:

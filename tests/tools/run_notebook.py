@@ -79,14 +79,14 @@ def has_tag(cell, tag):
 def override(nb, values):
     "Set parameters in a cell of its own, right after the one tagged `parameters` (papermill's convention)."
     at = next((i for i, cell in enumerate(nb.cells) if has_tag(cell, "parameters")), -1)
-    names = _assigned(nb.cells[at].source) if at >= 0 else []
+    names = assigned(nb.cells[at].source) if at >= 0 else []
     if unknown := sorted(set(values) - set(names)):
         raise ValueError(f"no parameter {', '.join(unknown)}: the notebook has {', '.join(names) or 'none'}")
     source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     nb.cells.insert(at + 1, nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]}))
 
 
-def _assigned(source):
+def assigned(source):
     "The names that a parameters cell assigns, in their order."
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
     return [node.id for node in nodes if isinstance(node.ctx, ast.Store)]

@@ -1,19 +1,21 @@
-"""The charts' JavaScript and CSS out of the notebook that explains them: python tests/tools/script.py"""
+"""The charts' JavaScript and CSS out of the notebooks that explain them: python tests/tools/script.py"""
 import json, re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-NOTEBOOK = PROJECT / "nbs" / "charts" / "11_script.ipynb"
-FILES = {"js": PROJECT / "selfloop_nb/charts/script.js", "css": PROJECT / "selfloop_nb/charts/script.css"}
+CHARTS = PROJECT / "selfloop_nb" / "charts"
+NOTEBOOKS = {"script.js": "11_script", "script.css": "11_script", "linked.js": "13_linked", "twin.js": "15_twin"}
 
 
-def blocks(language):
-    "What the notebook's prose holds in fences of a language, as one text."
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+def blocks(name):
+    "What the notebook of a file holds in fences of its language, as one text."
+    notebook = PROJECT / "nbs" / "charts" / f"{NOTEBOOKS[name]}.ipynb"
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    language = name.rpartition(".")[2]
     found = [block for text in prose for block in re.findall(rf"(?ms)^```{language}\n(.*?)\n```$", text)]
     return "\n\n".join(found) + "\n"
 
 
 if __name__ == "__main__":
-    for language, path in FILES.items(): path.write_text(blocks(language), encoding="utf-8")
+    for name in NOTEBOOKS: (CHARTS / name).write_text(blocks(name), encoding="utf-8")

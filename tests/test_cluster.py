@@ -1,0 +1,258 @@
+"""Work on a Ray cluster: the same bytes, nothing lost or doubled when workers die, and what cannot be is said.
+
+What hangs on when a worker dies is tried on a stand-in for Ray, where a seed decides it; a real cluster is tried once
+in `make test`, and by itself in `make test-long`.
+"""
+import os, signal, sys, threading, warnings
+from collections import Counter
+
+import pytest
+
+from fake_ray import FakeRay
+from selfloop_nb import verifier
+from selfloop_nb.core import SelfloopError, Stopped
+from small import small_loop
+from test_workers import looped, made, undisturbed # noqa: F401, a fixture
+from waiting import wait_until
+
+
+def double(factor, number): return factor * number
+def double_told(factor, number, progress, should_stop):
+    progress(1)
+    return factor * number
+def as_number(key): return dict(number=key)
+
+
+@pytest.fixture
+def crew(monkeypatch):
+    "Makes clusters on a Ray that is none."
+    from selfloop_nb.sweeps.cluster import RayCluster
+    def make(workers=None, keep=1000, needs=1, **how):
+        ray = FakeRay(**how)
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        return RayCluster(ray, workers, dict(CPU=needs, GPU=0), keep)
+    return make
+
+
+def test_each_piece_is_done_once_whoever_dies(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    monkeypatch.setattr(cluster, "TRIES", 100) # here any piece may meet many deaths
+    n_killed = 0
+    for seed in range(200):
+        workers = crew(seed=seed, cpus=(1, 2), deaths=0.1)
+        heard, kept = [], Counter()
+        for key, answer in workers.map(double_told, dict(factor=2), range(30), as_number, heard.append):
+            assert answer == 2 * key
+            kept[key] += 1
+        assert sorted(kept) == list(range(30)) and set(kept.values()) == {1}
+        n_killed += workers.ray.n_killed
+    assert n_killed > 500
+
+
+def test_a_run_is_the_same_whoever_dies(crew, tmp_path, undisturbed): # noqa: F811
+    n_killed = 0
+    for seed in range(2):
+        workers = crew(seed=seed, cpus=(1, 1, 1), deaths=0.1)
+        loop = looped(tmp_path / str(seed), workers=workers)
+        loop.run(rounds=1)
+        assert made(loop) == undisturbed[:2]
+        n_killed += workers.ray.n_killed
+    assert n_killed
+
+
+def test_a_piece_that_kills_is_given_up_by_name_and_the_others_are_done(crew):
+    for seed in range(50):
+        workers, done = crew(seed=seed, cpus=(2,)), []
+        workers.ray.fatal_piece = dict(number=7)
+        with pytest.raises(SelfloopError, match=r"piece 7 of double was given up: 3 workers were lost with it alone"):
+            for key, _ in workers.map(double, dict(factor=2), range(10), as_number): done.append(key)
+        assert 7 not in done and len(done) == len(set(done))
+
+
+def test_what_work_raises_is_raised(crew):
+    def fails(number):
+        if number == 3: raise ValueError("three is none")
+        return number
+    with pytest.raises(ValueError, match="three is none"):
+        list(crew().map(fails, {}, range(5), as_number))
+
+
+def test_a_stop_is_heard_and_the_workers_leave(crew):
+    workers, done = crew(cpus=(1, 1)), []
+    with pytest.raises(Stopped):
+        for key, _ in workers.map(double, dict(factor=2), range(20), as_number, None, lambda: len(done) >= 5):
+            done.append(key)
+    again = dict(workers.map(double, dict(factor=3), range(20), as_number))
+    assert again == {key: 3 * key for key in range(20)}, "the next job is not the one that was left"
+
+
+def test_more_pieces_than_room_and_late_machines(crew):
+    workers = crew(workers=4, cpus=(1,))
+    answers = workers.map(double, dict(factor=2), range(40), as_number)
+    first = [next(answers) for _ in range(5)]
+    n_at_first = sum(actor.has_room for actor in workers.ray.actors)
+    workers.ray.machines += [1, 1]
+    rest = list(answers)
+    assert len(first) + len(rest) == 40
+    assert n_at_first == 1 and sum(actor.has_room for actor in workers.ray.actors) == 3
+    assert len(workers.team) == 3, "who found no room has gone"
+
+
+def test_no_room_is_said(crew):
+    workers = crew(cpus=(1, 2), needs=4)
+    with pytest.raises(SelfloopError, match="no machine of the cluster has room for a worker with .*2 CPUs; ask for"):
+        list(workers.map(double, dict(factor=2), [1], as_number))
+
+
+def test_workers_go_when_there_is_nothing_to_do(crew):
+    workers = crew(keep=0.05, cpus=(1, 1))
+    assert len(list(workers.map(double, dict(factor=2), range(9), as_number))) == 9
+    wait_until(lambda: not workers.team)
+    assert workers.ray.free() == 2 and len(list(workers.map(double, dict(factor=2), range(9), as_number))) == 9
+    workers.rest()
+    assert not workers.team
+
+
+def test_workers_that_compute_otherwise_are_named(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    workers, ours = crew(), cluster._facts()
+    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: {**ours, "torch": "1.0", "host": "far"})
+    with pytest.warns(UserWarning, match="not bit-exact: the worker on far has torch 1.0 instead of"):
+        list(workers.map(double, dict(factor=2), [1], as_number))
+
+
+def test_workers_that_cannot_begin_are_named(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    workers = crew()
+    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: exec("import no_such_package"))
+    with pytest.raises(SelfloopError, match="3 workers ended as they began.*no_such_package"):
+        list(workers.map(double, dict(factor=2), [1], as_number))
+
+
+def test_what_cannot_be_sent_is_named(crew):
+    lock = threading.Lock()
+    def locked(row):
+        with lock: return True
+    from selfloop_nb.scoring import run_scorer
+    from datasets import Dataset
+    common = dict(scorer=verifier(locked))
+    with pytest.raises(SelfloopError, match="scorer 'verifier' cannot be sent to the workers: it holds a lock"):
+        list(crew().map(run_scorer, common, [0], lambda key: dict(samples=Dataset.from_dict({"a": [1]}))))
+
+
+def test_two_loops_at_once_are_refused(crew):
+    workers = crew()
+    first = workers.map(double, dict(factor=2), range(5), as_number)
+    next(first)
+    with pytest.raises(SelfloopError, match="busy with another loop"):
+        list(workers.map(double, dict(factor=2), range(5), as_number))
+    first.close()
+    assert len(list(workers.map(double, dict(factor=2), range(5), as_number))) == 5
+
+
+def test_a_loop_without_workers_opens_no_sockets(tmp_path):
+    import psutil
+    before = {c.laddr for c in psutil.Process().net_connections() if c.status == "LISTEN"}
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    assert {c.laddr for c in psutil.Process().net_connections() if c.status == "LISTEN"} <= before
+
+
+# With Ray itself.
+
+@pytest.fixture(scope="module")
+def real():
+    "Two workers on a cluster of this machine."
+    pytest.importorskip("ray")
+    from selfloop_nb import ray_cluster
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    workers = ray_cluster(workers=2, keep=600, object_store_memory=100 * 2**20)
+    yield workers
+    workers.rest()
+    workers.ray.shutdown()
+
+
+def test_ray_makes_the_same_bytes_and_a_killed_worker_costs_nothing(tmp_path, real, undisturbed): # noqa: F811
+    loop, killed = looped(tmp_path / "run", workers=real), []
+    def kill_one(event):
+        if event.phase != "sample" or event.kind != "progress" or killed or not event.data["done"]: return
+        actor = next(actor for actor, tokens in real.team.items() if tokens is not None)
+        killed.append(real.ray.get(actor.__ray_call__.remote(lambda self: os.getpid())))
+        os.kill(killed[0], signal.SIGKILL)
+    loop.on(kill_one)
+    loop.run(rounds=1)
+    assert killed and made(loop) == undisturbed[:2]
+
+
+@pytest.mark.long
+def test_ray_stops_and_goes_on(tmp_path, real, undisturbed): # noqa: F811
+    loop = looped(tmp_path / "run", workers=real)
+    def drawn(): return {p: p.stat().st_mtime_ns for p in (tmp_path / "run").glob("generated/*/parts/*")}
+    def stop(event):
+        if event.phase == "sample" and drawn(): loop.stop()
+    loop.on(stop)
+    loop.run(rounds=2)
+    before = drawn()
+    assert len(loop.rounds) == 1 and before
+    loop.control.off(stop)
+    again = []
+    loop.on(lambda event: again.extend(p for p, when in before.items() if drawn().get(p, when) != when))
+    loop.run(rounds=2)
+    assert made(loop) == undisturbed and not again, "no chunk was drawn twice"
+
+
+@pytest.mark.long
+def test_ray_gives_up_a_piece_that_kills(real):
+    with pytest.raises(SelfloopError, match="piece 1 of fatal was given up"):
+        list(real.map(fatal, {}, [0, 1, 2], lambda key: dict(key=key)))
+    assert dict(real.map(double, dict(factor=2), range(4), as_number)) == {key: 2 * key for key in range(4)}
+
+
+def fatal(key):
+    if key == 1: os.kill(os.getpid(), signal.SIGKILL)
+    return key
+
+
+@pytest.mark.long
+def test_ray_pauses(tmp_path, real, undisturbed): # noqa: F811
+    loop, counts = looped(tmp_path / "run", workers=real), []
+    def pause(event):
+        if event.phase != "sample" or event.kind != "progress" or counts: return
+        counts.append(event.data["done"])
+        loop.pause()
+        threading.Timer(0.5, loop.resume).start()
+    loop.on(pause)
+    loop.run(rounds=2)
+    assert counts and made(loop) == undisturbed
+
+
+@pytest.mark.long
+def test_ray_makes_the_arms_of_a_sweep(tmp_path, real):
+    from selfloop_nb import sweep
+    how = dict(rounds=1, seeds=[0, 1], progress=False, theta=[0.0, 1.0])
+    there = sweep(small_loop(tmp_path / "there"), workers=real, **how)
+    here = sweep(small_loop(tmp_path / "here"), **how)
+    assert there.table.equals(here.table)
+    for name, runs in here.runs.items():
+        assert [made(run) for run in there.runs[name]] == [made(run) for run in runs]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "here-seed-1", "there", "there-seed-1"]
+
+
+def test_a_cluster_that_is_not_there_is_said(monkeypatch):
+    ray = pytest.importorskip("ray")
+    from selfloop_nb.sweeps.cluster import _connect
+    def refuse(*how, **more): raise ConnectionError("ray is not there")
+    monkeypatch.setattr(ray, "init", refuse)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(SelfloopError, match="no cluster could be reached at 'far:1' .ray is not there."):
+            _connect(ray, "far:1", {})
+    with pytest.raises(SelfloopError, match="Ray did not begin in 3 tries"): _connect(ray, None, {})
+
+
+def test_whoever_may_reach_a_cluster_is_said(monkeypatch):
+    ray = pytest.importorskip("ray")
+    from selfloop_nb.sweeps.cluster import _connect
+    monkeypatch.setattr(ray, "init", lambda *how, **more: None)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.warns(UserWarning, match="RAY_AUTH_MODE=token"): _connect(ray, "auto", {})

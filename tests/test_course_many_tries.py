@@ -1,0 +1,140 @@
+"The lab on pass@k: each wrong answer is answered with a sentence that leads on."
+import math, random
+
+import pytest
+
+from selfloop_nb.course.many_tries import VERDICTS, by_hand, crossing, own_pass_at_k
+from selfloop_nb.metrics.pass_at_k import pass_at_k
+from wrong_answers import NO_NUMBERS, Wrong, hint
+
+BEFORE = {1: 0.3, 2: 0.45, 4: 0.6, 8: 0.75, 16: 0.85, 32: 0.9, 64: 0.95}
+AFTER = {1: 0.5, 2: 0.55, 4: 0.61, 8: 0.66, 16: 0.7, 32: 0.75, 64: 0.8}
+
+PAIRS = {**NO_NUMBERS, "with replacement": (0.609, "with replacement"), "one try": (0.375, "pass@1"),
+         "added": (0.75, "cannot be added"), "both": (0.107, "*both*"), "none": (0.357, "*none*"),
+         "exactly one": (0.536, "*exactly*"), "a square": (0.1406, "both are right"), "always": (1, "can be drawn"),
+         "pairs": (18, "a share"), "too few": (0.2, "never worse"), "made up": (0.9, "hold *no* right one"),
+         "below nothing": (-0.6, "a share lies")}
+
+
+@pytest.mark.parametrize("share, words", PAIRS.values(), ids=list(PAIRS))
+def test_a_wrong_pass_at_2(share, words):
+    assert words in hint(by_hand, share, n=8, c=3, k=2)
+
+
+CROSSINGS = {**NO_NUMBERS, "before it": (4, "Go to more tries"), "one try": (1, "Go to more tries"),
+             "the last": (64, "the *first* k"), "behind it": (16, "ahead already"), "between": (6, "the table has"),
+             "more than there are": (128, "the table has"), "none": (0, "without a try"),
+             "a share": (0.75, "a share of problems"), "not whole": (5.5, "tries are whole"),
+             "below nothing": (-8, "without a try")}
+
+
+@pytest.mark.parametrize("k, words", CROSSINGS.values(), ids=list(CROSSINGS))
+def test_a_wrong_crossing(k, words):
+    assert words in hint(crossing, k, before=BEFORE, after=AFTER)
+
+
+def test_curves_that_do_not_cross_say_so():
+    assert "do not cross" in hint(crossing, 8, before=AFTER, after={k: 0.99 for k in AFTER})
+
+
+def test_right_numbers():
+    assert hint(by_hand, 9 / 14, n=8, c=3, k=2) == hint(crossing, 8, before=BEFORE, after=AFTER) == ""
+
+
+def unbiased(verdicts, k):
+    failed = [math.comb(len(one) - sum(one), k) / math.comb(len(one), k) for one in verdicts]
+    return 1 - sum(failed) / len(failed)
+
+
+def over(of_one):
+    "The mean over the problems."
+    return lambda verdicts, k: sum(of_one(one, k) for one in verdicts) / len(verdicts)
+
+
+wrong = Wrong()
+wrong["empty"] = None, "still empty"
+wrong["a number"] = 0.5, "not what it returns"
+wrong["first tries"] = over(lambda one, k: any(one[:k])), "first k tries only"
+wrong["last tries"] = over(lambda one, k: any(one[-k:])), "the mean over the problems"
+wrong["any try"] = over(lambda one, k: any(one)), "does not depend on k"
+wrong["one try"] = over(lambda one, k: sum(one) / len(one)), "pass@1 whatever k"
+wrong["replaced"] = over(lambda one, k: 1 - (1 - sum(one) / len(one)) ** k), "with replacement"
+wrong["all right"] = over(lambda one, k: math.comb(sum(one), k) / math.comb(len(one), k)), "all k are right"
+
+
+@wrong("how often none is right")
+def failed(verdicts, k):
+    return 1 - unbiased(verdicts, k)
+
+
+@wrong("per cent")
+def per_cent(verdicts, k):
+    return 100 * unbiased(verdicts, k)
+
+
+@wrong("divide by their number")
+def summed(verdicts, k):
+    return len(verdicts) * unbiased(verdicts, k)
+
+
+@wrong("the one number")
+def a_list(verdicts, k):
+    return [unbiased(verdicts, k)]
+
+
+@wrong("nan")
+def nothing(verdicts, k):
+    return math.nan
+
+
+@wrong("still empty")
+def stub(verdicts, k):
+    ...
+
+
+@wrong("over all problems together")
+def pooled(verdicts, k):
+    return unbiased([[verdict for one in verdicts for verdict in one]], k)
+
+
+@wrong("stops with ZeroDivisionError")
+def by_right_ones(verdicts, k):
+    return sum(1 - math.comb(len(one) - sum(one), k) / sum(one) for one in verdicts)
+
+
+@wrong("is called with 2 arguments")
+def without_k(verdicts):
+    return 0.5
+
+
+@wrong("forget `return`")
+def forgetting(verdicts, k):
+    unbiased(verdicts, k)
+
+
+@wrong("changes what it is given")
+def shuffling(verdicts, k):
+    for one in verdicts:
+        one.sort()
+    return unbiased(verdicts, k)
+
+
+@pytest.mark.parametrize("function, words", wrong.values(), ids=list(wrong))
+def test_a_wrong_function(function, words):
+    assert words in hint(own_pass_at_k, function)
+
+
+def by_hundreds_of_draws(verdicts, k):
+    dice = random.Random(0)
+    return sum(any(dice.sample(one, k)) for one in verdicts for _ in range(100)) / len(verdicts) / 100
+
+
+def test_a_right_function_and_one_that_draws():
+    assert hint(own_pass_at_k, unbiased) == ""
+    assert "the mean over the problems" in hint(own_pass_at_k, by_hundreds_of_draws)
+
+
+def test_it_is_what_the_library_says():
+    rows = [(str(i), verdict) for i, one in enumerate(VERDICTS) for verdict in one]
+    assert unbiased(VERDICTS, 4) == pytest.approx(pass_at_k(*map(list, zip(*rows)), k=4))
