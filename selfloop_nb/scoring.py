@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 
 from .core import ScoringError, patch_to, plain_arguments, plain_fields, real_number, redact
-from .backend.thoughts import where_answered
+from .backend.thoughts import NO_ANSWER, where_answered
 from .backend.workers import HERE, do_pieces, never, own_rows
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
 
@@ -152,8 +152,7 @@ def agreement(
         given = [(p, answer(c)) for p, c in zip(samples["prompt_id"][:], samples["completion"][:])]
         same, asked = Counter(given), Counter(p for p, _ in given)
         return [same[g] / asked[g[0]] for g in given]
-    function = where_answered(agreement, answer)
-    return Scorer("agreement", function, (0.0, 1.0), {"answer": answer}, abstains="there is no answer in it")
+    return Scorer("agreement", where_answered(agreement, answer), (0.0, 1.0), {"answer": answer}, abstains=NO_ANSWER)
 
 # %% ../nbs/06_scoring.ipynb #9e8914ee
 def _terms(scorer:Scorer)->tuple:
@@ -231,9 +230,7 @@ def _reason(scorer:Scorer, value:float)->str:
     if isinstance(value, NoVerdict): return _as_reason(f"{scorer.name}: {value.reason}")
     return scorer.abstains or f"{scorer.name} gave {value}"
 
-def _as_reason(text:str)->str:
-    "What somebody else's code says, as it may stand in a record."
-    return redact(text)[:200]
+def _as_reason(text:str)->str: return redact(text)[:200] # words of somebody else's code, for a record
 
 # %% ../nbs/06_scoring.ipynb #6515e942
 def _listed(scores)->list|None:

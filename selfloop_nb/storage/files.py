@@ -68,8 +68,7 @@ def read_file(
     raise DamagedRunError(f"{Path(name).name} in {str(folder)!r} is larger than {most:,} bytes")
 
 # %% ../../nbs/storage/02_files.ipynb #5dd6c9f9
-_CANNOT = { # not an error of the disk: it has no such thing
-    errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EISDIR, errno.EBADF, errno.ENOTTY}
+_CANNOT = {getattr(errno, name) for name in "EINVAL ENOSYS ENOTSUP EOPNOTSUPP EPERM EISDIR EBADF ENOTTY".split()}
 
 def force(
     handle:int, # of an open file or folder
