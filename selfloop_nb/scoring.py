@@ -221,7 +221,7 @@ def _number(value)->float:
     if value is None: return math.nan
     if isinstance(value, (str, bytes)): return NoVerdict(f"{value!r:.80} is no number")
     try: return value if isinstance(value, NoVerdict) else float(value)
-    except (TypeError, ValueError): return NoVerdict(f"{type(value).__name__} is no number")
+    except (TypeError, ValueError, OverflowError): return NoVerdict(f"{type(value).__name__} is no number")
 
 # %% ../nbs/06_scoring.ipynb #c50777c1
 def _reason(scorer:Scorer, value:float)->str:

@@ -52,7 +52,7 @@ NO_PLACES = {
     "": "it is empty",
     "a\0b": "null character",
     "~nobody-has-this-name/run": "is no path",
-    "x" * 300 + "/run": "too long: choose another place",
+    "x" * 300 + "/run": "too long",
     "nowhere/run": "'.*nowhere' is a link to nothing"}
 
 

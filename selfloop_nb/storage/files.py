@@ -8,14 +8,14 @@ __all__ = ['MOST_TEXT', 'SMALL_TABLE', 'check_name', 'through_link', 'open_file'
            'file_hash', 'damaged_files', 'table_bytes', 'TableSize', 'table_size', 'read_table']
 
 # %% ../../nbs/storage/02_files.ipynb #4bbb5d6b
-import errno, hashlib, io, os, re, secrets, stat, warnings
+import errno, hashlib, io, os, re, secrets, stat, unicodedata, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, fixed_path, parse_json
+from ..core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4
@@ -23,8 +23,9 @@ def check_name(
     name:str,
     what:str="run", # what it names, for the error
 )->str:
-    "Return `name` when it is 1 to 64 letters, digits, dots, dashes and underscores; else raise `ValueError`."
-    if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) and set(name) != {"."}: return name
+    """Return `name`, in Unicode's NFC, when it is 1 to 64 letters of any script, digits, dots, dashes and underscores,
+    in at most 200 bytes; else raise `ValueError`."""
+    if isinstance(name, str) and is_name(found := unicodedata.normalize("NFC", name)): return found
     raise ValueError(f"{name!r} is no name for a {what}: use 1 to 64 letters, digits, '.', '-' and '_', and no path")
 
 # %% ../../nbs/storage/02_files.ipynb #e8880f40
@@ -125,7 +126,6 @@ def make_folder(
         try: disk.mkdir(path)
         except FileExistsError:
             if not disk.is_dir(path): raise
-        except OSError as e: raise OSError(e.errno, f"{e.strerror}: choose another place", str(path)) from e
     force_name(path, is_new)
 
 # %% ../../nbs/storage/02_files.ipynb #8bf45811

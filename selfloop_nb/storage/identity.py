@@ -129,7 +129,7 @@ def _dataclass(look:_Look, thing)->dict:
 @_describes((dict,))
 def _dict(look:_Look, thing:dict)->dict:
     "A dict, its keys as text."
-    keys = {key: str(key) if _is_plain(key) else json.dumps(look(key), sort_keys=True) for key in thing}
+    keys = {key: look.text(str(key)) if _is_plain(key) else json.dumps(look(key), sort_keys=True) for key in thing}
     if "value" in thing and not look.hidden: # as in {"name": "API_KEY", "value": "..."}
         for name in thing.values(): thing = {**thing, "value": _beside(name, thing["value"])}
     return {keys[key]: look.named(keys[key], value) for key, value in thing.items()}

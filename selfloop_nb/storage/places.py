@@ -31,7 +31,9 @@ def _is_left_over(path:Path)->bool:
 # %% ../../nbs/storage/08_places.ipynb #32da491d
 def check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
-    check_name(path.resolve().name)
+    name = path.resolve().name
+    if (fixed := check_name(name)) != name:
+        raise ValueError(f"{name!r} has two spellings: write it as Unicode's NFC has it, {fixed!r}")
     for place in (path, *path.parents):
         if not disk.exists(place) or disk.is_dir(place): continue
         what = "a link to nothing" if disk.is_link(place) and not disk.is_file(place) else "a file and no folder"

@@ -239,17 +239,22 @@ def _filters(self):
 @patch_to(Browser)
 def _typed(self, change:dict): self.search()
 
+# %% ../../nbs/views/07_browse.ipynb #5d852122
+from ..charts.words import session_look
+from .view import magnified
+
 # %% ../../nbs/views/07_browse.ipynb #fc40a830
 @plain_arguments
 def browse(
     source,       # a Loop, a run from `open_run`, a selected sample table, or answers: `browse(loop.answers())`
     round:int=-1, # its number; -1: the newest
     clips=None,   # folder of the sounds that prompts name; None: that of a loop's model, where it hears
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
 )->Browser: # show it as the last line of a cell
     "Read the samples of a round, or the answers to held-out data; where prompts name sounds, hear them."
     if clips is None: clips = getattr(source, "clips", None)
     elif not isinstance(clips, Clips): clips = Clips(clips)
-    return Browser(_as_samples(source), round, clips)
+    return magnified(Browser(_as_samples(source), round, clips), session_look(font_scale, None)[0])
 
 # %% ../../nbs/views/07_browse.ipynb #c7997494
 def _as_samples(source):

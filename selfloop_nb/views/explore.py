@@ -161,16 +161,19 @@ def plain(self)->list: # of two outputs by MIME type
     return [picture_output(picture, "what theta would keep"),
             {"text/html": choice_table(choices), "text/plain": str(choices)}]
 
+# %% ../../nbs/views/06_explore.ipynb #1fe681a6
+from ..charts.words import session_look
+
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
 @plain_arguments
 def explore(
     source,               # a Loop, a run from `open_run`, or a scored sample table (such as that of an `EmptyRoundError`)
     round:int=-1,         # its number; -1: the newest
     group:str|None=None,  # a column of the prompts whose shares are followed
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # the plain picture for a dark theme; the chart follows the theme by itself
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # None: the session's; the plain picture for a dark theme; the chart follows the theme by itself
 )->Explorer: # show it as the last line of a cell
     """Drag theta over the scored samples of a round and see what would be kept.
 
     Raises `ValueError` for a group that is no column."""
-    return Explorer(source, round, group, font_scale, dark)
+    return Explorer(source, round, group, *session_look(font_scale, dark))

@@ -24,6 +24,8 @@ class Application:
 APPLICATIONS = [
     Application("translation, English and German", "translation", "german", "accuracy", "exact"),
     Application("translation, English and Japanese", "translation", "japanese", "accuracy", "exact"),
+    Application("sentiment, polarity", "sentiment", "film", "accuracy", "accuracy"),
+    Application("sentiment, strength", "sentiment", "film", "pearson", "Pearson's r"),
 ]
 
 
