@@ -233,9 +233,8 @@ def _buttons(self):
     "A button for each method of its name; it says in words what it does."
     self.letters = {"font_size": f"{13 * self.scale:.0f}px"}
     look = dict(width=f"{70 * self.scale:.0f}px", style=self.letters)
-    self.buttons = {}
-    for name, tip in BUTTONS.items():
-        self.buttons[name] = push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
+    def made(name, tip): return push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
+    self.buttons = {name: made(name, tip) for name, tip in BUTTONS.items()}
 
 # %% ../../nbs/views/05_dashboard.ipynb #7a3ad361
 @patch_to(ControlRoom)
