@@ -59,6 +59,7 @@ class Room {
         const rest = [this.place, ...beside, html("footer", {}, this.help, this.data)];
         const about = { role: "group", "aria-label": this.say("room"), style: `--tall: ${this.model.get("tall")}em` };
         this.root = html("div", { class: "selfloop-room", tabindex: 0, ...about }, ...rest);
+        this.root.classList.toggle("low", this.model.get("tall") < 10); // more to read than to see
         set(this.root, { "data-lm-suppress-shortcuts": "true", "data-stills": this.model.get("stills") });
         this.root.addEventListener("keydown", event => this.key(event));
         this.explain(remembered() !== "false");
@@ -186,8 +187,14 @@ Object.assign(Room.prototype, {
     },
 });
 
+function grow(el, scale) { // the fields around the charts, with the letters of the charts
+    const size = `${13 * scale}px`;
+    new ResizeObserver(() => el.parentElement?.style.setProperty("--jp-widgets-font-size", size)).observe(el);
+}
+
 function render({ model, el }) {
     el.room = new Room(model, el);
+    grow(el, model.get("scale"));
     return () => el.room.root.remove();
 }
 

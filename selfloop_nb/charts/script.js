@@ -87,6 +87,7 @@ class Chart {
     }
     frame(xs, ys, { integer = false, percent = false, rows = false } = {}) { // axes, with their scales
         const { width, height } = this, letter = parseFloat(getComputedStyle(this.svg).fontSize);
+        this.letter = letter;
         [this.left, this.right, this.top, this.bottom] =
             [3.2 * letter, width - 0.9 * letter, 0.6 * letter, height - 1.6 * letter];
         this.x = scale(...xs, this.left, this.right);
@@ -213,6 +214,7 @@ class Curves extends RoundChart {
 class Scores extends Chart {
     constructor(room) {
         super(room, room.say("scores"), room.say("scores_hint"), "wide");
+        set(this.svg, { role: "group" }); // it holds the handle, which Tab reaches
         this.said = html("output", { class: "said", "aria-live": "polite" });
         this.keys.after(this.said);
         const leave = () => { this.value.textContent = ""; };
@@ -220,7 +222,8 @@ class Scores extends Chart {
     }
     draw() {
         const s = this.room.scores;
-        if (!s.n) return this.empty(this.say(s.n === 0 ? "no_samples" : "waiting"));
+        const isMade = s.n === 0 || this.room.rounds.length > 1; // one without samples, such as M_0
+        if (!s.n) return this.empty(this.say(isMade ? "no_samples" : "waiting"));
         const all = s.open.map((n, i) => n + s.closed[i]);
         this.name.textContent = s.title;
         this.frame([s.edges[0], s.edges.at(-1)], [0, 1.05 * Math.max(...all, 1)]);
@@ -250,8 +253,9 @@ class Scores extends Chart {
     keptIn(i) { // how many of a bar
         const { edges, open, kept, by_theta } = this.room.scores, { theta, moved } = this.room;
         if (!by_theta && !moved) return kept[i];
-        const above = i === open.length - 1 ? 0 : this.room.keeps(edges[i + 1]);
-        return clamp(this.room.keeps(Math.max(theta, edges[i])) - above, 0, open[i]);
+        if (theta <= edges[i]) return open[i];
+        const above = open.slice(i + 1).reduce((a, b) => a + b, 0);
+        return clamp(this.room.keeps(theta) - above, 0, open[i]);
     }
     rightAbove() { // of what each theta keeps, the share that is right
         const { theta, right, known } = this.room.table, y = scale(0, 1, this.bottom, this.top);
@@ -272,6 +276,7 @@ class Scores extends Chart {
         const { n, text } = room.wouldKeep(), bar = room.picked;
         set(this.handle, { transform: `translate(${x},0)`, "aria-valuenow": room.theta, "aria-valuetext": text });
         this.said.textContent = text;
+        this.inWords(text);
         this.said.classList.toggle("alarm", !n);
         shown(this.picked, bar?.round === room.scores.round);
         if (bar) set(this.picked, { x: this.x(bar.low), width: this.x(bar.high) - this.x(bar.low) });
@@ -319,7 +324,7 @@ class Spread extends RoundChart {
         if (!rounds?.length) return this.empty(this.say("waiting"));
         this.frame([edges[0], edges.at(-1)], [0, 1], { rows: true });
         this.row = (this.bottom - this.top) / rounds.length;
-        const most = Math.max(...shares.flat()), every = Math.ceil(14 / this.row);
+        const most = Math.max(...shares.flat()), every = Math.ceil(1.25 * this.letter / this.row);
         rounds.forEach((round, k) => {
             const y = this.top + k * this.row;
             if (k % every === 0) this.label(this.left - 5, y + this.row / 2 + 4, "end", number(round));

@@ -86,7 +86,8 @@ def lab(folder, theme="JupyterLab Light", **env):
     (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(no_news))
     port = free_port()
-    command = ["jupyterlab", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={folder}", *OPEN_TO_US]
+    command = ["jupyterlab", "--no-browser", "--expose-app-in-browser", f"--port={port}",
+               f"--ServerApp.root_dir={folder}", *OPEN_TO_US]
     with serving(folder, port, command, JUPYTERLAB_SETTINGS_DIR=str(folder / ".settings"), **env) as address:
         yield address
 
