@@ -55,6 +55,7 @@ class Bench:
     def __init__(self, name, page, address, folder, n_rounds):
         self.name, self.page = name, page
         self.n_bytes = 0
+        self.way = -40 # pixels of the last move, there and back
         page.on("websocket", lambda socket: socket.on("framereceived", self.count))
         view = "dashboard(open_run('run'))"
         cells = [f"N = {n_rounds}\n{MAKE}", view, "explore(loop)",
@@ -102,7 +103,8 @@ class Bench:
         self.page.mouse.move(x, y)
         self.page.mouse.down()
         before, began = self.page.evaluate(ANSWER), time.perf_counter()
-        self.page.mouse.move(x + 40, y)
+        self.way = -self.way
+        self.page.mouse.move(x + self.way, y)
         self.page.wait_for_function(f"before => ({ANSWER})() !== before", arg=before)
         seconds = time.perf_counter() - began
         self.page.mouse.up()
