@@ -6,7 +6,7 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast test-long check export readme docs clean-notebooks faults clean
+.PHONY: help demo demo-smollm lab test test-fast test-long check export readme docs course clean-notebooks faults clean
 export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
@@ -27,7 +27,7 @@ lab: .venv/.done ## JupyterLab on the quickstart
 test: .venv/.done .venv-docs/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; three at a time
 	@$(PY) -m pytest -n 3 -m "not long"
 
-test-long: .venv/.done ## what takes longest: the recipes at a small size, Notebook 7, Voila, VS Code's widgets, more clicks in JupyterLab, sweeps that are killed
+test-long: .venv/.done .venv-course/.done ## what takes longest: the recipes at a small size, Notebook 7, Voila, VS Code's widgets, more clicks in JupyterLab, sweeps that are killed, the graders' own tools
 	@$(PY) -m pytest -n 2 -m long
 
 test-fast: .venv/.done .venv-docs/.done ## `make test` without the notebooks
@@ -46,6 +46,9 @@ readme: .venv/.done ## README.md from nbs/index.ipynb
 docs: .venv-docs/.done ## the site, built offline into _docs/html: course, recipes, library in reading order, reference, search
 	@.venv-docs/bin/python tests/tools/docs
 
+course: .venv-course/.done ## the labs for students, teachers, nbgrader and otter-grader; slides, pages to print, quizzes, syllabus: into _course
+	@.venv-course/bin/python tests/tools/course
+
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py
 
@@ -59,7 +62,7 @@ faults: .venv/.done .atheris/.done ## whole runs killed, starved, torn, forged, 
 	@PYTHONPATH=.atheris $(PY) tests/faults $(SHARE)
 
 clean: ## remove the environments and everything that was made
-	@rm -rf .venv .venv-peers .venv-docs .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _proc
+	@rm -rf .venv .venv-peers .venv-docs .venv-course .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _course _proc
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.done: setup.py settings.ini constraints.txt
@@ -79,6 +82,15 @@ clean: ## remove the environments and everything that was made
 	@echo "setting up .venv-docs (once, some seconds)"
 	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-docs
 	@.venv-docs/bin/python $(PIP) -c constraints.txt $$(sed -n '/^docs_requirements/,/^[a-z]*_requirements/s/^    //p' settings.ini)
+	@touch $@
+
+# What the labs need stands in .venv, and is read from there; alembic is the one that nbgrader calls by name.
+.venv-course/.done: .venv/.done
+	@echo "setting up .venv-course (once, some seconds)"
+	@$(PY) -m venv .venv-course
+	@$(PY) tests/tools/course/beside.py .venv-course
+	@.venv-course/bin/python $(PIP) -c constraints.txt $$(sed -n '/^course_requirements/,/^[a-z]*_requirements/s/^    //p' settings.ini)
+	@.venv-course/bin/python $(PIP) -c constraints.txt --no-deps --ignore-installed alembic sphinx-revealjs
 	@touch $@
 
 .atheris/.done: .venv/.done

@@ -10,7 +10,7 @@ about, readme, suffix = config["DEFAULT"], Path("README.md"), "_requirements"
 
 extras = {key.removesuffix(suffix): about[key].split("\n") for key in about if key.endswith(suffix)}
 extras = {name: [line for line in lines if line] for name, lines in extras.items()}
-APART = ("trackio", "wandb", "mlflow", "tensorboard", "docs") # trackers have stand-ins in the tests, docs its own place
+APART = ("trackio", "wandb", "mlflow", "tensorboard", "docs", "course") # trackers have stand-ins in the tests, docs and course their own place
 extras["dev"] = [line for name, lines in extras.items() if name not in APART for line in lines]
 
 setup(

@@ -50,7 +50,28 @@ def test_every_public_name_has_its_entry(site):
     assert set(selfloop_nb.__all__) <= {name for _, name in links}
     for link, _ in links:
         page, anchor = link.split("#")
-        assert f'id="{anchor}"' in text(site / "reference" / page), link
+        assert text(site / "reference" / page).count(f'id="{anchor}"') == 1, link
+
+
+def test_names_that_differ_by_a_capital_alone_have_entries_of_their_own(site):
+    page = text(site / "reference" / "filters.chance.html")
+    places = [page.index(f'id="of-{name}"') for name in ("Chance", "chance")]
+    assert len(set(places)) == 2 and page.index("class Chance") > 0
+
+
+def test_the_pages_in_chinese_lead_to_each_other_and_to_the_rest(site):
+    first = text(site / "zh" / "index.html")
+    assert 'lang="zh' in first and 'href="../index.html"' in first
+    assert 'href="zh/index.html"' in text(site / "index.html")
+    for page in (site / "zh").rglob("*.html"):
+        links = re.findall(r'href="(?![a-z]+:|#)([^"#]+\.html)', text(page))
+        assert [link for link in links if not (page.parent / link).exists()] == [], page
+    assert "亲手做一轮" in text(site / "zh" / "course" / "01_one_round_by_hand.html")
+
+
+def test_nothing_of_the_teachers_is_on_the_site(site):
+    pages = [text(page) for page in site.rglob("course/*.html")]
+    assert pages and not any("For the teacher" in page for page in pages)
 
 
 def test_a_reference_shows_parameters_with_their_comments(site):

@@ -32,7 +32,8 @@ def drawn(nb, at_rest=True):
     "Wait until every chart of the room is drawn, and nothing moves any more."
     nb.page.wait_for_function("""() => {
         const charts = [...document.querySelectorAll(".selfloop-room svg")]
-        return charts.length && charts.every(chart => chart.childNodes.length)
+        const room = document.querySelector(".selfloop-frame")?.room, is = room?.rounds.length || room?.scores.n != null
+        return is && charts.length && charts.every(chart => chart.childNodes.length)
     }""")
     if at_rest: nb.pictures_at_rest() # the explanations move the charts when they come
 

@@ -225,6 +225,15 @@ def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(run, name):
     assert status == 0 and len(reports) == 4
 
 
+def test_a_fifo_in_the_place_of_an_archive_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "run.zip")
+    def look(report):
+        try: import_run(tmp_path / "run.zip", tmp_path / "run")
+        except SelfloopError as error: report({"refused": str(error)})
+    status, reports = child(look, (30, 9))
+    assert status == 0 and "no plain file" in reports[0]["refused"]
+
+
 def test_what_a_link_leads_to_is_neither_read_nor_written(run, tmp_path):
     secret, home = tmp_path / "secret", tmp_path / "home"
     secret.write_text("mine")

@@ -57,7 +57,7 @@ def test_secrets_are_known_by_their_form(form):
 
 @pytest.mark.parametrize("held", [
     ("Authorization", "{}"), ["--api-key", "{}"], {"name": "API_KEY", "value": "{}"}, "tool --token {}",
-    "curl -u me:{} x.org", {"headers": [["x-api-key", "{}"]]}])
+    "curl -u me:{} x.org", {"headers": [["x-api-key", "{}"]]}, {"sk-{}": 3}])
 def test_a_secret_beside_its_name_stays_out(held):
     from selfloop_nb.scoring import Scorer
     secret = made(random.Random(0), 32)

@@ -9,14 +9,15 @@ __all__ = ['COLOURS', 'MARKERS', 'DASHES', 'STATE_LOOK', 'ALARM', 'RENDERING', '
            'training_loss_plot']
 
 # %% ../../nbs/charts/03_rounds.ipynb #055041cd
-import functools, io, itertools, math, textwrap, threading
+import functools, io, itertools, math, textwrap, threading, warnings
 from contextlib import contextmanager
 
 import matplotlib
-import matplotlib.ticker
+import matplotlib.text, matplotlib.ticker
 from matplotlib.figure import Figure
 
 from .scales import FARTHEST, drawable, score_bins
+from .words import font_advice, session_look, shown
 from ..records import KEPT, QUARANTINED, REJECTED
 
 # %% ../../nbs/charts/03_rounds.ipynb #5d874376
@@ -82,15 +83,30 @@ def png(
 # %% ../../nbs/charts/03_rounds.ipynb #9882e3f1
 class Chart(Figure):
     "A matplotlib figure that a notebook shows by itself, without pyplot, and that cuts no title and no legend."
+    advised = False # of signs that no font has
     def _repr_png_(self)->bytes: return png(self, dpi=72)
 
     def draw(self, renderer):
         "Lay out, make fit what is too wide for its place, and draw."
         for ax in self.axes:
             if ax.get_legend(): ax.get_legend().set_in_layout(False) # it lies inside its axes
-        if self.get_layout_engine(): self.get_layout_engine().execute(self)
-        for ax in self.axes: fit(ax, renderer)
-        super().draw(renderer)
+        advice = self._put_into_words()
+        with warnings.catch_warnings():
+            if advice: warnings.filterwarnings("ignore", "Glyph ") # one for each sign
+            if self.get_layout_engine(): self.get_layout_engine().execute(self)
+            for ax in self.axes: fit(ax, renderer)
+            super().draw(renderer)
+
+    def _put_into_words(self)->str: # what to do about signs that no font has
+        "Say each text in the language of the session."
+        texts = self.findobj(matplotlib.text.Text)
+        for text in texts:
+            said = text.get_text()
+            if shown(said) != said: text.set_text(shown(said))
+        advice = font_advice("".join(text.get_text() for text in texts), fonts())
+        if advice and not self.advised: warnings.warn(advice, stacklevel=3)
+        self.advised = bool(advice)
+        return advice
 
 # %% ../../nbs/charts/03_rounds.ipynb #a47aaa9c
 def fit(ax, renderer):
@@ -132,11 +148,11 @@ def _shrink(texts:list, room:float, renderer):
 def canvas(
     ax=None,           # axes to draw on; None: those of a new figure
     size:tuple=(5, 4), # inches, of a new figure
-    font_scale:float=1.0,
-    dark:bool=False,
+    font_scale:float|None=None, # None: the session's
+    dark:bool|None=None,
 ):
     "Axes to draw on, in the shared style."
-    with RENDERING, matplotlib.rc_context(look(font_scale, dark)):
+    with RENDERING, matplotlib.rc_context(look(*session_look(font_scale, dark))):
         if ax is None: ax = Chart(figsize=size, layout="constrained").subplots()
         yield ax
         ax.tick_params(colors=matplotlib.rcParams["text.color"], labelsize=matplotlib.rcParams["xtick.labelsize"])

@@ -324,6 +324,7 @@ def import_run(
     check_name(store.name)
     if disk.exists(store):
         raise SelfloopError(f"{str(store)!r} is there already: choose another name")
+    if disk.exists(path) and not disk.is_file(path): _refuse(path, "it is no plain file") # a FIFO would be waited for
     make_folder(store.parent)
     temporary = beside(store)
     try:

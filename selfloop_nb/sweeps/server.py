@@ -143,6 +143,7 @@ def serve(self, lm:LanguageModel):
         self.hand_over(self.line.url, folder)
     self._compare(lm)
     self.served, self.note = weights, self._about()
+    self.seen.clear()
 
 # %% ../../nbs/sweeps/07_server.ipynb #c7ec9052
 TOLERANCE = 0.1 # nats: two ways to compute in 16 bit differ by less, two rounds by more

@@ -16,7 +16,7 @@ from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot,
 from ..charts.comparison import ecdf_plot, settings_table
 from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.markup import escape, html_table
-from ..core import SelfloopError, patch_to
+from ..core import SelfloopError, patch_to, plain_arguments
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
@@ -248,14 +248,18 @@ def plain(self)->list: # of three outputs by MIME type
             picture_output(self.pictures[1], "their scores"),
             {"text/html": self.tables.value, "text/plain": text}]
 
+# %% ../../nbs/views/10_compare.ipynb #7556a6f4
+from ..charts.words import session_look
+
 # %% ../../nbs/views/10_compare.ipynb #9c3b4f3d
+@plain_arguments
 def compare(
     *runs,                # Loops, opened runs, paths of run folders
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # the plain pictures for a dark theme; the charts follow the theme by themselves
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # None: the session's; the plain pictures for a dark theme; charts follow the theme by themselves
     **named_runs,         # name=run, or name=[run, run, run]: one thing with several seeds, shown as a band
 )->Comparison: # show it as the last line of a cell; `table`, `settings` and `figures()` are for a paper
     """The same charts for several runs or branches, and the settings that differ.
 
     Raises `ValueError` or `SelfloopError` for what is no run."""
-    return Comparison(name_runs(runs, named_runs), font_scale, dark)
+    return Comparison(name_runs(runs, named_runs), *session_look(font_scale, dark))

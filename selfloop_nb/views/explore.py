@@ -14,7 +14,7 @@ from ..charts import rounds as plots
 from ..charts.markup import escape
 from ..charts.theta import preview_plot
 from ..charts.chart_data import RoundScores
-from ..core import patch_to
+from ..core import patch_to, plain_arguments
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly
@@ -51,6 +51,8 @@ def _table_row(texts:list, tag:str)->str: # HTML
 # %% ../../nbs/views/06_explore.ipynb #a5713d03
 class Explorer(RoundView):
     "Theta, dragged over the scored samples of a round; made by `explore`."
+    needs = ("prompt", "completion", "score")
+
     def __init__(self, source, round:int, group:str|None, font_scale:float, dark:bool):
         super().__init__(source, round)
         self.group, self.scale = group, font_scale
@@ -159,15 +161,19 @@ def plain(self)->list: # of two outputs by MIME type
     return [picture_output(picture, "what theta would keep"),
             {"text/html": choice_table(choices), "text/plain": str(choices)}]
 
+# %% ../../nbs/views/06_explore.ipynb #1fe681a6
+from ..charts.words import session_look
+
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
+@plain_arguments
 def explore(
     source,               # a Loop, a run from `open_run`, or a scored sample table (such as that of an `EmptyRoundError`)
     round:int=-1,         # its number; -1: the newest
     group:str|None=None,  # a column of the prompts whose shares are followed
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # the plain picture for a dark theme; the chart follows the theme by itself
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # None: the session's; the plain picture for a dark theme; the chart follows the theme by itself
 )->Explorer: # show it as the last line of a cell
     """Drag theta over the scored samples of a round and see what would be kept.
 
     Raises `ValueError` for a group that is no column."""
-    return Explorer(source, round, group, font_scale, dark)
+    return Explorer(source, round, group, *session_look(font_scale, dark))

@@ -13,7 +13,7 @@ import ipywidgets
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
-from ..core import DamagedRunError, patch_to
+from ..core import DamagedRunError, patch_to, plain_arguments
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted
@@ -348,7 +348,11 @@ def _scored(self)->tuple: # samples or None, and the settings they were made wit
     self.shown_id = None
     return self.asked, {}
 
+# %% ../../nbs/views/08_rate.ipynb #6a139bb4
+from ..charts.words import session_look
+
 # %% ../../nbs/views/08_rate.ipynb #15346aa6
+@plain_arguments
 def rate(
     source,               # a Loop, a run from `open_run`, or a sample table
     round:int=-1,         # its number; -1: the one that waits for people, else the newest
@@ -356,8 +360,8 @@ def rate(
     how:str="random",     # which samples: "random" (they stand for the round), "near theta", "disagreement" (of scorers)
     n:int|None=20,        # so many; None: all. A round that waits shows all it asks for
     ratings=None,         # their file; None: the one in the run folder
-    font_scale:float=1.0, # 1.6 for a projector
-    dark:bool=False,      # for a dark theme
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
+    dark:bool|None=None,  # for a dark theme; None: the session's
 )->Rater: # show it as the last line of a cell
     "Rate samples of a round by hand, blind; then see how far Q agrees. A run of another kernel can be rated too."
-    return Rater(source, round, by, how, n, ratings, font_scale, dark)
+    return Rater(source, round, by, how, n, ratings, *session_look(font_scale, dark))

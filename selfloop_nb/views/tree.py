@@ -14,7 +14,7 @@ from ..charts.markup import escape
 from ..core import SelfloopError, patch_to
 from ..opened import RunReader
 from ..records import Round
-from ..storage.store import Run
+from ..storage.store import Run, check_run
 from .background import Publisher, weakly
 from .live import LiveCharts
 from .view import View, push_button
@@ -28,9 +28,7 @@ class RunTree(View):
     "The rounds and branches of a run, to press; made by `tree`."
     def __init__(self, source, on_branch=None):
         super().__init__()
-        if not isinstance(getattr(source, "store", None), Run):
-            raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
-        self.source, self.on_branch = source, on_branch
+        self.source, self.on_branch = check_run(source), on_branch
         self.shown = None                  # id of the round that is shown
         self.charted = None                # id of the last round in the charts
         self.rounds, self.heads = {}, {}   # id -> record; branch -> id
@@ -379,12 +377,17 @@ def unfold(self, first:int, last:int):
     self.opened |= set(range(first, min(first + PAGE, last + 1)))
     self._draw()
 
+# %% ../../nbs/views/09_tree.ipynb #a342d716
+from ..charts.words import session_look
+from .view import magnified
+
 # %% ../../nbs/views/09_tree.ipynb #b6872759
 def tree(
     source,         # a Loop, or a run from `open_run`
     on_branch=None, # is called with the new Loop when a branch is begun here
+    font_scale:float|None=None, # 1.6 for a projector; None: the session's
 )->RunTree: # show it as the last line of a cell; `show`, `rewind`, `branch` do what the buttons do
     """The rounds and branches of a run, to look at, to go back to and to branch from.
 
     Raises `ValueError` for what is no run."""
-    return RunTree(source, on_branch)
+    return magnified(RunTree(source, on_branch), session_look(font_scale, None)[0])

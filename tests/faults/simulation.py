@@ -30,7 +30,8 @@ def hashed(*parts): return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
 class Echo:
     "A model that is one word; what it writes is a hash of that word, the prompt and the seed."
-    name, context = "echo", 1000
+    name, reads = "echo", "input_ids"
+    context = 1000
     pretrained, is_encoder_decoder = True, False
     start_ids, eos_ids = [], [0]
     is_empty, adapter = False, None
@@ -55,9 +56,9 @@ def word_of(folder):
     return json.loads(read_file(folder, "model.safetensors")[8:])["__metadata__"]["word"]
 
 
-def sample_chunk(lm, asked, seed, sampling, max_new_tokens, progress, should_stop):
+def sample_chunk(lm, ids, chunk_seed, sampling, max_new_tokens, progress, should_stop):
     "In the place of the library's."
-    texts = [hashed(lm.word, ids, seed, n) for n, ids in enumerate(asked)]
+    texts = [hashed(lm.word, asked, chunk_seed, n) for n, asked in enumerate(ids)]
     return [dict(token_ids=list(map(ord, text)), n_tokens=8, logprob=-1.0, finished=True, completion=text)
             for text in texts]
 
@@ -455,9 +456,9 @@ def installed(history):
     dice = SimpleNamespace(token_hex=lambda n: f"{rng.getrandbits(8 * n):0{2 * n}x}")
     clock = SimpleNamespace(perf_counter=lambda: history.disk.clock / 1e9, monotonic=lambda: history.disk.clock / 1e9)
     run_scorer = scoring.run_scorer
-    def counted(part, samples):
-        history.asked.update((part.function.keywords["by"], text) for text in samples["completion"])
-        return run_scorer(part, samples)
+    def counted(scorer, samples):
+        history.asked.update((scorer.function.keywords["by"], text) for text in samples["completion"])
+        return run_scorer(scorer, samples)
     def no_check(model): pass
     def no_form(model, task): return model, task
     def no_reason(*states): return ""
@@ -551,8 +552,9 @@ def locked_late():
 
 def by_number_alone():
     "A chunk is known by its number: finding 5."
-    from selfloop_nb import sampling
-    return replace_everywhere(sampling._drawn_before, lambda part, key: part and part["rows"])
+    from selfloop_nb.backend.drawing import Drawing
+    def drawn_before(drawing, id): return drawing.parts[id]["rows"] if id in drawing.parts else None
+    return replace_methods(Drawing, _drawn_before=drawn_before)
 
 
 def one_step_back():

@@ -1,4 +1,4 @@
-"""Make README.md from nbs/index.ipynb as it is saved: nothing is executed.
+"""Make README.md from nbs/index.ipynb as it is saved, and README.zh.md from its translation: nothing is executed.
 
 Left out: hidden and exported cells, directive lines, pictures among the outputs. Links are made to start at the
 project's top.
@@ -9,8 +9,12 @@ from pathlib import Path
 import nbformat
 from nbconvert import MarkdownExporter
 
+import translated
+
 PROJECT = Path(__file__).resolve().parents[2]
+INDEX = PROJECT / "nbs" / "index.ipynb"
 HEADER = "<!-- Made from nbs/index.ipynb by `make readme`: edit the notebook, not this file. -->\n\n"
+OTHERS = dict(en="[中文](README.zh.md)", zh="[English](README.md)") # where the same stands in another language
 HIDDEN = re.compile(r"^#\|\s*(hide|exporti?|exports|default_exp|include:\s*false)\b", re.MULTILINE)
 DIRECTIVE = re.compile(r"^#\|.*\n?", re.MULTILINE)
 FENCED = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
@@ -44,25 +48,28 @@ def shown(cell):
     return cell
 
 
-def readme(index):
-    "The text of README.md."
-    nb = nbformat.read(index, as_version=4)
+def readme(lang="en"):
+    "The text of the page in a language."
+    nb = nbformat.read(INDEX, as_version=4)
+    if lang == "zh":
+        nb = translated.translated(nb, translated.table(INDEX))
     nb.cells = [shown(cell) for cell in nb.cells if cell.cell_type != "raw" and not HIDDEN.search(cell.source)]
     nb.metadata.language_info = {"name": "python"}
     body, _ = MarkdownExporter().from_notebook_node(nb)
     body = re.sub(r"[ \t]+$", "", body, flags=re.MULTILINE)
-    return HEADER + re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
+    return f"{HEADER}{OTHERS[lang]}\n\n" + re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where README.md is not in step")
-    check, target = parser.parse_args().check, PROJECT / "README.md"
-    text = readme(PROJECT / "nbs" / "index.ipynb")
-    if not check:
-        target.write_text(text, encoding="utf-8")
-    elif not target.exists() or target.read_text(encoding="utf-8") != text:
-        sys.exit("README.md is not in step with nbs/index.ipynb: run `make readme` and commit it")
+    check = parser.parse_args().check
+    for lang, name in dict(en="README.md", zh="README.zh.md").items():
+        text, target = readme(lang), PROJECT / name
+        if not check:
+            target.write_text(text, encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != text:
+            sys.exit(f"{name} is not in step with nbs/index.ipynb: run `make readme` and commit it")
 
 
 if __name__ == "__main__":

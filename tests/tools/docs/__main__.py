@@ -8,25 +8,32 @@ import shutil, sys, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "helpers")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "helpers")]
 
 from sphinx.cmd.build import build_main
 
-import addresses, pages
+import addresses, chinese, pages
 from project import PROJECT
 
 
 def build(folder):
-    "The site in `folder`/html; its sources, put in order, in `folder`/source."
+    "The site in `folder`/html, in Chinese in `folder`/html/zh; the sources, put in order, beside it."
     shutil.rmtree(folder, ignore_errors=True)
     pages.write(folder / "source")
-    options = ["-b", "html", "-W", "--keep-going", "-q", "-j", "2", "-c", str(HERE), "-d", str(folder / "cache")]
-    failed = build_main([*options, str(folder / "source"), str(folder / "html")])
-    if failed:
-        sys.exit("the site has warnings, see above")
+    chinese.write(folder / "source_zh")
+    make(folder, "source", "html")
+    make(folder, "source_zh", "html/zh", "-D", "language=zh_CN")
     found = addresses.fetched(folder / "html")
     if found:
         sys.exit("pages would fetch from elsewhere:\n" + "\n".join(found))
+
+
+def make(folder, source, target, *more):
+    "One language of the site."
+    cache = str(folder / f"cache_{source}")
+    options = ["-b", "html", "-W", "--keep-going", "-q", "-j", "2", "-c", str(HERE), "-d", cache]
+    if build_main([*options, *more, str(folder / source), str(folder / target)]):
+        sys.exit("the site has warnings, see above")
 
 
 def main():

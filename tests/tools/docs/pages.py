@@ -9,6 +9,7 @@ DIRECTIVE = re.compile(r"^#\|.*\n?", re.MULTILINE)
 HIDDEN = re.compile(r"^#\|\s*(hide|include:\s*false)\b", re.MULTILINE)
 SHELF = re.compile(r"^- \*\*(.+?):\*\* (.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+\.ipynb)\)")
+CHINESE = '<a href="zh/index.html">中文</a>'
 
 
 def write(folder):
@@ -27,20 +28,23 @@ def shown(path):
     nb["cells"] = [cell for cell in map(cleaned, nb["cells"]) if cell]
     if path == NBS / "index.ipynb":
         source = contents("\n".join("".join(cell["source"]) for cell in nb["cells"]))
+        nb["cells"].insert(1, dict(cell_type="markdown", id="chinese", metadata={}, source=CHINESE))
         nb["cells"].append(dict(cell_type="markdown", id="contents", metadata={}, source=source))
     return nb
 
 
 def cleaned(cell):
-    "A cell without directives; None where nothing is left. Solutions are folded."
-    source = "".join(cell["source"])
+    "A cell without directives; None where nothing is left, or it is the teacher's. Solutions are folded."
+    source, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
+    if {"teacher", "quiz"} & set(tags):
+        return None
     if cell["cell_type"] != "code":
         return cell
     source = "" if HIDDEN.search(source) else DIRECTIVE.sub("", source).strip()
     if not source:
         return None
-    if "solution" in cell["metadata"].get("tags", []):
-        cell["metadata"]["tags"].append("hide-cell")
+    if "solution" in tags:
+        tags.append("hide-cell")
     return {**cell, "source": source}
 
 

@@ -115,11 +115,16 @@ def entry(name, module):
     nodes = [node for node in module.tree.body if getattr(node, "name", None) == name and not patched(node)]
     if not nodes:
         return value(name, module, lines)
-    parts = [definition(name, nodes[0], lines, 2)]
+    parts = [anchor(name), definition(name, nodes[0], lines, 2)]
     for method in methods(name, module) if isinstance(nodes[0], ast.ClassDef) else []:
         title = f"{name}()" if method.name == "__init__" else f"{name}.{method.name}"
         parts.append(definition(title, method, lines, 3))
     return "\n".join(parts)
+
+
+def anchor(name):
+    "Where a link to a name leads: its own, also where another differs by a capital alone."
+    return f'<span id="of-{name}"></span>\n'
 
 
 def value(name, module, lines):
@@ -127,7 +132,7 @@ def value(name, module, lines):
     node = next(node for node in module.tree.body if name in assigned(node))
     written = lines[node.lineno - 1:node.end_lineno]
     code = "\n".join(written[:12] + ["..."] * (len(written) > 12))
-    return f"## {prose(name)}\n\n```python\n{code}\n```\n"
+    return f"{anchor(name)}\n## {prose(name)}\n\n```python\n{code}\n```\n"
 
 
 def others(module):
@@ -149,7 +154,8 @@ def page(module):
 def row(name, module):
     "The line of a public name: a link to its entry, and its first sentence."
     nodes = [node for node in module.tree.body if getattr(node, "name", "") == name]
-    return f"| [{name}]({module.name}.md#{name.lower()}) | {summary(nodes[0]) if nodes else ''} |"
+    link = f'<a href="{module.name}.html#of-{name}">{name}</a>'
+    return f"| {link} | {summary(nodes[0]) if nodes else ''} |"
 
 
 def index(found):

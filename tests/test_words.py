@@ -1,0 +1,128 @@
+"""What is shown is in the session's language, what is recorded stays; every button, answer and chart has its words in
+the table, and the sentences of guards and errors are found again in it.
+"""
+import ast, re, string, warnings
+from itertools import count
+
+import pytest
+
+from project import modules
+from selfloop_nb import Threshold, session
+from selfloop_nb.charts import rounds
+from selfloop_nb.charts.glossary import ZH
+from selfloop_nb.charts.words import LANGUAGES, SESSION, shown
+from selfloop_nb.storage.files import check_name
+from selfloop_nb.views.view import push_button, put_into_words
+from small import small_loop
+
+MODULES = modules()
+SAYING = {"push_button", "labelled", "_say", "finish", "set_title"} # calls whose texts are read on the screen
+NAMED = {"xlabel", "ylabel", "placeholder", "title"}                # and parameters
+WORDS = re.compile(r".*[^\W\d_]", re.DOTALL) # a letter
+SIZE = re.compile(r"\d+px|7%?|θ")
+
+
+@pytest.fixture(autouse=True)
+def english():
+    "Every test ends in English, at the usual size."
+    yield
+    session(lang="en", font_scale=1.0, dark=False)
+
+
+def finished(node):
+    "A text of the source as it might be shown: what is filled in is 7; None where it is no text."
+    if isinstance(node, ast.Constant) and isinstance(node.value, str): return node.value
+    if not isinstance(node, ast.JoinedStr): return None
+    return "".join(part.value if isinstance(part, ast.Constant) else "7" for part in node.values)
+
+
+def said(path):
+    "The texts that a module puts on the screen."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call): continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        texts = node.args if name in SAYING else []
+        yield from map(finished, [*texts, *(one.value for one in node.keywords if one.arg in NAMED)])
+
+
+ROOMS = [name for name in MODULES if name.startswith(("views.", "charts."))]
+
+
+@pytest.mark.parametrize("name", sorted(set(ROOMS) - {"views.trackers", "views.command", "charts.report"}))
+def test_what_a_screen_says_is_in_the_table(name):
+    texts = {text for text in said(MODULES[name]) if text and WORDS.match(text) and not SIZE.fullmatch(text)}
+    assert sorted(text for text in texts if shown(text, "zh") == text and text not in ZH) == []
+
+
+MESSAGES = [
+    "held-out loss 2.310 is over 120% of M_0's 1.400", "distinct-2 0.0110 is under 50% of M_0's 0.0300",
+    "only 0.4% of the samples were kept, less than 1.0%", "all scores of the round are 0.5: Q tells nothing apart",
+    "30% of the samples were cut off at max_new_tokens=8: give them more room with Sampling(max_new_tokens=...)",
+    "the judge lets 40% of its controls pass, answers without content: do not believe it",
+    "Q has risen by 1.2 standard deviations and the audit has fallen by 0.8: the model learns to please Q",
+    "the audit failed on 3 of 20 samples: what it says of the others may not hold for all",
+    "pass@1 has risen by 0.120 and pass@8 has fallen from 0.800 to 0.600: the model gives up answers that it had found",
+    "no progress on held-out data for 3 rounds", "held-out accuracy 0.950 has reached the target 0.9",
+]
+
+
+@pytest.mark.parametrize("text", MESSAGES, ids=count())
+def test_a_guards_sentence_is_found_again_with_its_numbers(text):
+    other = shown(text, "zh")
+    assert other != text and set(re.findall(r"\d[\d.]*", other)) >= set(re.findall(r"(?<!M_)(?<!@)\b\d[\d.]*\b", text))
+
+
+def test_an_error_is_found_again_with_what_it_names():
+    with pytest.raises(ValueError) as caught:
+        check_name("../x", "branch")
+    assert shown(str(caught.value), "zh").startswith("'../x' 不能作为分支的名字")
+
+
+def test_a_warning_is_recorded_in_english_whatever_the_session_speaks(tmp_path):
+    session(lang="zh")
+    loop = small_loop(tmp_path / "严格")
+    loop.start()
+    loop.run(rounds=1)
+    other = loop.branch("另一条线", select=Threshold(0.0))
+    assert other.store.branch == "另一条线" and loop.store.name == "严格"
+    assert not any(re.search(r"[\u4e00-\u9fff]", text) for record in loop.rounds for text in record.warnings)
+
+
+def test_a_chart_is_in_the_sessions_language_and_size():
+    session(lang="zh", font_scale=1.6)
+    with rounds.canvas() as ax:
+        rounds.finish(ax, "held-out accuracy", "accuracy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore") # a machine may have no font with these signs
+        rounds.png(ax.figure)
+    assert "".join(ax._left_title.get_text().split()) == "留出准确率" and ax.get_xlabel() == "轮"
+    assert ax.xaxis.label.get_fontsize() == 16
+
+
+def test_signs_that_no_font_has_are_named_once_with_the_cure(monkeypatch):
+    monkeypatch.setattr(rounds, "fonts", lambda: ["DejaVu Sans"])
+    with rounds.canvas() as ax:
+        ax.set_title("样本 θ")
+    with pytest.warns(UserWarning, match="no font that matplotlib knows has '本样'") as heard:
+        rounds.png(ax.figure)
+    assert len(heard) == 1 and "delete" in str(heard[0].message)
+
+
+def test_names_of_any_script_have_one_spelling():
+    assert check_name("cafe\u0301") == "caf\u00e9" and check_name("严格-2") == "严格-2"
+
+
+def test_a_language_is_a_table_with_the_same_names_in_braces():
+    for table in LANGUAGES.values():
+        for line, other in table.items():
+            fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (line, other)]
+            assert fields[0] == fields[1], line
+
+
+def test_a_view_says_later_words_in_the_sessions_language_too():
+    session(lang="zh")
+    button = push_button("Run", print)
+    put_into_words(button)
+    assert button.description == "运行"
+    button.description = "Go on"
+    assert button.description == "继续" and SESSION.lang == "zh"

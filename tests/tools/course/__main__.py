@@ -1,0 +1,126 @@
+"""Make the course's editions out of the labs in nbs/course.
+
+    python tests/tools/course [FOLDER]
+
+Nothing is executed and nothing is fetched. What it needs is the extra `course`; how a lab says what belongs into which
+edition stands in labs.py.
+"""
+import os, re, shutil, subprocess, sys, time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "helpers")]
+
+import nbformat
+
+import translated
+from course import editions, labs, pages, printed, quizzes, slides
+from docs.addresses import fetched
+from project import PROJECT
+
+GRADER = dict(assign=["--no-run-tests", "--no-pdfs"], generate_assignment=["--create", "--force"])
+
+
+def write(folder):
+    "All editions that need no grader's tools, and those in Chinese."
+    shutil.rmtree(folder, ignore_errors=True)
+    write_chinese(folder / "zh")
+    found = {path: lab(path) for path in labs.paths()}
+    for path, nb in found.items():
+        shown = labs.pictures(labs.read(path))
+        for name, make in dict(student=editions.student, teacher=editions.teacher).items():
+            save(make(nb), folder / name / path.name, shown)
+        save(editions.nbgrader(nb), folder / "nbgrader" / "source" / path.stem / path.name, shown)
+        save(editions.otter(nb), folder / "otter" / path.stem / path.name, [])
+        put(folder / "slides" / f"{path.stem}.html", slides.page(nb))
+        put(folder / "print" / f"{path.stem}.html", printed.page(nb))
+        if quizzes.items(nb): write_quiz(nb, folder / "quizzes", path.stem)
+    shutil.copy(labs.HERE / "nbgrader_config.py", folder / "nbgrader")
+    put(folder / "syllabus.html", pages.page("Syllabus", pages.markdown(syllabus(found))))
+
+
+def write_chinese(folder):
+    "The labs and the quickstart in Chinese: for students, as slides and on paper."
+    for path in (PROJECT / "nbs" / "quickstart.ipynb", *labs.paths()):
+        if not translated.po_of(path).exists(): continue
+        pictures, nb = labs.pictures(labs.read(path)), translated.translated(lab(path), at_hand(path))
+        save(editions.student(nb), folder / "student" / path.name, pictures)
+        if path.parent == labs.FOLDER:
+            put(folder / "slides" / f"{path.stem}.html", slides.page(nb, "zh"))
+            put(folder / "print" / f"{path.stem}.html", printed.page(nb, "zh"))
+
+
+def at_hand(path):
+    "The translation of a lab, its links put in order as those of the lab are."
+    def ordered(text): return labs.relinked_text(text, {one.name for one in labs.paths()})
+    return {ordered(english): ordered(chinese) for english, chinese in translated.table(path).items()}
+
+
+def lab(path):
+    "A lab whose links lead to what is at hand."
+    return labs.relinked(labs.read(path), {one.name for one in labs.paths()})
+
+
+def save(nb, path, pictures):
+    "A notebook, with the pictures that it shows beside it."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.validate(nb)
+    nbformat.write(nb, path)
+    for picture in pictures:
+        (path.parent / "images").mkdir(exist_ok=True)
+        shutil.copy(picture, path.parent / "images")
+
+
+def put(path, text):
+    "A text file."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def write_quiz(nb, folder, name):
+    "The three sheets of a quiz."
+    put(folder / f"{name}.html", quizzes.sheet(nb))
+    put(folder / f"{name}_key.html", quizzes.sheet(nb, key=True))
+    put(folder / f"{name}.gift", quizzes.gift(nb))
+
+
+def syllabus(found):
+    "The syllabus, with a table of the labs."
+    rows = ["| lab | title | exercises |", "|---|---|---|"]
+    for number, nb in enumerate(found.values(), start=1):
+        headings = re.findall(r"(?m)^#+ (?:Exercise|练习)[^:：]*[:：] *(.+)$", "\n".join(cell.source for cell in nb.cells))
+        rows.append(f"| {number} | {labs.title(nb)} | {'; '.join(headings)} |")
+    text = (labs.HERE / "syllabus.md").read_text(encoding="utf-8")
+    return text.format(n_labs=len(found), labs="\n".join(rows))
+
+
+def call(name, *arguments, cwd):
+    "A tool of this environment; what it says is shown where it fails."
+    place = Path(sys.executable).parent
+    env = {**os.environ, "PATH": f"{place}{os.pathsep}{os.environ['PATH']}"} # nbgrader calls alembic
+    done = subprocess.run([place / name, *arguments], cwd=cwd, env=env, capture_output=True, text=True)
+    if done.returncode: sys.exit(f"{name} {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+
+
+def assign(folder):
+    "What the graders' own tools make of their sources: nbgrader/release, otter/LAB/student and otter/LAB/autograder."
+    for path in labs.paths():
+        call("nbgrader", "generate_assignment", path.stem, *GRADER["generate_assignment"], cwd=folder / "nbgrader")
+        call("otter", "assign", path.name, ".", *GRADER["assign"], cwd=folder / "otter" / path.stem)
+
+
+def main():
+    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else PROJECT / "_course"
+    began = time.monotonic()
+    write(folder)
+    outside = fetched(folder)
+    if outside: sys.exit("pages would fetch from elsewhere:\n" + "\n".join(outside))
+    assign(folder)
+    print(f"{len(labs.paths())} labs in {time.monotonic() - began:.0f} s: {folder / 'syllabus.html'}")
+    for path in labs.paths():
+        tags = {tag for cell in labs.read(path).cells for tag in cell.metadata.get("tags", [])}
+        lacks = [tag for tag in ("teacher", "quiz") if tag not in tags]
+        if lacks: print(f"{path.name} has no cell tagged {' or '.join(lacks)}")
+
+
+if __name__ == "__main__":
+    main()
