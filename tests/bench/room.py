@@ -98,6 +98,7 @@ class Bench:
     def drag(self):
         "Seconds from one move of the hand to its answer."
         handle = self.page.locator(".selfloop-room .theta circle, .noUi-handle").first
+        handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
