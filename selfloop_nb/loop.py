@@ -13,7 +13,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from .backend.workers import HERE, checked_workers
-from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number
+from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import counted
 from .metrics.measures import lower_is_better
@@ -71,11 +71,11 @@ class Loop:
         initial = initial_of(model, task, initial)
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
-        self.control = Control([ProgressBar()] if progress else [])
+        self.control = Control([ProgressBar()] if yes_or_no(progress, "progress") else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
         self.loops = WeakValueDictionary()            # those of this run, by branch
-        self._temporary = None if store else tempfile.TemporaryDirectory(prefix="selfloop-")
-        self._open(user_path(store) if store else Path(self._temporary.name) / "run", branch)
+        self._temporary = tempfile.TemporaryDirectory(prefix="selfloop-") if store is None else None
+        self._open(Path(self._temporary.name) / "run" if store is None else user_path(store), branch)
 
     def __repr__(self):
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
@@ -366,7 +366,7 @@ def branch(self,
 def _round_of(self, round:int|str|None)->Round:
     "A round by its number on this branch, by its id, or the newest."
     if isinstance(round, str): return self.store.record(round)
-    return self.rounds[-1] if round is None else self.store.of_round(round)
+    return self.rounds[-1] if round is None else self.store.of_round(whole_number(round, "round"))
 
 @patch_to(Loop)
 def _on_branch(self, name:str, settings:Settings)->"Loop":

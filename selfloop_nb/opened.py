@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .core import SelfloopError, patch_to, redact
+from .core import SelfloopError, patch_to, redact, whole_number
 from .storage.publish import publish
 from .storage.evidence import figure_named
 from .storage.sealed import read_sealed
@@ -242,7 +242,8 @@ class RunReader:
 
     def _number(self, round:int)->int:
         "The number of a round that may be counted from the end."
-        return round if round >= 0 else len(self.rounds) + round
+        number = whole_number(round, "round")
+        return number if number >= 0 else len(self.rounds) + number
 
 # %% ../nbs/11_opened.ipynb #09832d32
 def handed_on(

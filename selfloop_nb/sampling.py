@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
-from .core import derive_seed, patch_to, plain_fields, short_hash
+from .core import derive_seed, patch_to, plain_arguments, plain_fields, short_hash
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
@@ -324,6 +324,7 @@ def _fitting_ids(lm:LanguageModel, requests:list, max_new_tokens:int)->list:
     return [ids_of[request.text] for request in requests]
 
 # %% ../nbs/05_sampling.ipynb #8b418a74
+@plain_arguments
 def generate_samples(
     lm:LanguageModel,
     prompts,               # Dataset with `prompt`; `prompt_id` where it has one; further columns are carried along

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .core import ScoringError, patch_to, plain_fields, real_number, redact
+from .core import ScoringError, patch_to, plain_arguments, plain_fields, real_number, redact
+from .backend.thoughts import NO_ANSWER, where_answered
 from .backend.workers import HERE, do_pieces, never, own_rows
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
 
@@ -50,7 +51,7 @@ def _description(scorer:Scorer)->dict:
     "What tells a scorer from others; raises `ValueError` where it keeps its scores and nobody can tell."
     if scorer.parts: content = dict(parts=[[part.description, weight] for part, weight in scorer.parts])
     elif scorer.version is not None: content = dict(version=str(scorer.version), settings=scorer.settings)
-    else: content = dict(function=scorer.function, settings=scorer.settings)
+    else: content = dict(function=getattr(scorer.function, "known_as", scorer.function), settings=scorer.settings)
     if scorer.journal and scorer.version is None: _refuse_unknown(scorer)
     return describe({"kind": "Scorer", "name": scorer.name, "range": list(scorer.range), **content})
 
@@ -151,7 +152,7 @@ def agreement(
         given = [(p, answer(c)) for p, c in zip(samples["prompt_id"][:], samples["completion"][:])]
         same, asked = Counter(given), Counter(p for p, _ in given)
         return [same[g] / asked[g[0]] for g in given]
-    return Scorer("agreement", agreement, (0.0, 1.0), {"answer": answer})
+    return Scorer("agreement", where_answered(agreement, answer), (0.0, 1.0), {"answer": answer}, abstains=NO_ANSWER)
 
 # %% ../nbs/06_scoring.ipynb #9e8914ee
 def _terms(scorer:Scorer)->tuple:
@@ -229,9 +230,7 @@ def _reason(scorer:Scorer, value:float)->str:
     if isinstance(value, NoVerdict): return _as_reason(f"{scorer.name}: {value.reason}")
     return scorer.abstains or f"{scorer.name} gave {value}"
 
-def _as_reason(text:str)->str:
-    "What somebody else's code says, as it may stand in a record."
-    return redact(text)[:200]
+def _as_reason(text:str)->str: return redact(text)[:200] # words of somebody else's code, for a record
 
 # %% ../nbs/06_scoring.ipynb #6515e942
 def _listed(scores)->list|None:
@@ -379,6 +378,7 @@ def _check_budget(scorer:Scorer, failures:list, budget:float):
                        f"more than the budget of {budget:.0%}; the first: {failed[0]}")
 
 # %% ../nbs/06_scoring.ipynb #d7cf8fba
+@plain_arguments
 def score_samples(
     samples,        # a sample table
     scorer:Scorer,

@@ -31,6 +31,7 @@ def drop_reasons(
         if not math.isfinite(score): reason = "no valid score"
         elif "\ufffd" in completion: reason = "broken text"
         elif finished and not ended: reason = "unfinished"
+        elif not ended and not completion: reason = "empty" # not even an end is learnt
         elif max_tokens and n > max_tokens: reason = "too long"
         elif unique and is_copy: reason = "duplicate"
         else: reason = None

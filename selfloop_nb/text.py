@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['clean_text', 'segment', 'ngrams', 'number_units', 'number_ngrams', 'signatures', 'jaccard', 'near_duplicates', 'runs',
-           'known_runs', 'seen_share', 'import_extra']
+           'known_runs', 'seen_share', 'answer_texts', 'import_extra']
 
 # %% ../nbs/02_text.ipynb #74194e12
 import re
@@ -179,6 +179,17 @@ def seen_share(
     "The share of a text's runs that are known."
     own = runs(text, n)
     return sum(run in known for run in own) / len(own) if own else 0.0
+
+# %% ../nbs/02_text.ipynb #f219d465
+def answer_texts(
+    value, # of a column of references: text, a number, a list of either, None
+)->list: # of texts; 3.0 is also 3, since whole numbers become such where one of their column is missing
+    "The ways to write a reference; none where it is missing."
+    if isinstance(value, (list, tuple)): return [text for one in value for text in answer_texts(one)]
+    if value is None or value != value: return []
+    if isinstance(value, bytes): return [value.decode("utf-8", "replace")]
+    if isinstance(value, float) and value.is_integer(): return [str(int(value)), str(value)]
+    return [str(value)]
 
 # %% ../nbs/02_text.ipynb #b451ec54
 def import_extra(

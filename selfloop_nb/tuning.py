@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from .core import LATER, patch_to, plain_fields, whole_number
+from .core import LATER, patch_to, plain_arguments, plain_fields, whole_number
 from .models import LanguageModel
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
@@ -368,6 +368,7 @@ def _train_rank(lm, rows, how:FineTune, seed:int, folder:str, rank:int, progress
     return losses, statistics
 
 # %% ../nbs/09_tuning.ipynb #d537e17b
+@plain_arguments
 def fine_tune(
     lm:LanguageModel, # stays as it is
     table,            # the mix: prompt, completion, finished, weight

@@ -1,5 +1,5 @@
 "Two settings have the same identity when they make the same round, here and in every other kernel; else another one."
-import collections, functools, gc, json, random, threading
+import collections, functools, gc, json, random, subprocess, sys, threading
 
 import numpy
 import pytest
@@ -356,3 +356,32 @@ def test_how_a_model_is_asked_belongs_to_the_run(tmp_path):
     with pytest.raises(SelfloopError, match="was made with model"):
         small_loop(tmp_path / "run", model=chatty(asked + "="))
     assert len(small_loop(tmp_path / "run", model=chatty(asked)).rounds) == 1
+
+
+PACKAGE = {
+    "mine/__init__.py": "", "mine/deep/__init__.py": "", "mine/deep/rules.py": "LEAST = {least}\n",
+    "mine/score.py": "import mine.deep.rules\n"
+                     "def q(samples): return [float(mine.deep.rules.LEAST < len(t)) for t in samples['completion']]\n"
+                     "def lazy(samples):\n    from mine.deep import rules\n    return q(samples) and rules.LEAST\n"}
+TELL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mine import score
+from selfloop_nb.storage.identity import identity_hash
+print(identity_hash(score.q), identity_hash(score.lazy))
+"""
+
+
+def told_of_package(folder, least):
+    "What two functions of a package are, in a kernel of its own."
+    for name, text in PACKAGE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.replace("{least}", str(least)))
+    told = subprocess.run([sys.executable, "-B", "-c", TELL, folder], capture_output=True, text=True, check=True)
+    return told.stdout.split()
+
+
+def test_a_module_of_a_package_of_ones_own_counts(tmp_path):
+    "What a function takes by way of `package.part.value`, or imports where it is needed."
+    one, again, other = (told_of_package(tmp_path, least) for least in (1, 1, 2))
+    assert one == again and not set(one) & set(other)

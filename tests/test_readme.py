@@ -1,6 +1,10 @@
-"The README's ten lines run as they stand there; only the numbers are smaller."
-import re
+"The ten lines of README run as they stand there, with smaller numbers; its table of applications is the one measured."
+import re, sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+
+from applications import markdown
 from project import PROJECT
 
 
@@ -20,3 +24,7 @@ def test_the_ten_lines(tmp_path, monkeypatch):
     exec("import torch; torch.set_num_threads(1)\n" + small, names)
     assert list(names["loop"].history()["round"]) == [0, 1, 2]
     assert (tmp_path / "runs" / "add2" / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_applications_are_those_measured():
+    assert markdown() in (PROJECT / "README.md").read_text(encoding="utf-8")

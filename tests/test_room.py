@@ -32,7 +32,8 @@ def drawn(nb, at_rest=True):
     "Wait until every chart of the room is drawn, and nothing moves any more."
     nb.page.wait_for_function("""() => {
         const charts = [...document.querySelectorAll(".selfloop-room svg")]
-        return charts.length && charts.every(chart => chart.childNodes.length)
+        const room = document.querySelector(".selfloop-frame")?.room, is = room?.rounds.length || room?.scores.n != null
+        return is && charts.length && charts.every(chart => chart.childNodes.length)
     }""")
     if at_rest: nb.pictures_at_rest() # the explanations move the charts when they come
 
@@ -108,6 +109,7 @@ def test_what_theta_would_keep_is_exact(open_notebook, tmp_path, kind):
         if n_kept and bigrams: assert abs(fresh / bigrams - metrics.distinct_2) < 1e-12
 
 
+@pytest.mark.long
 def test_theta_is_dragged_beside_a_busy_kernel_and_a_dead_one(open_notebook, tmp_path):
     nb = open_notebook(made_up(), "import time\nprint('busy')\ntime.sleep(60)")
     nb.page.get_by_text("busy", exact=True).wait_for()
@@ -144,6 +146,7 @@ def test_the_table_does_not_grow_with_the_samples():
 # ---- 3: bars
 
 
+@pytest.mark.long
 def test_a_bar_shows_its_samples_and_lets_go(open_notebook, tmp_path):
     nb = open_notebook(made_up())
     drawn(nb)
@@ -192,6 +195,7 @@ def test_the_arrow_keys_choose_a_round_in_all_charts(open_notebook, tmp_path):
     nb.page.wait_for_function(f"() => {ROOM}.scores.round === 6")
 
 
+@pytest.mark.long
 def test_a_hover_marks_the_round_in_all_charts(open_notebook, tmp_path):
     nb = open_notebook(made_up())
     drawn(nb)
@@ -241,6 +245,7 @@ def test_axe_finds_nothing_serious(tmp_path, axe, theme):
         nb.shot(f"room_{theme.split()[-1].lower()}", tmp_path)
 
 
+@pytest.mark.long
 def test_what_is_read_aloud_and_reached_by_keys(open_notebook, tmp_path):
     nb = open_notebook(made_up())
     drawn(nb)
@@ -403,6 +408,7 @@ REDRAW = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_thirty_thousand_loss_points_are_thinned(open_notebook):
     nb = open_notebook(made_up())
     drawn(nb)
@@ -476,6 +482,7 @@ compare(seeds=runs[:2], other=runs[2])
 """
 
 
+@pytest.mark.long
 def test_one_run_stands_out_in_all_charts(open_notebook, tmp_path):
     nb = open_notebook(COMPARED)
     drawn(nb)
@@ -487,6 +494,7 @@ def test_one_run_stands_out_in_all_charts(open_notebook, tmp_path):
     assert nb.page.locator(".selfloop-room figcaption", has_text="scores of round 6 · seeds: no round 6").count() == 1
 
 
+@pytest.mark.long
 def test_a_cell_of_the_tree_chooses_the_round(open_notebook, tmp_path):
     nb = open_notebook(made_up(view="tree(run)"))
     drawn(nb)
@@ -498,6 +506,7 @@ def test_a_cell_of_the_tree_chooses_the_round(open_notebook, tmp_path):
     nb.shot("tree_round", tmp_path)
 
 
+@pytest.mark.long
 def test_bars_and_search_filter_the_cards(open_notebook, tmp_path):
     nb = open_notebook(made_up(view="browse(run)"))
     drawn(nb)

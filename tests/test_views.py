@@ -309,3 +309,27 @@ def test_a_long_sample_is_there_to_its_end(tmp_path):
     cards = browser.plain()[0]["text/html"]
     assert "THE END</b></code></details>" in cards and "(24,607 more characters)" in cards
     assert "all of it: 2,500 characters of prompt, 25,007 written" in cards
+
+
+@pytest.mark.parametrize("view", ["dashboard", "explore", "browse", "tree", "compare"])
+@pytest.mark.parametrize("source", [5, None, [1, 2]], ids=str)
+def test_what_is_no_run_is_named(view, source):
+    import selfloop_nb
+    with pytest.raises(ValueError, match="is no run|has no name"): getattr(selfloop_nb, view)(source)
+
+
+def test_a_table_without_what_is_shown_is_named():
+    from datasets import Dataset
+    texts = Dataset.from_dict(dict(prompt=["a"], completion=["b"]))
+    with pytest.raises(ValueError, match=r"lacks the columns \['score'\]"): explore(texts)
+    prompts = texts.remove_columns("completion")
+    with pytest.raises(ValueError, match=r"lacks the columns \['completion'\]"): browse(prompts)
+
+
+@pytest.mark.parametrize("view", ["explore", "browse", "rate"])
+def test_a_round_that_cannot_be_shown_is_named(view, tmp_path):
+    import selfloop_nb
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    with pytest.raises(ValueError, match=r"round=0: it has no samples here; there are those of \[1\]"):
+        getattr(selfloop_nb, view)(loop, round=0)

@@ -140,7 +140,7 @@ def apart_scorers():
     yield train_classifier(["12", "34", "57", "88"], [True, True, False, False])
 
 
-@pytest.mark.parametrize("scorer", apart_scorers(), ids=lambda scorer: scorer.name)
+@pytest.mark.parametrize("scorer", list(apart_scorers()), ids=lambda scorer: scorer.name)
 def test_scorers_that_work_apart_give_the_same_bits(scorer, monkeypatch):
     from datasets import Dataset
     from selfloop_nb import scoring

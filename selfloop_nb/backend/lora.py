@@ -33,7 +33,9 @@ class LoRA:
     def __post_init__(self):
         plain_fields(self)
         if self.targets is not None: object.__setattr__(self, "targets", _checked_names(self.targets))
-        if self.r < 1: raise ValueError(f"r={self.r!r}: it must be at least 1")
+        for name in ("r", "alpha"):
+            value = getattr(self, name)
+            if value < 1: raise ValueError(f"{name}={value!r}: it must be at least 1")
         if not 0 <= self.dropout < 1: raise ValueError(f"dropout={self.dropout!r}: it must be at least 0 and below 1")
 
 # %% ../../nbs/backend/07_lora.ipynb #091cfb25

@@ -78,22 +78,20 @@ class Processes:
 
     def __repr__(self)->str: return f"Processes({self.n})"
 
-# %% ../../nbs/backend/22_processes.ipynb #75d694f5
-@patch_to(Processes)
-def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
-    "Have the pieces done, see `workers.Here`; the first error, or a stop, ends all of them."
-    import torch
-    job = packed(work=work, common=common, threads=torch.get_num_threads(), is_told=progress is not None)
-    crew = _Crew(job, list(keys), piece)
-    try:
-        crew.begin(self.n)
-        while crew.n_left:
-            if should_stop(): raise Stopped("stopped; what was committed stays, the same call goes on from there")
-            kind, *what = crew.next_word() or [""]
-            if kind == "told": progress(*what)
-            if kind == "failed": raise what[0]
-            if kind == "made": yield tuple(what)
-    finally: crew.end()
+    def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
+        "Have the pieces done, see `workers.Here`; the first error, or a stop, ends all of them."
+        import torch
+        job = packed(work=work, common=common, threads=torch.get_num_threads(), is_told=progress is not None)
+        crew = _Crew(job, list(keys), piece)
+        try:
+            crew.begin(self.n)
+            while crew.n_left:
+                if should_stop(): raise Stopped("stopped; what was committed stays, the same call goes on from there")
+                kind, *what = crew.next_word() or [""]
+                if kind == "told": progress(*what)
+                if kind == "failed": raise what[0]
+                if kind == "made": yield tuple(what)
+        finally: crew.end()
 
 # %% ../../nbs/backend/22_processes.ipynb #db35c6c7
 class _Crew:

@@ -25,6 +25,9 @@ def encode_row(
         raise ValueError(
             f"the row {prompt[:40]!r} has {n} tokens, the model's context is {lm.context}: "
             "shorten it or leave it out")
+    if not after:
+        raise ValueError(f"the row {prompt[:40]!r} is a prompt alone, with nothing to learn behind it: its completion "
+                         "is empty, and does not end; leave it out")
     read, begun = places(lm, before)
     fed = begun + after
     labels = [-100] * len(begun) + after

@@ -83,9 +83,10 @@ def n_steps(
 def shortened_warmup(
     how,        # a FineTune
     n_rows:int, # to learn from
-)->object: # the same settings; without a warm-up where it would be all there is
-    "Settings by which at least one step moves the weights."
-    return how if n_steps(how, n_rows) > 1 else replace(how, warmup=0.0)
+)->object: # the same settings; without a warm-up that is shorter than a step, or one of two steps
+    "Settings by which no step is lost to a learning rate of 0 that is not asked for."
+    n = n_steps(how, n_rows)
+    return how if n > 2 and how.warmup * n >= 1 else replace(how, warmup=0.0)
 
 # %% ../../nbs/backend/06_trainer.ipynb #da581c0c
 def _check_loss(loss:float, step:int, lr:float):

@@ -222,7 +222,8 @@ class Scores extends Chart {
     }
     draw() {
         const s = this.room.scores;
-        if (!s.n) return this.empty(this.say(s.n === 0 ? "no_samples" : "waiting"));
+        const isMade = s.n === 0 || this.room.rounds.length > 1; // one without samples, such as M_0
+        if (!s.n) return this.empty(this.say(isMade ? "no_samples" : "waiting"));
         const all = s.open.map((n, i) => n + s.closed[i]);
         this.name.textContent = s.title;
         this.frame([s.edges[0], s.edges.at(-1)], [0, 1.05 * Math.max(...all, 1)]);

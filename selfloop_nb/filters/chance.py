@@ -9,7 +9,7 @@ __all__ = ['Chance', 'chance']
 import math, random
 from dataclasses import dataclass
 
-from ..core import derive_seed, plain_fields, short_hash
+from ..core import derive_seed, plain_arguments, plain_fields, short_hash
 from ..records import KEPT, QUARANTINED, REJECTED
 from ..scoring import Scorer
 from ..selection import KeepRule, drop_reasons
@@ -44,6 +44,7 @@ def _state(score:float, reason:str)->str:
     return REJECTED if math.isfinite(score) else QUARANTINED
 
 # %% ../../nbs/filters/05_chance.ipynb #bd0e6f2e
+@plain_arguments
 def chance(
     seed:int=0,
 )->Scorer: # in [0, 1)

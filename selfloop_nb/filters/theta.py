@@ -9,7 +9,7 @@ __all__ = ['AcceptanceTarget', 'wilson_low', 'theta_for_precision', 'round_of', 
 import math
 from dataclasses import dataclass
 
-from ..core import patch_to, plain_fields
+from ..core import patch_to, plain_arguments, plain_fields
 from ..selection import KeepRule, Threshold, drop_reasons
 
 # %% ../../nbs/filters/02_theta.ipynb #558e6d16
@@ -47,6 +47,7 @@ def wilson_low(
     return (p + spread / 2 - z * math.sqrt(p * (1 - p) / n + spread / (4 * n))) / (1 + spread)
 
 # %% ../../nbs/filters/02_theta.ipynb #cbb7f407
+@plain_arguments
 def theta_for_precision(
     scores:list,
     correct:list,        # True, False, or None for not rated

@@ -11,7 +11,7 @@ import math, random
 from collections.abc import Callable
 
 from ..backend.workers import HERE, never
-from ..core import Stopped
+from ..core import Stopped, plain_arguments
 from ..records import KEPT
 from ..scoring import Context, as_scorer, score_samples
 
@@ -148,6 +148,7 @@ def audit_history(
     return [row | audit_rises(row, rows[0]) for row in rows]
 
 # %% ../../nbs/metrics/05_audit.ipynb #6e48271a
+@plain_arguments
 def balance_score(
     samples,      # a selected sample table: prompt_id, completion, state, and `correct`
     enough:int=4, # different right samples that a prompt can use (n*), at least 1

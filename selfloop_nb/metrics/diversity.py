@@ -10,7 +10,7 @@ __all__ = ['self_bleu', 'ngram_entropy', 'compression_ratio', 'near_duplicate_ra
 import math, random, zlib
 from collections.abc import Callable
 
-from ..core import whole_number
+from ..core import plain_arguments, whole_number
 from ..text import near_duplicates, number_ngrams, number_units
 
 # %% ../../nbs/metrics/02_diversity.ipynb #465c58ed
@@ -165,6 +165,7 @@ def on_parts(
     return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (draws - 1))
 
 # %% ../../nbs/metrics/02_diversity.ipynb #32780c43
+@plain_arguments
 def diversity_metrics(
     texts:list,
     seed:int=0, # of the draws of the Vendi score

@@ -11,7 +11,7 @@ import math, random
 from collections import Counter
 from itertools import combinations
 
-from ..core import whole_number
+from ..core import plain_arguments, whole_number
 from ..records import KEPT
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #265f2b7f
@@ -33,6 +33,7 @@ def _verdicts(prompt_ids:list, correct:list)->dict:
     return verdicts
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #cf63584f
+@plain_arguments
 def pass_at_k(
     prompt_ids:list, # of the samples
     correct:list,    # True, False, or None for unknown
@@ -61,6 +62,7 @@ def _choices(answers:list, k:int, draws:int, rng:random.Random):
     return (rng.sample(answers, k) for _ in range(draws))
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #82edc7e5
+@plain_arguments
 def majority_at_k(
     prompt_ids:list,
     answers:list, # of the samples, such as `agreement` compares them

@@ -9,7 +9,7 @@ __all__ = ['normalised', 'Overlap', 'overlaps', 'unseal']
 import json, time, unicodedata
 from dataclasses import dataclass, replace
 
-from ..core import SelfloopError
+from ..core import SelfloopError, whole_number
 from .measures import answer, answer_metrics, measure_answers
 from ..sampling import asked_in_turn, check_prompts
 from ..storage.evidence import figure_named
@@ -108,7 +108,8 @@ def unseal(
 # %% ../../nbs/metrics/10_sealed.ipynb #e6274aee
 def _choice(loop, round:int|None, by:str|None)->Unsealed:
     "Which round it is to be, and how it was chosen."
-    record, how = loop.best(by) if round is None else loop.store.of_round(round), "chosen by hand"
+    number = None if round is None else whole_number(round, "round")
+    record, how = loop.best(by) if number is None else loop.store.of_round(number), "chosen by hand"
     if round is None:
         figure = figure_named(loop.store, by)
         how = f"best held-out {figure.name} of rounds 0 to {len(loop.rounds) - 1}: {record.metrics[figure.column]:.3f}"

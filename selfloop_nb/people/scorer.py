@@ -10,7 +10,7 @@ import json, time
 from dataclasses import replace
 from pathlib import Path
 
-from ..core import ScoringError, Stopped, derive_seed, parse_json
+from ..core import ScoringError, Stopped, derive_seed, parse_json, plain_arguments
 from ..scoring import Context, Scorer
 from ..storage.disk import disk
 from ..storage.files import read_file, write_file
@@ -96,6 +96,7 @@ def _chosen(samples, n:int|None, context:Context):
     return ended.select(pick(ended, "random", n, derive_seed(context.seed, context.round, "human")))
 
 # %% ../../nbs/people/02_scorer.ipynb #8b5018a9
+@plain_arguments
 def human(
     wait:bool=True,  # wait until what is asked for is rated? False: use the ratings there are, and go on
     n:int|None=50,   # so many samples a round are asked for, picked at random; None: all of them

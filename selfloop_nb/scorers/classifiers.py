@@ -12,7 +12,7 @@ from pathlib import Path
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..backend.strangers import check_judge
-from ..core import ScoringError, SelfloopError, patch_to, short_hash
+from ..core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
 from ..scoring import NoVerdict, Scorer
 from ..text import import_extra, segment
 
@@ -70,6 +70,7 @@ def _vectorizer():
                                 sublinear_tf=True)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #4aa94951
+@plain_arguments
 def train_classifier(
     texts:list,
     labels:list,         # one a text
@@ -79,6 +80,7 @@ def train_classifier(
 )->Scorer: # in [0, 1]
     "Q is the probability of a label by TF-IDF and logistic regression, trained on these texts. Needs the extra `text`."
     _check_labels(texts, labels)
+    if not strength > 0: raise ValueError(f"strength={strength!r}: it must be above 0")
     if asked is not None: return _asked_classifier(texts, labels, strength, asked)
     positive = _positive(labels, positive)
     vectorizer = _vectorizer()
@@ -176,6 +178,7 @@ def _output(labels:dict, label, name)->int:
     return next(i for i, l in labels.items() if l == label)
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #f8c4aca3
+@plain_arguments
 def reward_model(
     name,                # a folder, or a name on the hub
     label:str|None=None, # of a classifier: the label whose probability is the score; None: a reward model, one output
@@ -183,6 +186,7 @@ def reward_model(
     device:str="cpu",
 )->Scorer: # in (-inf, inf), or in [0, 1] with a label
     "Q from a sequence classifier of transformers, which reads prompt and completion; too long a sample has no score."
+    check_sizes(batch_size=batch_size)
     classifier = _load_classifier(os.path.expanduser(name), device)
     output = _output(classifier.model.config.id2label, label, name)
     def reward(samples):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..backend.context import NO_LIMIT, context_of
 from ..backend.strangers import check_judge
+from ..backend.thoughts import where_answered
 from ..models import quiet
 from ..core import SelfloopError, patch_to
 from .references import references_of
@@ -150,4 +151,4 @@ def reworded_agreement(
         for i, wording, given in rows: groups.setdefault(i, []).append((wording, given))
         others = [[g for w, g in groups[i] if w != wording] for i, wording, _ in rows]
         return [other.count(given) / len(other) if other else math.nan for (_, _, given), other in zip(rows, others)]
-    return Scorer("reworded_agreement", agreement, (0.0, 1.0), dict(answer=answer))
+    return Scorer("reworded_agreement", where_answered(agreement, answer), (0.0, 1.0), dict(answer=answer))

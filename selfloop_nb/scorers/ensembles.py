@@ -9,7 +9,7 @@ __all__ = ['mean_of', 'minimum_of', 'product_of', 'vote_of', 'disagreement_of', 
 import math
 from collections.abc import Callable
 
-from ..core import short_hash
+from ..core import plain_arguments, short_hash
 from ..scoring import NoVerdict, Scorer, as_scorer, run_scorer
 from ..text import import_extra
 
@@ -61,6 +61,7 @@ def product_of(*scorers)->Scorer: # in [0, 1]
     return _joined("product_of", scorers, math.prod)
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #639f598e
+@plain_arguments
 def vote_of(
     *scorers,
     least:float=0.5, # from which opinion on a scorer votes for a sample, on the scale from 0 to 1

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel
-from ..core import patch_to, short_hash
+from ..core import patch_to, plain_arguments, short_hash
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b
@@ -151,6 +151,7 @@ def _note_controls(notes:dict, controls:dict, bounds:tuple):
     notes["controls_passed"] = max(notes.get("controls_passed", 0.0), passed)
 
 # %% ../../nbs/scorers/06_judges.ipynb #fddefb67
+@plain_arguments
 def judge(
     lm:LanguageModel,  # stays as it is: M_0 for self-rewarding, or better another one
     rubric:str=RUBRIC, # a question that the verdicts answer

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..core import check_sizes, plain_arguments
 from ..models import LanguageModel
 from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder
@@ -71,11 +72,13 @@ def _batch_logprobs(lm:LanguageModel, rows:list)->list:
         return ((chosen * wanted).sum(1) / wanted.sum(1)).tolist()
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #b2bd5df7
+@plain_arguments
 def likelihood(
     lm:LanguageModel, # stays as it is: M_0, or a better model; its tokenizer may be another one
     tokens_per_batch:int=8192,
 )->Scorer: # in (-inf, 0], nats a token
     "Q is the mean log-probability under a frozen model; perplexity is exp(-Q), so a lower perplexity is a higher Q."
+    check_sizes(tokens_per_batch=tokens_per_batch)
     frozen = lm.copy()
     def likelihood(samples): return completion_logprobs(frozen, samples, tokens_per_batch=tokens_per_batch)
     def bind(context, samples):

@@ -9,7 +9,7 @@ __all__ = ['asks', 'same_text', 'round_trip', 'self_judge']
 import math
 from collections.abc import Callable
 
-from ..core import ScoringError
+from ..core import ScoringError, plain_arguments
 from ..models import LanguageModel
 from ..sampling import GREEDY, Sampling, generate_samples
 from .judges import RUBRIC, Judge
@@ -45,6 +45,7 @@ def _compared(compare, samples, sources:list, returned:list)->list:
     return compare(table.add_column("completion", returned).add_column("answer", sources))
 
 # %% ../../nbs/scorers/08_own_model.ipynb #75b5da58
+@plain_arguments
 def round_trip(
     turn:Callable,      # a row (prompt, completion and the prompt's columns) -> the prompt of the way back
     compare=same_text,  # source, what came back -> a number; or a scorer against the column `answer`, such as chrf()
@@ -72,6 +73,7 @@ def _answers(model:LanguageModel, prompts:list, max_new_tokens:int, stop:tuple)-
     return [answer_to[prompt] for prompt in prompts]
 
 # %% ../../nbs/scorers/08_own_model.ipynb #2583f930
+@plain_arguments
 def self_judge(
     rubric:str=RUBRIC,  # a question that the verdicts answer
     verdicts:dict=None, # word -> value; None: {"Yes": 1.0, "No": 0.0}

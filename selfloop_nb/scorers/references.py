@@ -151,6 +151,7 @@ _LATEX = (
     (r"√\s*\(([^()]*)\)|√\s*(\w+)", lambda root: rf"\sqrt{{{root[1] or root[2]}}}"),
     (r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])|π", r"\\pi "),
+    (r"(?<![A-Za-z\\])(log|ln|exp|sin|cos|tan)(?=\s*\()", r"\\\1"),
     (r"×|(?<=\d) x (?=\d)", r"\\times "), (r"·", r"\\cdot "), (r"÷", r"\\div "), (r"±", r"\\pm "),
     (r"≤", r"\\le "), (r"≥", r"\\ge "), (r"≠", r"\\ne "), (r"∞", r"\\infty "), (r"°", r"^\\circ "),
     (r"(?<=\d)[eE]([+-]?\d+)(?!\w)", r"\\cdot 10^{\1}"),
@@ -269,7 +270,7 @@ def _readings(number)->list:
 _CHOICES = (
     re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+is)?)[\s:*$({]*([A-J])(?![\w'])"),
     re.compile(r"\(([A-J])\)"),
-    re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]?(?:\s|$))"))
+    re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]{0,4}(?:\s|$))"))
 
 def _chosen(text:str)->str: # '' where none is
     "The letter that a text chooses."

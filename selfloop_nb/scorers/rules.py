@@ -10,7 +10,7 @@ import math, re, unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..core import short_hash
+from ..core import check_sizes, plain_arguments, short_hash
 from ..scoring import Scorer
 from ..text import known_runs, ngrams, seen_share, segment
 
@@ -25,6 +25,7 @@ def text_rule(
     return Scorer(name, rule, (0.0, 1.0), dict(rate=rate, **settings), apart=True)
 
 # %% ../../nbs/scorers/02_rules.ipynb #83d9ae81
+@plain_arguments
 def length(
     low:int,  # units of `segment`: words, digits, marks
     high:int,
@@ -38,10 +39,12 @@ def length(
     return text_rule("length", rate, low=low, high=high)
 
 # %% ../../nbs/scorers/02_rules.ipynb #162821ba
+@plain_arguments
 def no_repetition(
     n:int=3, # length of the n-grams
 )->Scorer: # in (0, 1]
     "Q is the share of a completion's n-grams that are distinct: 1 where it says nothing twice (Welleck et al. 2019, arXiv 1908.04319)."
+    check_sizes(n=n)
     def rate(text):
         grams = ngrams(segment(text), n)
         return len(set(grams)) / len(grams) if grams else 1.0
@@ -66,6 +69,7 @@ def reading_ease(
     return 206.835 - 1.015 * len(words) / sentences - 84.6 * sum(map(_syllables, words)) / len(words)
 
 # %% ../../nbs/scorers/02_rules.ipynb #4941597b
+@plain_arguments
 def readability(
     ease:float=60.0, # reading ease that is enough: 90 very easy, 60 plain English, 30 academic
 )->Scorer: # in [0, 1]
@@ -123,11 +127,13 @@ def _pattern(pattern:str):
     except re.error as error: raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
 
 # %% ../../nbs/scorers/02_rules.ipynb #0fe153f3
+@plain_arguments
 def novelty(
     train,   # D_train: a table with `completion`, or a list of texts
     n:int=4, # units a run; a shorter completion is one run
 )->Scorer: # in [0, 1]
     "Q is the share of a completion's n-grams that are not in D_train; an empty one has none that is new."
+    check_sizes(n=n)
     texts = train if isinstance(train, list) else train["completion"][:]
     known = known_runs(texts, n)
     return text_rule("novelty", lambda text: 1 - seen_share(text, known, n) if segment(text) else 0.0,

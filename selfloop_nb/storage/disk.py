@@ -53,7 +53,7 @@ def _mode(self, path, follow:bool=True)->int: # 0 where there is nothing
     try: return self.stat(path, follow).st_mode
     except GONE: return 0
     except OSError as error:
-        if error.errno == errno.ELOOP: return 0 # links that lead in a circle
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG): return 0 # links that lead in a circle; no name at all
         raise
 
 @patch_to(Disk)
@@ -83,6 +83,9 @@ def listed(self, folder)->list: # of names
     "What lies in a folder; nothing where there is none."
     try: return self.names(folder)
     except GONE: return []
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG: return []
+        raise
 
 @patch_to(Disk)
 def below(self, folder:Path)->list: # of paths

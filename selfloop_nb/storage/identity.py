@@ -282,18 +282,18 @@ def _globals_of(function)->dict:
     for name in _names(code, "LOAD_GLOBAL", "LOAD_NAME"):
         value = scope.get(name, scope) # missing: a builtin, or not made yet
         if value is scope or _is_called_so(value, name): continue
-        if isinstance(value, types.ModuleType): held |= _taken_from(value, name, code)
-        else: held[name] = value
+        held |= _taken_from(value, name, code)
     for name in _names(code, "IMPORT_NAME"):
-        if not is_installed(name): held[f"import {name}"] = _source_hash(name)
+        if not is_installed(name): held[f"import {name}"] = _source_hash(name, scope)
     return held
 
 # %% ../../nbs/storage/13_identity.ipynb #d253f84b
-def _taken_from(module, name:str, code)->dict:
-    "What the code may take from a module: of one of your own the attributes that it names."
-    if is_installed(module.__name__): return {name: module}
-    attributes = {attribute for c in _codes(code) for attribute in c.co_names if hasattr(module, attribute)}
-    return {f"{name}.{attribute}": getattr(module, attribute) for attribute in sorted(attributes)}
+def _taken_from(it, name:str, code)->dict:
+    "What the code may take from a global: of a module of your own the attributes that it names, of its modules, too."
+    if not isinstance(it, types.ModuleType) or is_installed(it.__name__) or name.count(".") > 8: return {name: it}
+    attributes = {attribute for c in _codes(code) for attribute in c.co_names if hasattr(it, attribute)}
+    held = [_taken_from(getattr(it, attribute), f"{name}.{attribute}", code) for attribute in sorted(attributes)]
+    return dict(pair for part in held for pair in part.items())
 
 def _is_called_so(value, name:str)->bool:
     "Is it a package, or a class or function of one, under its own name?"
@@ -301,10 +301,12 @@ def _is_called_so(value, name:str)->bool:
     module = value.__name__ if is_module else getattr(value, "__module__", None)
     return getattr(value, "__name__", None) == name and is_installed(module)
 
-def _source_hash(name:str)->str:
-    "A hash of the file of a module that is imported inside a function."
-    file = file_of(name)
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""
+def _source_hash(name:str, scope:dict)->str:
+    "A hash of the file of a module that is imported inside a function, or of all files of its package."
+    file = file_of(package_of(name)) or file_of(package_of(scope.get("__package__")))
+    if not file: return ""
+    files = sorted(Path(file).parent.rglob("*.py")) if file.endswith("__init__.py") else [Path(file)]
+    return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:12]
 
 # %% ../../nbs/storage/13_identity.ipynb #ae56d7db
 @_describes(types.MethodType)

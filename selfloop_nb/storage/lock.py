@@ -15,7 +15,8 @@ from .disk import GONE, disk
 from .files import beside, open_file, read_file, write_error, write_file
 
 # %% ../../nbs/storage/03_lock.ipynb #c5cc84c2
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NO_LOCKS = { # of Unix systems, network and shared folders
+    errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EPERM, errno.EBADF}
 
 def lock_file(
     handle:int,         # of an open file; the lock goes when it is closed

@@ -35,7 +35,8 @@ def check_place(path:Path):
     if (fixed := check_name(name)) != name:
         raise ValueError(f"{name!r} has two spellings: write it as Unicode's NFC has it, {fixed!r}")
     for place in (path, *path.parents):
-        if disk.exists(place) and not disk.is_dir(place):
-            raise SelfloopError(f"{str(place)!r} is a file and no folder: choose another place for the run")
+        if not disk.exists(place) or disk.is_dir(place): continue
+        what = "a link to nothing" if disk.is_link(place) and not disk.is_file(place) else "a file and no folder"
+        raise SelfloopError(f"{str(place)!r} is {what}: choose another place for the run")
     if not all(_is_left_over(path / name) for name in disk.listed(path)):
         raise SelfloopError(f"{str(path)!r} is a folder that is not empty and no run: choose another name")

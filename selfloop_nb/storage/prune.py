@@ -54,7 +54,7 @@ def prune(
     keep:int=3, every:int=0, # as for `spared`
 )->list: # of ids
     "Take away the weights of the other rounds; raises `ValueError` for numbers out of range."
-    keep = checked_keep(keep)
+    keep = checked_keep(whole_number(keep, "keep"))
     if whole_number(every, "every") < 0: raise ValueError(f"every={every!r}: it must be 0 or more")
     run._check_lock()
     stay = spared(run, keep, every)

@@ -33,6 +33,7 @@ def _instead(source)->str:
     "What to give in the place of what is no table."
     if hasattr(source, "keys") and hasattr(source, "num_rows"): # a DatasetDict
         return f"one of its parts, such as data[{next(iter(source), 'train')!r}]"
+    if hasattr(source, "to_frame"): return "a DataFrame, such as data.to_frame('prompt')" # a Series
     if hasattr(source, "take"): return "some of its rows, such as list(data.take(1000))"
     return "a Dataset, a list of dicts, a DataFrame or a file"
 
@@ -49,6 +50,8 @@ def _from_pandas(frame, name:str)->"datasets.Dataset":
     from datasets import Dataset
     try: return Dataset.from_pandas(frame, preserve_index=False)
     except Exception as error: # of Arrow
+        for column in frame.columns[~frame.columns.duplicated(keep=False)]:
+            _check_column(list(map(_value, frame[column])), f"{name}, column {column!r}")
         raise ValueError(f"{name} cannot be read as a table: {error}: make every column all text, "
                          "or all numbers") from error
 
@@ -96,16 +99,23 @@ def _check_values(values:list, place:str):
         raise ValueError(f"{place}, row {i}: its parts are {sorted(value)}, those of rows before {sorted(names)}, "
                          "and a table would give all of them to each: write them as text, with json.dumps")
 
+# %% ../../nbs/storage/14_tables.ipynb #ec99a927
+def _parquet_table(path:Path, name:str):
+    "The table in a parquet file."
+    from datasets import Dataset
+    try: return Dataset.from_parquet(str(path), keep_in_memory=True)
+    except Exception as error: # of Arrow
+        raise ValueError(f"{name}: {path.name!r} is no parquet file, or a torn one: {error!s:.120}") from error
+
 # %% ../../nbs/storage/14_tables.ipynb #794017c2
 def _read_file(path:Path, name:str):
     "What stands in a JSONL, JSON, CSV or parquet file: a table, or a list of dicts."
-    from datasets import Dataset
     if not path.is_file(): raise ValueError(f"{name}: there is no file {str(path)!r}")
     readers = {".csv": _csv_rows, ".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
     kind = path.suffix.lower()
     if kind not in readers:
         raise ValueError(f"{name}: {path.name!r} ends in {path.suffix!r}; use one of {list(readers)}")
-    if kind == ".parquet": return Dataset.from_parquet(str(path), keep_in_memory=True)
+    if kind == ".parquet": return _parquet_table(path, name)
     try: text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: {path.name!r} is not in UTF-8 ({error}): save it so") from None

@@ -95,24 +95,22 @@ class RayCluster:
     def __repr__(self)->str:
         return f"<RayCluster: {sum(tokens is not None for tokens in self.team.values())} workers at hand>"
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #4ba388d0
-@patch_to(RayCluster)
-def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
-    "Have the pieces done, see `workers.Here`; one whose worker is lost is done again by another."
-    if not self.busy.acquire(blocking=False):
-        raise SelfloopError("these workers are busy with another loop: give each its own ray_cluster()")
-    job = None
-    try:
-        if self.timer: self.timer.cancel()
-        self.n_jobs += 1
-        job = _Job(self, work, common, keys, piece, progress, should_stop)
-        yield from job.run()
-    finally:
-        if job: job.end()
-        self.timer = threading.Timer(self.keep, self._rest_if_idle)
-        self.timer.daemon = True
-        self.timer.start()
-        self.busy.release()
+    def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
+        "Have the pieces done, see `workers.Here`; one whose worker is lost is done again by another."
+        if not self.busy.acquire(blocking=False):
+            raise SelfloopError("these workers are busy with another loop: give each its own ray_cluster()")
+        job = None
+        try:
+            if self.timer: self.timer.cancel()
+            self.n_jobs += 1
+            job = _Job(self, work, common, keys, piece, progress, should_stop)
+            yield from job.run()
+        finally:
+            if job: job.end()
+            self.timer = threading.Timer(self.keep, self._rest_if_idle)
+            self.timer.daemon = True
+            self.timer.start()
+            self.busy.release()
 
 # %% ../../nbs/sweeps/06_cluster.ipynb #8ed91345
 @patch_to(RayCluster)

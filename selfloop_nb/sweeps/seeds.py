@@ -156,8 +156,9 @@ def _make_common(self):
 @patch_to(_Sweep)
 def _folder(self, seed:int, k:int)->Path:
     "Where an arm is made."
-    path = self.runs[seed].path
-    return path.with_name(f"{path.name}-arm-{short_hash(describe(self.arms[k].values))}")
+    run = self.runs[seed]
+    begun = run.of_round(self.shared).id
+    return run.path.with_name(f"{run.path.name}-arm-{short_hash([begun, describe(self.arms[k].values)])}")
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #2c630729
 @patch_to(_Sweep)

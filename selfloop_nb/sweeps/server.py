@@ -109,23 +109,21 @@ class Server:
 
     def __repr__(self)->str: return f"Server({self.line.url!r})"
 
-# %% ../../nbs/sweeps/07_server.ipynb #7d570861
-@patch_to(Server)
-def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
-    "Chunks of samples are drawn by the server; all other pieces are done here, see `workers.Here`."
-    if getattr(work, "work", work) is not sample_chunk:
-        yield from HERE.map(work, common, keys, piece, progress, should_stop)
-        return
-    self.serve(common["lm"])
-    asking = _Asking(self, common, keys, piece)
-    asking.begin()
-    try:
-        while asking.n_left:
-            if should_stop(): raise Stopped("stopped while the server draws; what was committed stays")
-            for key, signed, drawn in asking.ready():
-                if progress: progress(sum(row["n_tokens"] for row in drawn))
-                yield key, (signed, drawn)
-    finally: asking.ended.set()
+    def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
+        "Chunks of samples are drawn by the server; all other pieces are done here, see `workers.Here`."
+        if getattr(work, "work", work) is not sample_chunk:
+            yield from HERE.map(work, common, keys, piece, progress, should_stop)
+            return
+        self.serve(common["lm"])
+        asking = _Asking(self, common, keys, piece)
+        asking.begin()
+        try:
+            while asking.n_left:
+                if should_stop(): raise Stopped("stopped while the server draws; what was committed stays")
+                for key, signed, drawn in asking.ready():
+                    if progress: progress(sum(row["n_tokens"] for row in drawn))
+                    yield key, (signed, drawn)
+        finally: asking.ended.set()
 
 # %% ../../nbs/sweeps/07_server.ipynb #1db7d735
 @patch_to(Server)
@@ -143,6 +141,7 @@ def serve(self, lm:LanguageModel):
         self.hand_over(self.line.url, folder)
     self._compare(lm)
     self.served, self.note = weights, self._about()
+    self.seen.clear()
 
 # %% ../../nbs/sweeps/07_server.ipynb #c7ec9052
 TOLERANCE = 0.1 # nats: two ways to compute in 16 bit differ by less, two rounds by more

@@ -14,7 +14,7 @@ import matplotlib
 from ..charts.comparison import CURVES
 from ..charts.markup import escape
 from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
-from ..core import patch_to, whole_number
+from ..core import patch_to, plain_arguments, whole_number
 from ..loop import Loop
 from ..opened import open_run
 from ..storage.evidence import t_interval, verdicts_among
@@ -202,6 +202,7 @@ def _draw_m_0(ax, done:Sweep, measure:str):
     ax.axhline(mean, color=matplotlib.rcParams["text.color"], linestyle="--", linewidth=1, label="M_0")
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #662986c5
+@plain_arguments
 def sweep(
     loop,                 # a Loop; or a function seed -> Loop with a store of its own: data and weights may follow the seed
     rounds:int=6,         # of each arm
@@ -265,6 +266,7 @@ def _check_space(space:dict):
             raise ValueError(f"{name}={span!r}: give a range (low, high) or a list of values")
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #4efb700d
+@plain_arguments
 def search(
     loop,                # as for `sweep`
     n_trials:int,        # in all, those of an earlier call with the same seed included

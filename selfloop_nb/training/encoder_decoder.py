@@ -6,10 +6,11 @@
 __all__ = ['tiny_t5']
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #81496169
-from ..core import whole_number
+from ..core import check_sizes, plain_arguments
 from ..models import LanguageModel, character_tokenizer, task_texts
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #177a0436
+@plain_arguments
 def tiny_t5(
     task:"selfloop_nb.tasks.Task", # whose characters it will know
     seed:int=0,     # of the first weights
@@ -20,6 +21,8 @@ def tiny_t5(
     "A T5 (Raffel et al. 2020, arXiv 1910.10683) with random weights, small enough to train on a CPU in seconds."
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
+    check_sizes(layers=layers, width=width, heads=heads)
+    if width < heads: raise ValueError(f"width={width!r}, heads={heads!r}: the width must be at least as many")
     tokenizer = character_tokenizer(task_texts(task), n_sentinels=16)
     pad = tokenizer.pad_token_id
     config = T5Config(
@@ -27,6 +30,6 @@ def tiny_t5(
         num_heads=heads, feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=pad,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=pad)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number(seed, "seed"))
+        torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)
     return LanguageModel(model, tokenizer, f"tiny-t5-{layers}x{width}", pretrained=False)

@@ -36,7 +36,7 @@ def only_part(
     from datasets import Dataset
     cut = answer_text if part == "answer" else thought_text
     rows = [(row, cut(row["completion"])) for row in table]
-    rows = [_cut_row(row, text, part) for row, text in rows if text is not None]
+    rows = [_cut_row(row, text, part) for row, text in rows if text or part == "answer" and text is not None]
     if not rows: raise ValueError(f"LearnOnly({part!r}): no row of the mix has a {part}")
     return Dataset.from_list(rows)
 

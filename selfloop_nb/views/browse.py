@@ -11,7 +11,7 @@ import base64, math
 import ipywidgets
 
 from ..backend.clips import Clips
-from ..core import patch_to
+from ..core import patch_to, plain_arguments
 from ..records import STATES
 from .background import weakly
 from ..charts.chart_data import Bar, RoundScores, sample_row
@@ -81,6 +81,7 @@ def player(
 class Browser(RoundView):
     "The samples of a round, to filter, search, sort and page; made by `browse`."
     PAGE = 8 # samples
+    needs = ("prompt", "completion", "score", "state", "reason")
 
     def __init__(self, source, round:int=-1, clips:Clips|None=None):
         super().__init__(source, round)
@@ -203,7 +204,7 @@ def cards(self)->str: # HTML
 @patch_to(Browser)
 def plain(self)->list: # of one output by MIME type
     "The page without any widget."
-    return [{"text/html": self.cards(), "text/plain": "samples"}]
+    return [{"text/html": self.cards() or self.answer.value, "text/plain": "samples"}]
 
 # %% ../../nbs/views/07_browse.ipynb #8903908e
 @patch_to(Browser)
@@ -243,6 +244,7 @@ from ..charts.words import session_look
 from .view import magnified
 
 # %% ../../nbs/views/07_browse.ipynb #fc40a830
+@plain_arguments
 def browse(
     source,       # a Loop, a run from `open_run`, a selected sample table, or answers: `browse(loop.answers())`
     round:int=-1, # its number; -1: the newest

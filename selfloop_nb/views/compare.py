@@ -16,7 +16,7 @@ from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot,
 from ..charts.comparison import ecdf_plot, settings_table
 from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.markup import escape, html_table
-from ..core import SelfloopError, patch_to
+from ..core import SelfloopError, patch_to, plain_arguments
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
@@ -252,6 +252,7 @@ def plain(self)->list: # of three outputs by MIME type
 from ..charts.words import session_look
 
 # %% ../../nbs/views/10_compare.ipynb #9c3b4f3d
+@plain_arguments
 def compare(
     *runs,                # Loops, opened runs, paths of run folders
     font_scale:float|None=None, # 1.6 for a projector; None: the session's

@@ -14,11 +14,11 @@ import ipywidgets
 
 from ..charts.markup import escape
 from ..charts.words import session_look
-from ..core import SelfloopError, patch_to
+from ..core import SelfloopError, patch_to, plain_arguments
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace
-from ..storage.store import read_table
+from ..storage.store import check_run, read_table
 from .background import Publisher, Watcher, Worker, threads_repaint, weakly
 from .live import LiveCharts, apply_theta
 from .painter import Painter, overview_png, overview_table
@@ -60,7 +60,7 @@ def _look_at(self, source:Loop|OpenRun):
     "Show this from now on."
     self.hear_nobody()
     if self.watcher: self.watcher.close()
-    self.loop, self.steers = source, isinstance(source, Loop)
+    self.loop, self.steers = check_run(source), isinstance(source, Loop)
     self.own = source.control if self.steers else Control()
     if self.own.worker is None: self.own.worker = Worker()
     self.worker = self.own.worker
@@ -233,9 +233,8 @@ def _buttons(self):
     "A button for each method of its name; it says in words what it does."
     self.letters = {"font_size": f"{13 * self.scale:.0f}px"}
     look = dict(width=f"{70 * self.scale:.0f}px", style=self.letters)
-    self.buttons = {}
-    for name, tip in BUTTONS.items():
-        self.buttons[name] = push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
+    def made(name, tip): return push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
+    self.buttons = {name: made(name, tip) for name, tip in BUTTONS.items()}
 
 # %% ../../nbs/views/05_dashboard.ipynb #7a3ad361
 @patch_to(ControlRoom)
@@ -390,6 +389,7 @@ def plain(self,
     return [picture_output(picture, "the charts of the run"), numbers]
 
 # %% ../../nbs/views/05_dashboard.ipynb #29808177
+@plain_arguments
 def dashboard(
     source:Loop|OpenRun,  # a run from `open_run` is only shown, and followed while another kernel makes it
     font_scale:float|None=None, # 1.6 for a projector; None: the session's

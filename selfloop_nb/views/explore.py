@@ -14,7 +14,7 @@ from ..charts import rounds as plots
 from ..charts.markup import escape
 from ..charts.theta import preview_plot
 from ..charts.chart_data import RoundScores
-from ..core import patch_to
+from ..core import patch_to, plain_arguments
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly
@@ -51,6 +51,8 @@ def _table_row(texts:list, tag:str)->str: # HTML
 # %% ../../nbs/views/06_explore.ipynb #a5713d03
 class Explorer(RoundView):
     "Theta, dragged over the scored samples of a round; made by `explore`."
+    needs = ("prompt", "completion", "score")
+
     def __init__(self, source, round:int, group:str|None, font_scale:float, dark:bool):
         super().__init__(source, round)
         self.group, self.scale = group, font_scale
@@ -163,6 +165,7 @@ def plain(self)->list: # of two outputs by MIME type
 from ..charts.words import session_look
 
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
+@plain_arguments
 def explore(
     source,               # a Loop, a run from `open_run`, or a scored sample table (such as that of an `EmptyRoundError`)
     round:int=-1,         # its number; -1: the newest

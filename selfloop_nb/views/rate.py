@@ -13,7 +13,7 @@ import ipywidgets
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
-from ..core import DamagedRunError, patch_to
+from ..core import DamagedRunError, patch_to, plain_arguments
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted
@@ -352,6 +352,7 @@ def _scored(self)->tuple: # samples or None, and the settings they were made wit
 from ..charts.words import session_look
 
 # %% ../../nbs/views/08_rate.ipynb #15346aa6
+@plain_arguments
 def rate(
     source,               # a Loop, a run from `open_run`, or a sample table
     round:int=-1,         # its number; -1: the one that waits for people, else the newest

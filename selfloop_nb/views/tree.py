@@ -14,7 +14,7 @@ from ..charts.markup import escape
 from ..core import SelfloopError, patch_to
 from ..opened import RunReader
 from ..records import Round
-from ..storage.store import Run
+from ..storage.store import Run, check_run
 from .background import Publisher, weakly
 from .live import LiveCharts
 from .view import View, push_button
@@ -28,9 +28,7 @@ class RunTree(View):
     "The rounds and branches of a run, to press; made by `tree`."
     def __init__(self, source, on_branch=None):
         super().__init__()
-        if not isinstance(getattr(source, "store", None), Run):
-            raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
-        self.source, self.on_branch = source, on_branch
+        self.source, self.on_branch = check_run(source), on_branch
         self.shown = None                  # id of the round that is shown
         self.charted = None                # id of the last round in the charts
         self.rounds, self.heads = {}, {}   # id -> record; branch -> id

@@ -1,7 +1,9 @@
 "the recipes on real data, three seeds each: metric, M_0, loop and three controls; names of recipes run those only"
-import argparse, csv, hashlib, json, resource, shutil, sys
+import argparse, csv, hashlib, json, re, resource, shutil, sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+import nbformat
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from run_notebook import PROJECT, Terminal, run
@@ -24,6 +26,7 @@ class Application:
 APPLICATIONS = [
     Application("translation, English and German", "translation", "german", "accuracy", "exact"),
     Application("translation, English and Japanese", "translation", "japanese", "accuracy", "exact"),
+    Application("question answering", "question_answering", "verifier", "accuracy", "exact"),
     Application("sentiment, polarity", "sentiment", "film", "accuracy", "accuracy"),
     Application("sentiment, strength", "sentiment", "film", "pearson", "Pearson's r"),
 ]
@@ -31,7 +34,7 @@ APPLICATIONS = [
 
 @dataclass
 class Row:
-    "A line of the table; below a control stands what the loop has over it, with Student's 95 % interval."
+    "A line of the table; behind a control's figure stands what the loop has over it, Student's 95 % interval."
     application: str
     metric: str
     M_0: str
@@ -50,9 +53,10 @@ def place_of(notebook, seed, out):
 
 
 def source_hash(path):
-    "The hash of what a notebook's cells say."
+    "The hash of a notebook's code."
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return hashlib.sha256(json.dumps([cell["source"] for cell in cells]).encode()).hexdigest()
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
 def run_seed(notebook, seed, out, values):
@@ -93,9 +97,9 @@ def mean_at(runs, figure, number):
 
 
 def shown_gap(runs, figure, gap):
-    "A control's figure, and what the loop has over it."
-    ends = f"{gap.low:+.3f} to {gap.high:+.3f}"
-    return f"{mean_at(runs, figure, -1):.3f} (loop {gap.mean:+.3f}: {ends})"
+    "A control's figure, and what the loop has over it, in brackets."
+    ends = " to ".join(format(end, "+.3f") for end in (gap.low, gap.high))
+    return f"{mean_at(runs, figure, -1):.3f} ({ends})"
 
 
 def row_of(application, seeds, out, seconds):
@@ -132,6 +136,14 @@ def markdown(path=TABLE):
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
+def show(text, path=PROJECT / "nbs" / "index.ipynb"):
+    "Put the table in the place of the one that the first page has."
+    nb = nbformat.read(path, as_version=4)
+    for cell in nb.cells:
+        cell.source = re.sub(r"^\| application \|.*(?:\n\|.*)*", lambda old: text, cell.source, flags=re.MULTILINE)
+    nbformat.write(nb, path)
+
+
 def main():
     parser = argparse.ArgumentParser()
     names = sorted({application.notebook for application in APPLICATIONS})
@@ -143,7 +155,9 @@ def main():
         used = [run_seed(notebook, seed, options.out, {}) for seed in options.seeds]
         chosen = [application for application in APPLICATIONS if application.notebook == notebook]
         rows = [row_of(application, options.seeds, options.out, sum(used) / len(used)) for application in chosen]
-        if tuple(options.seeds) == SEEDS: save(rows)
+        if tuple(options.seeds) == SEEDS:
+            save(rows)
+            show(markdown())
         for row in rows: print(*asdict(row).values(), sep=" | ", flush=True)
     print(markdown())
 

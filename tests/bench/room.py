@@ -55,6 +55,7 @@ class Bench:
     def __init__(self, name, page, address, folder, n_rounds):
         self.name, self.page = name, page
         self.n_bytes = 0
+        self.way = -40 # pixels of the last move, there and back
         page.on("websocket", lambda socket: socket.on("framereceived", self.count))
         view = "dashboard(open_run('run'))"
         cells = [f"N = {n_rounds}\n{MAKE}", view, "explore(loop)",
@@ -97,12 +98,14 @@ class Bench:
     def drag(self):
         "Seconds from one move of the hand to its answer."
         handle = self.page.locator(".selfloop-room .theta circle, .noUi-handle").first
+        handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
         self.page.mouse.down()
         before, began = self.page.evaluate(ANSWER), time.perf_counter()
-        self.page.mouse.move(x + 40, y)
+        self.way = -self.way
+        self.page.mouse.move(x + self.way, y)
         self.page.wait_for_function(f"before => ({ANSWER})() !== before", arg=before)
         seconds = time.perf_counter() - began
         self.page.mouse.up()

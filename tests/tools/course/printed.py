@@ -12,7 +12,7 @@ main { columns: 2; column-gap: 8mm; }
 GUESS = re.compile(r"guess|猜", re.IGNORECASE)
 LATER = re.compile(r"exercise|does not show|练习|没有说明", re.IGNORECASE)
 PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
-LETTERS = 6400 # of a full page at 9 points
+LETTERS = 5300 # of a full page at 9 points
 
 
 def sections(nb):
