@@ -9,11 +9,11 @@ __all__ = ['draw_rows', 'repeat_rows', 'within_budget', 'sample_weights', 'Mix',
 # %% ../nbs/08_mixing.ipynb #d16a5953
 import math, random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
-from .core import LATER, derive_seed, patch_to, real_number, whole_number
+from .core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
@@ -115,6 +115,7 @@ class _Mix(Mix):
     rows:Callable|None=field(default=None, kw_only=True, metadata=LATER) # a kept row -> what it teaches; None: its completion
 
     def __post_init__(self):
+        for f in fields(self): object.__setattr__(self, f.name, plain_scalar(getattr(self, f.name)))
         if self.real_share is not None and not 0 <= real_number(self.real_share, "real_share") < 1:
             raise ValueError(f"real_share={self.real_share!r}: it must be at least 0 and below 1, or None")
         if self.budget is not None and not _is_positive(self.budget):

@@ -11,6 +11,7 @@ from small import small_loop, small_task
 
 NUMBERS = {bool, int, float}
 RULES = "must be", "give one of the two", "use 0 <= low"
+ASK_FIRST = ("SpeechModel",) # it wants a folder of sound before
 WRONG = ("5x", [1], {}, None, True, 0.5)
 
 
@@ -22,11 +23,11 @@ def callables():
     "(name, what is called) of all public functions and classes, and of the methods of a loop, its task and its model."
     for name in selfloop_nb.__all__:
         thing = getattr(selfloop_nb, name)
-        if callable(thing): yield name, thing
+        if callable(thing) and name not in ASK_FIRST: yield name, thing
     for cls in (selfloop_nb.Loop, selfloop_nb.LanguageModel):
         for name, method in vars(cls).items():
             is_public = isinstance(method, types.FunctionType) and not name.startswith("_")
-            if is_public and name in ("rewind", "branch", "prune", "remake", "language_model", "unseal", "run"):
+            if is_public and name in ("rewind", "branch", "prune", "language_model", "run"):
                 yield f"{cls.__name__}.{name}", method
 
 
@@ -53,6 +54,7 @@ def given():
     known |= dict(train=task.train, prompts=task.prompts, heldout=task.heldout, scorer=verifier(), part="answer")
     known |= dict(rule=Threshold(1.0), function=lambda samples: [1.0] * len(samples), name="x")
     known |= dict(theta=0.5, share=0.5, first=0.1, last=0.9, rounds=1, n_trials=1, low=1, high=2, k=1, seed=0)
+    known |= dict(accuracy=0.5, url="http://127.0.0.1")
     return known
 
 
@@ -105,7 +107,7 @@ def test_numbers_of_numpy_are_those_of_python(given):
         made = call(function, known, **more, **{parameter.name: as_numpy(value)})
         assert type(getattr(made, parameter.name)) in NUMBERS, (name, parameter.name)
     functions = {name: f for name, f, _ in settings() if isinstance(f, types.FunctionType) and "." not in name}
-    own = {"addition", "reasoning", "maths"} # look at their numbers themselves
+    own = {"addition", "from_dataset", "maths", "reasoning"} # look at their numbers themselves
     assert not {name for name, f in functions.items() if not hasattr(f, "__wrapped__")} - own
 
 

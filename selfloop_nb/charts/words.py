@@ -10,6 +10,7 @@ __all__ = ['LANGUAGES', 'SESSION', 'OF_MODELS', 'PIECES', 'Session', 'shown', 'a
 import functools, html, re, sys, unicodedata
 from dataclasses import dataclass
 
+from ..core import plain_arguments
 from .glossary import ZH
 
 # %% ../../nbs/charts/00_words.ipynb #f319b08c
@@ -110,6 +111,7 @@ def _explained(shell, kind, error, trace, tb_offset=None):
     if shown(text) != text: print(shown(text), file=sys.stderr)
 
 # %% ../../nbs/charts/00_words.ipynb #6a12d7ef
+@plain_arguments
 def session(
     lang:str|None=None,         # "en" or "zh"; None: as it is
     font_scale:float|None=None, # size of all letters, from 0.5 to 4; 1.6 for a projector

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from ..backend.workers import never
-from ..core import SelfloopError, Stopped, patch_to, whole_number
+from ..core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
 from ..storage.environment import environment
 from ..storage.verify import computing
 from ..text import import_extra
@@ -326,6 +326,7 @@ def _connect(ray, address:str|None, how:dict):
 STARTS = 3
 
 # %% ../../nbs/sweeps/06_cluster.ipynb #cd0f3ba2
+@plain_arguments
 def ray_cluster(
     address:str|None=None, # of a cluster, such as "auto"; None: one of this machine, which begins now
     workers:int|None=None, # processes that hold the model; None: as many as the cluster has room for, later machines too

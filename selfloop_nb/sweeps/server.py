@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backend.workers import HERE, never
-from ..core import SelfloopError, Stopped, derive_seed, patch_to, redact, short_hash
+from ..core import (
+    SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, redact, short_hash)
 from ..models import LanguageModel
 from ..backend.tokens import Reader
 from ..sampling import sample_chunk, sample_rows
@@ -89,6 +90,7 @@ class Server:
     "Draws samples by a server that speaks OpenAI's protocol and says token ids; for `Loop(workers=...)`."
     draws = "server" # chunks that were drawn here are not taken for the server's, nor the other way round
 
+    @plain_arguments
     def __init__(self,
         url:str,                # such as "http://127.0.0.1:8000"
         folder=None,            # where a round's weights are put for it: a folder that both see
@@ -102,7 +104,7 @@ class Server:
         if hand_over and folder is None: raise ValueError("hand_over needs a folder=... that the server sees, too")
         if key and key not in os.environ: raise ValueError(f"key={key!r}: there is no such environment variable")
         self.line = _Line(url.rstrip("/"), seconds, tries, key)
-        self.folder, self.hand_over = folder and Path(folder).absolute(), hand_over
+        self.folder, self.hand_over = folder and fixed_path(folder), hand_over
         self.model, self.at_once = model, at_once
         self.served = self.note = "" # hash of the weights that it has; what a reader of the round must know
         self.seen, self.turn = {}, threading.Lock() # id of an answer -> name of its request

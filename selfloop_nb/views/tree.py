@@ -11,7 +11,7 @@ import ipywidgets
 from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
 from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
 from ..charts.markup import escape
-from ..core import SelfloopError, patch_to
+from ..core import SelfloopError, patch_to, plain_arguments
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run
@@ -382,6 +382,7 @@ from ..charts.words import session_look
 from .view import magnified
 
 # %% ../../nbs/views/09_tree.ipynb #b6872759
+@plain_arguments
 def tree(
     source,         # a Loop, or a run from `open_run`
     on_branch=None, # is called with the new Loop when a branch is begun here
