@@ -14,7 +14,8 @@ CHINESE = '<a href="zh/index.html">中文</a>'
 
 def write(folder):
     "All sources of the site."
-    shutil.copytree(NBS, folder, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints", "runs"))
+    left_out = shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints", "runs", "locale") # that one has pages of its own
+    shutil.copytree(NBS, folder, ignore=left_out)
     for path in notebooks():
         copy = folder / path.relative_to(NBS)
         copy.write_text(json.dumps(shown(path)), encoding="utf-8")
