@@ -129,7 +129,8 @@ def test_a_template_that_fails_on_a_prompt_names_it():
 def test_a_template_that_fails_or_never_ends_is_named_when_the_model_is_made(template, words):
     lm = chat_model("qwen")
     lm.tokenizer.chat_template = template
-    with pytest.raises(ValueError, match=f"qwen: its chat template cannot write a question .*({words})"): lm.copy()
+    with pytest.raises(ValueError, match=f"qwen: its chat template cannot write a question .*({words})"):
+        LanguageModel(lm.model, lm.tokenizer, "qwen")
     LanguageModel(lm.model, lm.tokenizer, "qwen", chat=False)
 
 

@@ -172,6 +172,7 @@ def real():
     workers.ray.shutdown()
 
 
+@pytest.mark.long
 def test_ray_makes_the_same_bytes_and_a_killed_worker_costs_nothing(tmp_path, real, undisturbed): # noqa: F811
     loop, killed = looped(tmp_path / "run", workers=real), []
     def kill_one(event):

@@ -213,7 +213,7 @@ def test_nothing_is_left_behind_and_nothing_is_sent(tmp_path, monkeypatch):
     states = random_states()
     pairs = Dataset.from_dict(dict(
         prompt=["1+1="] * 4, chosen=["2"] * 4, chosen_finished=[True] * 4,
-        rejected=["3", "", "44", "5"], rejected_finished=[True, False, False, True]))
+        rejected=["3", "", "44", "5"], rejected_finished=[True, True, False, True]))
     tuned, _, _ = prefer(lm, lm, pairs, DPO(steps=2, batch_size=2))
     for model in (lm.model, tuned.model):
         assert "forward" not in vars(model)

@@ -22,7 +22,7 @@ from ..tasks import Task
 from ..text import import_extra
 from ..backend.tokens import column_of
 from ..backend.resume import Resumable
-from ..backend.trainer import on_one_device, shortened_warmup
+from ..backend.trainer import on_one_device, shortened_warmup, undisturbed
 from ..backend.weights import with_weights
 from ..tuning import Fed, FineTune, Trained, TuningData, encode_rows, ignore_loss, never, train_copy
 
@@ -165,8 +165,9 @@ def prefer(
     checkpoints=None,        # where the training keeps its state
 )->Trained:
     "Train a copy of the model on pairs; raises `TrainingError` when loss or weights are no longer finite."
-    rows, collator = encode_pairs(lm, pairs), PairCollator(lm.tokenizer.pad_token_id)
-    beside = reference.twin().model
+    rows = encode_pairs(lm, pairs)
+    with undisturbed(): # what loads TRL draws random numbers
+        collator, beside = PairCollator(lm.tokenizer.pad_token_id), reference.twin().model
     def trainer(model, settings, listener):
         from transformers import PrinterCallback
         data = dict(train_dataset=rows, data_collator=collator, processing_class=lm.tokenizer)
