@@ -4,6 +4,7 @@ named.
 The server is a stand-in that answers as vLLM does, with a real model behind it.
 """
 import json, threading
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -107,9 +108,14 @@ class Singly(Here):
             yield key, (given["key"], rows)
 
 
+@cache
+def model():
+    "M_0, made once: a stub that still answers somebody draws from the random numbers that another would be made of."
+    return tiny_llama(small_task(), width=32)
+
+
 def looped(store, workers, rounds=2):
-    task = small_task()
-    loop = small_loop(store, task=task, model=tiny_llama(task, width=32), score=confidence(), select=Quantile(0.5),
+    loop = small_loop(store, task=small_task(), model=model().copy(), score=confidence(), select=Quantile(0.5),
                       workers=workers)
     loop.run(rounds=rounds)
     return loop
