@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from .apart import answers, begin_process
+from .apart import answers, begin_process, end_process
 from .workers import never
 from ..core import SelfloopError, Stopped, patch_to, whole_number
 
@@ -144,14 +144,14 @@ def _hire(self):
 def _stand_behind(self):
     "In a thread: hand pieces to a process, and pass on what it says."
     try:
-        with self._hire() as process:
-            try:
-                _send(process.stdin, self.job)
-                while given := self._next_piece():
-                    key, data = given
-                    _send(process.stdin, data)
-                    self.words.put(("made", key, self._heard(process.stdout, key)))
-            finally: process.kill()
+        process = self._hire()
+        try:
+            _send(process.stdin, self.job)
+            while given := self._next_piece():
+                key, data = given
+                _send(process.stdin, data)
+                self.words.put(("made", key, self._heard(process.stdout, key)))
+        finally: end_process(process)
     except BaseException as error: self.words.put(("failed", error))
 
 # %% ../../nbs/backend/22_processes.ipynb #38f34883

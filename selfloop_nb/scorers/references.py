@@ -10,11 +10,10 @@ __all__ = ['AT_ONCE', 'references_of', 'against_references', 'exact_match', 'wor
 import atexit, json, math, os, re, signal, subprocess, sys, threading, time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
-from ..backend.apart import answers, begin_process
+from ..backend.apart import answers, begin_process, end_process
 from ..backend.workers import HERE, answers_of
 from ..core import ScoringError, patch_to, real_number
 from ..scoring import NoVerdict, Scorer
@@ -361,8 +360,7 @@ def _exchange(self, process, line:str, seconds:float)->str: # '' where it has di
 def end(self):
     "End the process."
     if self.process and self.owner == os.getpid():
-        with suppress(BrokenPipeError), self.process: # it may not have read all
-            self.process.kill()
+        end_process(self.process)
     self.process = None
 
 _calculator = _Calculator()

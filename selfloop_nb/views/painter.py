@@ -8,7 +8,7 @@ __all__ = ['LAST', 'COLUMNS', 'overview_png', 'paint', 'overview_table', 'serve'
 # %% ../../nbs/views/03_painter.ipynb #4d00526e
 import base64, json, math, os, subprocess, sys, threading, time
 
-from ..backend.apart import answers, begin_process
+from ..backend.apart import answers, begin_process, end_process
 from ..charts import rounds as plots
 from ..charts.monitors import MONITORS, live_monitors
 from ..charts.run_charts import overview
@@ -91,8 +91,7 @@ class _Studio:
                 try:
                     if line := _exchange(cls.process, json.dumps(request)): return _as_picture(json.loads(line))
                 except BrokenPipeError: pass
-                cls.process.kill()
-                cls.process.wait()
+                end_process(cls.process)
         raise OSError("the painter's process ends at once")
 
 # %% ../../nbs/views/03_painter.ipynb #5033cdfb
