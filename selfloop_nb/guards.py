@@ -11,7 +11,7 @@ __all__ = ['GUARDS', 'Guard', 'HeldoutLossGuard', 'DiversityGuard', 'AcceptanceG
 import math
 from dataclasses import dataclass
 
-from .core import patch_to, plain_fields, redact
+from .backend.core import patch_to, plain_fields, redact
 
 # %% ../nbs/10_guards.ipynb #b24a2a7b
 def _first(history:list, name:str)->float:

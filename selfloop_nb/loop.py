@@ -13,7 +13,8 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from .backend.workers import HERE, checked_workers
-from .core import SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no
+from .backend.core import SelfloopError, Stopped
+from .backend.core import natural_number, patch_to, user_path, whole_number, yes_or_no
 from .guards import GUARDS, StopRules, check_guards
 from .metrics.basic import counted
 from .metrics.measures import lower_is_better

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
-from .core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
+from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc

@@ -22,7 +22,7 @@ from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart, user_cache)
 from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
-from .core import (
+from .backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .text import answer_texts
 from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template

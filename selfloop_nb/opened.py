@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .core import SelfloopError, patch_to, redact, whole_number
+from .backend.core import SelfloopError, patch_to, redact, whole_number
 from .storage.publish import publish
 from .storage.evidence import figure_named
 from .storage.sealed import read_sealed

@@ -11,7 +11,7 @@ import itertools, json, math, time, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from .core import EmptyRoundError, derive_seed, patch_to, short_hash
+from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash
 from .storage.identity import describe
 from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN

@@ -11,7 +11,7 @@ import json, math
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
-from .core import SelfloopError, parse_json, patch_to, redact, short_hash
+from .backend.core import SelfloopError, parse_json, patch_to, redact, short_hash
 
 # %% ../nbs/01_records.ipynb #c338f2bf
 KEPT = "kept"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
-from .core import derive_seed, patch_to, plain_arguments, plain_fields, short_hash
+from .backend.core import derive_seed, patch_to, plain_arguments, plain_fields, short_hash
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .core import ScoringError, patch_to, plain_arguments, plain_fields, real_number, redact
+from .backend.core import ScoringError, patch_to, plain_arguments, plain_fields, real_number, redact
 from .backend.thoughts import NO_ANSWER, where_answered
 from .backend.workers import HERE, do_pieces, never, own_rows
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in

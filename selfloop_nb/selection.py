@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .core import patch_to, plain_fields
+from .backend.core import patch_to, plain_fields
 from .records import KEPT, QUARANTINED, REJECTED
 from .storage.identity import describe
 

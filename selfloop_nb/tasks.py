@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
-from .core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
+from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .records import SAMPLE_COLUMNS
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, answers_of, never

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from .core import LATER, patch_to, plain_arguments, plain_fields, whole_number
+from .backend.core import LATER, patch_to, plain_arguments, plain_fields, whole_number
 from .models import LanguageModel
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts

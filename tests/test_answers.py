@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import selfloop_nb
 from datasets import Dataset
-from selfloop_nb.core import ScoringError
+from selfloop_nb.backend.core import ScoringError
 from selfloop_nb.scorers.references import delimit
 from selfloop_nb.scoring import score_samples
 from selfloop_nb.tasks import last_number

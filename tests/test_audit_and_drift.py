@@ -10,7 +10,7 @@ from selfloop_nb import AuditGuard, FineTune, Loop, Quantile, Replace, Threshold
 from selfloop_nb.metrics.audit import audit_metrics, audit_history, audit_scores
 from selfloop_nb.metrics.drift import drift_metrics
 from selfloop_nb.metrics.per_round import round_metrics
-from selfloop_nb.core import derive_seed
+from selfloop_nb.backend.core import derive_seed
 from small import half_digits, small_loop, small_task
 
 OF_THE_AUDIT = {"audit_n", "audit_failed", "audit_mean", "audit_std", "audit_kept_mean", "audit_correlation", "q_mean",

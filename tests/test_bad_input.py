@@ -14,7 +14,7 @@ ONE = [{"prompt": "1+1=", "completion": "2"}]
 
 def refuse(error, pattern):
     "What is raised, and the words in it."
-    from selfloop_nb import core
+    from selfloop_nb.backend import core
     return pytest.raises(ValueError if error == "ValueError" else getattr(core, error), match=pattern)
 
 

@@ -214,7 +214,7 @@ def test_q_sees_the_answer(thinker):
 
 
 def test_an_unclosed_thought_has_its_own_reason(thinker):
-    from selfloop_nb.core import EmptyRoundError
+    from selfloop_nb.backend.core import EmptyRoundError
     cut = thinker.branch("cut", round=0, sampling=Sampling(max_new_tokens=4))
     with pytest.raises(EmptyRoundError, match="before they had ended their thought") as error: cut.step()
     samples = error.value.samples

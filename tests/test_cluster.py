@@ -10,7 +10,7 @@ import pytest
 
 from fake_ray import FakeRay
 from selfloop_nb import verifier
-from selfloop_nb.core import SelfloopError, Stopped
+from selfloop_nb.backend.core import SelfloopError, Stopped
 from small import small_loop
 from test_workers import looped, made, undisturbed # noqa: F401, a fixture
 from waiting import wait_until

@@ -6,7 +6,7 @@ from plain import plain_rows
 from selfloop_nb import Sampling
 from selfloop_nb.backend import decode
 from selfloop_nb.backend.tokens import prompt_batch
-from selfloop_nb.core import TrainingError
+from selfloop_nb.backend.core import TrainingError
 from selfloop_nb.models import LanguageModel, tiny_llama
 from selfloop_nb.sampling import GREEDY, sample_chunk
 from selfloop_nb.training.encoder_decoder import tiny_t5

@@ -90,7 +90,7 @@ def test_two_rounds_with_the_verifier(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 @pytest.mark.parametrize("phase", ["sample", "tune"])
 def test_a_stopped_run_goes_on_to_the_same_weights(kind, phase, tmp_path):
-    from selfloop_nb.core import Stopped
+    from selfloop_nb.backend.core import Stopped
     whole = quick_loop(kind)
     whole.run(rounds=2)
     loop = quick_loop(kind, tmp_path / "run")
@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_named():
 @pytest.mark.parametrize("kind, architecture", [("t5", "T5EncoderModel"), ("bert", "BertForMaskedLM")])
 def test_an_encoder_alone_is_refused(kind, architecture, tmp_path):
     from selfloop_nb import load_model
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     model("t5", capitals()).save(tmp_path / "model")
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text()) if kind == "t5" else {}
@@ -220,7 +220,7 @@ def stop_at(loop, step):
 
 def test_gaps_first_then_the_labels(tmp_path):
     from selfloop_nb import FineTune, MaskedLM
-    from selfloop_nb.core import Stopped
+    from selfloop_nb.backend.core import Stopped
     then = FineTune(steps=30, batch_size=32, lr=5e-3)
     how = MaskedLM(steps=20, batch_size=32, then=then)
     loop = quick_loop("t5", tmp_path / "run", initial=how)

@@ -161,7 +161,7 @@ def test_controls_are_branches_from_the_same_m_0(with_controls):
 
 def test_d_train_alone_samples_nothing_and_every_view_bears_it(with_controls):
     from selfloop_nb import browse, dashboard, explore, tree, verify
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     loop, twins = with_controls
     alone = twins["only D_train"]
     assert alone.rounds[1].counts["n_sampled"] == 0 and "samples.parquet" not in alone.rounds[1].files
@@ -236,7 +236,7 @@ def sealed_task():
 
 def test_a_sealed_test_is_opened_once_and_written_down(tmp_path):
     from selfloop_nb import export_run, import_run
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     loop = small_loop(tmp_path / "run", task=sealed_task(), measures=dict(mean=mean_length))
     loop.run(rounds=2)
     asked = {prompt for r in range(3) for prompt in loop.answers(r)["prompt"]}

@@ -173,7 +173,7 @@ def test_another_scorer_does_not_take_the_scores_of_the_first(way, tmp_path):
 
 def test_a_mended_check_is_asked_again(tmp_path):
     from selfloop_nb import verifier
-    from selfloop_nb.core import EmptyRoundError
+    from selfloop_nb.backend.core import EmptyRoundError
     def task(check):
         made = small_task()
         made.check = check
@@ -213,7 +213,7 @@ def test_numbers_of_numpy_are_numbers():
 def seeded(place, seed):
     "Call what takes a seed."
     import selfloop_nb as s
-    from selfloop_nb.core import derive_seed
+    from selfloop_nb.backend.core import derive_seed
     from selfloop_nb.metrics.diversity import on_parts
     task, few = small_task(), s.Sampling(n_samples=1, max_new_tokens=2)
     if place == "loop": return small_loop(seed=seed)
@@ -347,7 +347,7 @@ def chatty(template):
 
 
 def test_how_a_model_is_asked_belongs_to_the_run(tmp_path):
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     asked = "{% for m in messages %}{{ m.content }}{% endfor %}"
     loop = small_loop(tmp_path / "run", model=chatty(asked))
     loop.start()

@@ -5,7 +5,7 @@ import functools, gc, json, shutil, warnings
 
 import pytest, torch, transformers
 from selfloop_nb import DPO, FineTune, LoRA, Sampling, Threshold, export_run, import_run, open_run, verify
-from selfloop_nb.core import DamagedRunError, OutOfMemoryError, SelfloopError
+from selfloop_nb.backend.core import DamagedRunError, OutOfMemoryError, SelfloopError
 from selfloop_nb.models import LanguageModel, load_model, tiny_llama
 from selfloop_nb.phases import Settings
 from selfloop_nb.storage.stored import PRUNED, added_to

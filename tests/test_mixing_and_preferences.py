@@ -8,7 +8,7 @@ from datasets import Dataset
 from listening import messages_of, trained_on
 from selfloop_nb import (DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition,
                          tiny_llama)
-from selfloop_nb.core import EmptyRoundError
+from selfloop_nb.backend.core import EmptyRoundError
 from selfloop_nb.tuning import completion_loss, fine_tune
 from small import half_digits, small_loop, small_task
 from test_resume import outcome

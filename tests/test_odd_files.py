@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from selfloop_nb import export_run, open_run, verify
-from selfloop_nb.core import SelfloopError
+from selfloop_nb.backend.core import SelfloopError
 
 sys.path.append(str(Path(__file__).with_name("faults")))
 from failpoints import child

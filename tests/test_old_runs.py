@@ -57,7 +57,7 @@ def test_it_says_from_which_round_on_it_trains_on_ids(archive, tmp_path, capsys)
 @pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
 def test_what_a_newer_version_has_added_is_kept(archive, tmp_path):
     "A record with fields that we do not know is read, and written again as it was."
-    from selfloop_nb.core import short_hash
+    from selfloop_nb.backend.core import short_hash
     from selfloop_nb.records import Round
     import_run(archive, tmp_path / "run")
     for file in tmp_path.glob("run/rounds/*/round.json"):
@@ -74,7 +74,7 @@ def test_what_a_newer_version_has_added_is_kept(archive, tmp_path):
     (dict(format=1, readers=True), False, False), (dict(format=1.5), False, False)])
 @pytest.mark.parametrize("archive", RUNS[:1], ids=lambda path: path.stem)
 def test_two_numbers_decide_who_may_read_and_write(archive, numbers, reads, writes, tmp_path):
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     info = import_run(archive, tmp_path / "run") / "run.json"
     info.write_text(json.dumps({**json.loads(info.read_text(encoding="utf-8")), **numbers}))
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}

@@ -4,7 +4,7 @@ import os, random, signal
 import psutil, pytest
 
 from selfloop_nb import DPO, FineTune, LoRA, Processes, tiny_llama
-from selfloop_nb.core import SelfloopError, TrainingError
+from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
 
 

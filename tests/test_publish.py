@@ -6,7 +6,7 @@ import json, math
 import pytest
 from chats import chat_model, turns
 from selfloop_nb import FineTune, Sampling, from_dataset, open_run
-from selfloop_nb.core import DamagedRunError, SelfloopError
+from selfloop_nb.backend.core import DamagedRunError, SelfloopError
 from selfloop_nb.storage.publish import CONVERTER
 from small import small_loop
 

@@ -9,7 +9,7 @@ from waiting import wait_until
 from selfloop_nb import Threshold, agreement, dashboard, human, open_run, rate
 from selfloop_nb.people.scorer import run_ratings, wanted
 from selfloop_nb.storage.ratings import Ratings, sample_key
-from selfloop_nb.core import DamagedRunError, EmptyRoundError, ScoringError, Stopped
+from selfloop_nb.backend.core import DamagedRunError, EmptyRoundError, ScoringError, Stopped
 from selfloop_nb.scoring import as_scorer, score_samples
 
 ROW = dict(sample_id="1-0", prompt="2+2=", completion="4")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest, torch
 from selfloop_nb import Sampling, generate_samples
 from selfloop_nb.backend import refill
-from selfloop_nb.core import SelfloopError, Stopped
+from selfloop_nb.backend.core import SelfloopError, Stopped
 from selfloop_nb.models import tiny_llama
 from selfloop_nb.storage.identity import describe
 from selfloop_nb.training.encoder_decoder import tiny_t5

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from selfloop_nb import export_run, import_run, open_run, verify
-from selfloop_nb.core import DamagedRunError, RunLockedError, SelfloopError
+from selfloop_nb.backend.core import DamagedRunError, RunLockedError, SelfloopError
 from selfloop_nb.storage.repair import repair
 from rooms import says
 from waiting import wait_until

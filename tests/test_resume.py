@@ -112,7 +112,7 @@ def test_rounds_without_heads_are_found_again(tmp_path, undisturbed):
 
 def test_settings_of_a_run_that_cannot_be_read(tmp_path):
     from selfloop_nb import open_run
-    from selfloop_nb.core import DamagedRunError
+    from selfloop_nb.backend.core import DamagedRunError
     small_loop(tmp_path / "run").start()
     os.truncate(tmp_path / "run" / "run.json", 20)
     message = "run.json of run 'run' cannot be read.*made the 1 rounds, which are still in.*archive of `export_run`"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from selfloop_nb import export_run, import_run, open_run, verify
-from selfloop_nb.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
+from selfloop_nb.backend.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
 
 TESTS = Path(__file__).parent
 sys.path.append(str(TESTS / "faults"))

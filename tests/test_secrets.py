@@ -3,7 +3,7 @@ import json, random, string
 
 import pytest
 
-from selfloop_nb.core import redact
+from selfloop_nb.backend.core import redact
 
 LETTERS = string.ascii_letters + string.digits
 

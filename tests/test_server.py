@@ -11,7 +11,7 @@ import pytest
 
 from selfloop_nb import Quantile, Sampling, confidence, tiny_llama
 from selfloop_nb.backend.workers import Here
-from selfloop_nb.core import SelfloopError, derive_seed
+from selfloop_nb.backend.core import SelfloopError, derive_seed
 from selfloop_nb.sampling import sample_chunk
 from selfloop_nb.sweeps.server import Server
 from small import small_loop, small_task

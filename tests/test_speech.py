@@ -65,7 +65,7 @@ def test_rounds_and_what_is_measured(clips):
 
 @pytest.mark.parametrize("phase", ["sample", "tune"])
 def test_a_stopped_run_goes_on_to_the_same_weights(phase, clips, tmp_path):
-    from selfloop_nb.core import Stopped
+    from selfloop_nb.backend.core import Stopped
     whole = loop_of(clips)
     whole.run(rounds=2)
     loop = loop_of(clips, tmp_path / "run")

@@ -39,7 +39,7 @@ def test_the_loop_climbs_and_goes_on_where_it_was(tmp_path):
 
 
 def test_another_way_to_ask_is_another_task(tmp_path):
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     plain, task = levels(), levels()
     plain.ask = None
     assert plain.fingerprint() != task.fingerprint() == levels().fingerprint()

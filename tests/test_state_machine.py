@@ -79,7 +79,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def step(self):
-        from selfloop_nb.core import EmptyRoundError
+        from selfloop_nb.backend.core import EmptyRoundError
         n = max(len(self.loop.rounds), 1)
         keeps_nothing = self.loop.select.theta > 100
         try: self.loop.step()
@@ -89,7 +89,7 @@ class Lives(RuleBasedStateMachine):
     @rule(after=st.integers(0, 14), half=st.booleans())
     def die_and_resume(self, after, half):
         "The process ends at its n-th file, before it is written or in the middle; a new kernel opens the run."
-        from selfloop_nb.core import EmptyRoundError
+        from selfloop_nb.backend.core import EmptyRoundError
         with dying_at_file(after, half):
             try: self.loop.step()
             except (Died, EmptyRoundError): pass

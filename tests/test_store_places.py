@@ -58,7 +58,7 @@ NO_PLACES = {
 
 @pytest.mark.parametrize("store", NO_PLACES, ids=lambda store: store[:8] or "empty")
 def test_what_is_no_place_is_named(tmp_path, monkeypatch, store):
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nowhere").symlink_to("not there")
     with pytest.raises((ValueError, OSError, SelfloopError), match=NO_PLACES[store]): small_loop(store)

@@ -6,7 +6,7 @@ from small import small_loop, small_task
 
 from selfloop_nb import export_run, import_run, load_model, tiny_llama
 from selfloop_nb.backend import strangers
-from selfloop_nb.core import SelfloopError
+from selfloop_nb.backend.core import SelfloopError
 
 
 @pytest.fixture(scope="module", autouse=True)

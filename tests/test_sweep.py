@@ -11,7 +11,7 @@ import pytest
 sys.path.append(str(Path(__file__).with_name("helpers")))
 from selfloop_nb.backend.processes import packed
 from selfloop_nb.backend.workers import Here
-from selfloop_nb.core import SelfloopError
+from selfloop_nb.backend.core import SelfloopError
 from small import half_digits, kill_self, small_loop, small_task
 from waiting import wait_until
 

@@ -163,7 +163,7 @@ def test_templates_are_for_held_out_problems_too(tmp_path):
 
 def test_answers_that_were_cut_off_are_said(tmp_path):
     from selfloop_nb import Sampling, Threshold
-    from selfloop_nb.core import EmptyRoundError
+    from selfloop_nb.backend.core import EmptyRoundError
     from small import small_loop
     short = small_loop(tmp_path / "run", sampling=Sampling(max_new_tokens=1, n_samples=1))
     with pytest.raises(EmptyRoundError, match="100% of the samples were cut off at max_new_tokens=1"): short.step()

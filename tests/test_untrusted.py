@@ -3,7 +3,7 @@ import json, math, resource, shutil, sys, threading, time
 from pathlib import Path
 
 import pytest
-from selfloop_nb.core import SelfloopError, TrainingError
+from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
 
 FAULTS = Path(__file__).with_name("faults")
@@ -198,7 +198,7 @@ def table_with(columns, told):
 @pytest.mark.parametrize("kind", ["Image", "Audio", "Video", "Pdf", "Nifti", "Mesh"])
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_table_cannot_have_files_opened(kind, deep, tmp_path):
-    from selfloop_nb.core import DamagedRunError
+    from selfloop_nb.backend.core import DamagedRunError
     from selfloop_nb.storage.files import read_table
     (tmp_path / "mine.png").write_text("mine")
     cell = {"bytes": None, "path": str(tmp_path / "mine.png")}

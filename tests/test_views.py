@@ -8,7 +8,7 @@ import pytest
 from hostile_texts import commit_round, hostile_table
 from ipywidgets import widgets
 from selfloop_nb import Threshold, browse, compare, dashboard, explore, open_run, rate, tree
-from selfloop_nb.core import RunLockedError
+from selfloop_nb.backend.core import RunLockedError
 from selfloop_nb.storage.store import Run
 from small import half_digits, small_loop
 from waiting import wait_until

@@ -4,7 +4,7 @@ import pytest
 from selfloop_nb import Quantile, Sampling, agreement, confidence, length, likelihood, mean_of, sentiment, tiny_llama
 from selfloop_nb import train_classifier, verifier
 from selfloop_nb.backend.workers import Here
-from selfloop_nb.core import SelfloopError
+from selfloop_nb.backend.core import SelfloopError
 from selfloop_nb.scoring import Context, as_scorer, run_scorer
 from small import half_digits, small_loop, small_task
 

@@ -10,8 +10,8 @@ import io, json, os, re, signal, subprocess, sys, threading
 from importlib import import_module
 from pathlib import Path
 
-from .. import core
-from ..core import SelfloopError
+from . import core
+from .core import SelfloopError
 
 # %% ../../nbs/backend/09_apart.ipynb #7d490175
 _CODE = ("import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
@@ -25,7 +25,7 @@ def begin_process(
     "Begin a process that finds what this one finds; its input and output are pipes."
     how = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) | how
     process = subprocess.Popen([sys.executable, "-c", _CODE.format(*entry.split(":"))], **how)
-    paths = [str(Path(core.__file__).resolve().parents[1]), *sys.path]
+    paths = [str(Path(core.__file__).resolve().parents[2]), *sys.path]
     process.stdin.write(json.dumps(paths).encode() + b"\n")
     process.stdin.flush()
     if text: process.stdin, process.stdout = map(_as_text, (process.stdin, process.stdout))

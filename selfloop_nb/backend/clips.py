@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
-from ..core import patch_to, short_hash, user_path
+from .core import patch_to, short_hash, user_path
 from ..text import import_extra
 
 # %% ../../nbs/backend/20_clips.ipynb #cc5b5441

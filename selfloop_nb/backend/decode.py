@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..core import Stopped, TrainingError, patch_to
+from .core import Stopped, TrainingError, patch_to
 
 # %% ../../nbs/backend/10_decode.ipynb #a5ed3acd
 def rows_of(

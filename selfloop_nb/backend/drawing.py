@@ -8,7 +8,7 @@ __all__ = ['Counter', 'Drawing']
 # %% ../../nbs/backend/21_drawing.ipynb #b8d592cd
 from collections.abc import Callable
 
-from ..core import patch_to
+from .core import patch_to
 
 # %% ../../nbs/backend/21_drawing.ipynb #65506185
 class Counter:

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core import LATER, SelfloopError, TrainingError, parse_json, plain_fields
+from .core import LATER, SelfloopError, TrainingError, parse_json, plain_fields
 
 # %% ../../nbs/backend/07_lora.ipynb #dd116dd8
 def _checked_names(targets)->tuple:

@@ -9,7 +9,7 @@ __all__ = ['LESS_MEMORY', 'memory_errors_in_words']
 import re
 from contextlib import contextmanager
 
-from ..core import OutOfMemoryError
+from .core import OutOfMemoryError
 
 # %% ../../nbs/backend/18_memory.ipynb #27616af4
 LESS_MEMORY = dict(sample="a smaller Sampling(tokens_per_batch=...)", score="a scorer that holds less at a time",

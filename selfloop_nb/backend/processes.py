@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from .apart import answers, begin_process, end_process
 from .workers import never
-from ..core import SelfloopError, Stopped, patch_to, whole_number
+from .core import SelfloopError, Stopped, patch_to, whole_number
 
 # %% ../../nbs/backend/22_processes.ipynb #65ff4e37
 _PACKING = threading.Lock() # dill reads bytecode by turning the standard output aside: two at once print it

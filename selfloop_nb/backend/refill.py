@@ -9,7 +9,7 @@ __all__ = ['PAGE', 'can_refill', 'has_likelihoods', 'session_settings', 'Session
 import inspect, math
 from collections.abc import Callable
 
-from ..core import SelfloopError, Stopped, patch_to
+from .core import SelfloopError, Stopped, patch_to
 
 # %% ../../nbs/backend/19_refill.ipynb #509410a1
 def can_refill(

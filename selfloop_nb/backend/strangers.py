@@ -16,7 +16,7 @@ from inspect import signature
 from pathlib import Path
 
 from .apart import run_apart
-from ..core import SelfloopError, parse_json
+from .core import SelfloopError, parse_json
 
 # %% ../../nbs/backend/12_strangers.ipynb #d6f47642
 def known_architectures(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..core import patch_to
+from .core import patch_to
 
 # %% ../../nbs/backend/23_team.ipynb #eb2f9b67
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ __all__ = ['ROOM_TO_THINK', 'UNCLOSED', 'NO_ANSWER', 'split_thought', 'check_clo
 import math
 from collections.abc import Callable
 
-from ..core import patch_to
+from .core import patch_to
 from .tokens import TextAsIds
 from .turns import TAGS, thought_begun
 

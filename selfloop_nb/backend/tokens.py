@@ -14,7 +14,7 @@ from itertools import groupby
 
 from .controls import HIDDEN, Controls, controls, cut_hidden
 from .turns import ask, continued, read_turns, turn_end
-from ..core import SelfloopError, patch_to
+from .core import SelfloopError, patch_to
 from ..text import clean_text
 
 # %% ../../nbs/backend/03_tokens.ipynb #0508891d

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 
-from ..core import Stopped, TrainingError
+from .core import Stopped, TrainingError
 
 # %% ../../nbs/backend/06_trainer.ipynb #eff3be9f
 def trainer_arguments(

@@ -9,7 +9,7 @@ __all__ = ['LEAST_CHANGED', 'check_weights', 'share_changed', 'why_unchanged', '
 # %% ../../nbs/backend/08_weights.ipynb #40e9a24f
 from copy import deepcopy
 
-from ..core import TrainingError
+from .core import TrainingError
 
 # %% ../../nbs/backend/08_weights.ipynb #29396c24
 def check_weights(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-from ..core import SelfloopError, Stopped
+from .core import SelfloopError, Stopped
 
 # %% ../../nbs/backend/00_workers.ipynb #553870fd
 def never()->bool:

@@ -16,7 +16,7 @@ from ..backend.thoughts import answered_row
 from .monitors import live_monitors
 from .rounds import own_measures
 from .scales import drawable, score_bins
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..filters.preview import ThresholdPreview
 from ..records import KEPT, score_range_of, theta_of
 

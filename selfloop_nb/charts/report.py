@@ -13,7 +13,7 @@ from . import rounds as plots
 from .comparison import arms_table
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
-from ..core import DamagedRunError
+from ..backend.core import DamagedRunError
 from ..records import KEPT, REJECTED
 from ..storage.files import fixed_path, make_folder, through_link, write_file
 from ..storage.evidence import against_controls, controls_beside

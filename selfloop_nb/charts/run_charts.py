@@ -16,7 +16,7 @@ import matplotlib
 from . import rounds as plots
 from .markup import short_value
 from .monitors import MONITORS, monitors_of
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
 

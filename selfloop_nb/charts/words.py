@@ -10,7 +10,7 @@ __all__ = ['LANGUAGES', 'SESSION', 'OF_MODELS', 'PIECES', 'Session', 'shown', 'a
 import functools, html, re, sys, unicodedata
 from dataclasses import dataclass
 
-from ..core import plain_arguments
+from ..backend.core import plain_arguments
 from .glossary import ZH
 
 # %% ../../nbs/charts/00_words.ipynb #f319b08c

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 
-from ..core import SelfloopError, real_number
+from ..backend.core import SelfloopError, real_number
 
 # %% ../../nbs/teaching/01_answers.ipynb #be3bed12
 class NotRight(SelfloopError):

@@ -10,7 +10,7 @@ __all__ = ['rounds_kind', 'carry_problems', 'carry_task', 'erring_judge', 'carry
 import math, random
 from collections.abc import Callable
 
-from ..core import derive_seed
+from ..backend.core import derive_seed
 from .answers import Kind, NotRight, call, column, function, number, share
 from .exercises import exercise
 from ..loop import Loop

@@ -9,7 +9,7 @@ __all__ = ['JOBS', 'order_kind', 'job_shares', 'job_task', 'word_judge', 'share_
 # %% ../../nbs/teaching/08_exaggeration.ipynb #4907d046
 import math, random
 
-from ..core import derive_seed
+from ..backend.core import derive_seed
 from .answers import Kind, NotRight, call, column, function, name_kind
 from .erring_judge import next_share, rounds_kind
 from .exercises import exercise

@@ -10,7 +10,7 @@ import functools, inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..core import patch_to
+from ..backend.core import patch_to
 from .answers import NotAnswered, NotRight, is_empty
 
 # %% ../../nbs/teaching/02_exercises.ipynb #f20ff10e

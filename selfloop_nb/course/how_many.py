@@ -11,7 +11,7 @@ __all__ = ['ratings_kind', 'CASES', 'wald', 'coverage', 'hurried_marker', 'rated
 import math, random
 from collections.abc import Callable
 
-from ..core import derive_seed
+from ..backend.core import derive_seed
 from .answers import Kind, NotRight, call, function, name_kind, number
 from .exercises import exercise
 from ..loop import Loop

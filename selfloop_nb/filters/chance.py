@@ -9,7 +9,7 @@ __all__ = ['Chance', 'chance']
 import math, random
 from dataclasses import dataclass
 
-from ..core import derive_seed, plain_arguments, plain_fields, short_hash
+from ..backend.core import derive_seed, plain_arguments, plain_fields, short_hash
 from ..records import KEPT, QUARANTINED, REJECTED
 from ..scoring import Scorer
 from ..selection import KeepRule, drop_reasons

@@ -9,7 +9,7 @@ __all__ = ['ThresholdPreview', 'KeptMetrics']
 import math
 from dataclasses import dataclass
 
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..selection import drop_reasons
 from ..text import number_ngrams, number_units
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
-from ..core import patch_to, plain_fields, short_hash
+from ..backend.core import patch_to, plain_fields, short_hash
 from ..records import KEPT, REJECTED
 from ..selection import KeepRule
 from ..text import known_runs, near_duplicates, runs, segment

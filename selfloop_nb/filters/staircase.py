@@ -9,7 +9,7 @@ __all__ = ['pass_rates', 'Staircase']
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ..core import patch_to, plain_fields
+from ..backend.core import patch_to, plain_fields
 from ..records import KEPT, QUARANTINED
 
 # %% ../../nbs/filters/04_staircase.ipynb #69b819e2

@@ -9,7 +9,7 @@ __all__ = ['AcceptanceTarget', 'wilson_low', 'theta_for_precision', 'round_of', 
 import math
 from dataclasses import dataclass
 
-from ..core import patch_to, plain_arguments, plain_fields
+from ..backend.core import patch_to, plain_arguments, plain_fields
 from ..selection import KeepRule, Threshold, drop_reasons
 
 # %% ../../nbs/filters/02_theta.ipynb #558e6d16

@@ -11,7 +11,7 @@ import math, random
 from collections.abc import Callable
 
 from ..backend.workers import HERE, never
-from ..core import Stopped, plain_arguments
+from ..backend.core import Stopped, plain_arguments
 from ..records import KEPT
 from ..scoring import Context, as_scorer, score_samples
 

@@ -10,7 +10,7 @@ __all__ = ['self_bleu', 'ngram_entropy', 'compression_ratio', 'near_duplicate_ra
 import math, random, zlib
 from collections.abc import Callable
 
-from ..core import plain_arguments, whole_number
+from ..backend.core import plain_arguments, whole_number
 from ..text import near_duplicates, number_ngrams, number_units
 
 # %% ../../nbs/metrics/02_diversity.ipynb #465c58ed

@@ -15,7 +15,7 @@ from numbers import Real
 from ..storage.evidence import drawn_rows, ends_of, row_interval
 from ..backend.thoughts import answered
 from ..backend.workers import HERE, never
-from ..core import Stopped, patch_to, plain_fields, redact, whole_number
+from ..backend.core import Stopped, patch_to, plain_fields, redact, whole_number
 from .basic import share_true
 from ..models import LanguageModel
 from ..people.agreement import wilson

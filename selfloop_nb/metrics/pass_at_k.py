@@ -11,7 +11,7 @@ import math, random
 from collections import Counter
 from itertools import combinations
 
-from ..core import plain_arguments, whole_number
+from ..backend.core import plain_arguments, whole_number
 from ..records import KEPT
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #265f2b7f

@@ -9,7 +9,7 @@ __all__ = ['round_figures', 'text_metrics', 'try_metrics', 'check_metrics', 'rou
 import random
 from collections import Counter
 
-from ..core import plain_arguments
+from ..backend.core import plain_arguments
 from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
 from .audit import balance_score
 from .diversity import compression_ratio, near_duplicate_ratio, ngram_entropy, self_bleu

@@ -9,7 +9,7 @@ __all__ = ['recorded_sampling', 'Redrawn', 'redraw', 'why_other', 'say_if_other'
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from ..core import SelfloopError
+from ..backend.core import SelfloopError
 from ..records import Round
 from ..sampling import Sampling, plan_chunks, room_for, sample_chunk
 from ..storage.identity import describe

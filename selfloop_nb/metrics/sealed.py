@@ -9,7 +9,7 @@ __all__ = ['normalised', 'Overlap', 'overlaps', 'unseal']
 import json, time, unicodedata
 from dataclasses import dataclass, replace
 
-from ..core import SelfloopError, whole_number
+from ..backend.core import SelfloopError, whole_number
 from .measures import answer, answer_metrics, measure_answers
 from ..sampling import asked_in_turn, check_prompts
 from ..storage.evidence import figure_named

@@ -10,7 +10,7 @@ import json, time
 from dataclasses import replace
 from pathlib import Path
 
-from ..core import ScoringError, Stopped, derive_seed, parse_json, plain_arguments
+from ..backend.core import ScoringError, Stopped, derive_seed, parse_json, plain_arguments
 from ..scoring import Context, Scorer
 from ..storage.disk import disk
 from ..storage.files import read_file, write_file

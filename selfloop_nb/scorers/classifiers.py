@@ -12,7 +12,7 @@ from pathlib import Path
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..backend.strangers import check_judge
-from ..core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
+from ..backend.core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
 from ..scoring import NoVerdict, Scorer
 from ..text import import_extra, segment
 

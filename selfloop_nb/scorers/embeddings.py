@@ -15,7 +15,7 @@ from ..backend.context import NO_LIMIT, context_of
 from ..backend.strangers import check_judge
 from ..backend.thoughts import where_answered
 from ..models import quiet
-from ..core import SelfloopError, patch_to
+from ..backend.core import SelfloopError, patch_to
 from .references import references_of
 from ..scoring import Scorer
 

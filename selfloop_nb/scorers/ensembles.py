@@ -9,7 +9,7 @@ __all__ = ['mean_of', 'minimum_of', 'product_of', 'vote_of', 'disagreement_of', 
 import math
 from collections.abc import Callable
 
-from ..core import plain_arguments, short_hash
+from ..backend.core import plain_arguments, short_hash
 from ..scoring import NoVerdict, Scorer, as_scorer, run_scorer
 from ..text import import_extra
 

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel
-from ..core import patch_to, plain_arguments, short_hash
+from ..backend.core import patch_to, plain_arguments, short_hash
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b

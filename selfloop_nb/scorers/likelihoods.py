@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..core import check_sizes, plain_arguments
+from ..backend.core import check_sizes, plain_arguments
 from ..models import LanguageModel
 from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder

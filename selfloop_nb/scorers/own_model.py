@@ -9,7 +9,7 @@ __all__ = ['asks', 'same_text', 'round_trip', 'self_judge']
 import math
 from collections.abc import Callable
 
-from ..core import ScoringError, plain_arguments
+from ..backend.core import ScoringError, plain_arguments
 from ..models import LanguageModel
 from ..sampling import GREEDY, Sampling, generate_samples
 from .judges import RUBRIC, Judge

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from ..backend.apart import answers, begin_process, end_process
 from ..backend.workers import HERE, answers_of
-from ..core import ScoringError, patch_to, real_number
+from ..backend.core import ScoringError, patch_to, real_number
 from ..scoring import NoVerdict, Scorer
 from ..tasks import answer_texts, plain_numbers, rewrite
 from ..text import import_extra, segment

@@ -10,7 +10,7 @@ import math, re, unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..core import check_sizes, plain_arguments, short_hash
+from ..backend.core import check_sizes, plain_arguments, short_hash
 from ..scoring import Scorer
 from ..text import known_runs, ngrams, seen_share, segment
 

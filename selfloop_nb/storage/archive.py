@@ -9,7 +9,7 @@ __all__ = ['MOST_FILES', 'MOST_RECORD', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'e
 import hashlib, json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, parse_json
 from ..records import STATES, Format, Round
 from .disk import disk
 from selfloop_nb.storage.files import (

@@ -8,7 +8,7 @@ __all__ = ['plain', 'code_block', 'history_table', 'settings_table', 'provenance
 # %% ../../nbs/storage/18_cards.ipynb #a4c0aec2
 import json, math, re
 
-from ..core import redact
+from ..backend.core import redact
 from ..records import Round
 
 # %% ../../nbs/storage/18_cards.ipynb #754c6fa2

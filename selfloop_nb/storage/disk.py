@@ -9,7 +9,7 @@ __all__ = ['GONE', 'disk', 'Disk']
 import errno, os, shutil, stat, time
 from pathlib import Path
 
-from ..core import patch_to
+from ..backend.core import patch_to
 
 # %% ../../nbs/storage/01_disk.ipynb #646af492
 _BINARY = getattr(os, "O_BINARY", 0) # Windows would change the ends of lines

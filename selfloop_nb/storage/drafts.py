@@ -10,7 +10,7 @@ import json, re
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from ..core import DamagedRunError, parse_json, patch_to
+from ..backend.core import DamagedRunError, parse_json, patch_to
 from .disk import disk
 from .files import (
     damaged_files, file_hash, make_folder, read_file, read_table, sweep, table_bytes, write_file)

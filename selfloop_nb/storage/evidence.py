@@ -11,7 +11,7 @@ __all__ = ['DRAWS', 'ONE_SEED', 'REDRAWN', 'ONLY_TRAIN', 'CHANCE', 'NO_FILTER', 
 import math
 from dataclasses import dataclass
 
-from ..core import DamagedRunError, SelfloopError, parse_json, patch_to
+from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to
 from .files import read_file
 from .store import Run
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, parse_json, patch_to
+from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to
 from .disk import GONE, disk
 from .files import append_line, check_name, read_file, write_file
 

@@ -10,7 +10,7 @@ import copyreg, dis, functools, hashlib, json, math, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from ..core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
+from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
 from .environment import file_of, is_installed, package_of
 
 # %% ../../nbs/storage/13_identity.ipynb #d0de05f3

@@ -6,7 +6,7 @@
 __all__ = ['lend', 'adopt']
 
 # %% ../../nbs/storage/24_lend.ipynb #b99d742c
-from ..core import SelfloopError
+from ..backend.core import SelfloopError
 from .disk import disk
 from .files import fixed_path, write_file
 from .lock import RunLock

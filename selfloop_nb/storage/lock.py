@@ -10,7 +10,7 @@ import errno, os, platform, secrets, stat, threading, warnings, weakref
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core import DamagedRunError, RunLockedError, SelfloopError, patch_to
+from ..backend.core import DamagedRunError, RunLockedError, SelfloopError, patch_to
 from .disk import GONE, disk
 from .files import beside, open_file, read_file, write_error, write_file
 

@@ -8,7 +8,7 @@ __all__ = ['Mirror', 'mirrored']
 # %% ../../nbs/storage/23_mirror.ipynb #03554f8c
 import threading
 
-from ..core import SelfloopError, patch_to
+from ..backend.core import SelfloopError, patch_to
 from .disk import disk
 from .files import damaged_files, fixed_path, make_folder, read_file, sweep, write_file
 from .lock import RunLock

@@ -8,7 +8,7 @@ __all__ = ['not_a_run', 'check_place']
 # %% ../../nbs/storage/08_places.ipynb #1430ebcc
 from pathlib import Path
 
-from ..core import SelfloopError
+from ..backend.core import SelfloopError
 from .disk import disk
 from .files import check_name
 

@@ -8,7 +8,7 @@ __all__ = ['best_round', 'spared', 'checked_keep', 'prune']
 # %% ../../nbs/storage/19_prune.ipynb #8f96220b
 import math
 
-from ..core import whole_number
+from ..backend.core import whole_number
 from .store import Run
 from .stored import is_weights, pruned_files, stands_on, take_away
 

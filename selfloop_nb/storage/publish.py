@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backend.turns import read_turns
-from ..core import DamagedRunError, SelfloopError, user_path
+from ..backend.core import DamagedRunError, SelfloopError, user_path
 from ..records import KEPT, REJECTED
 from .cards import dataset_card, model_card
 from .files import damaged_files, file_hash, fixed_path, table_bytes, write_folder

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, parse_json
 from ..records import Format, Round
 from .disk import GONE, disk
 from selfloop_nb.storage.files import (

@@ -10,7 +10,7 @@ import json, math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ..core import DamagedRunError, parse_json, patch_to
+from ..backend.core import DamagedRunError, parse_json, patch_to
 from .files import read_file, write_file
 
 # %% ../../nbs/storage/20_sealed.ipynb #20c241d6

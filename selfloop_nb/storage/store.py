@@ -9,7 +9,7 @@ __all__ = ['Run', 'check_run']
 import json, os
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
+from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
 from ..records import FORMAT, Format, Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import DamagedRunError, parse_json
+from ..backend.core import DamagedRunError, parse_json
 from .disk import disk
 from .files import check_name, damaged_files, read_file, sync, write_file
 

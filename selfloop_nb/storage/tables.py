@@ -9,7 +9,7 @@ __all__ = ['as_dataset']
 import csv, io, json, math, re
 from pathlib import Path
 
-from ..core import plain_scalar, user_path
+from ..backend.core import plain_scalar, user_path
 
 # %% ../../nbs/storage/14_tables.ipynb #ac0f873b
 def as_dataset(

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core import DamagedRunError, SelfloopError
+from ..backend.core import DamagedRunError, SelfloopError
 from .disk import GONE, disk
 from .environment import environment
 from .store import Run

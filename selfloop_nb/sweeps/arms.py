@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 
 from ..backend.workers import never
-from ..core import EmptyRoundError, ScoringError, Stopped, TrainingError
-from ..core import plain_scalar, short_hash, whole_number
+from ..backend.core import EmptyRoundError, ScoringError, Stopped, TrainingError
+from ..backend.core import plain_scalar, short_hash, whole_number
 from ..storage.identity import describe
 from ..guards import check_guards
 from ..loop import Loop

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from ..backend.workers import never
-from ..core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
+from ..backend.core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
 from ..storage.environment import environment
 from ..storage.verify import computing
 from ..text import import_extra

@@ -8,7 +8,7 @@ __all__ = ['control_arms', 'Controls', 'controls']
 # %% ../../nbs/sweeps/04_controls.ipynb #58e0b684
 import math
 
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..filters.chance import Chance
 from ..loop import Loop
 from ..mixing import OnlyTrain

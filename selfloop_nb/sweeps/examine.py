@@ -6,7 +6,7 @@
 __all__ = ['tries_at', 'pass_rows', 'examine']
 
 # %% ../../nbs/sweeps/05_examine.ipynb #3f1fd9c2
-from ..core import derive_seed, plain_arguments, whole_number
+from ..backend.core import derive_seed, plain_arguments, whole_number
 from ..loop import Loop
 from ..metrics.pass_at_k import majority_at_k, pass_of
 from ..sampling import Sampling, asked_in_turn, generate_samples, room_for

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..backend.processes import Processes
 from ..backend.workers import HERE, do_pieces
-from ..core import SelfloopError, patch_to, short_hash
+from ..backend.core import SelfloopError, patch_to, short_hash
 from ..loop import Loop
 from ..storage.disk import disk
 from ..storage.identity import describe

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backend.workers import HERE, never
-from ..core import (
+from ..backend.core import (
     SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, redact, short_hash)
 from ..models import LanguageModel
 from ..backend.tokens import Reader

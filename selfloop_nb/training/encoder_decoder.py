@@ -6,7 +6,7 @@
 __all__ = ['tiny_t5']
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #81496169
-from ..core import check_sizes, plain_arguments
+from ..backend.core import check_sizes, plain_arguments
 from ..models import LanguageModel, character_tokenizer, task_texts
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #177a0436

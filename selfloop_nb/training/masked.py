@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
-from ..core import derive_seed, patch_to, short_hash
+from ..backend.core import derive_seed, patch_to, short_hash
 from ..models import LanguageModel
 from ..tuning import (FineTune, Trained, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss,
     never, plain_settings, train_rows)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ..core import EmptyRoundError, patch_to
+from ..backend.core import EmptyRoundError, patch_to
 from ..models import LanguageModel
 from ..records import KEPT
 from ..sampling import generate_samples, room_for

@@ -8,7 +8,7 @@ __all__ = ['lineage', 'starts_from', 'to_remake', 'check_settings', 'remake', 'k
 # %% ../../nbs/training/06_remake.ipynb #5eb41b2f
 from collections.abc import Callable
 
-from ..core import SelfloopError, derive_seed
+from ..backend.core import SelfloopError, derive_seed
 from ..mixing import no_rows
 from ..models import LanguageModel
 from ..records import Round

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..backend.lora import with_adapter
 from ..backend.whole import check_form
-from ..core import DamagedRunError, SelfloopError, patch_to
+from ..backend.core import DamagedRunError, SelfloopError, patch_to
 from ..models import LanguageModel
 from ..storage.disk import disk
 from ..storage.files import write_folder

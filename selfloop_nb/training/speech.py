@@ -11,7 +11,7 @@ from functools import cached_property
 
 from ..backend.clips import Clips
 from ..backend.tokens import character_tokenizer
-from ..core import patch_to, short_hash, whole_number
+from ..backend.core import patch_to, short_hash, whole_number
 from ..models import LanguageModel, task_texts
 
 # %% ../../nbs/training/07_speech.ipynb #850597de

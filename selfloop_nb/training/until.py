@@ -9,7 +9,7 @@ __all__ = ['Until']
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core import derive_seed, patch_to
+from ..backend.core import derive_seed, patch_to
 from ..models import LanguageModel
 from ..sampling import GREEDY, generate_samples, room_for
 from .masked import joint_statistics

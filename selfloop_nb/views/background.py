@@ -9,7 +9,7 @@ __all__ = ['dissolve_team', 'Worker', 'threads_repaint', 'Publisher', 'weakly', 
 import ctypes, math, sys, threading, time, weakref
 from pathlib import Path
 
-from ..core import Stopped, patch_to
+from ..backend.core import Stopped, patch_to
 
 # %% ../../nbs/views/01_background.ipynb #3a5ecde3
 def _openmp_libraries(torch)->list: # paths

@@ -11,7 +11,7 @@ import base64, math
 import ipywidgets
 
 from ..backend.clips import Clips
-from ..core import patch_to, plain_arguments
+from ..backend.core import patch_to, plain_arguments
 from ..records import STATES
 from .background import weakly
 from ..charts.chart_data import Bar, RoundScores, sample_row

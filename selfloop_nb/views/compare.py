@@ -16,7 +16,7 @@ from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot,
 from ..charts.comparison import ecdf_plot, settings_table
 from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.markup import escape, html_table
-from ..core import SelfloopError, patch_to, plain_arguments
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among

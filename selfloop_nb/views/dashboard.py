@@ -14,7 +14,7 @@ import ipywidgets
 
 from ..charts.markup import escape
 from ..charts.words import session_look
-from ..core import SelfloopError, patch_to, plain_arguments
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace

@@ -14,7 +14,7 @@ from ..charts import rounds as plots
 from ..charts.markup import escape
 from ..charts.theta import preview_plot
 from ..charts.chart_data import RoundScores
-from ..core import patch_to, plain_arguments
+from ..backend.core import patch_to, plain_arguments
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly

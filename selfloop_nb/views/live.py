@@ -15,7 +15,7 @@ from ..charts.chart_data import MOST_POINTS, WORDS, Bar, RoundScores, Spread, pa
 from ..charts.chart_data import sample_row, thinned
 from ..charts.linked import page_script
 from ..charts.script import part
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..selection import Threshold
 from .background import weakly
 

@@ -12,7 +12,7 @@ from ..backend.apart import answers, begin_process, end_process
 from ..charts import rounds as plots
 from ..charts.monitors import MONITORS, live_monitors
 from ..charts.run_charts import overview
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
 

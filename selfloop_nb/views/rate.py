@@ -13,7 +13,7 @@ import ipywidgets
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
-from ..core import DamagedRunError, patch_to, plain_arguments
+from ..backend.core import DamagedRunError, patch_to, plain_arguments
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted

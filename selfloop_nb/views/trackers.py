@@ -8,7 +8,7 @@ __all__ = ['TRACKERS', 'Tracker', 'track']
 # %% ../../nbs/views/11_trackers.ipynb #46d67d05
 import atexit, math, queue, threading, warnings
 
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..opened import Event
 from ..records import history_row
 from ..text import import_extra

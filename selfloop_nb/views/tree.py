@@ -11,7 +11,7 @@ import ipywidgets
 from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
 from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
 from ..charts.markup import escape
-from ..core import SelfloopError, patch_to, plain_arguments
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import ipywidgets
 
 from ..backend.thoughts import answered_row
-from ..core import patch_to
+from ..backend.core import patch_to
 from ..charts.markup import escape
 from ..records import KEPT, REJECTED
 from ..storage.store import check_run

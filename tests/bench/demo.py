@@ -4,7 +4,7 @@ import sys
 import pandas
 from heldout import accuracy
 from selfloop_nb import FineTune, Loop, Quantile, Threshold, addition, confidence, tiny_llama, verifier
-from selfloop_nb.core import derive_seed
+from selfloop_nb.backend.core import derive_seed
 from selfloop_nb.charts.comparison import arms_table
 from selfloop_nb.tuning import completion_loss, fine_tune
 from timing import say

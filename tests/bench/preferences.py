@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from heldout import accuracy
 from selfloop_nb import DPO, SPIN, FineTune, Loop, Sampling, addition, tiny_llama
 from selfloop_nb.models import LanguageModel
-from selfloop_nb.core import derive_seed
+from selfloop_nb.backend.core import derive_seed
 from selfloop_nb.tuning import fine_tune
 from timing import say
 

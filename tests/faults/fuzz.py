@@ -82,7 +82,7 @@ def target(name):
 
 def attempt(read, data):
     "What came out that must not; None where all is well."
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     try: read(data)
     except (SelfloopError, ValueError, OSError): return None
     except BaseException as error: return f"{type(error).__name__}: {error}"[:300]

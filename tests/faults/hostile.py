@@ -199,7 +199,7 @@ def good_archive(folder):
 def harm(path, message):
     "What an archive has done, or how it was refused wrongly; None where all is well."
     from selfloop_nb import import_run
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     folder = path.parent
     before = set(folder.parent.rglob("*"))
     try: import_run(path, folder / "stranger")

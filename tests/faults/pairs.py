@@ -14,7 +14,7 @@ BOTH = 120 # seconds that one waits for the other
 def kernel(seed, n, folder, gate, answers):
     "Begin n runs, each as the gate opens; tell what came of each."
     from selfloop_nb import Loop, addition, tiny_llama
-    from selfloop_nb.core import SelfloopError
+    from selfloop_nb.backend.core import SelfloopError
     task = addition(digits=1, n_train=8, n_prompts=6, n_heldout=4)
     model = tiny_llama(task, layers=1, width=8, heads=2)
     for k in range(n):

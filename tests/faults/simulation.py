@@ -135,7 +135,7 @@ class History:
 
     def live(self, actor, seed):
         "What a kernel does."
-        from selfloop_nb.core import RunLockedError, SelfloopError
+        from selfloop_nb.backend.core import RunLockedError, SelfloopError
         branch = self.rng.choice(sorted(self.heads)) if self.heads else "main"
         try: loop = self.loop(seed, branch)
         except RunLockedError: return
@@ -156,7 +156,7 @@ class History:
 
     def do(self, loop, what):
         "One thing, and what is certain after it."
-        from selfloop_nb.core import Stopped
+        from selfloop_nb.backend.core import Stopped
         branch = loop.store.branch
         if what == "start": self.note(loop, loop.start())
         if what == "step": self.note(loop, loop.step())
@@ -171,7 +171,7 @@ class History:
 
     def stopped_in(self, loop, phase):
         "A step that is asked to stop as a phase has begun or, by chance, ended."
-        from selfloop_nb.core import Stopped
+        from selfloop_nb.backend.core import Stopped
         def listen(event):
             if event.kind == "phase" and event.phase == phase: raise Stopped("enough")
         loop.on(listen)
@@ -179,7 +179,7 @@ class History:
         finally: loop.control.off(listen)
 
     def undo(self, loop):
-        from selfloop_nb.core import SelfloopError
+        from selfloop_nb.backend.core import SelfloopError
         try: self.heads[loop.store.branch] = {loop.undo().id}
         except SelfloopError as error:
             if "nothing to take back" not in str(error): raise
@@ -288,7 +288,7 @@ class History:
     def watcher(self, actor):
         "Looks three times, perhaps from afar, and writes nothing."
         from selfloop_nb import open_run, verify
-        from selfloop_nb.core import SelfloopError
+        from selfloop_nb.backend.core import SelfloopError
         for _ in range(3):
             n_before, is_there = actor.n_stale + actor.n_faults, bool(self.committed)
             try:
@@ -318,7 +318,7 @@ class History:
     def exporter(self, actor):
         "Packs the run, and unpacks it."
         from selfloop_nb import export_run, import_run, verify
-        from selfloop_nb.core import SelfloopError
+        from selfloop_nb.backend.core import SelfloopError
         self.n_archives += 1
         archive, copy = RUN.with_name(f"{self.n_archives}.zip"), RUN.with_name(f"copy{self.n_archives}")
         n_before, is_there = actor.n_stale + actor.n_faults, bool(self.committed)

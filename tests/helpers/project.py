@@ -9,9 +9,9 @@ FAMILIES = ["backend", "scorers", "filters", "training", "metrics", "storage", "
 FOLDERS = {"course": "teaching"} # where a family's notebooks lie elsewhere: nbs/course holds the labs
 # Who may import whom: a room imports only rooms of the floors below, and modules of its own that are read before.
 FLOORS = [
-    {"core"},
-    {"records", "text", "guards"},
+    {"text"},
     {"backend"},
+    {"records", "guards"},
     {"storage"},
     {"tasks", "models", "scoring", "selection", "mixing"},
     {"people", "filters"},
