@@ -5,7 +5,7 @@ from datasets import Dataset
 from selfloop_nb import FineTune, Loop, Quantile, Replace, Sampling, TopK, addition, open_run, tiny_llama
 from selfloop_nb.course.control_room import fooled_by, own_experiment, strict_enough, try_line
 from selfloop_nb.filters.preview import ThresholdPreview
-from wrong_answers import NO_NUMBERS, hint, tried
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 
 def rows(right):
@@ -101,30 +101,90 @@ def test_one_setting_is_a_fair_comparison(strict, changed):
     assert said(open_run(strict.store.path, again.store.branch), strict) == "", "the cell was run again"
 
 
-# A line and what is expected of it, of the line that it is held against; a word of what is said.
+# What is given for a line, of the line that it is held against, and for what is expected of it.
+lines = tried(own_experiment, Wrong())
 HOT = dict(temperature=1.3)
-LINES = {"left empty": (lambda strict: None, EXPECTED, "`mine` is still empty"),
-         "its name": (lambda strict: "mine", EXPECTED, "not its name"),
-         "the history": (lambda strict: strict.history(), EXPECTED, "`run` returns the history"),
-         "the method": (lambda strict: strict.branch, EXPECTED, "a function"),
-         "a list": (lambda strict: [strict], EXPECTED, "a list"), "a number": (lambda strict: 3, EXPECTED, "an int"),
-         "settings": (lambda strict: HOT, EXPECTED, "a dict"),
-         "its folder": (lambda strict: strict.store.path, EXPECTED, "Path"),
-         "the other line": (lambda strict: strict, EXPECTED, "the other line itself"),
-         "the same again": (try_line, EXPECTED, "change one"),
-         "two settings": (lambda strict: try_line(strict, mix=Replace(), **HOT), EXPECTED, "mix and sampling differ"),
-         "nothing expected": (lambda strict: try_line(strict, **HOT), None, "`expected` is still empty"),
-         "a blank": (lambda strict: try_line(strict, **HOT), " ", "`expected` is still empty"),
-         "a figure": (lambda strict: try_line(strict, **HOT), 0.9, "in quotation marks"),
-         "yes": (lambda strict: try_line(strict, **HOT), True, "in quotation marks"),
-         "one word": (lambda strict: try_line(strict, **HOT), "more", "a sentence"),
-         "both swapped": (lambda strict: EXPECTED, "mine", "not its name")}
-tried(own_experiment, LINES)
 
 
-@pytest.mark.parametrize("mine, expected, words", LINES.values(), ids=list(LINES))
-def test_what_is_no_experiment(strict, mine, expected, words):
-    assert words in said(mine(strict), strict, expected)
+@lines("`mine` is still empty")
+def left_empty(strict):
+    return None, EXPECTED
+
+
+@lines("not its name")
+def its_name(strict):
+    return "mine", EXPECTED
+
+
+@lines("`run` returns the history")
+def the_history(strict):
+    return strict.history(), EXPECTED
+
+
+@lines("a function")
+def the_method(strict):
+    return strict.branch, EXPECTED
+
+
+@lines("a list")
+def a_list(strict):
+    return [strict], EXPECTED
+
+
+@lines("a dict")
+def settings(strict):
+    return HOT, EXPECTED
+
+
+@lines("Path")
+def its_folder(strict):
+    return strict.store.path, EXPECTED
+
+
+@lines("the other line itself")
+def the_other_line(strict):
+    return strict, EXPECTED
+
+
+@lines("change one")
+def the_same_again(strict):
+    return try_line(strict), EXPECTED
+
+
+@lines("mix and sampling differ")
+def two_settings(strict):
+    return try_line(strict, mix=Replace(), **HOT), EXPECTED
+
+
+@lines("`expected` is still empty")
+def nothing_expected(strict):
+    return try_line(strict, **HOT), None
+
+
+@lines("`expected` is still empty")
+def a_blank(strict):
+    return try_line(strict, **HOT), " "
+
+
+@lines("in quotation marks")
+def a_figure(strict):
+    return try_line(strict, **HOT), 0.9
+
+
+@lines("a sentence")
+def one_word(strict):
+    return try_line(strict, **HOT), "more"
+
+
+@lines("not its name")
+def both_swapped(strict):
+    return EXPECTED, "mine"
+
+
+@pytest.mark.parametrize("given, words", lines.values(), ids=list(lines))
+def test_what_is_no_experiment(strict, given, words):
+    mine, expected = given(strict)
+    assert words in said(mine, strict, expected)
 
 
 def test_a_line_of_another_run(strict, tmp_path):

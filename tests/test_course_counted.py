@@ -1,10 +1,5 @@
 "Each lab has three exercises or more, and each of them is tried with eight wrong answers of its own or more."
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent / "bench"))
-
-from answers import counted
+from wrong_answers import counted
 
 
 def test_each_exercise_is_tried_with_wrong_answers_of_its_own():

@@ -97,7 +97,8 @@ def _samples(run:Run, rounds:list, n:int)->str:
 def _cards(samples, state:str, n:int)->str:
     "Some samples of a state, with score and reason."
     places = [place for place, s in enumerate(samples["state"][:]) if s == state]
-    return "".join(_card(samples[place]) for place in places[:n]) or f"<p>{shown(f'No sample was {state}.')}</p>"
+    if not places: return f"<p>{escape(shown(f'No sample was {state}.'))}</p>"
+    return "".join(_card(samples[place]) for place in places[:n])
 
 # %% ../../nbs/charts/09_report.ipynb #9864bcb0
 def _card(row:dict)->str:

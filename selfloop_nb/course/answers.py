@@ -137,10 +137,10 @@ def refused(
 def _read_share(answer, name:str)->float:
     "A number in [0, 1]."
     value = _read_number(answer, name)
-    if 1 < value <= 100:
-        raise NotRight(f"`{name}` is {value:g}: a share lies between 0 and 1, {value:g} % is {value / 100:g}")
-    if not 0 <= value <= 1: raise NotRight(f"`{name}` is {value:g}: a share lies between 0 and 1")
-    return value
+    if 0 <= value <= 1: return value
+    said = f"`{name}` is {value:g}: a share lies between 0 and 1"
+    if 1 < value <= 100: said += f", {value:g} % is {value / 100:g}"
+    raise NotRight(said)
 
 share = Kind("a share, from 0 to 1", _read_share)
 

@@ -13,8 +13,8 @@ from ..backend.core import SelfloopError
 from ..charts.words import shown
 
 # %% ../../nbs/teaching/12_begin.ipynb #2a14fcf0
-NOT_THERE = ("`{name}` is not there: a cell above that makes it was not run, or was stopped. Run the cells above this one "
-             "(in JupyterLab: Run > Run All Above Selected Cell), then this one again.")
+NOT_THERE = ("`{name}` is not there: a cell above that makes it was not run, or was stopped. Run the cells above this "
+             "one (in JupyterLab: Run > Run All Above Selected Cell), then this one again.")
 STOPPED = "Stopped. What was done is on the disk: run this cell again, and it goes on from there."
 
 # %% ../../nbs/teaching/12_begin.ipynb #888ac0c7
@@ -50,6 +50,6 @@ def begin(
     runs = Path("runs")
     try: runs.mkdir(exist_ok=True)
     except OSError as error:
-        raise SelfloopError(f"nothing can be written into {Path.cwd()} ({error.strerror}): copy the lab into a folder of "
-                            "your own, or go to one with `os.chdir(...)`, and run this cell again") from error
+        raise SelfloopError(f"nothing can be written into {Path.cwd()} ({error.strerror}): copy the lab into a folder "
+                            "of your own, or go to one with `os.chdir(...)`, and run this cell again") from error
     return runs / "_".join(map(str, (name, *sizes))) if name else runs

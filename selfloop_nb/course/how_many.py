@@ -150,8 +150,8 @@ def ratings_needed(n_ratings:ratings_kind, *, wanted, share_above):
         return (f"about {above} of them lie above theta, and {proof} right ones of {proof} prove {wanted:g}; "
                 "with a wrong one among them it takes more")
     if n_ratings in (round(proof * share_above), math.ceil(proof * share_above)):
-        raise NotRight(f"{proof} right ones times {share_above:g}? One rating in {1 / share_above:.0f} lies above theta, "
-                       "so it takes more ratings than right ones: divide")
+        raise NotRight(f"{proof} right ones times {share_above:g}? Few of the ratings lie above theta, so it takes "
+                       "more of them than right ones: divide")
     if n_ratings == proof: raise NotRight(f"{proof} *above* theta: how many must be rated so that so many lie there?")
     if n_ratings == round(wanted * 100) < least:
         raise NotRight("as many as per cent? Ask what proves it: `wilson(n, n)`")

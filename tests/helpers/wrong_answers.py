@@ -1,9 +1,12 @@
 "What a student reads who gives an answer."
-import math
+import importlib, math
+from pathlib import Path
 
 import numpy
 
 from selfloop_nb.course.answers import NotRight
+
+TESTS = Path(__file__).resolve().parents[1]
 
 
 class Unwilling:
@@ -45,6 +48,19 @@ TRIED = {} # name of an exercise -> its wrong answers, as the tests of the labs 
 def tried(exercise, answers):
     "The wrong answers that an exercise is tried with: they are counted."
     return TRIED.setdefault(exercise.__name__, answers)
+
+
+def counted():
+    "Lab -> exercise -> how many wrong answers: of its own, and such as are no number whatever the exercise."
+    from course import labs
+    for path in sorted(TESTS.glob("test_course_*.py")): importlib.import_module(path.stem)
+    names = {path.stem: [one.name for one in labs.questions(labs.read(path))] for path in labs.paths()}
+    return {lab: {name: _split(TRIED.get(name, {})) for name in exercises} for lab, exercises in names.items()}
+
+
+def _split(answers):
+    general = sum(answer == NO_NUMBERS.get(name) for name, answer in answers.items())
+    return len(answers) - general, general
 
 
 class Wrong(dict):
