@@ -3,7 +3,7 @@ one zero, slides and printed pages need nothing from elsewhere.
 
 How the graders' own tools see it, the long tests ask; these have an environment of their own, `.venv-course`.
 """
-import json, os, re, subprocess
+import ast, json, os, re, subprocess
 
 import nbformat, pytest
 
@@ -107,6 +107,25 @@ def test_the_graders_sources_hold_each_solution_between_their_marks(path):
     graded = [cell.metadata["nbgrader"] for cell in editions.nbgrader(nb).cells if "nbgrader" in cell.metadata]
     assert sum(one.get("points", 0) for one in graded) == editions.POINTS * len(labs.questions(nb))
     assert len({one["grade_id"] for one in graded}) == len(graded)
+
+
+@every_lab
+def test_what_a_test_of_otter_asks_for_was_made_before_it(path):
+    known = set()
+    for cell in editions.otter(labs.read(path)).cells:
+        if cell.cell_type != "code": continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert {one.arg for one in node.args.args} <= known, node.name
+            known |= named(node)
+
+
+def named(node):
+    "The names that a statement makes."
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store): return {node.id}
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)): return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)): return {alias.asname or alias.name for alias in node.names}
+    return set()
 
 
 @every_lab
