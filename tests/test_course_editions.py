@@ -7,6 +7,7 @@ import ast, json, os, re, subprocess
 
 import nbformat, pytest
 
+import translated
 from course import editions, labs, printed, quizzes, slides
 from docs.addresses import in_page
 from project import PROJECT
@@ -185,6 +186,21 @@ def test_a_quiz_with_a_fault_is_refused(old, new):
 @every_lab
 def test_the_quiz_of_a_lab_is_sound(path):
     assert len(quizzes.items(labs.read(path))) in (0, 5)
+
+
+@every_lab
+def test_notes_and_quiz_are_the_same_in_chinese(path):
+    nb = labs.read(path)
+    chinese = translated.translated(nb, translated.table(path))
+    assert "For the teacher" not in text(chinese) and "小测" in text(chinese)
+    english, other = ([[right for right, _, _ in item.answers] for item in quizzes.items(one)] for one in (nb, chinese))
+    assert english == other, "the right answers stand in the same places"
+
+
+@pytest.mark.parametrize("path", LABS[2:])
+def test_the_syllabus_shows_what_a_lab_has_measured(path):
+    found = labs.claims(labs.read(path))
+    assert len(found) >= 3 and all(float(here) == float(here) for _, _, here, _, _ in found), "its claims are saved"
 
 
 # What the graders' own tools say. A lab at its test's size, once solved and once empty.
