@@ -21,11 +21,17 @@ def follow(explorer, theta):
     assert explorer.publisher.flush()
 
 
-for n in map(int, sys.argv[1:] or (100_000, 1_000_000)):
+def measure(n):
+    "What explore takes over n samples."
     samples = scored(n)
-    seconds, (worked, explorer) = timed(lambda: cpu_seconds(lambda: explore(samples)))
+    def opened(): return cpu_seconds(lambda: explore(samples))
+    seconds, (worked, explorer) = timed(opened)
     waited, _ = timed(explorer.publisher.flush)
-    say(f"{n:,} samples: the chart is sent after {seconds:.1f} s, {worked:.1f} s of them the processor's")
-    say(f"{n:,} samples: the table follows {waited:.1f} s later")
     median = statistics.median(milliseconds_of_thetas(explorer))
+    say(f"{n:,} samples: the chart is sent after {seconds:.1f} s")
+    say(f"{n:,} samples: it took {worked:.1f} s of the processor")
+    say(f"{n:,} samples: the table follows {waited:.1f} s later")
     say(f"{n:,} samples: where theta is let go the table follows in {median:.0f} ms (median of 20)")
+
+
+for n in map(int, sys.argv[1:] or (100_000, 1_000_000)): measure(n)
