@@ -6,7 +6,7 @@
 __all__ = ['MARKS', 'ONE_ROUND', 'CONTROL_ROOM', 'HOW_MANY', 'ERRING_JUDGE', 'CROWD', 'EXAGGERATION', 'MANY_TRIES', 'LADDER',
            'LABS']
 
-# %% ../../nbs/teaching/00_glossary.ipynb #5be28aed
+# %% ../../nbs/teaching/00_glossary.ipynb #5b744362
 MARKS = {
     "Right: {meaning}": "正确：{meaning}", "The solution, not an answer of your own: {meaning}": "这是答案，不是你自己的作答：{meaning}",
     "not answered": "还没有作答", "not right yet": "还不对", "right, at try {n}": "第 {n} 次做对",
@@ -43,7 +43,7 @@ MARKS = {
     "a line that was run": "一条运行过的线", "a generator (the function has a `yield`)": "生成器（函数里有 `yield`）",
     "a coroutine (the function is `async`)": "协程（函数是 `async` 的）"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #db7f414a
+# %% ../../nbs/teaching/00_glossary.ipynb #9923a192
 ONE_ROUND = {
     "About a fifth of the samples reaches theta": "大约五分之一的样本达到 θ", "A Q that looks at the last digit": "看末位数字的 Q",
     "How many samples differ, before and after": "前后各有多少不同的样本",
@@ -89,7 +89,7 @@ ONE_ROUND = {
     "`{name}` is another number: `unique_ratio` of the prompts and the completions of {table}":
         "`{name}` 是另一个数：对 {table} 的题目和写出内容用 `unique_ratio`"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #cf5f29f5
+# %% ../../nbs/teaching/00_glossary.ipynb #6afaef32
 CONTROL_ROOM = {
     "The lowest theta that keeps four right ones in five": "保留的五个里四个正确的最低 θ",
     "A wrong sample with a high score, kept": "一个得分高、被保留的错误样本",
@@ -109,9 +109,13 @@ CONTROL_ROOM = {
         "第 {n} 行是一个，而有 {m} 个错误样本得分更高：按得分排序，最好的在前",
     "{sample} should be {answer}, and Q gives it {score}. The next model has learnt from {n} wrong samples.":
         "{sample} 应为 {answer}，而 Q 给它 {score}。下一个模型从 {n} 个错误样本学习了。",
-    "`{name} = try_line(strict, ...)` makes a line and runs it": "`{name} = try_line(strict, ...)` 建一条线并运行它",
-    "give the branch itself, not its name: {fix}": "给出分支本身，而不是它的名字：{fix}",
-    "`run` returns the history. {fix}": "`run` 返回的是历史。{fix}",
+    "`{name}` is {kind}: `{line} = try_line(strict, ...)` makes a line and runs it":
+        "`{name}` 是{kind}：`{line} = try_line(strict, ...)` 建一条线并运行它",
+    "`{name}` is text: give the branch itself, not its name: `{line} = try_line(strict, ...)` makes a line and "
+    "runs it":
+        "`{name}` 是文本：给出分支本身，而不是它的名字：`{line} = try_line(strict, ...)` 建一条线并运行它",
+    "`{name}` is a DataFrame: `run` returns the history. `{line} = try_line(strict, ...)` makes a line and runs it":
+        "`{name}` 是 DataFrame：`run` 返回的是历史。`{line} = try_line(strict, ...)` 建一条线并运行它",
     "begin with `mine = try_line(strict, ...)`": "从 `mine = try_line(strict, ...)` 开始",
     "mine has no round, not even M_0: {begin}": "mine 没有轮次，连 M_0 也没有：{begin}",
     "mine is of another run, with an M_0 of its own: {begin}": "mine 属于另一次运行，有它自己的 M_0：{begin}",
@@ -121,10 +125,9 @@ CONTROL_ROOM = {
         "mine 有 {done} 轮，另一条线有 {wanted} 轮：比较同样的轮数",
     "mine has the settings of the other line: change one": "mine 与另一条线的设置相同：改一个",
     "{one} and {other} differ: which of them was it? Change one setting": "{one} 和 {other} 不同：是哪一个起的作用？只改一个设置",
-    "`{name}` is text: {fix}": "`{name}` 是文本：{fix}", "`{name}` is {kind}: {fix}": "`{name}` 是{kind}：{fix}",
     "only {name} differs, the rest is the same. You expected: {expected}": "只有 {name} 不同，其余相同。你的预期：{expected}"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #6cd95585
+# %% ../../nbs/teaching/00_glossary.ipynb #ff5a33da
 HOW_MANY = {
     "How many ratings a precision takes": "一个精确率需要多少评分", "An interval for a share that holds": "守信的比例区间",
     "What it is worth to compare seed by seed": "按种子配对比较值多少",
@@ -173,7 +176,7 @@ HOW_MANY = {
         "`unpaired` 是另一个数：两个均值的误差，合成 sqrt(a**2 + b**2)",
     "`paired` is another number: the standard error of the differences, seed by seed": "`paired` 是另一个数：按种子相减之差的标准误"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #1e2faf05
+# %% ../../nbs/teaching/00_glossary.ipynb #4ff7bc2f
 ERRING_JUDGE = {
     "The breakdown point of a judge": "评判者的崩溃点", "How many rounds a judge needs": "评判者需要多少轮",
     "A judge that errs at known rates": "按已知比率出错的评判者",
@@ -217,7 +220,7 @@ ERRING_JUDGE = {
     "{said}: of the wrong ones {share} should pass": "{said}：错误样本应通过 {share}",
     "{said}: of the right ones {share} should pass": "{said}：正确样本应通过 {share}"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #75028328
+# %% ../../nbs/teaching/00_glossary.ipynb #124fd04d
 CROWD = {
     "How often a jury is right": "陪审团有多常正确", "A Q that counts votes": "数票的 Q",
     "How many right ones prove a majority": "多少个正确才证明是多数",
@@ -265,7 +268,7 @@ CROWD = {
     "`{name}` is {value}: samples are whole": "`{name}` 是 {value}：样本数是整数",
     "`{name}` is {value}: a number of samples is wanted": "`{name}` 是 {value}：需要的是样本数"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #2a08249a
+# %% ../../nbs/teaching/00_glossary.ipynb #2b797ace
 EXAGGERATION = {
     "How long until one word dominates": "多久之后一个词占优势", "A keep rule that gives each job its share": "让每个职业保持其比例的筛选规则",
     "Which line loses least of D_train": "哪条线忘掉 D_train 最少",
@@ -302,7 +305,7 @@ EXAGGERATION = {
     "{said} (1 more pairs are the wrong way round)": "{said}（还有 1 对颠倒了）",
     "{said} ({n} more pairs are the wrong way round)": "{said}（还有 {n} 对颠倒了）"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #e09741e4
+# %% ../../nbs/teaching/00_glossary.ipynb #d5c6cd27
 MANY_TRIES = {
     "pass@2 of three right ones in eight": "八次里三次正确时的 pass@2", "From how many tries on M_0 is ahead": "从多少次尝试起 M_0 领先",
     "pass@k from a table of verdicts": "由判定表求 pass@k", "of {n} pairs {m} hold no right one": "{n} 对里有 {m} 对没有正确的",
@@ -346,7 +349,7 @@ MANY_TRIES = {
     "problems of {formula}":
         "检查用的题目上 pass@{k} 是 {wanted}，而它给出 {said}：需要的是各题 {formula} 的平均"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #b888d44f
+# %% ../../nbs/teaching/00_glossary.ipynb #a9d2ad5d
 LADDER = {
     "What the staircase asks next": "阶梯接着问什么", "Where a staircase stays": "阶梯停在哪里",
     "A staircase in a function": "写成函数的阶梯",
@@ -382,5 +385,5 @@ LADDER = {
     "{asked}: who passes so little goes down": "{asked}：通过这么少应下降",
     "{asked}: between .2 and .75, and at the ends of the ladder, it stays": "{asked}：在 .2 与 .75 之间以及阶梯两端，它不动"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #ddf403ed
+# %% ../../nbs/teaching/00_glossary.ipynb #74c5a4c4
 LABS = (ONE_ROUND, CONTROL_ROOM, HOW_MANY, ERRING_JUDGE, CROWD, EXAGGERATION, MANY_TRIES, LADDER)
