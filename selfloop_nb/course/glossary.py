@@ -6,7 +6,7 @@
 __all__ = ['MARKS', 'ONE_ROUND', 'CONTROL_ROOM', 'HOW_MANY', 'ERRING_JUDGE', 'CROWD', 'EXAGGERATION', 'MANY_TRIES', 'LADDER',
            'LABS']
 
-# %% ../../nbs/teaching/00_glossary.ipynb #5b744362
+# %% ../../nbs/teaching/00_glossary.ipynb #e95a8117
 MARKS = {
     "Right: {meaning}": "正确：{meaning}", "The solution, not an answer of your own: {meaning}": "这是答案，不是你自己的作答：{meaning}",
     "not answered": "还没有作答", "not right yet": "还不对", "right, at try {n}": "第 {n} 次做对",
@@ -43,7 +43,7 @@ MARKS = {
     "a line that was run": "一条运行过的线", "a generator (the function has a `yield`)": "生成器（函数里有 `yield`）",
     "a coroutine (the function is `async`)": "协程（函数是 `async` 的）"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #9923a192
+# %% ../../nbs/teaching/00_glossary.ipynb #207647ee
 ONE_ROUND = {
     "About a fifth of the samples reaches theta": "大约五分之一的样本达到 θ", "A Q that looks at the last digit": "看末位数字的 Q",
     "How many samples differ, before and after": "前后各有多少不同的样本",
@@ -89,7 +89,7 @@ ONE_ROUND = {
     "`{name}` is another number: `unique_ratio` of the prompts and the completions of {table}":
         "`{name}` 是另一个数：对 {table} 的题目和写出内容用 `unique_ratio`"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #6afaef32
+# %% ../../nbs/teaching/00_glossary.ipynb #9854a188
 CONTROL_ROOM = {
     "The lowest theta that keeps four right ones in five": "保留的五个里四个正确的最低 θ",
     "A wrong sample with a high score, kept": "一个得分高、被保留的错误样本",
@@ -127,7 +127,7 @@ CONTROL_ROOM = {
     "{one} and {other} differ: which of them was it? Change one setting": "{one} 和 {other} 不同：是哪一个起的作用？只改一个设置",
     "only {name} differs, the rest is the same. You expected: {expected}": "只有 {name} 不同，其余相同。你的预期：{expected}"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #ff5a33da
+# %% ../../nbs/teaching/00_glossary.ipynb #bf8323d8
 HOW_MANY = {
     "How many ratings a precision takes": "一个精确率需要多少评分", "An interval for a share that holds": "守信的比例区间",
     "What it is worth to compare seed by seed": "按种子配对比较值多少",
@@ -176,7 +176,7 @@ HOW_MANY = {
         "`unpaired` 是另一个数：两个均值的误差，合成 sqrt(a**2 + b**2)",
     "`paired` is another number: the standard error of the differences, seed by seed": "`paired` 是另一个数：按种子相减之差的标准误"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #4ff7bc2f
+# %% ../../nbs/teaching/00_glossary.ipynb #a5862eec
 ERRING_JUDGE = {
     "The breakdown point of a judge": "评判者的崩溃点", "How many rounds a judge needs": "评判者需要多少轮",
     "A judge that errs at known rates": "按已知比率出错的评判者",
@@ -220,7 +220,7 @@ ERRING_JUDGE = {
     "{said}: of the wrong ones {share} should pass": "{said}：错误样本应通过 {share}",
     "{said}: of the right ones {share} should pass": "{said}：正确样本应通过 {share}"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #124fd04d
+# %% ../../nbs/teaching/00_glossary.ipynb #e2956686
 CROWD = {
     "How often a jury is right": "陪审团有多常正确", "A Q that counts votes": "数票的 Q",
     "How many right ones prove a majority": "多少个正确才证明是多数",
@@ -268,7 +268,7 @@ CROWD = {
     "`{name}` is {value}: samples are whole": "`{name}` 是 {value}：样本数是整数",
     "`{name}` is {value}: a number of samples is wanted": "`{name}` 是 {value}：需要的是样本数"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #2b797ace
+# %% ../../nbs/teaching/00_glossary.ipynb #24bc66fa
 EXAGGERATION = {
     "How long until one word dominates": "多久之后一个词占优势", "A keep rule that gives each job its share": "让每个职业保持其比例的筛选规则",
     "Which line loses least of D_train": "哪条线忘掉 D_train 最少",
@@ -305,7 +305,7 @@ EXAGGERATION = {
     "{said} (1 more pairs are the wrong way round)": "{said}（还有 1 对颠倒了）",
     "{said} ({n} more pairs are the wrong way round)": "{said}（还有 {n} 对颠倒了）"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #d5c6cd27
+# %% ../../nbs/teaching/00_glossary.ipynb #a3ab0ac4
 MANY_TRIES = {
     "pass@2 of three right ones in eight": "八次里三次正确时的 pass@2", "From how many tries on M_0 is ahead": "从多少次尝试起 M_0 领先",
     "pass@k from a table of verdicts": "由判定表求 pass@k", "of {n} pairs {m} hold no right one": "{n} 对里有 {m} 对没有正确的",
@@ -349,7 +349,7 @@ MANY_TRIES = {
     "problems of {formula}":
         "检查用的题目上 pass@{k} 是 {wanted}，而它给出 {said}：需要的是各题 {formula} 的平均"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #a9d2ad5d
+# %% ../../nbs/teaching/00_glossary.ipynb #87549847
 LADDER = {
     "What the staircase asks next": "阶梯接着问什么", "Where a staircase stays": "阶梯停在哪里",
     "A staircase in a function": "写成函数的阶梯",
@@ -385,5 +385,5 @@ LADDER = {
     "{asked}: who passes so little goes down": "{asked}：通过这么少应下降",
     "{asked}: between .2 and .75, and at the ends of the ladder, it stays": "{asked}：在 .2 与 .75 之间以及阶梯两端，它不动"}
 
-# %% ../../nbs/teaching/00_glossary.ipynb #74c5a4c4
+# %% ../../nbs/teaching/00_glossary.ipynb #45b17f81
 LABS = (ONE_ROUND, CONTROL_ROOM, HOW_MANY, ERRING_JUDGE, CROWD, EXAGGERATION, MANY_TRIES, LADDER)
