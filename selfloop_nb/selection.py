@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .backend.columns import as_arrow, repeats, some_rows, with_column
 from .backend.core import patch_to, plain_fields
+from .backend.counters import kth_highest
 from .records import KEPT, QUARANTINED, REJECTED
 from .storage.identity import describe
 
@@ -23,17 +25,16 @@ def drop_reasons(
 )->list: # a reason a sample; None where its score decides
     "Why a sample is out before its score is compared."
     n_tokens = samples["n_tokens"][:] if max_tokens else [0] * len(samples)
-    columns = (samples[name][:] for name in ("prompt", "completion", "score", "finished"))
-    seen, reasons = set(), []
-    for prompt, completion, score, ended, n in zip(*columns, n_tokens):
-        is_copy = (prompt, completion) in seen
-        seen.add((prompt, completion))
+    arrow, reasons = as_arrow(samples), []
+    is_copy = repeats(arrow["prompt"], arrow["completion"])
+    columns = (samples[name][:] for name in ("completion", "score", "finished"))
+    for completion, score, ended, n, copies in zip(*columns, n_tokens, is_copy):
         if not math.isfinite(score): reason = "no valid score"
         elif "\ufffd" in completion: reason = "broken text"
         elif finished and not ended: reason = "unfinished"
         elif not ended and not completion: reason = "empty" # not even an end is learnt
         elif max_tokens and n > max_tokens: reason = "too long"
-        elif unique and is_copy: reason = "duplicate"
+        elif unique and copies: reason = "duplicate"
         else: reason = None
         reasons.append(reason)
     return reasons
@@ -128,7 +129,7 @@ class Quantile(KeepRule):
 
     def keep(self, scores, prompt_ids):
         if not scores: return []
-        theta = sorted(scores, reverse=True)[math.ceil(self.share * len(scores)) - 1]
+        theta = kth_highest(lambda: [scores], math.ceil(self.share * len(scores)))
         return [score >= theta for score in scores]
 
 # %% ../nbs/07_selection.ipynb #ad525d98
@@ -175,11 +176,11 @@ def select_samples(
     "Decide about a round's samples."
     states, reasons = rule(samples)
     if "reason" in samples.column_names: samples = samples.remove_columns("reason")
-    return samples.add_column("state", states).add_column("reason", reasons)
+    return with_column(with_column(samples, "state", states), "reason", reasons)
 
 # %% ../nbs/07_selection.ipynb #601f3237
 def kept_rows(
     samples, # a selected sample table
 )->"datasets.Dataset":
     "The kept rows of a sample table."
-    return samples.select([i for i, state in enumerate(samples["state"][:]) if state == KEPT])
+    return some_rows(samples, [i for i, state in enumerate(samples["state"][:]) if state == KEPT])

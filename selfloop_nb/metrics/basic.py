@@ -10,6 +10,7 @@ __all__ = ['distinct', 'unique_ratio', 'agreement_rate', 'share_true', 'quantile
 import math
 from collections import Counter
 
+from ..backend.columns import numbered, numbered_rows
 from ..records import KEPT, count_states
 from ..text import number_ngrams, number_units
 
@@ -28,17 +29,22 @@ def unique_ratio(
     prompts:list, completions:list, # of the same samples
 )->float: # in (0, 1]; nan without samples
     "Share of the pairs of prompt and completion that differ; 1/n for n samples a prompt that are all the same."
-    return len(set(zip(prompts, completions))) / len(prompts) if len(prompts) else math.nan
+    import numpy
+    rows = numbered_rows(list(prompts), list(completions))
+    return len(numpy.unique(rows)) / len(rows) if len(rows) else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #cc1c30d6
 def agreement_rate(
     prompt_ids:list, completions:list, # of the same samples
 )->float: # in (0, 1]; nan without samples
     "How often a prompt's samples give the prompt's most frequent answer, averaged over the prompts."
-    answers = {}
-    for prompt, text in zip(prompt_ids, completions): answers.setdefault(prompt, Counter())[text.strip()] += 1
-    shares = [max(counts.values()) / counts.total() for counts in answers.values()]
-    return sum(shares) / len(shares) if shares else math.nan
+    import numpy
+    if not len(completions): return math.nan
+    texts = numbered([text.strip() for text in completions])
+    answers, counts = numpy.unique(numbered(list(prompt_ids)) * (texts.max() + 1) + texts, return_counts=True)
+    first = numpy.flatnonzero(numpy.diff(answers // (texts.max() + 1), prepend=-1)) # of each prompt
+    shares = numpy.maximum.reduceat(counts, first) / numpy.add.reduceat(counts, first)
+    return sum(shares.tolist()) / len(shares)
 
 # %% ../../nbs/metrics/01_basic.ipynb #bd11a3fb
 def share_true(

@@ -1,14 +1,23 @@
-"""Workers on a Ray cluster of this machine: CPU seconds beside those of one process, and random kills over many small
-runs: what was lost, what was done twice."""
+"""Workers on a Ray cluster of this machine: CPU seconds beside those of one process, two workers beside one, random
+kills over many small runs, and a round of a million prompts: what the driver takes, what was lost, what was done twice.
+
+    KILLS=1000 PROMPTS=1000000 python tests/bench/cluster.py
+"""
 import os, random, shutil, signal, sys, tempfile, time
 from pathlib import Path
 
 import psutil, torch
-from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, ray_cluster, tiny_llama
+from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, from_dataset, ray_cluster, tiny_llama, verifier
+from selfloop_nb.backend.workers import Here, Signed
+from selfloop_nb.sampling import sample_chunk
 
 torch.set_num_threads(1)
-KILLS = int(os.environ.get("KILLS", 100))
+KILLS, PROMPTS = int(os.environ.get("KILLS", 1000)), int(os.environ.get("PROMPTS", 1_000_000))
 TASK = addition(n_train=200, n_prompts=500, n_heldout=200)
+FEW = FineTune(steps=10, batch_size=32)
+
+
+def say(*text): print(*text, flush=True)
 
 
 def low_digit(samples): return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
@@ -17,10 +26,9 @@ def low_digit(samples): return [float(any(c in "01234" for c in text)) for text 
 def new_loop(folder, workers=None, n_prompts=500, tokens=2048):
     "A loop with many chunks a round."
     task = TASK if n_prompts == 500 else addition(n_train=60, n_prompts=n_prompts, n_heldout=30)
-    few, more = FineTune(steps=10, batch_size=32), dict(workers=workers) if workers else {}
-    model = tiny_llama(task, width=64 if n_prompts == 500 else 32)
+    model, more = tiny_llama(task, width=64 if n_prompts == 500 else 32), dict(workers=workers) if workers else {}
     return Loop(model, task, score=low_digit, select=Threshold(1.0), sampling=Sampling(tokens_per_batch=tokens),
-                tune=few, initial=few, store=folder, progress=False, **more)
+                tune=FEW, initial=FEW, store=folder, progress=False, **more)
 
 
 def made(loop): return [(r.id, r.counts, r.files) for r in loop.rounds]
@@ -37,19 +45,33 @@ def cpu_seconds(pids):
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in [os.getpid(), *pids])
 
 
+def round_of(folder, who):
+    "CPU seconds and seconds of a round; its folder goes."
+    loop = new_loop(folder, who)
+    loop.start()
+    pids = pids_of(who) if who else []
+    before, began = cpu_seconds(pids), time.perf_counter()
+    loop.step()
+    found = cpu_seconds(pids) - before, time.perf_counter() - began
+    del loop
+    shutil.rmtree(folder)
+    return found
+
+
 def overhead(workers, folder):
-    "CPU seconds of sampling 2,000 samples on a warm worker, a share of those in this process; the median of three."
-    def seconds(name, who):
-        loop = new_loop(folder / name, who)
-        loop.start()
-        pids = pids_of(workers) if who else []
-        before = cpu_seconds(pids)
-        loop.step()
-        return cpu_seconds(pids) - before
-    seconds("warm", workers)
-    ratios = sorted(seconds(f"there-{n}", workers) / seconds(f"here-{n}", None) for n in range(3))
-    print("CPU seconds of a round on two warm workers, as a share of one here:",
-          *[f"{r:.2f}" for r in ratios], flush=True)
+    "A round of 2,000 samples on warm workers, as a share of one in this process, in turn; sampling is most of it."
+    round_of(folder / "warm", workers)
+    ratios = sorted(round_of(folder / "there", workers)[0] / round_of(folder / "here", None)[0] for _ in range(5))
+    say(f"CPU seconds of a round on two warm workers: {ratios[2]:.2f} x of one here (median of 5: {ratios})")
+
+
+def speed(workers, folder):
+    "How much quicker two workers are than one; it takes two cores that nothing else uses."
+    alone = ray_cluster(workers=1, keep=600)
+    for who in (alone, workers): round_of(folder / "warm", who)
+    ratios = sorted(round_of(folder / "one", alone)[1] / round_of(folder / "two", workers)[1] for _ in range(5))
+    alone.rest()
+    say(f"a round on two workers is {ratios[2]:.2f} x as quick as on one (median of 5; load {os.getloadavg()[0]:.1f})")
 
 
 def killed(workers, folder):
@@ -73,16 +95,68 @@ def killed(workers, folder):
         other, n_runs = other + (made(loop) != made(alone)), n_runs + 1
         del loop
         shutil.rmtree(folder / "killed")
-    print(f"{n_killed} kills of workers over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
-          f"{other} runs that came out otherwise", flush=True)
+    say(f"{n_killed} kills of workers over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
+        f"{other} runs that came out otherwise")
+
+
+class Costless(Here):
+    "Workers that write at once what stands for samples: the rest of a round is as it is."
+    def __init__(self, workers): self.workers = workers
+
+    def map(self, work, common, *how):
+        if work.work is sample_chunk: work, common = Signed(answered), {}
+        yield from self.workers.map(work, common, *how)
+
+
+def answered(ids, chunk_seed, progress, should_stop):
+    "A chunk of samples that cost nothing: six tokens each."
+    chance, rows = random.Random(chunk_seed), []
+    for _ in ids:
+        number = str(chance.randrange(10_000, 20_000))
+        tokens = [4 + int(digit) for digit in number]
+        rows.append(dict(completion=number, token_ids=[*tokens, 2], n_tokens=6, logprob=-chance.random(), finished=True))
+    return rows
+
+
+def prompts(n):
+    "So many different sums, each with its answer; a quarter is answered right where a sample is as large."
+    chance = random.Random(0)
+    sums = ((chance.randrange(5000, 10_000), chance.randrange(5000, 10_000)) for _ in range(n))
+    return [dict(prompt=f"{a}+{b}=", answer=str(a + b)) for a, b in sums]
+
+
+def is_large(row): return row["completion"] > "17500"
+
+
+def peak_bytes(pid="self"):
+    "The most memory of a process since it began or was last asked to count anew."
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def large(workers, folder):
+    "A round of very many prompts, one sample each, whose samples and checks are done by workers: what the driver takes."
+    rows = prompts(PROMPTS)
+    task = from_dataset([dict(prompt="1+2=", completion="3")], rows, [dict(prompt="2+1=", completion="3")], is_large)
+    del rows
+    model = tiny_llama(TASK, width=32)
+    loop = Loop(model, task, score=verifier(), sampling=Sampling(n_samples=1), tune=FEW, initial=FEW,
+                store=folder / "large", progress=False, workers=Costless(workers))
+    loop.start()
+    Path("/proc/self/clear_refs").write_text("5") # the peak is counted from here
+    before = time.process_time()
+    loop.step()
+    seconds, counts = time.process_time() - before, loop.rounds[1].counts
+    say(f"{counts['n_sampled']:,} samples, {counts['n_kept']:,} kept: the driver took {seconds / PROMPTS * 1e6:.1f} us "
+        f"of CPU a sample, and {peak_bytes() / 2**20:,.0f} MiB at its peak, libraries included")
 
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
     workers = ray_cluster(workers=2, keep=600)
-    print(f"Ray began in {time.perf_counter() - began:.1f} s", flush=True)
-    overhead(workers, folder)
-    killed(workers, folder)
+    say(f"Ray began in {time.perf_counter() - began:.1f} s")
+    for part in (large, overhead, speed, killed):
+        if len(sys.argv) < 2 or part.__name__ in sys.argv[1:]: part(workers, folder)
     workers.rest()
     shutil.rmtree(folder)
