@@ -3,7 +3,7 @@ kills over many small runs, and a round of a million prompts: what the driver ta
 
     KILLS=1000 PROMPTS=1000000 python tests/bench/cluster.py
 """
-import os, random, shutil, signal, sys, tempfile, time
+import os, random, shutil, signal, sys, tempfile, time, warnings
 from pathlib import Path
 
 import psutil, torch
@@ -74,29 +74,54 @@ def speed(workers, folder):
     say(f"a round on two workers is {ratios[2]:.2f} x as quick as on one (median of 5; load {os.getloadavg()[0]:.1f})")
 
 
-def killed(workers, folder):
-    "Kill workers at random while small runs are made; what was lost, done twice, or came out otherwise."
+def struck(workers, folder, n, what, strike):
+    "Make small runs while n workers or machines are killed; what was lost, done twice, or came out otherwise."
     alone = new_loop(folder / "alone", n_prompts=20, tokens=100)
     alone.run(rounds=1)
     chance, n_killed = random.Random(0), 0
     lost = doubled = other = n_runs = 0
-    while n_killed < KILLS:
-        loop = new_loop(folder / "killed", workers, n_prompts=20, tokens=100)
+    while n_killed < n:
+        loop = new_loop(folder / "struck", workers, n_prompts=20, tokens=100)
         def kill(event):
             nonlocal n_killed
-            if event.kind != "progress" or chance.random() > 0.1: return
-            for pid in chance.sample(pids_of(workers), 1) if workers.team else []:
-                os.kill(pid, signal.SIGKILL)
-                n_killed += 1
+            if event.kind == "progress" and chance.random() < 0.1: n_killed += strike(chance)
         loop.on(kill)
         loop.run(rounds=1)
         ids = loop.samples(1)["sample_id"][:]
         lost, doubled = lost + 80 - len(set(ids)), doubled + len(ids) - len(set(ids))
         other, n_runs = other + (made(loop) != made(alone)), n_runs + 1
         del loop
-        shutil.rmtree(folder / "killed")
-    say(f"{n_killed} kills of workers over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
+        shutil.rmtree(folder / "struck")
+    shutil.rmtree(folder / "alone")
+    say(f"{n_killed} kills of {what} over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
         f"{other} runs that came out otherwise")
+
+
+def killed(workers, folder):
+    "Workers are killed at random."
+    def strike(chance):
+        pids = chance.sample(pids_of(workers), 1) if workers.team else []
+        for pid in pids: os.kill(pid, signal.SIGKILL)
+        return len(pids)
+    struck(workers, folder, KILLS, "workers", strike)
+
+
+def machines(folder):
+    "Machines are killed at random: two of one processor each, all of them here; each is followed by another."
+    from ray.cluster_utils import Cluster
+    cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0))
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "whoever can reach this cluster")
+        workers = ray_cluster(cluster.address, workers=2, keep=600)
+    def strike(chance):
+        cluster.remove_node(nodes.pop(chance.randrange(2)), allow_graceful=False)
+        nodes.append(cluster.add_node(num_cpus=1))
+        return 1
+    struck(workers, folder, max(1, KILLS // 20), "machines", strike)
+    workers.rest()
+    workers.ray.shutdown()
+    cluster.shutdown()
 
 
 class Costless(Here):
@@ -109,12 +134,12 @@ class Costless(Here):
 
 
 def answered(ids, chunk_seed, progress, should_stop):
-    "A chunk of samples that cost nothing: six tokens each."
+    "A chunk of samples that cost nothing: five digits and an end each, as the tokenizer of additions cuts them."
     chance, rows = random.Random(chunk_seed), []
     for _ in ids:
         number = str(chance.randrange(10_000, 20_000))
-        tokens = [4 + int(digit) for digit in number]
-        rows.append(dict(completion=number, token_ids=[*tokens, 2], n_tokens=6, logprob=-chance.random(), finished=True))
+        tokens = [*(5 + int(digit) for digit in number), 2]
+        rows.append(dict(completion=number, token_ids=tokens, n_tokens=6, logprob=-chance.random(), finished=True))
     return rows
 
 
@@ -135,7 +160,7 @@ def peak_bytes(pid="self"):
 
 
 def large(workers, folder):
-    "A round of very many prompts, one sample each, whose samples and checks are done by workers: what the driver takes."
+    "A round of very many prompts, one sample each: what it takes of the driver, whose workers do the rest."
     rows = prompts(PROMPTS)
     task = from_dataset([dict(prompt="1+2=", completion="3")], rows, [dict(prompt="2+1=", completion="3")], is_large)
     del rows
@@ -151,12 +176,20 @@ def large(workers, folder):
         f"of CPU a sample, and {peak_bytes() / 2**20:,.0f} MiB at its peak, libraries included")
 
 
+def main(names):
+    "Every part, or those that are named."
+    folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
+    parts = [part for part in (large, overhead, speed, killed) if part.__name__ in names or not names]
+    if parts:
+        workers = ray_cluster(workers=2, keep=600)
+        say(f"Ray began in {time.perf_counter() - began:.1f} s")
+        for part in parts: part(workers, folder)
+        workers.rest()
+        workers.ray.shutdown()
+    if "machines" in names or not names: machines(folder)
+    shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
-    workers = ray_cluster(workers=2, keep=600)
-    say(f"Ray began in {time.perf_counter() - began:.1f} s")
-    for part in (large, overhead, speed, killed):
-        if len(sys.argv) < 2 or part.__name__ in sys.argv[1:]: part(workers, folder)
-    workers.rest()
-    shutil.rmtree(folder)
+    main(sys.argv[1:])
