@@ -20,8 +20,11 @@ def distinct(
     n:int=2     # length of the n-grams, in units of `segment`
 )->float: # share of the n-grams that are distinct, in [0, 1]; nan without any n-gram
     "Distinct-n (Li et al. 2016, arXiv 1510.03055) over all `texts` together. It falls as the number of texts grows: compare equal numbers."
+    return _distinct(*number_units(texts), n)
+
+def _distinct(units, starts, n:int)->float: # as `number_units` gives them
     import numpy
-    grams, _ = number_ngrams(*number_units(texts), n)
+    grams, _ = number_ngrams(units, starts, n)
     return len(numpy.unique(grams)) / len(grams) if len(grams) else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #86ebd65e
@@ -81,9 +84,10 @@ def sample_metrics(
 )->dict: # metric -> value, nan where there is none
     "The metrics of a round's samples: of all that were generated, and the precision of the kept."
     texts = samples["completion"][:]
+    units = number_units(texts)
     return dict(
         **_score_metrics(samples), **_check_metrics(samples),
-        distinct_1=distinct(texts, 1), distinct_2=distinct(texts, 2),
+        distinct_1=_distinct(*units, 1), distinct_2=_distinct(*units, 2),
         unique_ratio=unique_ratio(samples["prompt"][:], texts),
         agreement=agreement_rate(samples["prompt_id"][:], texts),
         finished_rate=share_true(samples["finished"][:]), mean_tokens=_mean(samples["n_tokens"][:]),
