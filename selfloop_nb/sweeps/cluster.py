@@ -113,7 +113,7 @@ class RayCluster:
             self.timer.start()
             self.busy.release()
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #56d87cde
+# %% ../../nbs/sweeps/06_cluster.ipynb #3c6013a9
 LOOK = 2.0 # seconds between two looks at the head
 
 def _answers(address:str)->bool:
@@ -123,7 +123,7 @@ def _answers(address:str)->bool:
     except OSError: return False
     return True
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #252cae27
+# %% ../../nbs/sweeps/06_cluster.ipynb #138463ac
 @patch_to(RayCluster)
 def check_head(self):
     "Raise `SelfloopError` where the head of the cluster does not answer any more, and let go of Ray."
@@ -133,8 +133,8 @@ def check_head(self):
     if self.n_silent < TRIES: return
     self.team.clear()
     with suppress(Exception): self.ray.shutdown()
-    raise SelfloopError(f"the head of the cluster, {self.head}, does not answer any more: what was committed stays, and "
-                        "so does what was drawn. Start it again and go on with a new ray_cluster()")
+    raise SelfloopError(f"the head of the cluster, {self.head}, does not answer any more: what was committed stays, "
+                        "and so does what was drawn. Start it again and go on with a new ray_cluster()")
 
 # %% ../../nbs/sweeps/06_cluster.ipynb #8ed91345
 @patch_to(RayCluster)
