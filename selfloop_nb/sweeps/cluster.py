@@ -87,7 +87,8 @@ class RayCluster:
     "Workers on a Ray cluster; see `ray_cluster`."
     def __init__(self, ray, workers:int|None, needs:dict, keep:float, head:str=""):
         self.ray, self.keep = ray, keep
-        self.head, self.looked, self.n_silent = head, time.monotonic(), 0
+        self.head = head # its address; '': nobody looks after it
+        self.looked, self.n_silent = time.monotonic(), 0
         self.workers, self.needs = workers, needs
         self.team = {} # actor -> tokens that it has written; None: it has not said hello
         self.n_jobs, self.timer = 0, None
@@ -113,7 +114,7 @@ class RayCluster:
             self.timer.start()
             self.busy.release()
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #3c6013a9
+# %% ../../nbs/sweeps/06_cluster.ipynb #d366f657
 LOOK = 2.0 # seconds between two looks at the head
 
 def _answers(address:str)->bool:
@@ -123,7 +124,7 @@ def _answers(address:str)->bool:
     except OSError: return False
     return True
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #138463ac
+# %% ../../nbs/sweeps/06_cluster.ipynb #f39854dd
 @patch_to(RayCluster)
 def check_head(self):
     "Raise `SelfloopError` where the head of the cluster does not answer any more, and let go of Ray."
