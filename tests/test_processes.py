@@ -7,6 +7,7 @@ import psutil, pytest
 from selfloop_nb import DPO, FineTune, LoRA, Processes, tiny_llama
 from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
+from waiting import wait_until
 
 
 def mixed_rows(n, weighted):
@@ -23,7 +24,7 @@ def mixed_rows(n, weighted):
 def distance(one, other):
     "The relative distance of two models' weights."
     import torch
-    flat = [torch.cat([weight.flatten() for weight in lm.model.parameters()]) for lm in (one, other)]
+    flat = [torch.cat([weight.detach().flatten() for weight in lm.model.parameters()]) for lm in (one, other)]
     return float((flat[0] - flat[1]).norm() / flat[0].norm())
 
 
@@ -106,7 +107,7 @@ def test_a_loop_on_two_processes_makes_the_same_bytes(tmp_path):
     for loop in loops: loop.run(rounds=1)
     here, there = ([(r.id, r.files, repr(r.metrics)) for r in loop.rounds] for loop in loops)
     assert there == here
-    assert not psutil.Process().children(recursive=True), "the processes have gone"
+    wait_until(lambda: not psutil.Process().children(recursive=True)) # the processes have gone
 
 
 @pytest.mark.long

@@ -99,10 +99,10 @@ def policy_entropy(
 )->float: # nats a token; nan where no probabilities are known
     "Mean of -log p of the sampled tokens under the model that wrote them, at temperature 1."
     if not {"logprob", "n_tokens"} <= set(samples.column_names): return math.nan
-    pairs = list(zip(samples["logprob"][:], samples["n_tokens"][:]))
-    known = [(logprob, n) for logprob, n in pairs if logprob is not None and math.isfinite(logprob)]
-    n_tokens = sum(n for _, n in known)
-    return -sum(logprob * n for logprob, n in known) / n_tokens if n_tokens else math.nan
+    columns = samples["logprob"][:], samples["n_tokens"][:]
+    def known(): return ((p, n) for p, n in zip(*columns) if p is not None and math.isfinite(p))
+    n_tokens = sum(n for _, n in known())
+    return -sum(logprob * n for logprob, n in known()) / n_tokens if n_tokens else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #d10885e9
 def entropy_decline(
