@@ -114,7 +114,7 @@ class RayCluster:
             self.timer.start()
             self.busy.release()
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #d366f657
+# %% ../../nbs/sweeps/06_cluster.ipynb #628f5a80
 LOOK = 2.0 # seconds between two looks at the head
 
 def _answers(address:str)->bool:
@@ -124,7 +124,7 @@ def _answers(address:str)->bool:
     except OSError: return False
     return True
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #f39854dd
+# %% ../../nbs/sweeps/06_cluster.ipynb #1069d404
 @patch_to(RayCluster)
 def check_head(self):
     "Raise `SelfloopError` where the head of the cluster does not answer any more, and let go of Ray."
@@ -342,7 +342,7 @@ def _connect(ray, address:str|None, how:dict):
             raise SelfloopError(f"no cluster could be reached at {address!r} ({_first_line(error)}): start one with "
                                 "`ray start --head`, or leave the address out") from error
     for left in reversed(range(STARTS)):
-        try: return ray.init(include_dashboard=False, **how)
+        try: return ray.init("local", include_dashboard=False, **how) # and not what another one has left in a file
         except Exception as error:
             ray.shutdown()
             if left: continue
