@@ -102,7 +102,7 @@ def correct(self,
     """Check each completion; the check's exceptions are None, never False.
 
     Raises `ValueError` for an answer that is neither: 0.3 is not right, and "False" is not wrong."""
-    rows, answers = rows if isinstance(rows, list) else as_arrow(rows), {}
+    rows, answers = as_arrow(rows) if hasattr(rows, "with_format") else list(rows), {}
     def piece(first): return dict(rows=part_of(rows, first, CHECKED_AT_ONCE))
     do_pieces(workers, _all_checked, dict(check=self.check), range(0, len(rows), CHECKED_AT_ONCE), piece,
               answers.__setitem__, should_stop=should_stop)
