@@ -62,7 +62,9 @@ class FakeRay:
     def free(self): return sum(self.machines) - sum(a.n_cpus for a in self.actors if a.is_alive and a.has_room)
 
     def kill(self, actor): actor.is_alive = False
-    def shutdown(self): pass
+
+    def shutdown(self):
+        for actor in self.actors: self.kill(actor)
 
     def wait(self, refs, timeout=None, num_returns=1):
         "Some of the answers, in any order; a worker that has found no room yet may find it now."
