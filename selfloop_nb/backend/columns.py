@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['as_arrow', 'as_table', 'table_of', 'with_column', 'some_rows', 'part_of', 'dicts_of', 'IdLists', 'IdRows', 'numbered',
-           'numbered_rows', 'repeats', 'read_into']
+           'numbered_rows', 'read_into']
 
-# %% ../../nbs/backend/00_columns.ipynb #47e2d1d1
+# %% ../../nbs/backend/00_columns.ipynb #1213c2fe
 from array import array
 
-# %% ../../nbs/backend/00_columns.ipynb #3b33f404
+# %% ../../nbs/backend/00_columns.ipynb #d31fb47c
 def as_arrow(table)->"pyarrow.Table":
     "The rows of a Dataset as Arrow holds them; nothing is copied where they lie in order."
     return table.with_format("arrow")[:]
@@ -21,7 +21,7 @@ def as_table(arrow)->"datasets.Dataset":
     from datasets.table import InMemoryTable
     return Dataset(InMemoryTable(arrow), fingerprint=generate_random_fingerprint())
 
-# %% ../../nbs/backend/00_columns.ipynb #f06ce86d
+# %% ../../nbs/backend/00_columns.ipynb #77bc2d42
 def table_of(
     columns, # pairs of a name and its values: a list, or an Arrow array
 )->"datasets.Dataset":
@@ -34,7 +34,7 @@ def table_of(
         arrays[name] = values if is_arrow else pyarrow.array(OptimizedTypedSequence(values, col=name))
     return as_table(pyarrow.table(arrays))
 
-# %% ../../nbs/backend/00_columns.ipynb #1472c065
+# %% ../../nbs/backend/00_columns.ipynb #54a0bca7
 def with_column(
     table, # a Dataset
     name:str,
@@ -44,7 +44,7 @@ def with_column(
     import pyarrow
     return as_table(as_arrow(table).append_column(name, pyarrow.array(values)))
 
-# %% ../../nbs/backend/00_columns.ipynb #65cbafd0
+# %% ../../nbs/backend/00_columns.ipynb #6d073053
 def some_rows(
     table, # a Dataset
     rows:list, # their numbers
@@ -55,7 +55,7 @@ def some_rows(
     if arrow.nbytes < 2**31: return as_table(arrow.take(pyarrow.array(rows, pyarrow.int64())))
     return as_table(as_arrow(table.select(rows)))
 
-# %% ../../nbs/backend/00_columns.ipynb #7b8bda4b
+# %% ../../nbs/backend/00_columns.ipynb #ee7e117c
 def part_of(
     rows, # a list of dicts, or an Arrow table
     first:int, n:int,
@@ -68,7 +68,7 @@ def part_of(
 
 def dicts_of(rows)->list: return rows if isinstance(rows, list) else rows.to_pylist()
 
-# %% ../../nbs/backend/00_columns.ipynb #775f3751
+# %% ../../nbs/backend/00_columns.ipynb #bac31308
 class IdLists:
     "A sequence of lists of token ids, in one array; each is made when it is looked at."
     def __init__(self):
@@ -91,7 +91,7 @@ class IdLists:
 
     def length(self, i:int)->int: return self.ends[i + 1] - self.ends[i]
 
-# %% ../../nbs/backend/00_columns.ipynb #08919472
+# %% ../../nbs/backend/00_columns.ipynb #60cf5526
 class IdRows:
     "A sequence of dicts of token ids by name, and of a weight where rows have one; each is made when it is looked at."
     def __init__(self):
@@ -111,38 +111,24 @@ class IdRows:
         row = {name: lists[place] for name, lists in self.lists.items()}
         return row if self.weights is None else row | dict(weight=self.weights[place])
 
-# %% ../../nbs/backend/00_columns.ipynb #b4ff7f9b
+# %% ../../nbs/backend/00_columns.ipynb #3b1e5c30
 def numbered(
-    values, # a list, or a column of an Arrow table
+    values:list,
 )->"numpy.ndarray":
     "Equal values as equal numbers, in the order in which they come first."
     import numpy
-    if isinstance(values, list):
-        first = {}
-        return numpy.array([first.setdefault(value, len(first)) for value in values], dtype=int)
-    chunks = values.dictionary_encode(null_encoding="encode").unify_dictionaries().chunks
-    return numpy.concatenate([numpy.zeros(0, int), *(chunk.indices.to_numpy() for chunk in chunks)])
+    first = {}
+    return numpy.array([first.setdefault(value, len(first)) for value in values], dtype=int)
 
 def numbered_rows(
-    *columns, # of the same rows
+    *columns:list, # of the same rows
 )->"numpy.ndarray":
     "Numbers for rows, the same where all columns are."
     rows = 0
     for numbers in map(numbered, columns): rows = rows * (numbers.max(initial=0) + 1) + numbers
     return rows
 
-# %% ../../nbs/backend/00_columns.ipynb #8b42e46e
-def repeats(
-    *columns, # of the same rows, see `numbered`
-)->list: # of bools
-    "Is a row the same in all columns as one before it?"
-    import numpy
-    rows = numbered_rows(*columns)
-    is_repeat = numpy.ones(len(rows), dtype=bool)
-    is_repeat[numpy.unique(rows, return_index=True)[1]] = False
-    return is_repeat.tolist()
-
-# %% ../../nbs/backend/00_columns.ipynb #bc0041f9
+# %% ../../nbs/backend/00_columns.ipynb #c36bd106
 def read_into(
     digest, # of hashlib
     table,  # a Dataset, or None
