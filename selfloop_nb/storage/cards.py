@@ -101,8 +101,7 @@ def use_of(
     config:dict, # what config.json holds
 )->Use:
     "What a model with this configuration is for."
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES as HEARING
-    if config.get("model_type") in HEARING: return Use("automatic-speech-recognition", "AutoModelForSpeechSeq2Seq")
+    if config.get("model_type") == "whisper": return Use("automatic-speech-recognition", "AutoModelForSpeechSeq2Seq")
     if config.get("is_encoder_decoder"): return Use("text2text-generation", "AutoModelForSeq2SeqLM")
     return WRITES
 
