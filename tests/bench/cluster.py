@@ -171,9 +171,9 @@ def large(workers, folder):
     Path("/proc/self/clear_refs").write_text("5") # the peak is counted from here
     before = time.process_time()
     loop.step()
-    seconds, counts = time.process_time() - before, loop.rounds[1].counts
-    say(f"{counts['n_sampled']:,} samples, {counts['n_kept']:,} kept: the driver took {seconds / PROMPTS * 1e6:.1f} us "
-        f"of CPU a sample, and {peak_bytes() / 2**20:,.0f} MiB at its peak, libraries included")
+    us, counts = (time.process_time() - before) / PROMPTS * 1e6, loop.rounds[1].counts
+    say(f"{counts['n_sampled']:,} samples, {counts['n_kept']:,} kept: {us:.1f} us of the driver's CPU each,",
+        f"and {peak_bytes() / 2**20:,.0f} MiB of it at most, libraries included")
 
 
 def main(names):
