@@ -172,8 +172,8 @@ def large(workers, folder):
     before = time.process_time()
     loop.step()
     us, counts = (time.process_time() - before) / PROMPTS * 1e6, loop.rounds[1].counts
-    say(f"{counts['n_sampled']:,} samples, {counts['n_kept']:,} kept: {us:.1f} us of the driver's CPU each,",
-        f"and {peak_bytes() / 2**20:,.0f} MiB of it at most, libraries included")
+    text = "{:,} samples, {:,} kept: {:.1f} us of the driver's CPU each, {:,.0f} MiB of it at most, libraries included"
+    say(text.format(counts["n_sampled"], counts["n_kept"], us, peak_bytes() / 2**20))
 
 
 def main(names):
