@@ -6,10 +6,10 @@
 __all__ = ['as_arrow', 'as_table', 'table_of', 'with_column', 'some_rows', 'part_of', 'dicts_of', 'IdLists', 'IdRows', 'numbered',
            'numbered_rows', 'read_into']
 
-# %% ../../nbs/backend/00_columns.ipynb #1213c2fe
+# %% ../../nbs/backend/00_columns.ipynb #ae3b40f7
 from array import array
 
-# %% ../../nbs/backend/00_columns.ipynb #d31fb47c
+# %% ../../nbs/backend/00_columns.ipynb #5b3f8567
 def as_arrow(table)->"pyarrow.Table":
     "The rows of a Dataset as Arrow holds them; nothing is copied where they lie in order."
     return table.with_format("arrow")[:]
@@ -21,7 +21,7 @@ def as_table(arrow)->"datasets.Dataset":
     from datasets.table import InMemoryTable
     return Dataset(InMemoryTable(arrow), fingerprint=generate_random_fingerprint())
 
-# %% ../../nbs/backend/00_columns.ipynb #77bc2d42
+# %% ../../nbs/backend/00_columns.ipynb #fad1bf56
 def table_of(
     columns, # pairs of a name and its values: a list, or an Arrow array
 )->"datasets.Dataset":
@@ -34,7 +34,7 @@ def table_of(
         arrays[name] = values if is_arrow else pyarrow.array(OptimizedTypedSequence(values, col=name))
     return as_table(pyarrow.table(arrays))
 
-# %% ../../nbs/backend/00_columns.ipynb #54a0bca7
+# %% ../../nbs/backend/00_columns.ipynb #c9e4f4e4
 def with_column(
     table, # a Dataset
     name:str,
@@ -44,7 +44,7 @@ def with_column(
     import pyarrow
     return as_table(as_arrow(table).append_column(name, pyarrow.array(values)))
 
-# %% ../../nbs/backend/00_columns.ipynb #6d073053
+# %% ../../nbs/backend/00_columns.ipynb #5fba1963
 def some_rows(
     table, # a Dataset
     rows:list, # their numbers
@@ -55,7 +55,7 @@ def some_rows(
     if arrow.nbytes < 2**31: return as_table(arrow.take(pyarrow.array(rows, pyarrow.int64())))
     return as_table(as_arrow(table.select(rows)))
 
-# %% ../../nbs/backend/00_columns.ipynb #ee7e117c
+# %% ../../nbs/backend/00_columns.ipynb #8c1f3fc4
 def part_of(
     rows, # a list of dicts, or an Arrow table
     first:int, n:int,
@@ -66,9 +66,13 @@ def part_of(
     part = rows.slice(first, n)
     return part.take(pyarrow.array(range(len(part))))
 
-def dicts_of(rows)->list: return rows if isinstance(rows, list) else rows.to_pylist()
+def dicts_of(
+    rows, # as for `part_of`
+)->list:
+    "The rows as dicts."
+    return rows if isinstance(rows, list) else rows.to_pylist()
 
-# %% ../../nbs/backend/00_columns.ipynb #bac31308
+# %% ../../nbs/backend/00_columns.ipynb #e0104f60
 class IdLists:
     "A sequence of lists of token ids, in one array; each is made when it is looked at."
     def __init__(self):
@@ -91,7 +95,7 @@ class IdLists:
 
     def length(self, i:int)->int: return self.ends[i + 1] - self.ends[i]
 
-# %% ../../nbs/backend/00_columns.ipynb #60cf5526
+# %% ../../nbs/backend/00_columns.ipynb #7d708efb
 class IdRows:
     "A sequence of dicts of token ids by name, and of a weight where rows have one; each is made when it is looked at."
     def __init__(self):
@@ -111,7 +115,7 @@ class IdRows:
         row = {name: lists[place] for name, lists in self.lists.items()}
         return row if self.weights is None else row | dict(weight=self.weights[place])
 
-# %% ../../nbs/backend/00_columns.ipynb #3b1e5c30
+# %% ../../nbs/backend/00_columns.ipynb #b329a5cc
 def numbered(
     values:list,
 )->"numpy.ndarray":
@@ -128,7 +132,7 @@ def numbered_rows(
     for numbers in map(numbered, columns): rows = rows * (numbers.max(initial=0) + 1) + numbers
     return rows
 
-# %% ../../nbs/backend/00_columns.ipynb #c36bd106
+# %% ../../nbs/backend/00_columns.ipynb #f6cea280
 def read_into(
     digest, # of hashlib
     table,  # a Dataset, or None
