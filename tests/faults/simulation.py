@@ -100,6 +100,7 @@ class History:
         self.heads = {}      # branch -> where it may stand
         self.rated = {}      # who -> values of their verdicts, in order
         self.asked = Counter() # (by, completion) -> how often Q was asked
+        self.words = set()   # of the models of committed rounds
         self.n_archives = 0
         self.doing = {}      # actor -> branch, what it does
 
@@ -210,9 +211,15 @@ class History:
             self.committed[record.id] = record.number, record.parent, hashed(record.to_json())
             self.heads[loop.store.branch] = {record.id}
             if record.seeds["run"] != self.seed_of_run(): self.disk.broken("a round of another seed")
+            self.check_twin(word_of(loop.store.folder(record.id) / "model"))
             if not record.parent: return
             self.check_made(loop, record)
             self.check_questions(loop.store.samples(record.number)["completion"][:])
+
+    def check_twin(self, word):
+        "A round made once more has the same model under another name: what Q was asked for the other's sake is not its."
+        if word in self.words: self.asked.clear()
+        self.words.add(word)
 
     def check_questions(self, texts):
         "Was Q asked once about each, where nothing was disturbed? From here on its answers are not kept for others."
