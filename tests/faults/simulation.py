@@ -99,8 +99,7 @@ class History:
         self.committed = {}  # id -> (number, parent, hash of the record)
         self.heads = {}      # branch -> where it may stand
         self.rated = {}      # who -> values of their verdicts, in order
-        self.asked = Counter() # (by, completion) -> how often Q was asked
-        self.words = set()   # of the models of committed rounds
+        self.asked = Counter() # (id of the round before, by, completion) -> how often Q was asked
         self.n_archives = 0
         self.doing = {}      # actor -> branch, what it does
 
@@ -211,19 +210,13 @@ class History:
             self.committed[record.id] = record.number, record.parent, hashed(record.to_json())
             self.heads[loop.store.branch] = {record.id}
             if record.seeds["run"] != self.seed_of_run(): self.disk.broken("a round of another seed")
-            self.check_twin(word_of(loop.store.folder(record.id) / "model"))
             if not record.parent: return
             self.check_made(loop, record)
-            self.check_questions(loop.store.samples(record.number)["completion"][:])
+            self.check_questions(record.parent, loop.store.samples(record.number)["completion"][:])
 
-    def check_twin(self, word):
-        "A round made once more has the same model under another name: what Q was asked for the other's sake is not its."
-        if word in self.words: self.asked.clear()
-        self.words.add(word)
-
-    def check_questions(self, texts):
+    def check_questions(self, parent, texts):
         "Was Q asked once about each, where nothing was disturbed? From here on its answers are not kept for others."
-        counts = [self.asked.pop((by, text), 0) for text in texts for by in (5, 9)]
+        counts = [self.asked.pop((parent, by, text), 0) for text in texts for by in (5, 9)]
         if max(counts) > 1 and not self.faults: self.disk.broken("Q was asked twice about a sample")
 
     def check_made(self, loop, record):
@@ -464,7 +457,9 @@ def installed(history):
     clock = SimpleNamespace(perf_counter=lambda: history.disk.clock / 1e9, monotonic=lambda: history.disk.clock / 1e9)
     run_scorer = scoring.run_scorer
     def counted(scorer, samples):
-        history.asked.update((scorer.function.keywords["by"], text) for text in samples["completion"])
+        _, _, parent = history.doing[history.disk.actor]
+        by = scorer.function.keywords["by"]
+        history.asked.update((parent, by, text) for text in samples["completion"])
         return run_scorer(scorer, samples)
     def no_check(model): pass
     def no_form(model, task): return model, task
