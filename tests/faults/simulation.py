@@ -99,7 +99,7 @@ class History:
         self.committed = {}  # id -> (number, parent, hash of the record)
         self.heads = {}      # branch -> where it may stand
         self.rated = {}      # who -> values of their verdicts, in order
-        self.asked = Counter() # (id of the round before, by, completion) -> how often Q was asked
+        self.asked = Counter() # (parent, by, completion) -> how often Q was asked
         self.n_archives = 0
         self.doing = {}      # actor -> branch, what it does
 
@@ -457,9 +457,8 @@ def installed(history):
     clock = SimpleNamespace(perf_counter=lambda: history.disk.clock / 1e9, monotonic=lambda: history.disk.clock / 1e9)
     run_scorer = scoring.run_scorer
     def counted(scorer, samples):
-        _, _, parent = history.doing[history.disk.actor]
-        by = scorer.function.keywords["by"]
-        history.asked.update((parent, by, text) for text in samples["completion"])
+        _, _, parent = history.doing[history.disk.actor] # a round that is made again is another one
+        history.asked.update((parent, scorer.function.keywords["by"], text) for text in samples["completion"])
         return run_scorer(scorer, samples)
     def no_check(model): pass
     def no_form(model, task): return model, task
