@@ -17,7 +17,7 @@ from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN
 from .metrics.measures import (
     Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
-from .metrics.monitors import add_monitors
+from .metrics.monitors import add_monitors, why_other
 from .models import LanguageModel
 from .opened import Control
 from .backend.memory import memory_errors_in_words
@@ -293,7 +293,7 @@ def judge(
     file = round.draft.folder / "samples.parquet"
     round.emit("scored", "score", samples=samples, file=file, config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    return Made(("samples.parquet",), metrics=context.notes)
+    return Made(("samples.parquet",), metrics=context.notes, warning=why_other(settings.score, settings.audit))
 
 # %% ../nbs/12_phases.ipynb #15debbba
 def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:

@@ -6,9 +6,9 @@ import pytest
 import selfloop_nb
 from datasets import Dataset
 from selfloop_nb.backend.core import ScoringError
-from selfloop_nb.scorers.references import delimit
+from selfloop_nb.scorers.maths import delimit
 from selfloop_nb.scoring import score_samples
-from selfloop_nb.tasks import last_number
+from selfloop_nb.text import last_number
 
 # text: the last number in it
 NUMBERS = {
@@ -95,7 +95,7 @@ def test_maths_says_the_same_in_a_thread_and_comes_to_an_end():
 
 
 def test_the_calculator_is_replaced_when_it_dies():
-    from selfloop_nb.scorers.references import _calculator
+    from selfloop_nb.scorers.maths import _calculator
     q = selfloop_nb.maths(seconds=20)
     assert q(problems([("1", "1")])) == [1]
     _calculator.process.kill()

@@ -217,11 +217,14 @@ def is_secret(name:str)->bool:
     return _SECRET_NAME.search(name) is not None
 
 # %% ../../nbs/00_core.ipynb #8ad02900
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/") # s3://..., and what a Path makes of it; C:/ is a disk
+
 def user_path(path)->Path:
     "A path as the user means it; raises `ValueError` for what is none."
     try:
-        if path != "" and "\0" not in str(path): return Path(path).expanduser()
+        if path != "" and "\0" not in str(path) and not _ADDRESS.match(str(path)): return Path(path).expanduser()
         why = "it holds a null character" if path else "it is empty"
+        if path and "\0" not in str(path): why = "it is an address, and not on this machine: fetch or mount it"
     except (TypeError, RuntimeError) as error: why = str(error) # no text, or ~ of somebody without a home
     raise ValueError(f"{path!r:.80} is no path: {why}")
 
