@@ -24,6 +24,9 @@ def refuse(error, pattern):
     ([{"prompt": "1+1="}], ONE, "train lacks the column 'completion'.*\\['prompt'\\]"),
     (ONE, [{"question": "?"}], "prompts lacks the column 'prompt'.*question"),
     (ONE, [{"prompt": None}], "prompts, column 'prompt', row 0: NoneType where text is needed"),
+    ([{**ONE[0], "finished": "2026-05-01"}], ONE, "column 'finished', row 0: '2026-05-01': it must be True or False"),
+    (ONE, [{"prompt": "1+1=", "answer": {"a": 2}}], "column 'answer', row 0: {'a': 2}, which no text equals"),
+    ("https://example.org/train.jsonl", ONE, "is no path: it is an address"),
     ("nothing.jsonl", ONE, "there is no file 'nothing.jsonl'"),
 ])
 def test_data_that_is_missing(train, prompts, message):
@@ -52,6 +55,30 @@ def test_a_model_that_cannot_end():
     lm = tiny_llama(small_task())
     lm.tokenizer.eos_token = None
     with refuse("ValueError", "no EOS token.*set tokenizer.eos_token"): LanguageModel(lm.model, lm.tokenizer)
+
+
+class Processor:
+    "What holds a tokenizer beside other things."
+    def __init__(self, tokenizer): self.tokenizer = tokenizer
+
+
+@pytest.mark.parametrize("make, fix", [
+    (Processor, "its tokenizer is a Processor; give the tokenizer in it"),
+    (lambda tokenizer: tokenizer.backend_tokenizer, "PreTrainedTokenizerFast\\(tokenizer_object"),
+    (str, "is a str and none of transformers")])
+def test_what_is_no_tokenizer_is_named(make, fix):
+    from selfloop_nb import tiny_llama
+    from selfloop_nb.models import LanguageModel
+    lm = tiny_llama(small_task())
+    with refuse("ValueError", fix): LanguageModel(lm.model, make(lm.tokenizer))
+
+
+def test_a_budget_that_leaves_no_kept_sample(tmp_path):
+    from selfloop_nb import Accumulate
+    loop = small_loop(tmp_path / "run", mix=Accumulate(real_share=0.99, budget=30))
+    with refuse("ValueError", "budget=30: .* leaves none of .* kept samples.*lower real_share=0.99"): loop.step()
+    loop.change(mix=Accumulate())
+    assert loop.step().number == 1
 
 
 def test_an_empty_prompt_without_anything_to_begin_with(tmp_path):

@@ -142,6 +142,17 @@ def test_what_cannot_be_known_is_another_thing_in_each_kernel():
     assert len(set(outputs(program))) == 3
 
 
+class Pickled(Shift):
+    "Leaves out of its pickle what decides."
+    def __getstate__(self): return {}
+
+
+def test_what_a_class_leaves_out_of_its_pickle_counts():
+    from selfloop_nb.storage.identity import describe, unknown_in
+    assert describe(Pickled(1)) == describe(Pickled(1)) != describe(Pickled(2))
+    assert unknown_in(Pickled(1, client=threading.Lock())) == ["client (lock)"]
+
+
 def test_a_journal_needs_to_know_its_scorer(tmp_path):
     judge = Shift(1.0, client=threading.Lock(), journal=True)
     with pytest.raises(ValueError, match=r"keeps its scores.*client \(lock\).*version='1'"): small_loop(score=judge)
