@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.core import SelfloopError, patch_to, redact, whole_number
+from .backend.core import SelfloopError, kept_dice, patch_to, redact, whole_number
 from .storage.publish import publish
 from .storage.evidence import figure_named
 from .storage.sealed import read_sealed
@@ -127,7 +127,8 @@ def emit(self, kind:str, round:int=-1, phase:str="", **data):
     if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
-    for listener in list(self.listeners): listener(event)
+    with kept_dice(): # whoever listens may draw random numbers
+        for listener in list(self.listeners): listener(event)
 
 # %% ../nbs/11_opened.ipynb #eb66aaec
 @patch_to(Control)

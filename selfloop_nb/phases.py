@@ -19,6 +19,7 @@ from .metrics.measures import (
     Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
 from .metrics.monitors import add_monitors, why_other
 from .models import LanguageModel
+from .backend.devices import usual_defaults
 from .opened import Control
 from .backend.memory import memory_errors_in_words
 from .backend.threads import fitting_threads
@@ -220,7 +221,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    with memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads:
+    with usual_defaults(), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads:
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)

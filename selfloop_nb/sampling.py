@@ -18,6 +18,7 @@ from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 from .backend.decode import Decoder, Watch, each_once
+from .backend.devices import usual_defaults
 from .backend.drawing import Drawing
 from .backend.refill import Session, can_refill, session_settings
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
@@ -164,8 +165,9 @@ def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder,
     from transformers import LogitsProcessorList, StoppingCriteriaList
     lm.model.eval()
     devices = [lm.device] if lm.device.type == "cuda" else []
-    with torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices=devices):
+    with usual_defaults(), torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices):
         torch.manual_seed(seed)
+        decoder.dice = torch.Generator(lm.device).manual_seed(seed)
         lm.generate(
             **batch, generation_config=settings, logits_processor=LogitsProcessorList([decoder.own]),
             stopping_criteria=StoppingCriteriaList([watch]), custom_generate=decoder)

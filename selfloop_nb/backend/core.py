@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'short_hash', 'parse_json',
-           'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError',
+           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'short_hash',
+           'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError',
            'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
-import functools, hashlib, inspect, json, operator, re, sys, unicodedata
+import functools, hashlib, inspect, json, operator, random, re, sys, unicodedata
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
@@ -139,6 +140,22 @@ def derive_seed(
     text = json.dumps([whole_number(seed, "seed"), *place])
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+# %% ../../nbs/00_core.ipynb #ec22636a
+@contextmanager
+def kept_dice():
+    "Give the random generators of Python, and of numpy and torch where they are loaded, back as they were."
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    of_python = random.getstate()
+    of_numpy = numpy and numpy.random.get_state()
+    of_torch = torch and torch.random.get_rng_state()
+    of_gpus = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else []
+    try: yield
+    finally:
+        random.setstate(of_python)
+        if numpy: numpy.random.set_state(of_numpy)
+        if torch: torch.random.set_rng_state(of_torch)
+        if of_gpus: torch.cuda.set_rng_state_all(of_gpus)
 
 # %% ../../nbs/00_core.ipynb #40539c63
 def short_hash(

@@ -159,7 +159,8 @@ def _set(look:_Look, thing)->dict:
 def _path(look:_Look, thing:Path)->str: return look.text(str(thing))
 
 @_describes(enum.Enum)
-def _member(look:_Look, thing)->dict: return {"kind": type(thing).__qualname__, "name": thing.name, "value": look(thing.value)}
+def _member(look:_Look, thing)->dict:
+    return {"kind": type(thing).__qualname__, "name": thing.name, "value": look(thing.value)}
 
 @_describes((bytes, bytearray))
 def _bytes(look:_Look, thing)->dict: return {"kind": "bytes", "hash": hashlib.sha256(thing).hexdigest()[:12]}
