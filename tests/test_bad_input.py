@@ -63,7 +63,7 @@ class Processor:
 
 
 @pytest.mark.parametrize("make, fix", [
-    (Processor, "its tokenizer is a Processor; give the tokenizer in it"),
+    (Processor, "its tokenizer is a Processor; give the one that it holds"),
     (lambda tokenizer: tokenizer.backend_tokenizer, "PreTrainedTokenizerFast\\(tokenizer_object"),
     (str, "is a str and none of transformers")])
 def test_what_is_no_tokenizer_is_named(make, fix):

@@ -29,7 +29,7 @@ def why_no_tokenizer(
     from transformers import PreTrainedTokenizerBase
     if isinstance(tokenizer, PreTrainedTokenizerBase): return ""
     kind = type(tokenizer).__name__
-    if hasattr(tokenizer, "tokenizer"): return f"its tokenizer is a {kind}; give the tokenizer in it, ....tokenizer"
+    if hasattr(tokenizer, "tokenizer"): return f"its tokenizer is a {kind}; give the one that it holds (.tokenizer)"
     if hasattr(tokenizer, "encode_batch"):
         return "its tokenizer is one of tokenizers; give PreTrainedTokenizerFast(tokenizer_object=..., eos_token=...)"
     return f"its tokenizer is a {kind} and none of transformers; load it with AutoTokenizer"
