@@ -366,7 +366,7 @@ def branch(self,
 @patch_to(Loop)
 def _round_of(self, round:int|str|None)->Round:
     "A round by its number on this branch, by its id, or the newest."
-    if isinstance(round, str): return self.store.record(round)
+    if isinstance(round, str): return self.store.of_id(round)
     return self.rounds[-1] if round is None else self.store.of_round(whole_number(round, "round"))
 
 @patch_to(Loop)

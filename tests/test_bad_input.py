@@ -118,6 +118,16 @@ def test_rounds_are_counted(rounds):
     with refuse("ValueError", "^rounds="): small_loop().run(rounds)
 
 
+def test_a_round_that_there_is_not_is_named_as_it_was_given(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    with refuse("SelfloopError", "round -3 is not on branch 'main': it has rounds 0 to 0"): loop.samples(-3)
+    with refuse("ValueError", "round='1' is no round of run 'run': give a number, or an id such as '0000-"):
+        loop.branch("other", "1")
+    with refuse("ValueError", "round=None"): loop.remake(None)
+    assert loop.branch("same", loop.rounds[0].id).rounds == loop.rounds
+
+
 @pytest.mark.parametrize("theta", [1.5, -0.1])
 def test_theta_outside_the_range(theta):
     from selfloop_nb import Threshold, verifier
