@@ -246,7 +246,7 @@ class Reader:
 def _drops_halves(tokenizer)->bool:
     "Is nothing said of half a character?"
     ids = tokenizer("é", add_special_tokens=False)["input_ids"]
-    return len(ids) == 2 and tokenizer.decode(ids) == "é" and tokenizer.decode(ids[:1]) == ""
+    return len(ids) == 2 and tokenizer.decode(ids) == "é" and not any(tokenizer.decode([id]) for id in ids)
 
 @patch_to(Reader)
 def _size(self, id:int)->int:
