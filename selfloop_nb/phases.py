@@ -17,7 +17,7 @@ from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN
 from .metrics.measures import (
     Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
-from .metrics.monitors import add_monitors, why_other
+from .metrics.monitors import add_monitors
 from .models import LanguageModel
 from .backend.devices import usual_defaults
 from .opened import Control
@@ -28,6 +28,7 @@ from .backend.weights import why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .records import KEPT, Round
+from .scorers.state import look_again, watched
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
@@ -117,6 +118,15 @@ def config(self)->dict:
     if self.initial is None: settings["initial"] = describe(INITIAL) # as it was written before one could be given
     return settings
 
+# %% ../nbs/12_phases.ipynb #ae037bce
+@patch_to(Settings)
+def scorers_of(self, phase:str)->list:
+    "The scorers that work in a phase."
+    asked = []
+    if phase == "score": asked = [self.score, self.audit]
+    if phase == "measure": asked = [measure.function for measure in self.measures.values()]
+    return [scorer for scorer in asked if isinstance(scorer, Scorer)]
+
 # %% ../nbs/12_phases.ipynb #414466d0
 @dataclass
 class Made:
@@ -145,6 +155,7 @@ class RoundDraft:
         self.control, self.load = control, load
         self.workers = workers
         self.number = parent.number + 1 if parent else 0
+        for phase in ("score", "measure"): look_again(settings.scorers_of(phase))
         self.config = {**settings.config(), **task.config()}
         samples = parent is not None and needs_samples(settings.mix)
         self.prompts = self._asked(task) if samples else None
@@ -221,11 +232,13 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    with usual_defaults(), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads:
+    with (usual_defaults(), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
+          watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
-    info = dict(made.metrics, warning=made.warning) if made.warning else made.metrics
+    warning = "\n".join(filter(None, [made.warning, *noted]))
+    info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
     return made
@@ -294,7 +307,7 @@ def judge(
     file = round.draft.folder / "samples.parquet"
     round.emit("scored", "score", samples=samples, file=file, config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    return Made(("samples.parquet",), metrics=context.notes, warning=why_other(settings.score, settings.audit))
+    return Made(("samples.parquet",), metrics=context.notes)
 
 # %% ../nbs/12_phases.ipynb #15debbba
 def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .backend.core import patch_to, plain_fields
+from .backend.core import patch_to, plain_fields, redact
 from .records import KEPT, QUARANTINED, REJECTED
 from .storage.identity import describe
 
@@ -157,7 +157,10 @@ class TopK(KeepRule):
 class OwnRule(KeepRule):
     "A function as a keep rule."
     function:Callable # a scored sample table -> states, reasons
-    def __call__(self, samples): return self.function(samples)
+    def __call__(self, samples):
+        states, reasons = self.function(samples)
+        shown = {reason: redact(str(reason)) for reason in set(reasons)} # words of somebody else's code, for a record
+        return states, [shown[reason] for reason in reasons]
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/07_selection.ipynb #610db65f
