@@ -11,7 +11,7 @@ import itertools, json, math, time, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash
+from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .storage.identity import describe
 from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN
@@ -19,7 +19,6 @@ from .metrics.measures import (
     Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
 from .metrics.monitors import add_monitors
 from .models import LanguageModel
-from .backend.devices import usual_defaults
 from .opened import Control
 from .backend.memory import memory_errors_in_words
 from .backend.threads import fitting_threads

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
-from .backend.core import derive_seed, patch_to, plain_arguments, plain_fields, short_hash
+from .backend.core import (
+    derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 from .backend.decode import Decoder, Watch, each_once
-from .backend.devices import usual_defaults
 from .backend.drawing import Drawing
 from .backend.refill import Session, can_refill, session_settings
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts

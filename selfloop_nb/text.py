@@ -196,10 +196,10 @@ def answer_texts(
 
 def _other_ways(value)->list:
     "How else decimals and dates are written."
-    if isinstance(value, Decimal) and value.is_finite(): return [f"{value:f}", f"{value.normalize():f}"]
+    if isinstance(value, Decimal) and value.is_finite(): return [format(value, "f"), format(value.normalize(), "f")]
     if not hasattr(value, "isoformat"): return []
     is_day = isinstance(value, datetime) and value.time() == time()
-    return [value.isoformat(), *([value.date().isoformat()] if is_day else [])]
+    return [value.isoformat(), value.date().isoformat()] if is_day else [value.isoformat()]
 
 # %% ../nbs/02_text.ipynb #02b4011f
 def _mixed(match)->str:

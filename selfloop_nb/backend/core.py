@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'short_hash',
-           'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError',
-           'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'usual_defaults',
+           'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError',
+           'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError',
+           'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, random, re, sys, unicodedata
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
@@ -156,6 +157,18 @@ def kept_dice():
         if numpy: numpy.random.set_state(of_numpy)
         if torch: torch.random.set_rng_state(of_torch)
         if of_gpus: torch.cuda.set_rng_state_all(of_gpus)
+
+# %% ../../nbs/00_core.ipynb #b2301c59
+@contextmanager
+def usual_defaults():
+    "For so long, new tensors are of 32 bit and on the processor, where nothing else is said."
+    import torch
+    before = torch.get_default_dtype()
+    is_elsewhere = torch.get_default_device().type != "cpu"
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu") if is_elsewhere else nullcontext(): yield
+    finally: torch.set_default_dtype(before)
 
 # %% ../../nbs/00_core.ipynb #40539c63
 def short_hash(

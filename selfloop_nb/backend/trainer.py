@@ -13,8 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 
-from .core import Stopped, TrainingError, kept_dice
-from .devices import usual_defaults
+from .core import Stopped, TrainingError, kept_dice, usual_defaults
 
 # %% ../../nbs/backend/06_trainer.ipynb #eff3be9f
 def trainer_arguments(

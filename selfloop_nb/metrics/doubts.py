@@ -44,7 +44,8 @@ def _unwritten(lm:LanguageModel, name:str, texts:dict)->str:
     if not odd: return ""
     row, text, back = odd[0]
     return (f"{name}: {len(odd)} of {len(texts)} completions cannot be written by the tokenizer of {lm.name}, such as "
-            f"row {row}, {text!r:.60}, which comes back as {back!r:.60}: as they stand they can neither be learnt nor given")
+            f"row {row}, {text!r:.60}, which comes back as {back!r:.60}: "
+            "as they stand they can neither be learnt nor given")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #01554b0a
 def _unread(lm:LanguageModel, name:str, texts:dict)->str:
@@ -66,8 +67,8 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
     odd = [(row, found[0]) for row, found in odd if found]
     if not odd: return ""
     row, token = odd[0]
-    return (f"{name}: {len(odd)} of {len(texts)} {column}s spell a control token of {lm.name}, such as {token!r} in row "
-            f"{row}, which is text here, read and learnt as such: take it out: the end of an answer and the turns of a "
+    return (f"{name}: {len(odd)} of {len(texts)} {column}s spell a control token of {lm.name}, such as {token!r} in "
+            f"row {row}, which is text here, read and learnt as such: take it out: the end of an answer and the turns of a "
             "chat are put there without it")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #255bf507
@@ -76,8 +77,8 @@ def _worked_out(task:Task)->str:
     texts = [text for value in _some(task.prompts, "answer").values() for text in answer_texts(value)]
     worked = [text for text in texts if "####" in text]
     if task.check is not exact_answer or not worked: return ""
-    return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and the "
-            "check wants completions that equal all of it: keep what stands behind ####, or give a check of your own")
+    return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
+            "the check wants completions that equal all of it: keep what stands behind ####, or give a check of your own")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #19907ca7
 def doubts(
