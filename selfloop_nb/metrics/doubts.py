@@ -68,8 +68,8 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
     if not odd: return ""
     row, token = odd[0]
     return (f"{name}: {len(odd)} of {len(texts)} {column}s spell a control token of {lm.name}, such as {token!r} in "
-            f"row {row}, which is text here, read and learnt as such: take it out: the end of an answer and the turns of a "
-            "chat are put there without it")
+            f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
+            "of a chat are put there without it")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #255bf507
 def _worked_out(task:Task)->str:
@@ -78,7 +78,7 @@ def _worked_out(task:Task)->str:
     worked = [text for text in texts if "####" in text]
     if task.check is not exact_answer or not worked: return ""
     return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
-            "the check wants completions that equal all of it: keep what stands behind ####, or give a check of your own")
+            "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #19907ca7
 def doubts(
