@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from .backend.workers import HERE, checked_workers
 from .backend.core import SelfloopError, Stopped
 from .backend.core import natural_number, patch_to, user_path, whole_number, yes_or_no
-from .guards import GUARDS, StopRules, check_guards
+from .guards import GUARDS, StopRules, check_guards, check_rules
 from .metrics.basic import counted
 from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
@@ -276,7 +276,7 @@ def run(self,
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
     Raises `ValueError` for a rule out of range, and a figure that there is not."""
-    rules = StopRules(target, patience, minutes, by, lower_is_better(by, self.settings.measures))
+    rules = check_rules(StopRules(target, patience, minutes, by, lower_is_better(by, self.measures)), self.task)
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
 

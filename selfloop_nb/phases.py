@@ -292,7 +292,8 @@ def judge(
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
     settings, who = round.settings, (round.workers, round.control.should_stop)
-    if task.check is not None: samples = samples.add_column("correct", task.correct(samples.to_list(), *who))
+    silent = ""
+    if task.check is not None: samples, silent = _checked(samples, task, *who)
     context = scorer_context(round, model)
     def score(seen):
         scorer = settings.score.bound(context, seen)
@@ -306,7 +307,12 @@ def judge(
     file = round.draft.folder / "samples.parquet"
     round.emit("scored", "score", samples=samples, file=file, config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    return Made(("samples.parquet",), metrics=context.notes)
+    return Made(("samples.parquet",), metrics=context.notes, warning=silent)
+
+def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
+    rows = samples.to_list()
+    verdicts = task.correct(rows, *who)
+    return samples.add_column("correct", verdicts), task.why_silent(rows, verdicts)
 
 # %% ../nbs/12_phases.ipynb #15debbba
 def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
@@ -375,7 +381,10 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     answers = answer(model, task, heldout, sampling, progress, round.control.should_stop, round.workers)
     metrics |= answer_metrics(answers)
     context = scorer_context(round, lambda: model)
-    return _save_answers(round, measure_answers(answers, measures, context), metrics)
+    found = measure_answers(answers, measures, context)
+    silent = task.why_silent(answers.to_list(), answers["correct"][:]) if task.check is not None else ""
+    if silent: found.warnings.insert(0, f"held-out: {silent}")
+    return _save_answers(round, found, metrics)
 
 # %% ../nbs/12_phases.ipynb #dd0f657c
 def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:

@@ -18,7 +18,7 @@ from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, answers_of, never
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
-from .text import answer_texts, clean_text, last_number
+from .text import answer_texts, clean_text, composed, last_number
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
@@ -126,13 +126,27 @@ def _checked(check, row:dict):
         f"check returned {answer!r:.80} for the completion {row['completion']!r:.80}: "
         "it must return True or False, or None where that is not known")
 
+# %% ../nbs/03_tasks.ipynb #6d4e1ccb
+@patch_to(Task)
+def why_silent(self,
+    rows:list,     # as for `correct`
+    verdicts:list, # what `correct` gave
+)->str: # '' where there is a verdict on some
+    "Why the check has no verdict on any row."
+    if not rows or any(verdict is not None for verdict in verdicts): return ""
+    try: why = f"it gave {self.check(answered_row(rows[0]))!r:.60}"
+    except Exception as error: why = f"{type(error).__name__}: {error!s:.100}"
+    return (f"the check has no verdict on any of {len(rows)} answers ({why}), which have the columns "
+            f"{', '.join(sorted(rows[0]))}")
+
 # %% ../nbs/03_tasks.ipynb #c901cecf
 def exact_answer(
     row:dict, # a prompt's columns and the `completion`
 )->bool|None: # None where there is no answer
     "The default check: the completion equals the column `answer`, or one of several; white space at the ends aside."
     answers = answer_texts(row["answer"])
-    return row["completion"].strip() in map(str.strip, answers) if answers else None
+    given = composed(row["completion"].strip())
+    return given in (composed(answer.strip()) for answer in answers) if answers else None
 
 # %% ../nbs/03_tasks.ipynb #377be353
 @patch_to(Task)

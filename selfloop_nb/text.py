@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['clean_text', 'segment', 'ngrams', 'number_units', 'number_ngrams', 'signatures', 'jaccard', 'near_duplicates', 'runs',
-           'known_runs', 'seen_share', 'answer_texts', 'rewrite', 'plain_numbers', 'last_number', 'import_extra']
+           'known_runs', 'seen_share', 'composed', 'answer_texts', 'rewrite', 'plain_numbers', 'last_number',
+           'import_extra']
 
 # %% ../nbs/02_text.ipynb #74194e12
 import re, unicodedata
@@ -181,6 +182,11 @@ def seen_share(
     "The share of a text's runs that are known."
     own = runs(text, n)
     return sum(run in known for run in own) / len(own) if own else 0.0
+
+# %% ../nbs/02_text.ipynb #7af93e64
+def composed(text:str)->str:
+    "A text in Unicode's NFC, as most write it."
+    return unicodedata.normalize("NFC", text)
 
 # %% ../nbs/02_text.ipynb #f219d465
 def answer_texts(

@@ -118,6 +118,26 @@ def test_rounds_are_counted(rounds):
     with refuse("ValueError", "^rounds="): small_loop().run(rounds)
 
 
+def test_a_check_that_raises_on_every_row_is_said(tmp_path):
+    from dataclasses import replace
+    def misspelt(row): return row["completion"] == row["anwser"]
+    loop = small_loop(tmp_path / "run", task=replace(small_task(), check=misspelt))
+    loop.step()
+    said = [[text for text in record.warnings if "no verdict" in text] for record in loop.rounds]
+    assert [len(texts) for texts in said] == [1, 2], "of held-out answers, and of samples"
+    assert "held-out: the check has no verdict on any of 30 answers (KeyError: 'anwser')" in said[0][0]
+    assert "answer, completion, finished" in said[0][0], "and the columns that there are"
+
+
+@pytest.mark.parametrize("rules, message", [
+    (dict(target=0.9), "target=0.9: it goes by held-out accuracy.*without a check"),
+    (dict(patience=2), "patience=2: it goes by held-out data, and the task has none")])
+def test_a_stop_rule_that_nothing_can_be_held_against(rules, message):
+    from dataclasses import replace
+    changed = dict(check=None) if "target" in rules else dict(heldout=None)
+    with refuse("ValueError", message): small_loop(task=replace(small_task(), **changed)).run(1, **rules)
+
+
 def test_a_round_that_there_is_not_is_named_as_it_was_given(tmp_path):
     loop = small_loop(tmp_path / "run")
     loop.start()

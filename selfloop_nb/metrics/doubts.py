@@ -6,13 +6,11 @@
 __all__ = ['MOST_ROWS', 'come_back', 'doubts']
 
 # %% ../../nbs/metrics/12_doubts.ipynb #1494000e
-import unicodedata
-
 from ..backend.tokens import Reader
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..tasks import Task, exact_answer
-from ..text import answer_texts
+from ..text import answer_texts, composed
 
 # %% ../../nbs/metrics/12_doubts.ipynb #1d931643
 def come_back(
@@ -24,8 +22,8 @@ def come_back(
     return [read(ids[text]) for text in texts]
 
 def _same(text:str, other:str)->bool:
-    "Are they the same in Unicode's eyes, and but for their ends?"
-    return unicodedata.normalize("NFC", text.strip()) == unicodedata.normalize("NFC", other.strip())
+    "Are they the same but for their ends?"
+    return composed(text.strip()) == composed(other.strip())
 
 # %% ../../nbs/metrics/12_doubts.ipynb #3d41e14c
 MOST_ROWS = 1000 # of a table that are looked at, spread over all of it
