@@ -176,10 +176,13 @@ def tokenizer_hash(self)->str:
 @patch_to(LanguageModel)
 def identity(self)->dict: # plain JSON
     "What a run belongs to."
-    told = {} if self.system is None else dict(system=redact(self.system))
-    if not self.chat: told["chat"] = False
-    if self.template_kwargs: told["template_kwargs"] = self.template_kwargs
-    return dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **told)
+    return dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **self.told())
+
+@patch_to(LanguageModel)
+def told(self)->dict: # plain JSON; empty unless something is said
+    "How it is asked, where that is not as it comes: a system message, without its template, with settings of it."
+    said = dict(system=self.system and redact(self.system), chat=self.chat and None, template_kwargs=self.template_kwargs or None)
+    return {name: value for name, value in said.items() if value is not None}
 
 # %% ../nbs/04_models.ipynb #93070e54
 def task_texts(

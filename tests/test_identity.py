@@ -457,3 +457,17 @@ def test_a_module_of_a_package_of_ones_own_counts(tmp_path):
     "What a function takes by way of `package.part.value`, or imports where it is needed."
     one, again, other = (told_of_package(tmp_path, least) for least in (1, 1, 2))
     assert one == again and not set(one) & set(other)
+
+
+def test_models_of_one_name_are_told_apart_where_they_judge():
+    from selfloop_nb import judge, tiny_llama
+    from selfloop_nb.scorers.embeddings import Encoder, embedding_agreement
+    from small import small_task
+    one, other = (tiny_llama(small_task(), width=32, seed=seed) for seed in (0, 1))
+    def agreement(lm): return embedding_agreement(Encoder(lm.model.model, lm.tokenizer, "model")).describe()
+    assert agreement(one) == agreement(one) != agreement(other)
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    one.tokenizer.chat_template = template
+    from selfloop_nb.models import LanguageModel
+    def judged(system): return judge(LanguageModel(one.model, one.tokenizer, "judge", system=system)).describe()
+    assert judged("1") == judged("1") != judged("2")
