@@ -21,8 +21,7 @@ from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart, user_cache)
-from .backend.whole import (
-    own_memory, quiet, settings_as_they_are, why_no_tokenizer, why_not_whole, without_poolers)
+from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
 from .backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .text import answer_texts
@@ -84,7 +83,7 @@ class LanguageModel(TextAsIds):
 @patch_to(LanguageModel)
 def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
-    wrong = why_not_whole(self.model, self.reads) or why_no_tokenizer(self.tokenizer)
+    wrong = why_not_whole(self.model, self.reads, self.tokenizer)
     if wrong: raise ValueError(f"{self.name}: {wrong}")
     if self.tokenizer.eos_token_id is None:
         raise ValueError(f"{self.name}: its tokenizer has no EOS token, so no sample would ever end; "
@@ -181,7 +180,8 @@ def identity(self)->dict: # plain JSON
 @patch_to(LanguageModel)
 def told(self)->dict: # plain JSON; empty unless something is said
     "How it is asked, where that is not as it comes: a system message, without its template, with settings of it."
-    said = dict(system=self.system and redact(self.system), chat=self.chat and None, template_kwargs=self.template_kwargs or None)
+    said = dict(system=self.system and redact(self.system), chat=self.chat and None)
+    said["template_kwargs"] = self.template_kwargs or None
     return {name: value for name, value in said.items() if value is not None}
 
 # %% ../nbs/04_models.ipynb #93070e54
