@@ -37,8 +37,8 @@ def why_no_tokenizer(
 # %% ../../nbs/backend/05_whole.ipynb #a207cf9e
 def why_not_whole(
     model, # that somebody gives
-    reads:str="input_ids", # what it shall be called with
-    tokenizer=None, # that is given with it
+    reads:str, # what it shall be called with: "input_ids", unless it hears
+    tokenizer, # that is given with it
 )->str: # '' where all is well
     "What keeps a model from being trained, written and read back, and the way out."
     from transformers import PreTrainedModel
@@ -58,7 +58,7 @@ def why_not_whole(
         return "its weights are quantised and cannot be trained; load it without quantization_config"
     if any(weight.is_meta for weight in model.parameters()):
         return "some of its weights are not in memory; load it without device_map"
-    return why_no_tokenizer(tokenizer) if tokenizer is not None else ""
+    return why_no_tokenizer(tokenizer)
 
 # %% ../../nbs/backend/05_whole.ipynb #25457636
 def why_not_the_same_again(
