@@ -69,8 +69,8 @@ def _check_texts(values, place:str):
 # %% ../nbs/03_tasks.ipynb #053d8511
 def _check_own(train):
     "Raise where an example's own weight is none, or it does not say whether it has ended."
-    for i, ended in enumerate(train["finished"] if "finished" in train.column_names else ()):
-        if isinstance(ended, (bool, int)) and ended in (0, 1): continue
+    for i, ended in enumerate(train["finished"][:] if "finished" in train.column_names else ()):
+        if isinstance(plain_scalar(ended), (bool, int)) and ended in (0, 1): continue
         raise ValueError(f"train, column 'finished', row {i}: {ended!r:.40}: it must be True or False: "
                          "does the completion end there? Rename a column that says something else")
     weights = train["weight"] if "weight" in train.column_names else []
@@ -262,7 +262,7 @@ def _clean_table(source, name:str):
 
 def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."
-    for i, value in enumerate(prompts["answer"]):
+    for i, value in enumerate(prompts["answer"][:]):
         if not isinstance(value, dict) or "text" in value: continue
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")

@@ -32,7 +32,7 @@ def _some(table, column:str)->dict: # row -> text
     "Some texts of a column, by their rows."
     if table is None or column not in table.column_names: return {}
     step = -(-len(table) // MOST_ROWS)
-    return dict(zip(range(0, len(table), step), table[column][::step]))
+    return dict(zip(range(0, len(table), step), table[column][:][::step]))
 
 # %% ../../nbs/metrics/12_doubts.ipynb #0b6ea850
 def _unwritten(lm:LanguageModel, name:str, texts:dict)->str:
