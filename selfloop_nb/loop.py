@@ -115,7 +115,7 @@ def _open(self, path:Path, branch:str):
     about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
-    for doubt in doubts(given, self.task): self.emit("message", text=doubt)
+    for doubt in doubts(given, self.task, bool(self.store.head)): self.emit("message", text=doubt)
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return

@@ -50,11 +50,11 @@ def _unread(lm:LanguageModel, name:str, texts:dict)->str:
     "Prompts with something in them that the tokenizer does not know; '' where there are none."
     unknown = lm.tokenizer.unk_token_id
     if unknown is None or unknown in lm.eos_ids: return ""
-    ids = lm.ids_of_completions(list(texts.values()))
+    ids = lm.ids_of_prompts(list(texts.values()))
     odd = [(row, text) for row, text in texts.items() if unknown in ids[text]]
     if not odd: return ""
     row, text = odd[0]
-    back, = come_back(lm, [text])
+    back = Reader(lm).decode(ids[text])
     return (f"{name}: {len(odd)} of {len(texts)} prompts hold what the tokenizer of {lm.name} does not know, such as "
             f"row {row}, {text!r:.60}, which the model reads as {back!r:.60}")
 
@@ -82,10 +82,11 @@ def _worked_out(task:Task)->str:
 def doubts(
     lm:LanguageModel,
     task:Task,
+    is_begun:bool=False, # has the run a round? Then its texts were looked at
 )->list: # of texts
     "What somebody should know of a task and a model before anything is trained."
     found = list(map(str, overlaps(task)))
-    if lm.reads != "input_ids": return found # what it hears is no text
+    if is_begun or lm.reads != "input_ids": return found # what it hears is no text
     train, heldout = _some(task.train, "completion"), _some(task.heldout, "completion")
     prompts = _some(task.prompts, "prompt")
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
