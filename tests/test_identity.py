@@ -469,5 +469,8 @@ def test_models_of_one_name_are_told_apart_where_they_judge():
     template = "{% for m in messages %}{{ m.content }}{% endfor %}"
     one.tokenizer.chat_template = template
     from selfloop_nb.models import LanguageModel
-    def judged(system): return judge(LanguageModel(one.model, one.tokenizer, "judge", system=system)).describe()
+    def judged(system):
+        lm = LanguageModel(one.model, one.tokenizer, "judge", system=system)
+        return judge(lm, verdicts={"1": 1.0, "0": 0.0}).describe()
+
     assert judged("1") == judged("1") != judged("2")

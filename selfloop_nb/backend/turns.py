@@ -220,6 +220,8 @@ def template_fault(
 # %% ../../nbs/backend/01_turns.ipynb #74fa481d
 def _why(error:BaseException)->str: return str(error) or type(error).__name__
 
+_HAS_CLOCKS = hasattr(time, "pthread_getcpuclockid") # of threads; where there are none, the one on the wall counts
+
 def _computed(clock:list)->float:
     "The seconds that a thread has computed by its clock: those that it had to wait for its turn are not its own."
     try: return time.clock_gettime(clock[0]) if clock else 0.0
@@ -231,7 +233,7 @@ def _fault(tokenizer, template:str)->str:
     "The same; asked once of each template."
     found, clock = [], []
     def work():
-        if hasattr(time, "pthread_getcpuclockid"): clock.append(time.pthread_getcpuclockid(threading.get_ident()))
+        if _HAS_CLOCKS: clock.append(time.pthread_getcpuclockid(threading.get_ident()))
         try: ask(tokenizer, "?")
         except ValueError as error: found.append(_why(error.__cause__ or error))
         except MemoryError: found.append("it fills the memory")
@@ -239,7 +241,8 @@ def _fault(tokenizer, template:str)->str:
         else: found.append("")
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    while thread.is_alive() and _computed(clock) < SECONDS: thread.join(SECONDS)
+    thread.join(SECONDS)
+    while _HAS_CLOCKS and thread.is_alive() and _computed(clock) < SECONDS: thread.join(SECONDS)
     if found: return found[0]
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
     return f"it does not end within {SECONDS} seconds"
