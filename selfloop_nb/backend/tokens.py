@@ -241,19 +241,6 @@ class Reader:
     def _decode_run(self, ids:list, are_tokens:bool)->str:
         return self.decode(ids) if are_tokens else "\ufffd" * len(ids)
 
-# %% ../../nbs/backend/03_tokens.ipynb #830c3439
-@lru_cache(maxsize=8)
-def _drops_halves(tokenizer)->bool:
-    "Is nothing said of half a character?"
-    ids = tokenizer("é", add_special_tokens=False)["input_ids"]
-    return len(ids) == 2 and tokenizer.decode(ids) == "é" and not any(tokenizer.decode([id]) for id in ids)
-
-@patch_to(Reader)
-def _size(self, id:int)->int:
-    "The bytes of a token's text; 1 of a token that is no text by itself."
-    if id not in self.sizes: self.sizes[id] = len(self.tokenizer.decode([id]).encode()) or 1
-    return self.sizes[id]
-
 # %% ../../nbs/backend/03_tokens.ipynb #927ef615
 def _runs(ids:list, last:int)->tuple: # lists of ids; of each, are they tokens?
     "The ids cut where tokens and others meet."
@@ -276,6 +263,19 @@ def _ignores_spaces(tokenizer)->bool:
     "Does a space before a word make no difference? Then one that stands there when it is decoded means nothing."
     with_space, without = tokenizer(["= a", "=a"], add_special_tokens=False)["input_ids"]
     return with_space == without
+
+# %% ../../nbs/backend/03_tokens.ipynb #830c3439
+@lru_cache(maxsize=8)
+def _drops_halves(tokenizer)->bool:
+    "Is nothing said of half a character?"
+    ids = tokenizer("é", add_special_tokens=False)["input_ids"]
+    return len(ids) == 2 and tokenizer.decode(ids) == "é" and not any(tokenizer.decode([id]) for id in ids)
+
+@patch_to(Reader)
+def _size(self, id:int)->int:
+    "The bytes of a token's text; 1 of a token that is no text by itself."
+    if id not in self.sizes: self.sizes[id] = len(self.tokenizer.decode([id]).encode()) or 1
+    return self.sizes[id]
 
 # %% ../../nbs/backend/03_tokens.ipynb #74e88335
 def row_ids(
