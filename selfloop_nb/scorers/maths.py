@@ -19,6 +19,7 @@ from ..text import import_extra, plain_numbers, rewrite
 _LATEX = (
     (r"<<[^<>\n]*>>", ""), (r"</?(?:b|i|u|p|em|strong|br)\s*/?>", " "), # of GSM8K's calculator, and of HTML
     (r"\\boxed\s+(?=\{)", r"\\boxed"), (r"(?<=\d)(?:st|nd|rd|th)\b", ""), (r"(?<==)\s*-\s+(?=[\d\\.(])", " -"),
+    (r"\\text(?:rm|bf|it|up)(?=\s*\{)", r"\\text"),
     (r"√\s*\(([^()]*)\)|√\s*(\w+)", lambda root: rf"\sqrt{{{root[1] or root[2]}}}"),
     (r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])|π", r"\\pi "),
