@@ -15,7 +15,7 @@ from ..backend.context import NO_LIMIT, context_of
 from ..backend.strangers import check_judge
 from ..backend.thoughts import where_answered
 from ..models import quiet
-from ..backend.core import SelfloopError, patch_to
+from ..backend.core import SelfloopError, patch_to, short_hash
 from .references import references_of
 from ..scoring import Scorer
 from ..storage.identity import describe
@@ -107,8 +107,7 @@ def load_encoder(
 # %% ../../nbs/scorers/04_embeddings.ipynb #74810f69
 def known_encoder(encoder)->dict:
     "What a record says of an encoder: folders of many are called model."
-    weights = describe(encoder.model)["hash"] if hasattr(encoder, "model") else describe(encoder)
-    return dict(encoder=encoder.name, weights=weights)
+    return dict(encoder=encoder.name, weights=short_hash(describe(getattr(encoder, "model", encoder))))
 
 def _clip(cosine)->float:
     "A cosine without what rounding has put beyond -1 and 1."
