@@ -45,12 +45,10 @@ def asked(nb, code): return nb.page.evaluate(f"() => {code}")
 
 
 @pytest.mark.long
-def test_sixty_rounds_are_opened_with_few_bytes(server, page, tmp_path):
+def test_sixty_rounds_are_opened_with_few_bytes(open_notebook, page):
     sizes = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
-    address, root = server
-    nb = Notebook(page, address, root / tmp_path.name, "1", made_up(60, ""), "dashboard(run)", root=root)
-    nb.run_all()
+    nb = open_notebook("1", made_up(60, ""), "dashboard(run)")
     drawn(nb)
     before = sum(sizes)
     nb.again(2)
@@ -441,11 +439,9 @@ def test_what_is_odd_is_shown_for_what_it_is(open_notebook, tmp_path, kind):
 
 
 @pytest.mark.long
-def test_without_anywidget_one_line_says_what_to_install(server, page, tmp_path):
+def test_without_anywidget_one_line_says_what_to_install(open_notebook, page, tmp_path):
     page.route("**/anywidget/**", lambda route: route.abort())
-    address, root = server
-    nb = Notebook(page, address, root / tmp_path.name, made_up(), root=root)
-    nb.run_all()
+    nb = open_notebook(made_up())
     nb.page.get_by_text("pip install anywidget").wait_for()
     nb.says("round 6 is done")
     wait_until(lambda: nb.page.locator(".jp-RenderedImage img:visible").count() == 1)
@@ -469,6 +465,37 @@ def test_explore_opens_a_hundred_thousand_samples(open_notebook, tmp_path):
         times.append(time.perf_counter() - began)
     nb.shot("explore_100000", tmp_path)
     assert min(times) <= 5, "seconds; 1.5 on a machine at rest"
+
+
+def test_what_explore_works_out_grows_no_faster_than_the_samples():
+    "By the processor's time, beside that of cutting the same texts one by one, which a busy machine slows as much."
+    from made_up import scored
+    from selfloop_nb.charts.chart_data import RoundScores
+    from selfloop_nb.text import segment
+    samples = scored(100_000)
+    texts = samples["completion"][:]
+    def cost(work):
+        def once():
+            began = time.process_time()
+            work()
+            return time.process_time() - began
+        return min(once() for _ in range(3))
+    assert cost(lambda: RoundScores(samples, {})) < 3 * cost(lambda: list(map(segment, texts)))
+
+
+@pytest.mark.long
+def test_two_threads_draw_the_same_pictures():
+    from concurrent.futures import ThreadPoolExecutor
+    from made_up import scored
+    from selfloop_nb.charts.rounds import png
+    from selfloop_nb.charts.theta import preview_plot
+    from selfloop_nb.filters.preview import ThresholdPreview
+    preview = ThresholdPreview(scored(2000))
+    thetas = [i / 20 for i in range(20)]
+    def picture(theta): return png(preview_plot(preview, theta, (0.0, 1.0)))
+    alone = list(map(picture, thetas))
+    with ThreadPoolExecutor(2) as two: together = list(two.map(picture, thetas * 10))
+    assert together == alone * 10
 
 
 # ---- the other views stand on the same charts

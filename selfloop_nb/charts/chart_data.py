@@ -18,7 +18,7 @@ from .rounds import own_measures
 from .scales import drawable, score_bins
 from ..backend.core import patch_to
 from ..filters.preview import ThresholdPreview
-from ..records import KEPT, score_range_of, theta_of
+from ..records import KEPT, arrow_column, number_column, score_range_of, theta_of
 
 # %% ../../nbs/charts/12_chart_data.ipynb #7189090b
 BARS = 40     # of the histogram of a round
@@ -51,7 +51,7 @@ class RoundScores:
         used = config.get("select", {})
         rule = {name: used[name] for name in ("unique", "finished", "max_tokens") if name in used}
         self.samples, self.preview = samples, ThresholdPreview(samples, group, **rule)
-        self.scores = numpy.array(samples["score"][:], dtype=float)
+        self.scores = number_column(samples, "score")
         finite = self.scores[numpy.isfinite(self.scores)]
         ends = [finite.min(), finite.max()] if len(finite) else []
         self.edges = numpy.array(score_bins(ends, score_range_of(config), BARS))
@@ -70,8 +70,9 @@ class RoundScores:
 
 def _is_kept(samples)->"numpy.ndarray": # of bool; nothing is where nothing is selected yet
     import numpy
-    states = samples["state"][:] if "state" in samples.column_names else [""] * len(samples)
-    return numpy.array(states, dtype=object) == KEPT
+    from pyarrow import compute
+    if "state" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)
+    return numpy.array(compute.equal(arrow_column(samples, "state").cast("large_string"), KEPT))
 
 # %% ../../nbs/charts/12_chart_data.ipynb #fa5b3a59
 @patch_to(RoundScores)
