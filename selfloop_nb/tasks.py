@@ -137,7 +137,7 @@ def why_silent(self,
     try: why = f"it gave {self.check(answered_row(rows[0]))!r:.60}"
     except Exception as error: why = f"{type(error).__name__}: {error!s:.100}"
     return (f"the check has no verdict on any of {len(rows)} answers ({why}), which have the columns "
-            f"{', '.join(sorted(rows[0]))}")
+            f"{', '.join(sorted(set(rows[0]) - {'correct'}))}")
 
 # %% ../nbs/03_tasks.ipynb #c901cecf
 def exact_answer(

@@ -142,7 +142,7 @@ def test_a_round_that_there_is_not_is_named_as_it_was_given(tmp_path):
     loop = small_loop(tmp_path / "run")
     loop.start()
     with refuse("SelfloopError", "round -3 is not on branch 'main': it has rounds 0 to 0"): loop.samples(-3)
-    with refuse("ValueError", "round='1' is no round of run 'run': give a number, or an id such as '0000-"):
+    with refuse("SelfloopError", "round='1' is no round of run 'run': give a number, or an id such as '0000-"):
         loop.branch("other", "1")
     with refuse("ValueError", "round=None"): loop.remake(None)
     assert loop.branch("same", loop.rounds[0].id).rounds == loop.rounds

@@ -281,11 +281,11 @@ def of_round(self, number:int)->Round:
 
 @patch_to(Run)
 def of_id(self, id:str)->Round:
-    "The record of a round of any branch; raises `ValueError` for what is no id."
+    "The record of a round of any branch by its id."
     ids = self.ids()
     if id in ids: return self.record(id)
     such = f", or an id such as {ids[-1]!r}" if ids else ""
-    raise ValueError(f"round={id!r:.80} is no round of run {self.name!r}: give a number{such}")
+    raise SelfloopError(f"round={id!r:.80} is no round of run {self.name!r}: give a number{such}")
 
 # %% ../../nbs/storage/09_store.ipynb #259de8b4
 @patch_to(Run)
