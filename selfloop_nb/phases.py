@@ -11,6 +11,7 @@ import itertools, json, math, time, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
+from .backend.columns import with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .storage.identity import describe
 from .metrics.empty_round import nothing_kept
@@ -310,9 +311,8 @@ def judge(
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
 
 def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
-    rows = samples.to_list()
-    verdicts = task.correct(rows, *who)
-    return samples.add_column("correct", verdicts), task.why_silent(rows, verdicts)
+    verdicts = task.correct(samples, *who)
+    return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)
 
 # %% ../nbs/12_phases.ipynb #15debbba
 def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
@@ -382,7 +382,7 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     metrics |= answer_metrics(answers)
     context = scorer_context(round, lambda: model)
     found = measure_answers(answers, measures, context)
-    silent = task.why_silent(answers.to_list(), answers["correct"][:]) if task.check is not None else ""
+    silent = task.why_silent(answers, answers["correct"][:]) if task.check is not None else ""
     if silent: found.warnings.insert(0, f"held-out: {silent}")
     return _save_answers(round, found, metrics)
 
