@@ -135,7 +135,7 @@ def _checked(check, row:dict):
 # %% ../nbs/03_tasks.ipynb #6d4e1ccb
 @patch_to(Task)
 def why_silent(self,
-    rows:list,     # as for `correct`
+    rows,          # as for `correct`
     verdicts:list, # what `correct` gave
 )->str: # '' where there is a verdict on some
     "Why the check has no verdict on any row."
