@@ -251,12 +251,15 @@ def _mixed(match)->str:
     whole, above, below = map(int, match.groups())
     return f"{whole * below + above}/{below}"
 
+# %% ../nbs/02_text.ipynb #a6ec39c1
 def _joined(match)->str:
     "1.234.567,8 as 1234567.8; where one point might be that of a decimal, it stays."
     return match[0].replace(".", "").replace(",", ".")
 
+# %% ../nbs/02_text.ipynb #86f0ce2e
 def _without_commas(match)->str: return match[0].replace(",", "")
 
+# %% ../nbs/02_text.ipynb #f0baef3a
 _PLAIN = (
     (r"[−–﹣－‐‑]", "-"), (r"(?<=\d)⁄(?=\d)", "/"),
     (r"(?![0-9])\d", lambda digit: str(int(digit[0]))), # of any script
@@ -280,6 +283,7 @@ def rewrite(
     for pattern, new in rules: text = re.sub(pattern, new, text)
     return text
 
+# %% ../nbs/02_text.ipynb #3f372617
 def plain_numbers(
     text:str,
 )->str: # -1234 for −1 234 with a thin space, 3/2 for 1½
@@ -291,6 +295,7 @@ def _power(match)->str:
     "10⁸ as 10^{8}."
     return f"^{{{unicodedata.normalize('NFKC', match[0])}}}"
 
+# %% ../nbs/02_text.ipynb #4567ceb1
 _TEN = r"10\s*(?:\^|\*\*)\s*\{?\s*([+-]?\d+)\s*\}?"
 _ONE_LINE = (
     (r"⁻?[⁰¹²³⁴-⁹]+", _power),

@@ -16,6 +16,7 @@ def is_within(
 # %% ../../nbs/backend/17_parts.ipynb #02651a3a
 _PEFT = "base_model.model." # what peft puts before the names of a model's weights
 
+# %% ../../nbs/backend/17_parts.ipynb #b3dca50a
 def weights_within(
     names:list, # of all weights
     part:str,

@@ -271,6 +271,7 @@ def _drops_halves(tokenizer)->bool:
     ids = tokenizer("é", add_special_tokens=False)["input_ids"]
     return len(ids) == 2 and tokenizer.decode(ids) == "é" and not any(tokenizer.decode([id]) for id in ids)
 
+# %% ../../nbs/backend/03_tokens.ipynb #1b591d75
 @patch_to(Reader)
 def _size(self, id:int)->int:
     "The bytes of a token's text; 1 of a token that is no text by itself."

@@ -21,6 +21,7 @@ def come_back(
     read, ids = Reader(lm), lm.ids_of_completions(texts)
     return [read(ids[text]) for text in texts]
 
+# %% ../../nbs/metrics/12_doubts.ipynb #f71a1bfc
 def _same(text:str, other:str)->bool:
     "Are they the same but for their ends?"
     return composed(text.strip()) == composed(other.strip())
@@ -28,6 +29,7 @@ def _same(text:str, other:str)->bool:
 # %% ../../nbs/metrics/12_doubts.ipynb #3d41e14c
 MOST_ROWS = 1000 # of a table that are looked at, spread over all of it
 
+# %% ../../nbs/metrics/12_doubts.ipynb #02fbcd4f
 def _some(table, column:str)->dict: # row -> text
     "Some texts of a column, by their rows."
     if table is None or column not in table.column_names: return {}

@@ -42,6 +42,7 @@ _RUN = re.compile(r"""(?<![\w\\.^_]) (?:
 _EDGES = re.compile(r"""(?x) ^ (?: [\s*/^_=<>:,&|)\]}] | [-+](?=\s|$) | (?:and|or)\b )+
                       | (?: [\s*/^_=<>:,&+|(\[{-] | \b(?:and|or) )+ $""")
 
+# %% ../../nbs/scorers/10_maths.ipynb #85750621
 def _trim(run:str)->str:
     "A run without what belongs to the sentence around it: bullets, commas, and brackets that were opened by a word."
     while True:
@@ -144,6 +145,7 @@ def _is_solved(equation)->bool:
     sides = (equation.lhs, equation.rhs), (equation.rhs, equation.lhs)
     return any(unknown.is_Symbol and unknown not in value.free_symbols for unknown, value in sides)
 
+# %% ../../nbs/scorers/10_maths.ipynb #bc69f265
 def _same_equation(wanted, given)->bool:
     "Is one a multiple of the other?"
     from sympy import Eq, simplify
@@ -154,13 +156,16 @@ def _same_equation(wanted, given)->bool:
 # %% ../../nbs/scorers/10_maths.ipynb #861b76bc
 _BASE = re.compile(r"\d_\{?(\d+)\}?$")
 
+# %% ../../nbs/scorers/10_maths.ipynb #0942dc06
 def _other_base(wanted, given)->bool:
     "Are these numbers of two bases, as they are written?"
     bases = [found[1] for found in map(_BASE.search, map(str, (wanted, given))) if found]
     return len(set(bases)) > 1
 
+# %% ../../nbs/scorers/10_maths.ipynb #28738582
 _UNITS = re.compile(r"(?<=\d)\s?(?:[cdmk]?m|in|ft|yd|mi)\s?(?:\^\s?\{?[23]\}?|[²³]|/(?:s|h|hr|min)\b(?:\^\{?2\}?)?)")
 
+# %% ../../nbs/scorers/10_maths.ipynb #e9bb466a
 def _without_units(text:str, reference:str)->str:
     "A text whose numbers stand alone, where the reference's does."
     return _UNITS.sub("", text) if re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", reference) else text
@@ -171,6 +176,7 @@ _CHOICES = (
     re.compile(r"\(([A-J])\)"),
     re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]{0,4}(?:\s|$))"))
 
+# %% ../../nbs/scorers/10_maths.ipynb #fc80be13
 def _chosen(text:str)->str: # '' where none is
     "The letter that a text chooses."
     found = next(filter(None, (letters.findall(text) for letters in _CHOICES)), [""])
@@ -265,12 +271,14 @@ def end(self):
         end_process(self.process)
     self.process = None
 
+# %% ../../nbs/scorers/10_maths.ipynb #04524a7c
 _calculator = _Calculator()
 
 # %% ../../nbs/scorers/10_maths.ipynb #e9eb7601
 @lru_cache(maxsize=10_000)
 def _asked(reference:str, text:str, seconds:float)->bool: return _calculator.ask([seconds, reference, text], seconds)
 
+# %% ../../nbs/scorers/10_maths.ipynb #3d2bd371
 def _compared(reference:str, text:str, seconds:float)->float:
     "1 where a text has the value of the reference, 0 where it has not, nan where that takes too long."
     try: return float(_asked(reference, text, seconds))
