@@ -1,24 +1,11 @@
 "How long explore takes to show the chart of a round, and the table where theta is let go: 100,000 samples, a million."
-import random, statistics, sys
+import statistics, sys
+from pathlib import Path
 
-from datasets import Dataset
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+from made_up import scored
 from selfloop_nb import explore
-from timing import say, timed
-
-
-def scored(n):
-    "A round of n samples with random scores."
-    rng = random.Random(0)
-    ids = [i // 4 for i in range(n)]
-    return Dataset.from_dict(dict(
-        prompt_id=ids,
-        prompt=list(map(str, ids)),
-        completion=[" ".join(rng.choices("abcdefghij", k=12)) for _ in range(n)],
-        score=[rng.random() for _ in range(n)],
-        n_tokens=[12] * n,
-        finished=[True] * n,
-        correct=rng.choices([True, False], k=n),
-        topic=rng.choices("abc", k=n)))
+from timing import cpu_seconds, say, timed
 
 
 def milliseconds_of_thetas(explorer, n=20):
@@ -34,11 +21,17 @@ def follow(explorer, theta):
     assert explorer.publisher.flush()
 
 
-for n in map(int, sys.argv[1:] or (100_000, 1_000_000)):
+def measure(n):
+    "What explore takes over n samples."
     samples = scored(n)
-    seconds, explorer = timed(lambda: explore(samples))
+    def opened(): return cpu_seconds(lambda: explore(samples))
+    seconds, (worked, explorer) = timed(opened)
     waited, _ = timed(explorer.publisher.flush)
-    say(f"{n:,} samples: the chart is sent after {seconds:.1f} s")
-    say(f"{n:,} samples: the table follows {waited:.1f} s later")
     median = statistics.median(milliseconds_of_thetas(explorer))
+    say(f"{n:,} samples: the chart is sent after {seconds:.1f} s")
+    say(f"{n:,} samples: it took {worked:.1f} s of the processor")
+    say(f"{n:,} samples: the table follows {waited:.1f} s later")
     say(f"{n:,} samples: where theta is let go the table follows in {median:.0f} ms (median of 20)")
+
+
+for n in map(int, sys.argv[1:] or (100_000, 1_000_000)): measure(n)

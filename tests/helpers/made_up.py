@@ -1,4 +1,4 @@
-"Runs with made-up records, as long and as odd as a test wants them; the same each time they are made."
+"Runs and tables with made-up records, as long and as odd as a test wants them; the same each time they are made."
 import json, math, random
 
 from datasets import Dataset
@@ -63,3 +63,18 @@ def commit(run, rng, number, parent, settings, table, losses):
                 "heldout_accuracy": 0.2 + 0.6 * (1 - math.exp(-number / 20))}
     run.commit(draft, Round(draft.id, number, parent, "main", settings, {}, counts, metrics, {"sample": 1.0}, {}, []))
     return draft.id
+
+
+def scored(n):
+    "A table of n samples with random scores."
+    rng = random.Random(0)
+    ids = [i // 4 for i in range(n)]
+    return Dataset.from_dict(dict(
+        prompt_id=ids,
+        prompt=list(map(str, ids)),
+        completion=[" ".join(rng.choices("abcdefghij", k=12)) for _ in range(n)],
+        score=[rng.random() for _ in range(n)],
+        n_tokens=[12] * n,
+        finished=[True] * n,
+        correct=rng.choices([True, False], k=n),
+        topic=rng.choices("abc", k=n)))
