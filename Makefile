@@ -84,7 +84,8 @@ clean: ## remove the environments and everything that was made
 	@.venv-docs/bin/python $(PIP) -c constraints.txt $$(sed -n '/^docs_requirements/,/^[a-z]*_requirements/s/^    //p' settings.ini)
 	@touch $@
 
-# What the labs need stands in .venv, and is read from there; alembic is the one that nbgrader calls by name.
+# Apart from .venv, as nbgrader puts extensions of its own into JupyterLab. What the labs need, torch among it, is read
+# from .venv all the same (beside.py); alembic stands there too, and here once more, as nbgrader calls it by its name.
 .venv-course/.done: .venv/.done
 	@echo "setting up .venv-course (once, some seconds)"
 	@$(PY) -m venv .venv-course

@@ -118,7 +118,7 @@ def _open(self, path:Path, branch:str):
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
-    self._models.let_go()
+    if self.settings.initial is None: self._models.let_go()
     for text in what_changed(self.store): self.emit("message", text=text)
 
 # %% ../nbs/13_loop.ipynb #27638fbb
@@ -152,7 +152,7 @@ def _begin(self)->Round:
         self._models.keep(round.id, model_0)
         round.phase("measure", measure, model_0, self.task)
         record = self._commit(round, *counted(None))
-        self._models.let_go()
+        if initial is None: self._models.let_go()
         return record
 
 # %% ../nbs/13_loop.ipynb #ded43e44

@@ -27,6 +27,7 @@ from .backend.weights import why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .records import KEPT, Round
+from .scorers.state import look_again, watched
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
@@ -116,6 +117,15 @@ def config(self)->dict:
     if self.initial is None: settings["initial"] = describe(INITIAL) # as it was written before one could be given
     return settings
 
+# %% ../nbs/12_phases.ipynb #ae037bce
+@patch_to(Settings)
+def scorers_of(self, phase:str)->list:
+    "The scorers that work in a phase."
+    asked = []
+    if phase == "score": asked = [self.score, self.audit]
+    if phase == "measure": asked = [measure.function for measure in self.measures.values()]
+    return [scorer for scorer in asked if isinstance(scorer, Scorer)]
+
 # %% ../nbs/12_phases.ipynb #414466d0
 @dataclass
 class Made:
@@ -144,6 +154,7 @@ class RoundDraft:
         self.control, self.load = control, load
         self.workers = workers
         self.number = parent.number + 1 if parent else 0
+        for phase in ("score", "measure"): look_again(settings.scorers_of(phase))
         self.config = {**settings.config(), **task.config()}
         samples = parent is not None and needs_samples(settings.mix)
         self.prompts = self._asked(task) if samples else None
@@ -220,11 +231,13 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    with memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads:
+    with (memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
+          watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
-    info = dict(made.metrics, warning=made.warning) if made.warning else made.metrics
+    warning = "\n".join(filter(None, [made.warning, *noted]))
+    info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
     return made

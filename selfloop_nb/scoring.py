@@ -37,7 +37,8 @@ class Scorer:
 
     def __post_init__(self):
         plain_fields(self)
-        object.__setattr__(self, "description", _description(self))
+        if self.journal and self.version is None: _refuse_unknown(self)
+        object.__setattr__(self, "description", self.described_now())
 
     def __call__(self, samples)->list: return self.function(samples)
 
@@ -46,14 +47,12 @@ class Scorer:
         return self.description
     _describe_ = describe
 
-# %% ../nbs/06_scoring.ipynb #95120ebd
-def _description(scorer:Scorer)->dict:
-    "What tells a scorer from others; raises `ValueError` where it keeps its scores and nobody can tell."
-    if scorer.parts: content = dict(parts=[[part.description, weight] for part, weight in scorer.parts])
-    elif scorer.version is not None: content = dict(version=str(scorer.version), settings=scorer.settings)
-    else: content = dict(function=getattr(scorer.function, "known_as", scorer.function), settings=scorer.settings)
-    if scorer.journal and scorer.version is None: _refuse_unknown(scorer)
-    return describe({"kind": "Scorer", "name": scorer.name, "range": list(scorer.range), **content})
+    def described_now(self)->dict:
+        "What tells the scorer from others, by what it holds now; of a sum the parts as they were."
+        if self.parts: content = dict(parts=[[part.description, weight] for part, weight in self.parts])
+        elif self.version is not None: content = dict(version=str(self.version), settings=self.settings)
+        else: content = dict(function=getattr(self.function, "known_as", self.function), settings=self.settings)
+        return describe({"kind": "Scorer", "name": self.name, "range": list(self.range), **content})
 
 # %% ../nbs/06_scoring.ipynb #228dbeca
 def _refuse_unknown(scorer:Scorer):
@@ -333,7 +332,7 @@ def _pieces(samples, n_rows:int)->list: # of lists of rows
 # %% ../nbs/06_scoring.ipynb #3c87bbfc
 def _rows_hash(samples)->str:
     "A hash of all that a scorer can see of some samples."
-    return identity_hash(samples.to_dict(), 16)
+    return identity_hash(dict(sorted(samples.to_dict().items())), 16)
 
 def _kept_scores(kept:dict, number:int, samples)->Scores|None:
     "What a scorer has answered about these samples; None where it was asked about others, or not at all."

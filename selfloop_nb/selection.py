@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .backend.core import patch_to, plain_fields
-from .records import KEPT, QUARANTINED, REJECTED
+from .backend.core import patch_to, plain_fields, redact
+from .records import KEPT, QUARANTINED, REJECTED, arrow_column, number_column
 from .storage.identity import describe
 
 # %% ../nbs/07_selection.ipynb #6c730f2f
@@ -21,22 +21,28 @@ def drop_reasons(
     finished:bool=True,   # drop what never ended?
     max_tokens:int|None=None, # drop what is longer; None: nothing
 )->list: # a reason a sample; None where its score decides
-    "Why a sample is out before its score is compared."
-    n_tokens = samples["n_tokens"][:] if max_tokens else [0] * len(samples)
-    columns = (samples[name][:] for name in ("prompt", "completion", "score", "finished"))
-    seen, reasons = set(), []
-    for prompt, completion, score, ended, n in zip(*columns, n_tokens):
-        is_copy = (prompt, completion) in seen
-        seen.add((prompt, completion))
-        if not math.isfinite(score): reason = "no valid score"
-        elif "\ufffd" in completion: reason = "broken text"
-        elif finished and not ended: reason = "unfinished"
-        elif not ended and not completion: reason = "empty" # not even an end is learnt
-        elif max_tokens and n > max_tokens: reason = "too long"
-        elif unique and is_copy: reason = "duplicate"
-        else: reason = None
-        reasons.append(reason)
-    return reasons
+    "Why a sample is out before its score is compared: the first of these that holds."
+    import numpy
+    from pyarrow import compute
+    texts = arrow_column(samples, "completion").cast("large_string")
+    has_ended = number_column(samples, "finished") > 0
+    rows = {"no valid score": ~numpy.isfinite(number_column(samples, "score"))}
+    rows["broken text"] = numpy.array(compute.match_substring(texts, "\ufffd"))
+    if finished: rows["unfinished"] = ~has_ended
+    rows["empty"] = ~has_ended & numpy.array(compute.equal(texts, "")) # not even an end is learnt
+    if max_tokens: rows["too long"] = number_column(samples, "n_tokens") > max_tokens
+    if unique: rows["duplicate"] = _copies(samples)
+    reasons = numpy.full(len(samples), None)
+    for reason in reversed(rows): reasons[rows[reason]] = reason # the first that holds is written last
+    return reasons.tolist()
+
+# %% ../nbs/07_selection.ipynb #87fb1455
+def _copies(samples)->"numpy.ndarray": # of bool
+    "Which samples their prompt has got already."
+    import pandas
+    columns = {name: arrow_column(samples, name) for name in ("prompt", "completion")}
+    codes = {name: pandas.factorize(column.to_pandas())[0] for name, column in columns.items()}
+    return pandas.DataFrame(codes).duplicated().to_numpy()
 
 # %% ../nbs/07_selection.ipynb #43181f41
 @dataclass(frozen=True)
@@ -157,7 +163,10 @@ class TopK(KeepRule):
 class OwnRule(KeepRule):
     "A function as a keep rule."
     function:Callable # a scored sample table -> states, reasons
-    def __call__(self, samples): return self.function(samples)
+    def __call__(self, samples):
+        states, reasons = self.function(samples)
+        shown = {reason: redact(str(reason)) for reason in set(reasons)} # words of somebody else's code, for a record
+        return states, [shown[reason] for reason in reasons]
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/07_selection.ipynb #610db65f

@@ -165,11 +165,12 @@ def real():
     "Two workers on a cluster of this machine."
     pytest.importorskip("ray")
     from selfloop_nb import ray_cluster
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    workers = ray_cluster(workers=2, keep=600, object_store_memory=100 * 2**20)
-    yield workers
-    workers.rest()
-    workers.ray.shutdown()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        workers = ray_cluster(workers=2, keep=600, object_store_memory=100 * 2**20)
+        yield workers
+        workers.rest()
+        workers.ray.shutdown()
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ from datasets import Dataset
 from selfloop_nb import FineTune, Loop, Quantile, Replace, Sampling, TopK, addition, open_run, tiny_llama
 from selfloop_nb.course.control_room import fooled_by, own_experiment, strict_enough, try_line
 from selfloop_nb.filters.preview import ThresholdPreview
-from wrong_answers import NO_NUMBERS, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 
 def rows(right):
@@ -26,6 +26,7 @@ EMPTY = rows([False] * 40)
 THETAS = {**NO_NUMBERS, "too low": (0.1, "go higher"), "lowest": (0, "go higher"), "negative": (-3, "go higher"),
           "a little low": (0.3, "go higher"), "a little high": (0.7, "go lower"), "too high": (0.95, "go lower"),
           "keeps nothing": (0.99, "go lower"), "above the range": (1.5, "go lower"), "per cent": (80, "go lower")}
+tried(strict_enough, THETAS)
 
 
 @pytest.mark.parametrize("theta, words", THETAS.values(), ids=THETAS)
@@ -42,13 +43,16 @@ def test_a_right_theta():
     assert hint(strict_enough, 15 / 40, preview=ThresholdPreview(SAMPLES)) == ""
 
 
-FOOLED = {"left empty": (None, "still empty"), "a row": (SAMPLES[5], "the row or its id"),
+FOOLED = {"in quotation marks": ("25", "quotation marks"), "two rows": ((25, 19), "the one number"),
+          "far off": (10**400, "too large"), "left empty": (None, "still empty"),
+          "a row": (SAMPLES[5], "the row or its id"),
           "an id": ("2-sample-80-0", "its id"), "a score": (0.5, "a score"),
           "far outside": (10**6, "the rows are 0 to 39"), "just outside": (40, "the rows are 0 to 39"),
           "from the end": (-1, "counts from the end"), "rejected": (1, "look among the kept"),
           "right": (30, "is right"), "a list": ([5], "the one number"), "yes": (True, "True or False"),
           "nan": (float("nan"), "nan"), "a function": (max, "call it"), "the lowest": (4, "have a higher score"),
           "a float beyond": (1e300, "the rows are")}
+tried(fooled_by, FOOLED)
 
 
 @pytest.mark.parametrize("fooled, words", FOOLED.values(), ids=FOOLED)
@@ -97,22 +101,93 @@ def test_one_setting_is_a_fair_comparison(strict, changed):
     assert said(open_run(strict.store.path, again.store.branch), strict) == "", "the cell was run again"
 
 
-def test_what_is_no_line(strict):
-    assert "still empty" in said(None, strict) and "not its name" in said("mine", strict)
-    assert "`run` returns the history" in said(strict.history(), strict)
-    assert "a function" in said(strict.branch, strict) and "a list" in said([strict], strict)
-    assert "an int" in said(3, strict)
+# What is given for a line, of the line that it is held against, and for what is expected of it.
+lines = tried(own_experiment, Wrong())
+HOT = dict(temperature=1.3)
 
 
-def test_what_is_no_expectation(strict):
-    wrong = {None: "still empty", "": "still empty", 1: "in quotation marks", "more": "a sentence"}
-    for expected, words in wrong.items():
-        assert words in said(try_line(strict, temperature=1.3), strict, expected)
+@lines("`mine` is still empty")
+def left_empty(strict):
+    return None, EXPECTED
 
 
-def test_an_unfair_comparison(strict, tmp_path):
-    assert "the other line itself" in said(strict, strict)
-    assert "mix and sampling differ" in said(try_line(strict, temperature=1.3, mix=Replace()), strict)
+@lines("not its name")
+def its_name(strict):
+    return "mine", EXPECTED
+
+
+@lines("`run` returns the history")
+def the_history(strict):
+    return strict.history(), EXPECTED
+
+
+@lines("a function")
+def the_method(strict):
+    return strict.branch, EXPECTED
+
+
+@lines("a list")
+def a_list(strict):
+    return [strict], EXPECTED
+
+
+@lines("a dict")
+def settings(strict):
+    return HOT, EXPECTED
+
+
+@lines("Path")
+def its_folder(strict):
+    return strict.store.path, EXPECTED
+
+
+@lines("the other line itself")
+def the_other_line(strict):
+    return strict, EXPECTED
+
+
+@lines("change one")
+def the_same_again(strict):
+    return try_line(strict), EXPECTED
+
+
+@lines("mix and sampling differ")
+def two_settings(strict):
+    return try_line(strict, mix=Replace(), **HOT), EXPECTED
+
+
+@lines("`expected` is still empty")
+def nothing_expected(strict):
+    return try_line(strict, **HOT), None
+
+
+@lines("`expected` is still empty")
+def a_blank(strict):
+    return try_line(strict, **HOT), " "
+
+
+@lines("in quotation marks")
+def a_figure(strict):
+    return try_line(strict, **HOT), 0.9
+
+
+@lines("a sentence")
+def one_word(strict):
+    return try_line(strict, **HOT), "more"
+
+
+@lines("not its name")
+def both_swapped(strict):
+    return EXPECTED, "mine"
+
+
+@pytest.mark.parametrize("given, words", lines.values(), ids=list(lines))
+def test_what_is_no_experiment(strict, given, words):
+    mine, expected = given(strict)
+    assert words in said(mine, strict, expected)
+
+
+def test_a_line_of_another_run(strict, tmp_path):
     assert "an M_0 of its own" in said(loop_in(tmp_path / "other", seed=1), strict)
 
 

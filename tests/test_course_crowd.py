@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from selfloop_nb.course.crowd import go_on_from, jury, jury_right, own_vote, vote_samples
 from selfloop_nb.scoring import agreement
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 SAMPLES = vote_samples()
 
@@ -23,8 +23,10 @@ JURIES = {**NO_NUMBERS, "the wrong side": (0.2666, "other side"), "one juror": (
           "exactly five": (0.2508, "*exactly* 5"), "from four on": (0.9006, "4 of 9 are no majority"),
           "from six on": (0.4826, "5 of 9 are a majority"), "at least one": (0.9997, "at least one"),
           "all": (0.0101, "*all* are right"), "five given ones": (0.0778, "5 given jurors"), "coins": (0.5, "coins"),
-          "their number": (5.4, "a share"), "per cent": (73.3, "20 % is 0.2"), "worse": (0.55, "gains by a vote"),
+          "their number": (5.4, "a share"), "per cent": (73.3, "73.3 % is 0.733"), "rounded": (0.7, "rounded too far"),
+          "not all": (0.9899, "*not all*"), "worse": (0.55, "gains by a vote"),
           "made up": (0.8, "add up the chances"), "below nothing": (-0.1, "a share lies")}
+tried(jury_right, JURIES)
 
 
 @pytest.mark.parametrize("majority, words", JURIES.values(), ids=list(JURIES))
@@ -36,6 +38,7 @@ COUNTS = {**NO_NUMBERS, "a bare majority": (16, "of all samples"), "half": (15, 
           "one too few": (20, "It takes more"), "one too many": (22, "fewer do"), "all": (30, "all of them"),
           "more than there are": (31, "only 30"), "a share": (0.7, "how many samples"), "none": (0, "no majority even"),
           "a lost sign": (-21, "a number of samples"), "a part": (20.5, "samples are whole"), "many": (28, "fewer do")}
+tried(go_on_from, COUNTS)
 
 
 @pytest.mark.parametrize("n_right, words", COUNTS.values(), ids=list(COUNTS))
@@ -60,7 +63,7 @@ def counted(passes):
     return vote
 
 
-wrong = Wrong()
+wrong = tried(own_vote, Wrong())
 wrong["empty"] = None, "still empty"
 wrong["marks"] = [1.0] * 48, "not what it returns"
 wrong["half"] = counted(lambda same, asked: 2 * same >= asked), "half is not more than half"
@@ -103,9 +106,14 @@ def eight_neighbours(samples):
     return [float(2 * eight.count(text) > 8) for eight, text in zip(eights, texts)]
 
 
-@wrong("knows no solution: there is prompt, completion")
+@wrong("There is prompt, completion. A vote knows no solution")
 def by_the_key(samples):
     return [float(text == answer) for text, answer in zip(samples["completion"], samples["answer"])]
+
+
+@wrong("invalid literal")
+def of_numbers(samples):
+    return [float(int(prompt)) for prompt in samples["prompt"]]
 
 
 @wrong("6 numbers for 48 rows")

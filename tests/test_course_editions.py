@@ -3,10 +3,11 @@ one zero, slides and printed pages need nothing from elsewhere.
 
 How the graders' own tools see it, the long tests ask; these have an environment of their own, `.venv-course`.
 """
-import json, os, re, subprocess
+import ast, json, os, re, subprocess
 
 import nbformat, pytest
 
+import translated
 from course import editions, labs, printed, quizzes, slides
 from docs.addresses import in_page
 from project import PROJECT
@@ -109,6 +110,25 @@ def test_the_graders_sources_hold_each_solution_between_their_marks(path):
 
 
 @every_lab
+def test_what_a_test_of_otter_asks_for_was_made_before_it(path):
+    known = set()
+    for cell in editions.otter(labs.read(path)).cells:
+        if cell.cell_type != "code": continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert {one.arg for one in node.args.args} <= known, node.name
+            known |= named(node)
+
+
+def named(node):
+    "The names that a statement makes."
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store): return {node.id}
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)): return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)): return {alias.asname or alias.name for alias in node.names}
+    return set()
+
+
+@every_lab
 def test_slides_hold_one_idea_each_and_no_answer(path):
     nb = labs.relinked(labs.read(path), HERE)
     found = slides.slides(nb)
@@ -166,6 +186,21 @@ def test_a_quiz_with_a_fault_is_refused(old, new):
 @every_lab
 def test_the_quiz_of_a_lab_is_sound(path):
     assert len(quizzes.items(labs.read(path))) in (0, 5)
+
+
+@every_lab
+def test_notes_and_quiz_are_the_same_in_chinese(path):
+    nb = labs.read(path)
+    chinese = translated.translated(nb, translated.table(path))
+    assert "For the teacher" not in text(chinese) and "小测" in text(chinese)
+    english, other = ([[right for right, _, _ in item.answers] for item in quizzes.items(one)] for one in (nb, chinese))
+    assert english == other, "the right answers stand in the same places"
+
+
+@pytest.mark.parametrize("path", LABS[2:])
+def test_the_syllabus_shows_what_a_lab_has_measured(path):
+    found = labs.claims(labs.read(path))
+    assert len(found) >= 3 and all(float(here) == float(here) for _, _, here, _, _ in found), "its claims are saved"
 
 
 # What the graders' own tools say. A lab at its test's size, once solved and once empty.

@@ -1,4 +1,4 @@
-"Lab 3: the law and the judge are what they say; each wrong answer is answered with a sentence that leads on."
+"Lab 4: the law and the judge are what they say; each wrong answer is answered with a sentence that leads on."
 import random, time
 
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from selfloop_nb.course.erring_judge import breakdown_point, carry_samples, erring_judge, how_many_rounds, next_share
 from selfloop_nb.course.erring_judge import own_judge
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 SAMPLES = carry_samples()
 SHARES = st.floats(0.01, 0.99)
@@ -39,11 +39,14 @@ def test_a_judge_has_shares(rates):
 
 
 POINTS = {**NO_NUMBERS, "1 - p*": (0.2, "how often the model must be *right*"), "the ratio": (0.25, "put it into"),
-          "its inverse": (4, "a share lies"), "per cent": (80, "20 % is 0.2"),
+          "its inverse": (4, "is odds"), "per cent": (80, "80 % is 0.8"),
+          "what it is divided by": (1.25, "1 is divided by"), "taken from 1": (0.75, "not 1 - ψ/φ"),
+          "the sum": (1, "is no share"),
           "the gap": (0.6, "far the judge is from a coin"),
           "a half": (0.5, "tells nothing"), "the product": (0.16, "is a ratio"), "a coin's side": (0.1, "above 1/2"),
           "of a pair": (0.64, "about a pair"), "made up": (0.9, "how often may the model be wrong"),
           "below nothing": (-0.2, "a share lies")}
+tried(breakdown_point, POINTS)
 
 
 @pytest.mark.parametrize("point, words", POINTS.values(), ids=list(POINTS))
@@ -51,10 +54,12 @@ def test_a_wrong_breakdown_point(point, words):
     assert words in hint(breakdown_point, point, phi=0.8, psi=0.2)
 
 
-ROUNDS = {**NO_NUMBERS, "by share": (4, "not the share p"), "not rounded": (4.83, "whole"),
+ROUNDS = {**NO_NUMBERS, "by share": (4, "not the share p"), "rounded down": (4, "round up"),
+          "the logarithm": (-4.83, "lose its sign"), "not rounded": (4.83, "whole"),
           "one too many": (6, "it takes fewer"),
           "far too many": (100, "it takes fewer"), "far too few": (1, "too early"), "none": (0, "without a round"),
           "a lost sign": (-5, "lose its sign"), "a share": (0.05, "whole"), "three": (3, "too early")}
+tried(how_many_rounds, ROUNDS)
 
 
 @pytest.mark.parametrize("rounds, words", ROUNDS.values(), ids=list(ROUNDS))
@@ -102,6 +107,7 @@ wrong = Wrong(empty=(None, "still empty"), marks=([1.0] * 2000, "not what it ret
               of_rows=(coins(0.8, 0.4, by_row), "in another order"), of_texts=(coins(0.8, 0.4, by_text), "all copies"),
               of_chance=(coins(0.8, 0.4, by_chance), "asked again"),
               of_the_clock=(coins(0.8, 0.4, by_the_clock), "asked again"))
+tried(own_judge, wrong)
 
 
 @wrong("still empty")
@@ -132,6 +138,21 @@ def by_hash(samples):
     return [float(hash(id) % 1000 < (800 if text == answer else 400)) for id, text, answer in rows]
 
 
+def coin_of(id):
+    return hash(id) % 1000 / 1000
+
+
+@wrong("differs in each kernel")
+def by_a_hash_elsewhere(samples):
+    rows = zip(samples["sample_id"], samples["completion"], samples["answer"])
+    return [float(coin_of(id) < (0.8 if text == answer else 0.4)) for id, text, answer in rows]
+
+
+@wrong("2 numbers for 2000 rows")
+def two_rates(samples):
+    return [0.8, 0.4]
+
+
 @wrong("called with 1 argument")
 def of_one_sample(id, text, answer):
     return 1.0
@@ -142,7 +163,7 @@ def forgetting(samples):
     coins(0.8, 0.4, by_id)(samples)
 
 
-@wrong("stops with")
+@wrong("There is prompt, answer, forgot, completion")
 def of_another_column(samples):
     return samples["correct"]
 

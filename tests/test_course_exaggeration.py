@@ -1,11 +1,11 @@
 "The lab on bias: the judge is what it says; each wrong answer is answered with a sentence that leads on."
 from collections import Counter
 
-import pytest
+import pandas, pytest
 
 from selfloop_nb.course.exaggeration import job_samples, job_shares, order_of_losses, own_rebalance
 from selfloop_nb.course.exaggeration import rounds_above, rounds_to_dominate, share_of_m, word_judge
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 SAMPLES, SHARES = job_samples()
 LOSSES = {"neutral": 0.29, "half real": 0.292, "taste": 0.33, "no copies": 0.346, "cold": 0.7}
@@ -29,7 +29,8 @@ ROUNDS = {**NO_NUMBERS, "one too few": (5, "round up"), "by share": (2, "not the
           "by odds": (10, "take a power"),
           "not rounded": (5.58, "whole"), "round 1 forgotten": (7, "count that one"), "none": (0, "70% are m"),
           "far too many": (100, "earlier round"), "far too few": (1, "too early"), "a lost sign": (-6, "lose its sign"),
-          "a share": (0.95, "whole"), "four": (4, "too early")}
+          "a share": (0.95, "whole"), "the logarithm": (-5.58, "lose its sign"), "four": (4, "too early")}
+tried(rounds_to_dominate, ROUNDS)
 
 
 @pytest.mark.parametrize("rounds, words", ROUNDS.values(), ids=list(ROUNDS))
@@ -42,11 +43,15 @@ ORDERS = {"left empty": (None, "still empty"), "a name": ("neutral", "is text"),
           "one missing": (["neutral", "half real", "taste", "no copies"], "'cold' is missing"),
           "one twice": (["neutral", "neutral", "taste", "no copies", "cold"], "stands twice"),
           "an unknown one": (["neutral", "half real", "taste", "warm", "cold"], "no line 'warm'"),
+          "letters": (sorted(LOSSES), "stands behind"), "pairs": (sorted(LOSSES.items()), "holds a tuple"),
+          "capitals": (["Neutral", "half real", "taste", "no copies", "cold"], "no line 'Neutral'"),
+          "a set": (set(LOSSES), "a set"), "a view": (LOSSES.keys(), "a list of names"),
           "backwards": (list(LOSSES)[::-1], "from the worst to the best"),
           "cold too early": (["neutral", "half real", "taste", "cold", "no copies"], "'no copies' stands behind"),
           "taste last": (["neutral", "half real", "no copies", "cold", "taste"], "'taste' stands behind 'cold'"),
           "cold first": (["cold", "neutral", "half real", "taste", "no copies"], "'neutral' stands behind 'cold'"),
           "mixed up": (["taste", "neutral", "cold", "half real", "no copies"], "1 more pairs")}
+tried(order_of_losses, ORDERS)
 
 
 @pytest.mark.parametrize("order, words", ORDERS.values(), ids=list(ORDERS))
@@ -56,7 +61,7 @@ def test_a_wrong_order(order, words):
 
 def test_right_answers():
     assert hint(rounds_to_dominate, 6, p=0.7, temperature=0.8, above=0.95) == ""
-    for order in (list(LOSSES), ["half real", "neutral", "taste", "no copies", "cold"]):
+    for order in (list(LOSSES), pandas.Index(LOSSES), ["half real", "neutral", "taste", "no copies", "cold"]):
         assert hint(order_of_losses, order, losses=LOSSES) == ""
 
 
@@ -79,7 +84,7 @@ def right_odds(share):
     return share / (1 - share)
 
 
-wrong = Wrong()
+wrong = tried(own_rebalance, Wrong())
 wrong["empty"] = None, "still empty"
 wrong["marks"] = [True] * 1000, "not what it returns"
 wrong["half and half"] = rebalanced(lambda share: 1), "another bias"
@@ -124,6 +129,21 @@ def weights(samples, shares):
 @wrong("numbers for 1000 rows")
 def numbers_of_rows(samples, shares):
     return [i for i, keep in enumerate(rebalanced(right_odds)(samples, shares)) if keep]
+
+
+@wrong("is written as `keep(shares, samples)`")
+def arguments_swapped(shares, samples):
+    return rebalanced(right_odds)(samples, shares)
+
+
+@wrong("stops with KeyError: 'plumber'")
+def of_an_unknown_job(samples, shares):
+    return [shares["plumber"] > 0.5] * len(samples)
+
+
+@wrong("numbers for 1000 rows")
+def the_rows_themselves(samples, shares):
+    return [row for row, keep in zip(samples, rebalanced(right_odds)(samples, shares)) if keep]
 
 
 @wrong("is called with 2 arguments")

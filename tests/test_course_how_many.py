@@ -1,14 +1,14 @@
 "The lab on seeds and ratings: intervals hold as often as is said; each wrong answer is answered with a sentence."
 import math, random, statistics
 
-import pytest
+import numpy, pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selfloop_nb.course.how_many import coverage, own_interval, paired_error, ratings_needed, two_errors
 from selfloop_nb.course.how_many import unpaired_error, wald
 from selfloop_nb.people.agreement import wilson
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 ONE, OTHER = [0.35, 0.48, 0.20, 0.41], [0.33, 0.47, 0.17, 0.40]
 PAIRED, UNPAIRED = paired_error(ONE, OTHER), unpaired_error(ONE, OTHER)
@@ -33,7 +33,10 @@ def test_what_all_arms_share_is_taken_away(values):
 RATINGS = {**NO_NUMBERS, "above theta": (16, "*above* theta"), "per cent": (80, "as per cent"),
            "ten": (10, "prove no more than 0.72"), "one": (1, "prove no more than"), "too few": (40, "it takes 16"),
            "just too few": (84, "it takes 16"), "far too many": (1000, "more than twice"), "a share": (0.8, "a share"),
+           "multiplied": (3, "divide"), "multiplied and rounded up": (4, "divide"),
+           "a share in per cent": (19, "it takes 16"),
            "a lost sign": (-85, "without a rating"), "none": (0, "without a rating"), "a part": (84.2, "whole")}
+tried(ratings_needed, RATINGS)
 
 
 @pytest.mark.parametrize("ratings, words", RATINGS.values(), ids=list(RATINGS))
@@ -51,8 +54,15 @@ ERRORS = {"empty": (None, None, "`paired` is still empty"), "half": (PAIRED, Non
           "below nothing": (-PAIRED, UNPAIRED, "never below 0"),
           "paired made up": (0.5, UNPAIRED, "`paired` is another"),
           "unpaired made up": (PAIRED, 0.5, "`unpaired` is another"),
+          "per cent of them": (100 * PAIRED, 100 * UNPAIRED, "are shares"),
+          "half an interval": (1.96 * PAIRED, UNPAIRED, "half an interval"),
+          "Student's": (3.182 * PAIRED, UNPAIRED, "half an interval"),
+          "rounded": (round(PAIRED, 2), UNPAIRED, "`paired` is rounded too far"),
+          "both rounded": (PAIRED, round(UNPAIRED, 1), "`unpaired` is rounded too far"),
+          "added": (PAIRED, 2 * UNPAIRED / 2 ** 0.5, "`unpaired` is another"),
           "text": (str(PAIRED), UNPAIRED, "quotation marks"),
           "lists": ([PAIRED], [UNPAIRED], "the one number")}
+tried(two_errors, ERRORS)
 
 
 @pytest.mark.parametrize("paired, unpaired, words", ERRORS.values(), ids=list(ERRORS))
@@ -65,7 +75,7 @@ def test_right_numbers():
     assert {hint(ratings_needed, n, wanted=0.8, share_above=0.19) for n in (85, 100, 160)} == {""}
 
 
-wrong = Wrong()
+wrong = tried(own_interval, Wrong())
 wrong["empty"] = None, "still empty"
 wrong["ends"] = (0.7, 1.0), "not what it returns"
 wrong["walds"] = wald, "is no proof"
@@ -91,7 +101,7 @@ def swapped(k, n):
     return wilson(k, n)[::-1]
 
 
-@wrong("between 0 and 1")
+@wrong("not per cent")
 def per_cent(k, n):
     return [100 * end for end in wilson(k, n)]
 
@@ -152,10 +162,63 @@ def printing(k, n):
     print(*wilson(k, n))
 
 
+@wrong("z = 2")
+def of_two_spreads(k, n):
+    return wilson(k, n, 2)
+
+
+@wrong("80 %")
+def one_sided(k, n):
+    return wilson(k, n, 1.281552)
+
+
+@wrong("Agresti and Coull")
+def with_four_more(k, n):
+    middle = (k + 1.9208) / (n + 3.8416)
+    half = 1.96 * math.sqrt(middle * (1 - middle) / (n + 3.8416))
+    return middle - half, middle + half
+
+
+@wrong("Clopper and Pearson")
+def exact(k, n):
+    return (0.025 ** (1 / n), 1.0) if k == n else wilson(k, n)
+
+
+@wrong("1/(1 + z²/n) in front")
+def without_the_factor(k, n):
+    return tuple(end * (1 + 1.96 ** 2 / n) for end in wilson(k, n))
+
+
+@wrong("the middle, and how far")
+def middle_and_half(k, n):
+    low, high = wilson(k, n)
+    return (low + high) / 2, (high - low) / 2
+
+
+@wrong("rounded too far")
+def rounded(k, n):
+    return [round(end, 2) for end in wilson(k, n)]
+
+
+@wrong("is written as `interval(n, k)`")
+def arguments_swapped(n, k):
+    return wilson(k, n)
+
+
+@wrong("two ends")
+def by_name(k, n):
+    return dict(zip(("low", "high"), wilson(k, n)))
+
+
+@wrong("nan")
+def no_number(k, n):
+    return math.nan, math.nan
+
+
 @pytest.mark.parametrize("interval, words", wrong.values(), ids=list(wrong))
 def test_a_wrong_interval(interval, words):
     assert words in hint(own_interval, interval)
 
 
 def test_a_right_interval():
-    assert hint(own_interval, wilson) == ""
+    assert hint(own_interval, wilson) == hint(own_interval, lambda *given: numpy.array(wilson(*given))) == ""

@@ -1,12 +1,12 @@
 "The lab on easy to hard: sums that add up; each wrong answer is answered with a sentence that leads on."
 import random
 
-import pytest
+import numpy, pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selfloop_nb.course.ladder import climbs_to, ladder_problem, next_levels, own_staircase, stalls_at
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 ASKED = dict(rates={4: 0.8, 5: 0.9}, up=0.75, down=0.2, last=7)
 RATES = {3: 0.99, 4: 0.95, 5: 0.8, 6: 0.6, 7: 0.1}
@@ -28,7 +28,10 @@ LEVELS = {"left empty": (None, "still empty"), "one number": (5, "one number"), 
           "three": ([4, 5, 6], "two levels"),
           "down": ([3, 4], "goes down only"), "above all": ([7, 8], "no level above"),
           "apart": ([5, 7], "neighbours"), "rates": ([0.8, 0.9], "holds a share"), "none": ([], "always asks"),
-          "words": (["five", "six"], "is text"), "a dict": ({5: 6}, "a dict")}
+          "a rate more": ([5, 6.5], "holds a share"), "twice": ([5, 5], "neighbours"),
+          "nested": ([[5, 6]], "the one number"),
+          "a function": (max, "a function"), "words": (["five", "six"], "is text"), "a dict": ({5: 6}, "a dict")}
+tried(next_levels, LEVELS)
 
 
 @pytest.mark.parametrize("levels, words", LEVELS.values(), ids=list(LEVELS))
@@ -39,6 +42,7 @@ def test_wrong_levels(levels, words):
 STALLS = {**NO_NUMBERS, "one below": (4, "it goes on"), "one above": (6, "not reached"), "the top": (7, "never comes"),
           "the start": (3, "climbs on"), "off the ladder": (8, "the levels are"), "a rate": (0.8, "no share"),
           "below nothing": (-5, "the levels are"), "zero": (0, "the levels are"), "one": (1, "the levels are")}
+tried(stalls_at, STALLS)
 
 
 @pytest.mark.parametrize("level, words", STALLS.values(), ids=list(STALLS))
@@ -47,6 +51,7 @@ def test_a_wrong_level(level, words):
 
 
 def test_right_answers():
+    assert hint(next_levels, range(5, 7), **ASKED) == hint(next_levels, numpy.array([5, 6]), **ASKED) == ""
     assert hint(next_levels, [5, 6], **ASKED) == hint(next_levels, (6, 5), **ASKED) == ""
     assert hint(stalls_at, 5, rates=RATES, up=0.9) == hint(own_staircase, right) == ""
     assert hint(next_levels, [7], rates={7: 0.9}, up=0.75, down=0.2, last=7) == ""
@@ -56,7 +61,7 @@ def right(level, rate, lowest=3, highest=7, up=0.75, down=0.2):
     return min(max(level + (rate >= up) - (rate < down), lowest), highest)
 
 
-wrong = Wrong()
+wrong = tried(own_staircase, Wrong())
 wrong["empty"] = None, "still empty"
 wrong["a level"] = 5, "not what it returns"
 
@@ -109,6 +114,36 @@ def always_up(level, rate):
 @wrong("levels are whole")
 def by_the_rate(level, rate):
     return min(max(level + rate - 0.5, 3), 7)
+
+
+@wrong("that is the step")
+def only_the_step(level, rate):
+    return right(level, rate) - level
+
+
+@wrong("and not 75")
+def of_per_cent(level, rate):
+    return right(level, rate / 100)
+
+
+@wrong("the level comes first")
+def rate_first(a, b):
+    return right(b, a)
+
+
+@wrong("is written as `next_level(rate, level)`")
+def arguments_swapped(rate, level):
+    return right(level, rate)
+
+
+@wrong("the one number")
+def both_levels(level, rate):
+    return level, level + 1
+
+
+@wrong("True or False")
+def whether(level, rate):
+    return rate >= 0.75
 
 
 @wrong("is called with 2 arguments")

@@ -5,16 +5,19 @@ import pytest
 
 from selfloop_nb.course.many_tries import VERDICTS, by_hand, crossing, own_pass_at_k
 from selfloop_nb.metrics.pass_at_k import pass_at_k
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 BEFORE = {1: 0.3, 2: 0.45, 4: 0.6, 8: 0.75, 16: 0.85, 32: 0.9, 64: 0.95}
 AFTER = {1: 0.5, 2: 0.55, 4: 0.61, 8: 0.66, 16: 0.7, 32: 0.75, 64: 0.8}
 
 PAIRS = {**NO_NUMBERS, "with replacement": (0.609, "with replacement"), "one try": (0.375, "pass@1"),
          "added": (0.75, "cannot be added"), "both": (0.107, "*both*"), "none": (0.357, "*none*"),
-         "exactly one": (0.536, "*exactly*"), "a square": (0.1406, "both are right"), "always": (1, "can be drawn"),
+         "exactly one": (0.536, "*exactly*"), "a square": (0.1406, "both are right"),
+         "added up": (0.8036, "cannot be added"), "rounded": (0.6, "rounded too far"),
+         "none, replaced": (0.3906, "with replacement"), "always": (1, "can be drawn"),
          "pairs": (18, "a share"), "too few": (0.2, "never worse"), "made up": (0.9, "hold *no* right one"),
          "below nothing": (-0.6, "a share lies")}
+tried(by_hand, PAIRS)
 
 
 @pytest.mark.parametrize("share, words", PAIRS.values(), ids=list(PAIRS))
@@ -27,6 +30,7 @@ CROSSINGS = {**NO_NUMBERS, "before it": (4, "Go to more tries"), "one try": (1, 
              "more than there are": (128, "the table has"), "none": (0, "without a try"),
              "a share": (0.75, "a share of problems"), "not whole": (5.5, "tries are whole"),
              "below nothing": (-8, "without a try")}
+tried(crossing, CROSSINGS)
 
 
 @pytest.mark.parametrize("k, words", CROSSINGS.values(), ids=list(CROSSINGS))
@@ -52,7 +56,7 @@ def over(of_one):
     return lambda verdicts, k: sum(of_one(one, k) for one in verdicts) / len(verdicts)
 
 
-wrong = Wrong()
+wrong = tried(own_pass_at_k, Wrong())
 wrong["empty"] = None, "still empty"
 wrong["a number"] = 0.5, "not what it returns"
 wrong["first tries"] = over(lambda one, k: any(one[:k])), "first k tries only"
@@ -103,6 +107,21 @@ def by_right_ones(verdicts, k):
     return sum(1 - math.comb(len(one) - sum(one), k) / sum(one) for one in verdicts)
 
 
+@wrong("is it rounded")
+def rounded(verdicts, k):
+    return round(unbiased(verdicts, k), 2)
+
+
+@wrong("is written as `pass_at(k, verdicts)`")
+def arguments_swapped(k, verdicts):
+    return unbiased(verdicts, k)
+
+
+@wrong("the one number")
+def one_a_k(verdicts, k):
+    return [unbiased(verdicts, i) for i in range(1, k + 1)]
+
+
 @wrong("is called with 2 arguments")
 def without_k(verdicts):
     return 0.5
@@ -132,7 +151,7 @@ def by_hundreds_of_draws(verdicts, k):
 
 def test_a_right_function_and_one_that_draws():
     assert hint(own_pass_at_k, unbiased) == ""
-    assert "the mean over the problems" in hint(own_pass_at_k, by_hundreds_of_draws)
+    assert "drawn by chance" in hint(own_pass_at_k, by_hundreds_of_draws)
 
 
 def test_it_is_what_the_library_says():

@@ -6,7 +6,7 @@ from datasets import Dataset
 
 from selfloop_nb.course.one_round import diversity, keep_a_fifth, own_q
 from selfloop_nb.metrics.basic import unique_ratio
-from wrong_answers import NO_NUMBERS, Wrong, hint
+from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 SCORES = [-(i / 400) ** 2 for i in range(400)] # of a confidence: most lie close to 0
 FIFTH = sorted(SCORES)[320]
@@ -39,11 +39,14 @@ def by_row(mark):
     return lambda samples: [mark(*pair) for pair in zip(samples["prompt"], samples["completion"])]
 
 
-THETAS = {**NO_NUMBERS, "wrong end": (sorted(SCORES)[80], "other end"), "a share": (0.2, "a share or a probability"),
+THETAS = {**NO_NUMBERS, "a rank": (80, "a share or a probability"), "the mean": (sum(SCORES) / 400, "Go higher"),
+          "a lost share": (-0.2, "Go higher"), "all scores": (SCORES, "the one number"),
+          "wrong end": (sorted(SCORES)[80], "other end"), "a share": (0.2, "a share or a probability"),
           "per cent": (20, "a share or a probability"), "a probability": (0.9, "a share or a probability"),
           "the best": (max(SCORES), "Go lower"), "too high": (-1e-4, "Go lower"),
           "half": (sorted(SCORES)[200], "Go higher"),
           "the lowest": (min(SCORES), "Every score"), "far below": (-100, "Every score")}
+tried(keep_a_fifth, THETAS)
 
 
 @pytest.mark.parametrize("theta, words", THETAS.values(), ids=THETAS)
@@ -59,6 +62,7 @@ def test_a_right_theta(theta):
 wrong = Wrong(empty=(None, "still empty"), result=([1.0] * 400, "not what it returns"),
               number=(1.0, "not what it returns"),
               its_name=("last_digit_fits", "not what it returns"), a_class=(list, "the class"))
+tried(own_q, wrong)
 
 
 def wrong_mark(words):
@@ -145,7 +149,7 @@ def by_the_verdict(samples):
     return samples["correct"]
 
 
-@wrong("there is prompt, completion")
+@wrong("There is prompt, completion")
 def of_a_column_that_is_not_there(samples):
     return samples["text"]
 
@@ -260,6 +264,26 @@ def of_an_empty_one(prompt, completion):
     return float(completion[0] == "1")
 
 
+@wrong_mark("or begin with no digit")
+def as_numbers(prompt, completion):
+    return float(int(completion[:1]) == (int(prompt[0]) + int(prompt[3])) % 10)
+
+
+@wrong_mark("so the result must end in")
+def the_product(prompt, completion):
+    return float(completion[:1] == str(int(prompt[0]) * int(prompt[3]) % 10))
+
+
+@wrong_mark("so the result must end in")
+def digits_side_by_side(prompt, completion):
+    return float(completion[:1] == (prompt[0] + prompt[3])[-1:])
+
+
+@wrong_mark("so the result must end in")
+def even_or_odd(prompt, completion):
+    return float(completion[:1].isdigit() and int(completion[:1]) % 2 == (int(prompt[0]) + int(prompt[3])) % 2)
+
+
 @wrong_mark("stops with ValueError")
 def the_plus(prompt, completion):
     return float(int(prompt[2]) == 1)
@@ -309,10 +333,11 @@ RATIOS = {"left empty": ([None, None], "still empty"), "only one": ([BOTH[0], No
           "completions": ([alone(S, "completion"), alone(S1, "completion")], "prompts belong"),
           "prompts": ([alone(S, "prompt"), alone(S1, "prompt")], "completions belong"),
           "copies": ([1 - part for part in BOTH], "*copies*"), "S twice": (BOTH[:1] * 2, "of the same table"),
-          "S1 twice": (BOTH[1:] * 2, "of the same table"), "per cent": ([100 * part for part in BOTH], "20 % is 0.2"),
+          "S1 twice": (BOTH[1:] * 2, "of the same table"), "per cent": ([100 * part for part in BOTH], "% is 0."),
           "numbers": ([400 * part for part in BOTH], "between 0 and 1"), "texts": (["0.5", "0.5"], "quotation marks"),
           "a list": ([BOTH, BOTH], "the one number"), "the function": ([unique_ratio, unique_ratio], "call it"),
           "less than nothing": ([-0.5, 0.5], "between 0 and 1")}
+tried(diversity, RATIOS)
 
 
 @pytest.mark.parametrize("ratios, words", RATIOS.values(), ids=RATIOS)

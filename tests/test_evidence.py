@@ -344,13 +344,17 @@ def test_answers_can_be_the_groups_that_are_balanced():
 
 
 def test_a_model_that_comes_trained_learns_d_train_where_it_is_told_to(tmp_path):
-    from selfloop_nb import FineTune, tiny_llama
+    from selfloop_nb import FineTune, controls, tiny_llama
     model = tiny_llama(small_task(), width=32).copy(pretrained=True)
     plain, taught = (small_loop(tmp_path / name, model=model, initial=initial)
                      for name, initial in (("plain", None), ("taught", FineTune(steps=5, batch_size=32))))
     for loop in (plain, taught): loop.start()
     assert plain.language_model().weights_hash() == model.weights_hash() != taught.language_model().weights_hash()
     assert len(taught.losses(0)) == 5 and plain.config()["initial"]["steps"] == 600, "as it was always written"
+    assert taught.model.weights_hash() == model.weights_hash(), "what M_0 was made from, not M_0"
+    assert {line.rounds[0].id for line in controls(taught).values()} == {taught.rounds[0].id}
+    again = small_loop(tmp_path / "taught", model=model, initial=FineTune(steps=5, batch_size=32))
+    assert again.start().id == taught.rounds[0].id and again.model.weights_hash() == model.weights_hash()
 
 
 def test_an_empty_sample_says_so():

@@ -1,9 +1,12 @@
 "Two settings have the same identity when they make the same round, here and in every other kernel; else another one."
 import collections, functools, gc, json, random, subprocess, sys, threading
+from pathlib import Path
 
 import numpy
 import pytest
 from small import small_loop, small_task
+
+sys.path.append(str(Path(__file__).with_name("faults")))
 
 
 def shifted(samples, by):
@@ -99,6 +102,26 @@ def test_plain_data_is_what_it_says(name):
     assert describe([value]) != describe([None])
 
 
+def looked_up(table):
+    "A scorer that takes the first rule that fits."
+    def q(samples): return [next((by for word, by in table.items() if str(word) in text), 0.0) for text in samples]
+    return q
+
+
+def test_a_dict_that_is_held_counts_in_its_order_and_with_its_keys():
+    from selfloop_nb.scoring import as_scorer
+    tables = [{"1": 1.0, "12": 2.0}, {"12": 2.0, "1": 1.0}, {1: 1.0, "12": 2.0}, {"1": 1.0, 12: 2.0}, {"1": 1.0}]
+    told = [json.dumps(as_scorer(looked_up(table)).describe()) for table in tables]
+    assert len(set(told)) == len(tables)
+    assert told == [json.dumps(as_scorer(looked_up(dict(table))).describe()) for table in tables]
+
+
+def test_keywords_have_no_order():
+    from selfloop_nb.storage.identity import describe
+    first, second = functools.partial(print, sep="a", end="b"), functools.partial(print, end="b", sep="a")
+    assert describe(first) == describe(second)
+
+
 def test_globals_of_a_function_count():
     from selfloop_nb.storage.identity import describe
     scope = {"bonus": 1}
@@ -169,6 +192,44 @@ def test_another_scorer_does_not_take_the_scores_of_the_first(way, tmp_path):
     loop = small_loop(tmp_path / "run", score=WAYS[way](9))
     loop.step()
     assert set(loop.samples(1)["score"][:]) == {9.0}
+
+
+LIMIT = 5.0
+
+
+def above_limit(samples): return [LIMIT] * len(samples)
+
+
+def test_what_is_changed_by_hand_between_two_rounds_is_another_scorer(tmp_path, monkeypatch):
+    from selfloop_nb import Threshold
+    from tiny import tiny_loop
+    loop = tiny_loop(tmp_path / "run", score=above_limit, select=Threshold(0.0, finished=False))
+    loop.start()
+    stopped_in_tune(loop)
+    monkeypatch.setitem(globals(), "LIMIT", 9.0)
+    loop.listeners.clear()
+    loop.step()
+    assert set(loop.samples(1)["score"][:]) == {9.0}, "what was scored with another number is not taken"
+    monkeypatch.setitem(globals(), "LIMIT", 5.0)
+    loop.step()
+    first, second = (record.config["score"] for record in loop.rounds[1:])
+    assert set(loop.samples(2)["score"][:]) == {5.0} and first != second
+    assert not loop.rounds[1].warnings and not loop.rounds[2].warnings
+
+
+def test_what_changes_itself_stays_what_it_is_and_says_so(tmp_path):
+    from selfloop_nb import Threshold
+    from tiny import tiny_loop
+    def novelty(samples):
+        scores = [float(text not in seen) for text in samples["completion"]]
+        seen.update(samples["completion"])
+        return scores
+    seen = set()
+    loop = tiny_loop(tmp_path / "run", score=novelty, select=Threshold(0.0, finished=False, unique=False))
+    loop.run(rounds=2)
+    first, second = loop.rounds[1:]
+    assert ["changed what it holds while it scored" in text for text in first.warnings] == [True]
+    assert first.config == second.config
 
 
 def test_a_mended_check_is_asked_again(tmp_path):

@@ -29,6 +29,16 @@ FORMS = { # as the services write them; {} is the part that is secret
     "pem ssh": "-----BEGIN OPENSSH PRIVATE KEY-----\n{64}\n{64}\n-----END OPENSSH PRIVATE KEY-----",
     "pem pgp": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{64}\n-----END PGP PRIVATE KEY BLOCK-----",
     "pem cut": "-----BEGIN EC PRIVATE KEY-----\n{64}", "cookie": "Cookie: session={32}",
+    "docker": "dckr_pat_{27}", "google client": "GOCSPX-{28}", "nvidia": "nvapi-{64}", "figma": "figd_{40}",
+    "sentry": "sntrys_{60}", "shopify": "shpat_{32}", "webhook": "whsec_{32}", "new relic": "NRAK-{27}",
+    "langsmith": "lsv2_pt_{32}_{10}", "pinecone": "pcsk_{60}", "grafana": "glsa_{32}_{8}", "linear": "lin_api_{40}",
+    "digital ocean": "dop_v1_{64}", "tavily": "tvly-dev-{32}", "atlassian": "ATATT3{180}",
+    "planetscale": "pscale_tkn_{43}", "cerebras": "csk-{48}",
+    "perplexity": "pplx-{48}", "xai": "xai-{80}", "supabase": "sbp_{40}", "notion": "ntn_{46}",
+    "posthog": "phx_{47}", "jina": "jina_{56}", "vault": "hvs.{90}", "telegram": "123456789:AA{33}",
+    "age": "AGE-SECRET-KEY-1{58U}", "facebook": "EAA{150}", "discord": "M{25}.{6}.{38}",
+    "slack hook": "https://hooks.slack.com/services/T{10U}/B{10U}/{24}", "databricks": "dapi{32x}", "twilio": "SK{32x}",
+    "mailgun": "key-{32x}",
 }
 
 
@@ -37,17 +47,17 @@ def filled(form, rng):
     import re
     secrets = []
     def one(match):
-        letters = string.ascii_uppercase + string.digits if match[2] else LETTERS
+        letters = {"": LETTERS, "U": string.ascii_uppercase + string.digits, "x": "0123456789abcdef"}[match[2]]
         secrets.append(made(rng, int(match[1]), letters))
         return secrets[-1]
-    text = re.sub(r"\{(\d+)(U?)\}", one, form).replace("{{", "{").replace("}}", "}")
+    text = re.sub(r"\{(\d+)([Ux]?)\}", one, form).replace("{{", "{").replace("}}", "}")
     return text, secrets
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_secrets_are_known_by_their_form(form):
     rng = random.Random(form)
-    for _ in range(20):
+    for _ in range(8):
         text, secrets = filled(FORMS[form], rng)
         for around in ("{}", "401 for {} (retry)", "said '{}'", "a\n{}\nb", "{}, and so on"):
             shown = redact(around.format(text))
@@ -96,6 +106,8 @@ PLAIN = [ # nothing of this is secret
     "authorised by nobody", "sequence: ACGTACGTACGTACGTACGTACGT", "BEGIN the proof, END the proof", "cookies are baked",
     "signature", "sign = -1", "design: good", "sig. figures: 3", "3e-5", "9b2f6c0a1d4e5f67", "a" * 64,
     "round 3: 12 of 40 samples are others", "你好，世界 = 42", "key=value", "public key cryptography",
+    "jina_embeddings_v3_base_en", "xai-org-grok-1-model-card", "key-value-store-with-1-shard", "nvapi", "EAA", "SK-42",
+    "12345678:AB", "figd_demo", "phc_mean_of_all_of_3_parts", "glc-1", "csk-means-clustering-with-10-centres",
     "primary key (id)", "The key: understanding the problem", "Answer key: {answer}", "secret: nobody knows",
 ]
 
@@ -113,11 +125,15 @@ def test_sums_and_code_stay():
     assert list(map(redact, texts)) == texts
 
 
+DOORS = ("error", "guard", "setting", "list", "message", "audit", "rule")
+
+
 def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
-    "A judge's error, a check's, a guard's warning, settings, the system's words."
+    "A judge's error, a check's, a guard's warning, a rule's reason, settings, the system's words."
+    from selfloop_nb import Threshold
     from small import small_loop
     rng = random.Random(0)
-    secrets = {door: f"sk-proj-{made(rng, 40)}" for door in ("error", "guard", "setting", "list", "message", "audit")}
+    secrets = {door: f"sk-proj-{made(rng, 40)}" for door in DOORS}
     class Judge:
         name = "judge"
         def __init__(self):
@@ -129,7 +145,10 @@ def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
             return [1.0] * len(samples)
     def audit(samples): raise RuntimeError(f"no answer for {secrets['audit']}")
     def guard(history): return f"the key {secrets['guard']} is used up"
-    loop = small_loop(tmp_path / "run", score=Judge(), guards=(guard,), audit=audit)
+    def rule(samples):
+        states, reasons = Threshold(1.0)(samples)
+        return states, [reason and f"{reason}, as {secrets['rule']} says" for reason in reasons]
+    loop = small_loop(tmp_path / "run", score=Judge(), select=rule, guards=(guard,), audit=audit)
     heard = []
     loop.on(lambda event: heard.append(event.data.get("text", "")))
     loop.step()

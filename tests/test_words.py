@@ -126,3 +126,15 @@ def test_a_view_says_later_words_in_the_sessions_language_too():
     assert button.description == "运行"
     button.description = "Go on"
     assert button.description == "继续" and SESSION.lang == "zh"
+
+
+def test_a_report_speaks_the_language_of_the_session_and_leaves_what_was_written(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    loop.run(rounds=1)
+    english = loop.report(tmp_path / "en.html").read_text(encoding="utf-8")
+    session(lang="zh")
+    chinese = loop.report(tmp_path / "zh.html").read_text(encoding="utf-8")
+    assert '<html lang="en">' in english and '<html lang="zh">' in chinese
+    assert re.findall(r"<h2>[^<]*[A-Za-z]{2}[^<]*</h2>", chinese) == [] and "留出数据上的损失" in chinese
+    assert re.findall(r"<pre>.*?</pre>", english, re.DOTALL) == re.findall(r"<pre>.*?</pre>", chinese, re.DOTALL)

@@ -186,6 +186,12 @@ _SECRET_NAME = re.compile(r"""(?ix)
 _SECRET = re.compile(r"""(?xs)
     \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[abeoprs]|xapp)[-_]
         | AKIA | ASIA | AIza | SG\. | ya29\. ) [\w.-]{16,}                  # keys of services
+  | \b(?: (?:csk|pplx|xai|sbp|glc|ntn|ph[cx]|jina|hv[bs])[-_.] (?=\w*\d) [A-Za-z0-9]{20,}
+        | (?:dckr_pat|GOCSPX|nvapi|figd|sntry[su]|shp(?:at|ca|pa|ss)|whsec|NRAK|lsv2_[ps]t|pcsk|glsa|lin_api
+            |do[opr]_v1|tvly|ATATT3|pscale_(?:tkn|pw))[-_]? (?=[\w-]*\d) [\w-]{20,}
+        | (?:dapi|SK|key-) [0-9a-f]{32} | \d{8,10}:AA[\w-]{30,} | AGE-SECRET-KEY-1[0-9A-Z]{50,}
+        | EAA[A-Za-z0-9]{60,} | [MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,} ) [\w.-]*
+  | (?<=hooks\.slack\.com/services/) [\w/]{20,}
   | \beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?                                # JSON web tokens
   | -----BEGIN[^-]*KEY[^-]*-----.*?(?:-----END[^-]*-----|\Z)            # keys in files
   | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                                     # passwords in addresses

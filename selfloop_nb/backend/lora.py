@@ -118,6 +118,13 @@ def read_lora(
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise SelfloopError(f"adapter_config.json in {str(folder)!r} cannot be read: {error!r:.200}") from error
 
+# %% ../../nbs/backend/07_lora.ipynb #913dd618
+def _check_rank(lora:LoRA, saved:dict, folder:Path):
+    "Raise `SelfloopError` where the additions are not of the rank that their settings tell of."
+    odd = [len(weight) for name, weight in saved.items() if "lora_A" in name and len(weight) != lora.r]
+    if odd: raise SelfloopError(f"adapter_config.json in {str(folder)!r} tells of rank {lora.r}, "
+                                f"its additions have rank {odd[0]}: put the folder back from an archive")
+
 # %% ../../nbs/backend/07_lora.ipynb #eae1c8d4
 def with_adapter(
     model, # that it was made for; stays as it is
@@ -128,8 +135,10 @@ def with_adapter(
     import torch
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
-    with torch.random.fork_rng(devices=[]): within = with_lora(own, read_lora(folder))
-    missing = set_peft_model_state_dict(within, load_file(folder / ADAPTER))
+    lora, saved = read_lora(folder), load_file(folder / ADAPTER)
+    _check_rank(lora, saved, folder)
+    with torch.random.fork_rng(devices=[]): within = with_lora(own, lora)
+    missing = set_peft_model_state_dict(within, saved)
     if missing.unexpected_keys:
         raise SelfloopError(f"{ADAPTER} in {str(folder)!r} has additions for {missing.unexpected_keys[0]!r}, "
                             "which the model has not: it was made for another model")

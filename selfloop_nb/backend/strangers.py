@@ -204,7 +204,7 @@ def check_hub(
 # %% ../../nbs/backend/12_strangers.ipynb #2c27f3eb
 def check_files(folder:Path):
     "Raise `SelfloopError` where a folder has no weights that can be read safely, or takes them from elsewhere."
-    for path in sorted(folder.glob("*")):
+    for path in sorted(folder.rglob("*")):
         if not (path.is_file() or path.is_dir()): raise SelfloopError(f"{path.name} in {folder.name} is no plain file")
         if path.name.endswith(".index.json"): _check_index(path)
     if (folder / "adapter_config.json").exists():

@@ -18,7 +18,7 @@ from .rounds import own_measures
 from .scales import drawable, score_bins
 from ..backend.core import patch_to
 from ..filters.preview import ThresholdPreview
-from ..records import KEPT, score_range_of, theta_of
+from ..records import KEPT, arrow_column, number_column, score_range_of, theta_of
 
 # %% ../../nbs/charts/12_chart_data.ipynb #7189090b
 BARS = 40     # of the histogram of a round
@@ -51,7 +51,7 @@ class RoundScores:
         used = config.get("select", {})
         rule = {name: used[name] for name in ("unique", "finished", "max_tokens") if name in used}
         self.samples, self.preview = samples, ThresholdPreview(samples, group, **rule)
-        self.scores = numpy.array(samples["score"][:], dtype=float)
+        self.scores = number_column(samples, "score")
         finite = self.scores[numpy.isfinite(self.scores)]
         ends = [finite.min(), finite.max()] if len(finite) else []
         self.edges = numpy.array(score_bins(ends, score_range_of(config), BARS))
@@ -70,8 +70,9 @@ class RoundScores:
 
 def _is_kept(samples)->"numpy.ndarray": # of bool; nothing is where nothing is selected yet
     import numpy
-    states = samples["state"][:] if "state" in samples.column_names else [""] * len(samples)
-    return numpy.array(states, dtype=object) == KEPT
+    from pyarrow import compute
+    if "state" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)
+    return numpy.array(compute.equal(arrow_column(samples, "state").cast("large_string"), KEPT))
 
 # %% ../../nbs/charts/12_chart_data.ipynb #fa5b3a59
 @patch_to(RoundScores)
@@ -283,10 +284,11 @@ WORDS = dict(
     room="charts of the run: the arrow keys go through the rounds",
     scores="scores", spread="scores by round", loss="loss, nats a token", samples="samples", table="table",
     scores_hint="Drag θ: what lies above it would be kept. Click a bar to read its samples.",
-    spread_hint="One row a round, dark where many samples lie. Click a row to choose the round.",
+    spread_hint="One row a round, strongest where most samples lie. Click a row to choose the round.",
     loss_hint="Where training falls and held-out rises, the model learns by heart. Drag to zoom, double-click for all.",
     explain="explain the charts", hide="hide the explanations",
-    waiting="from the first round on", no_samples="nothing was sampled", tuning="while the model is tuned",
+    waiting="from the first round on", no_samples="nothing was sampled", no_numbers="nothing was measured",
+    tuning="while the model is tuned",
     kept="kept", rejected="rejected", quarantined="quarantined", written="written", answer="answer",
     below="below θ", dropped="not kept", closed="copies, unfinished", unscored="{n} without a score",
     right_above="right among the kept, 0 to 100 %",

@@ -13,6 +13,7 @@ from . import rounds as plots
 from .comparison import arms_table
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
+from .words import SESSION, shown
 from ..backend.core import DamagedRunError
 from ..records import KEPT, REJECTED
 from ..storage.files import fixed_path, make_folder, through_link, write_file
@@ -37,38 +38,41 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0} .warn{color:#b000
 # %% ../../nbs/charts/09_report.ipynb #626ac5c5
 def _page(title:str, body:str, policy:str="")->str:
     "A page that lets the browser load nothing, and run only what `policy` names; `title` and `body` are HTML."
-    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+    return f"""<!doctype html><html lang="{SESSION.lang}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; {policy}">
 <title>{title}</title><style>{_STYLE}</style></head><body>{body}</body></html>"""
 
+# %% ../../nbs/charts/09_report.ipynb #96cb61ff
+def _h2(text:str)->str: return f"<h2>{escape(shown(text))}</h2>"
+
 # %% ../../nbs/charts/09_report.ipynb #23cdc1bf
 def _heading(run:Run, rounds:list)->str:
     "Which run this is, and what its guards have said."
-    created = escape(run.info.get("created", "–"))
-    about = f"<h1>{escape(run.name)}</h1><p>branch {escape(run.branch)}, {len(rounds)} rounds, begun {created}</p>"
-    warnings = [(r.number, escape(text)) for r in rounds for text in r.warnings]
-    return "\n".join([about, *(f"<p class=warn>round {number}: {text}</p>" for number, text in warnings)])
+    begun = shown(f"branch {run.branch}, {len(rounds)} rounds, begun {run.info.get('created', '–')}")
+    about = f"<h1>{escape(run.name)}</h1><p>{escape(begun)}</p>"
+    warnings = [escape(shown(f"round {r.number}: {text}")) for r in rounds for text in r.warnings]
+    return "\n".join([about, *(f"<p class=warn>{text}</p>" for text in warnings)])
 
 # %% ../../nbs/charts/09_report.ipynb #de76beda
 def _evidence(run:Run)->str:
     "What the run has over its controls, where its folder has any, and what its sealed test said, once it is open."
     opened = read_sealed(run.path)
-    sealed = f"<h2>The sealed test</h2><pre>{escape(repr(opened))}</pre>" if opened else ""
+    sealed = f"{_h2('The sealed test')}<pre>{escape(repr(opened))}</pre>" if opened else ""
     controls = controls_beside(run)
     if not controls: return sealed
     found = against_controls(run.branch, [run], {kind: [other] for kind, other in controls.items()})
     histories = {run.branch: run.history(), **{kind: other.history() for kind, other in controls.items()}}
-    lines = "".join(f"<p>{escape(line)}</p>" for line in found.lines)
-    return f"<h2>Beside its controls</h2>{lines}{html_table(arms_table(histories))}{sealed}"
+    lines = "".join(f"<p>{escape(shown(line))}</p>" for line in found.lines)
+    return f"{_h2('Beside its controls')}{lines}{html_table(arms_table(histories))}{sealed}"
 
 # %% ../../nbs/charts/09_report.ipynb #54a810b1
 def _compared(run:Run, others:dict)->str:
     "Where this run and those it is compared with began and ended."
     if not others: return ""
     histories = {run.branch: run.history(), **{name: other.history() for name, other in others.items()}}
-    return "<h2>Compared</h2>" + html_table(arms_table(histories))
+    return _h2("Compared") + html_table(arms_table(histories))
 
 # %% ../../nbs/charts/09_report.ipynb #5e8f8212
 def _figures(run:Run, others:dict)->str:
@@ -77,8 +81,8 @@ def _figures(run:Run, others:dict)->str:
     for name, (figure, caption) in run_charts(run, others).items():
         data = base64.b64encode(plots.png(figure, dpi=110)).decode()
         figures.append(f"<figure><img alt='{escape(name)}' src='data:image/png;base64,{data}'>"
-                       f"<figcaption>{escape(caption)}</figcaption></figure>")
-    return f"<h2>Figures</h2><div class=charts>{''.join(figures)}</div>"
+                       f"<figcaption>{escape(shown(caption))}</figcaption></figure>")
+    return f"{_h2('Figures')}<div class=charts>{''.join(figures)}</div>"
 
 # %% ../../nbs/charts/09_report.ipynb #81a7b3e0
 def _samples(run:Run, rounds:list, n:int)->str:
@@ -87,18 +91,19 @@ def _samples(run:Run, rounds:list, n:int)->str:
     if not sampled: return ""
     number = sampled[-1]
     samples = run.samples(number)
-    return f"<h2>Samples of round {number}</h2>" + _cards(samples, KEPT, n) + _cards(samples, REJECTED, n)
+    return _h2(f"Samples of round {number}") + _cards(samples, KEPT, n) + _cards(samples, REJECTED, n)
 
 # %% ../../nbs/charts/09_report.ipynb #a498d568
 def _cards(samples, state:str, n:int)->str:
     "Some samples of a state, with score and reason."
     places = [place for place, s in enumerate(samples["state"][:]) if s == state]
-    return "".join(_card(samples[place]) for place in places[:n]) or f"<p>No sample was {state}.</p>"
+    if not places: return f"<p>{escape(shown(f'No sample was {state}.'))}</p>"
+    return "".join(_card(samples[place]) for place in places[:n])
 
 # %% ../../nbs/charts/09_report.ipynb #9864bcb0
 def _card(row:dict)->str:
     "A sample with its score, and why it was dropped."
-    said = f"{row['state']}, score {escape(short_value(row['score']))}"
+    said = escape(shown(f"{row['state']}, score {short_value(row['score'])}"))
     if row["reason"]: said += f", {escape(row['reason'])}"
     text = f"<pre>{escape(row['prompt'])}<b>{escape(row['completion'])}</b></pre>"
     return f"<div class='card {row['state']}'>{text}{said}</div>"
@@ -108,7 +113,7 @@ def _settings(run:Run, rounds:list)->str:
     "The settings of the newest round, and what the run was made with, as text."
     settings = {"round": rounds[-1].config} if rounds else {}
     settings |= {name: run.info.get(name) for name in ("seed", "task", "model", "environment", "threads")}
-    return f"<h2>Settings</h2><pre>{escape(json.dumps(settings, indent=1, ensure_ascii=False), limit=20000)}</pre>"
+    return f"{_h2('Settings')}<pre>{escape(json.dumps(settings, indent=1, ensure_ascii=False), limit=20000)}</pre>"
 
 # %% ../../nbs/charts/09_report.ipynb #632435aa
 def _make_place(run:Run, folder:Path):
@@ -136,7 +141,7 @@ def write_report(
     history = html_table(run.history().set_index("round").dropna(axis=1, how="all"))
     first, policy = (lead.html, lead.policy) if lead else ("", "")
     parts = [_heading(run, rounds), first, _evidence(run), _compared(run, others), _figures(run, others),
-             f"<h2>Rounds</h2>{history}", _samples(run, rounds, n_cards), _settings(run, rounds)]
+             f"{_h2('Rounds')}{history}", _samples(run, rounds, n_cards), _settings(run, rounds)]
     page = _page(escape(run.name), "\n".join(filter(None, parts)), policy)
     _make_place(run, path.parent)
     _write_text(path, page)

@@ -108,6 +108,7 @@ def _explained(shell, kind, error, trace, tb_offset=None):
     "Show an error as ever, and below it its sentence in the language of the session."
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
     text = str(error)
+    if hasattr(error, "_render_traceback_"): return # it was shown in that language already
     if shown(text) != text: print(shown(text), file=sys.stderr)
 
 # %% ../../nbs/charts/00_words.ipynb #6a12d7ef

@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['NAMES', 'number', 'share', 'row_number', 'sentence', 'function', 'NotRight', 'NotAnswered', 'is_empty', 'name_kind',
-           'Kind', 'refused', 'call', 'column']
+           'Kind', 'refused', 'check_rounding', 'call', 'column']
 
 # %% ../../nbs/teaching/01_answers.ipynb #5cf9f1fe
 import copy, dis, inspect, io, linecache, math, traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from numbers import Complex, Real
 
 from ..backend.core import SelfloopError, real_number
+from ..charts.words import shown
 
 # %% ../../nbs/teaching/01_answers.ipynb #be3bed12
 class NotRight(SelfloopError):
@@ -20,7 +22,7 @@ class NotRight(SelfloopError):
     heading = "Not right yet"
 
     def _render_traceback_(self)->list: # IPython asks for it
-        return [f"{self.heading}: {self}"]
+        return [f"{shown(self.heading)}: {shown(str(self))}"]
 
 # %% ../../nbs/teaching/01_answers.ipynb #4c64e70c
 class NotAnswered(NotRight):
@@ -88,14 +90,33 @@ number = Kind("a number", _read_number)
 # %% ../../nbs/teaching/01_answers.ipynb #44901c63
 def _plain_number(answer, name:str)->float:
     "A number of Python, numpy or torch; raises `NotRight` with what to do."
-    if isinstance(answer, str): fix = "leave off the quotation marks" if _is_number(answer) else "put a number"
-    elif callable(answer): fix = "call it, with its brackets"
-    elif getattr(answer, "__len__", None): fix = "take the one number that is asked for"
-    else: fix = "put a number"
-    try: return real_number(answer, name)
-    except ValueError: raise NotRight(f"`{name}` is {name_kind(answer)}, and a number is wanted: {fix}") from None
+    try:
+        if isinstance(answer, Real) or not isinstance(answer, Complex): return real_number(answer, name)
+    except Exception: pass # an object may do anything when it is asked for its value
+    fix = _mended_text(answer.strip()) if isinstance(answer, str) else _mended_kind(answer)
+    raise NotRight(f"`{name}` is {name_kind(answer)}, and a number is wanted: {fix}")
 
 # %% ../../nbs/teaching/01_answers.ipynb #e1523a9f
+def _mended_text(text:str)->str:
+    "How a text becomes a number."
+    bare = text.rstrip("%％ ")
+    if _is_number(text): return "leave off the quotation marks"
+    if bare != text and _is_number(bare): return f"{text} is {float(bare) / 100:g}, without quotation marks"
+    if _is_number(text.replace(",", ".")): return "a point in place of the comma, and no quotation marks"
+    if _is_number(text.replace("−", "-")): return "the minus of the keyboard, and no quotation marks"
+    is_sum = any(map(str.isdigit, text)) and set(text) <= set("0123456789.+-*/() ")
+    return "leave off the quotation marks, and Python works it out" if is_sum else "put a number"
+
+# %% ../../nbs/teaching/01_answers.ipynb #0eb36af7
+def _mended_kind(answer)->str:
+    "How another thing becomes a number."
+    if callable(answer): return "call it, with its brackets"
+    if type(answer).__name__ in ("bool", "bool_"): return "the number itself, not whether something holds"
+    if isinstance(answer, int): return "this one is too large for a computer to count with"
+    if isinstance(answer, (list, tuple)) and len(answer) == 1: return "take the one number out of its brackets"
+    return "take the one number that is asked for" if getattr(answer, "__len__", None) else "put a number"
+
+# %% ../../nbs/teaching/01_answers.ipynb #e2bca438
 def _is_number(text:str)->bool:
     "Is it the text of a number?"
     try: float(text)
@@ -116,16 +137,27 @@ def refused(
 def _read_share(answer, name:str)->float:
     "A number in [0, 1]."
     value = _read_number(answer, name)
-    if 1 < value <= 100: raise NotRight(f"`{name}` is {value:g}: a share lies between 0 and 1, 20 % is 0.2")
-    if not 0 <= value <= 1: raise NotRight(f"`{name}` is {value:g}: a share lies between 0 and 1")
-    return value
+    if 0 <= value <= 1: return value
+    said = f"`{name}` is {value:g}: a share lies between 0 and 1"
+    if 1 < value <= 100: said += f", {value:g} % is {value / 100:g}"
+    raise NotRight(said)
 
 share = Kind("a share, from 0 to 1", _read_share)
+
+# %% ../../nbs/teaching/01_answers.ipynb #75f2a11d
+def check_rounding(
+    name:str, # of the answer
+    value:float, wanted:float,
+)->None:
+    "Raises `NotRight` where an answer is the right one with too few digits; an exercise asks it last."
+    if not any(value == round(wanted, digits) for digits in range(4)): return
+    raise NotRight(f"`{name}` is rounded too far: {value:g} has not digits enough, let Python work it out")
 
 # %% ../../nbs/teaching/01_answers.ipynb #9afb7ddc
 def _read_row(answer, name:str)->int:
     "A whole number from 0 up."
     where = f"`{name}` wants the number of a row, its place in the table counted from 0"
+    if isinstance(answer, str) and _is_number(answer): raise NotRight(f"{where}: leave off the quotation marks")
     if isinstance(answer, (dict, str)):
         raise NotRight(f"{where}, and is {name_kind(answer)}: the row or its id itself?")
     value = _read_number(answer, name)
@@ -162,9 +194,10 @@ def call(
     theirs:Callable,
     *given,   # its arguments; it gets copies of lists and dicts
     name:str, # what the function is called
+    order:str="", # the names of its arguments, as the lab asks for them: "k n"
 ):
     "What a student's function returns; raises `NotRight` with words for whatever goes wrong in it."
-    _check_arguments(theirs, given, name)
+    _check_arguments(theirs, given, name, order.split())
     copies = [copy.deepcopy(value) if isinstance(value, (list, dict)) else value for value in given]
     printed = io.StringIO()
     with redirect_stdout(printed): returned = _run(theirs, copies, name)
@@ -177,14 +210,17 @@ def call(
     return returned
 
 # %% ../../nbs/teaching/01_answers.ipynb #593c6cd8
-def _check_arguments(theirs:Callable, given:tuple, name:str):
-    "Raise `NotRight` where a function takes other arguments than it will get."
+def _check_arguments(theirs:Callable, given:tuple, name:str, order:list):
+    "Raise `NotRight` where a function takes other arguments than it will get, or takes them in another order."
     try: signature = inspect.signature(theirs)
     except (TypeError, ValueError): return # some of Python's own have none
     try: signature.bind(*given)
     except TypeError:
         wanted = f"{len(given)} argument{'s' * (len(given) != 1)}"
         raise NotRight(f"`{name}` is called with {wanted}, and is written as `{name}{signature}`") from None
+    takes = list(signature.parameters)
+    if takes != order and sorted(takes) == sorted(order):
+        raise NotRight(f"`{name}` is called as `{name}({', '.join(order)})`, and is written as `{name}{signature}`")
 
 # %% ../../nbs/teaching/01_answers.ipynb #203cdec5
 def _differs(before, after)->bool:
@@ -205,7 +241,15 @@ def _run(theirs:Callable, given:list, name:str):
     except NotImplementedError: raise NotAnswered(f"`{name}` is still empty: it wants {function.wanted}") from None
     except BaseException as error: # `exit()` raises SystemExit
         said = f": {error}" if str(error) else ""
-        raise NotRight(f"`{name}` stops with {type(error).__name__}{said}{_place(error, theirs)}") from error
+        place = _place(error, theirs) + _missing_column(error, given)
+        raise NotRight(f"`{name}` stops with {type(error).__name__}{said}{place}") from error
+
+# %% ../../nbs/teaching/01_answers.ipynb #6f7d9de3
+def _missing_column(error:BaseException, given:list)->str:
+    "Which columns there are, where a table was asked for another; '' for other errors."
+    known = [name for table in given for name in getattr(table, "column_names", [])]
+    is_missing = isinstance(error, KeyError) or "exist" in str(error) # a table says it as ValueError
+    return f". There is {', '.join(known)}" if known and is_missing else ""
 
 # %% ../../nbs/teaching/01_answers.ipynb #cb157156
 def _place(error:BaseException, theirs:Callable)->str:

@@ -10,7 +10,7 @@ __all__ = ['CROWD_ARMS', 'MISCOUNTED', 'count_kind', 'crowd_loop', 'examined', '
 import math
 from collections.abc import Callable
 
-from .answers import Kind, NotRight, call, column, function, number, share
+from .answers import Kind, NotRight, call, check_rounding, column, function, number, share
 from .exercises import exercise
 from ..loop import Loop
 from ..mixing import OnlyTrain, Replace
@@ -72,6 +72,7 @@ def jury_right(majority:share, *, n, p):
         return f"{n} who are right {p:.0%} of the time are right {wanted:.0%} of the time together, if they err apart"
     for value, words in _misjudged(n, p, most).items():
         if abs(majority - value) < 0.005: raise NotRight(words)
+    check_rounding("majority", majority, wanted)
     if majority < p: raise NotRight(f"less than the {p:.0%} of one juror: who is better than a coin gains by a vote")
     raise NotRight(f"add up the chances that {most}, {most + 1}, … or {n} are right: see `math.comb`")
 
@@ -89,6 +90,7 @@ def _misjudged(n:int, p:float, most:int)->dict: # value -> what it is
             whole + below: no_majority, whole - edge: already, p ** most: given,
             1 - (1 - p) ** n: "that is how often *at least one* is right: pass@k, and no vote",
             p ** n: "that is how often *all* are right: a majority is enough",
+            1 - p ** n: "that is how often *not all* are right: who is the majority then?",
             0.5: "1/2 is a jury of coins: these are better"}
 
 # %% ../../nbs/teaching/07_crowd.ipynb #3c2c466c
@@ -165,8 +167,8 @@ def _voted(vote:Callable, rows):
     "What a vote returns; an answer key is missed with words."
     try: return call(vote, rows, name="vote")
     except NotRight as error:
-        if not isinstance(error.__cause__, (KeyError, ValueError)): raise
-        raise NotRight(f"{error}. A vote knows no solution: there is {', '.join(rows.column_names)}") from error
+        if "There is" not in str(error): raise
+        raise NotRight(f"{error}. A vote knows no solution") from error
 
 # %% ../../nbs/teaching/07_crowd.ipynb #31c05ac4
 def _what_it_counts(marks:list, pairs:list)->str:

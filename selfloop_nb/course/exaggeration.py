@@ -139,7 +139,7 @@ def job_samples(
 @exercise
 def own_rebalance(keep:function, *, samples, shares):
     "A keep rule that gives each job its share."
-    marks = column(call(keep, samples, dict(shares), name="keep"), len(samples), "keep")
+    marks = column(call(keep, samples, dict(shares), name="keep", order="samples shares"), len(samples), "keep")
     if odd := sorted(set(marks) - {0.0, 1.0}):
         raise NotRight(f"it gives {odd[0]:g}: True where a sample is kept, else False")
     found = _by_job(samples, marks)
@@ -193,6 +193,7 @@ def _why_unbalanced(is_share:float, share:float, found:dict)->str:
 # %% ../../nbs/teaching/08_exaggeration.ipynb #c53b475c
 def _read_order(answer, name:str)->list:
     "A list of names, each once."
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
     if not isinstance(answer, (list, tuple)):
         raise NotRight(f"`{name}` is {name_kind(answer)}: a list of names is wanted, the best first")
     for one in answer:

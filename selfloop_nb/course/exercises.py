@@ -91,7 +91,10 @@ def check(self,
 @patch_to(Exercise)
 def _judged(self, answers:tuple, given:dict)->str:
     "What the check says to answers of the right kinds."
-    values = [kind(answer, name) for (name, kind), answer in zip(self.kinds.items(), answers, strict=True)]
+    if len(answers) != len(self.kinds):
+        wanted = ", ".join(f"`{name}`" for name in self.kinds)
+        raise NotAnswered(f"`{self.__name__}.check` asks for {wanted}, and was given {len(answers)}")
+    values = [kind(answer, name) for (name, kind), answer in zip(self.kinds.items(), answers)]
     try: return self.judge(*values, **given)
     except NotRight: raise
     except Exception as error:
@@ -117,7 +120,9 @@ def _note_wrong(self, answers:tuple, hint:str):
 def _key(answer):
     "What tells one answer from another: of a function its code, since its name stays."
     code = getattr(answer, "__code__", None)
-    return (code.co_code, repr(code.co_consts), code.co_names) if code else repr(answer)
+    if code: return code.co_code, repr(code.co_consts), code.co_names
+    try: return repr(answer)
+    except Exception: return type(answer) # an object may do anything when it is asked for its name
 
 # %% ../../nbs/teaching/02_exercises.ipynb #5077d126
 def progress(

@@ -12,13 +12,14 @@ import math, random
 from collections.abc import Callable
 
 from ..backend.core import derive_seed
-from .answers import Kind, NotRight, call, function, name_kind, number
+from .answers import Kind, NotRight, call, check_rounding, function, name_kind, number
 from .exercises import exercise
 from ..loop import Loop
 from ..models import tiny_llama
 from ..people.agreement import kappa, suggest_theta, wilson
 from ..sampling import Sampling, generate_samples
 from ..selection import Threshold
+from ..storage.evidence import t_interval
 from ..scoring import Scorer, verifier
 from ..tasks import addition
 from ..tuning import FineTune
@@ -148,6 +149,9 @@ def ratings_needed(n_ratings:ratings_kind, *, wanted, share_above):
     if least <= n_ratings <= 2 * least:
         return (f"about {above} of them lie above theta, and {proof} right ones of {proof} prove {wanted:g}; "
                 "with a wrong one among them it takes more")
+    if n_ratings in (round(proof * share_above), math.ceil(proof * share_above)):
+        raise NotRight(f"{proof} right ones times {share_above:g}? Few of the ratings lie above theta, so it takes "
+                       "more of them than right ones: divide")
     if n_ratings == proof: raise NotRight(f"{proof} *above* theta: how many must be rated so that so many lie there?")
     if n_ratings == round(wanted * 100) < least:
         raise NotRight("as many as per cent? Ask what proves it: `wilson(n, n)`")
@@ -165,7 +169,7 @@ CASES = [(10, 10), (0, 10), (8, 10), (1, 20), (50, 100), (199, 200)]
 @exercise
 def own_interval(interval:function, *, cases=CASES):
     "An interval for a share that holds."
-    found = {case: _two_ends(call(interval, *case, name="interval"), case) for case in cases}
+    found = {case: _two_ends(call(interval, *case, name="interval", order="k n"), case) for case in cases}
     for (k, n), (low, high) in found.items():
         hint = _bad_interval(k, n, low, high)
         if hint: raise NotRight(f"interval({k}, {n}) is {low:.3f} to {high:.3f}: {hint}")
@@ -176,6 +180,7 @@ def own_interval(interval:function, *, cases=CASES):
 def _two_ends(returned, case:tuple)->tuple:
     "Lower and upper end."
     name = f"interval{case}"
+    returned = returned.tolist() if hasattr(returned, "tolist") else returned
     if not isinstance(returned, (list, tuple)) or len(returned) != 2:
         raise NotRight(f"`{name}` returns {name_kind(returned)}, and two ends are wanted: `return low, high`")
     return tuple(number(end, f"{name}[{i}]") for i, end in enumerate(returned))
@@ -186,15 +191,31 @@ def _bad_interval(k:int, n:int, low:float, high:float)->str:
     wanted = wilson(k, n)
     def is_near(*ends): return all(abs(a - b) < 0.002 for a, b in zip((low, high), ends))
     if is_near(*wanted): return ""
+    middle, half = (wanted[0] + wanted[1]) / 2, (wanted[1] - wanted[0]) / 2
+    if is_near(middle, half): return "that is the middle, and how far the ends are from it: return both ends"
     if low > high: return "the ends are the wrong way round"
     if abs(high - low) < 1e-9: return f"{k} of {n} is no proof: an interval without a width says that one is sure"
+    if hint := _other_interval(k, n, is_near): return hint
     if low < -1e-9 or high > 1 + 1e-9: return "a share lies between 0 and 1"
-    for z, level in ((1.0, 68), (1.644854, 90), (2.575829, 99)):
-        if is_near(*wilson(k, n, z)): return f"that is {level} %: z is 1.96 for 95 %"
-    if is_near(*wald(k, n)): return "that is Wald's, which does not hold near 0 and 1: take Wilson's formula"
-    if is_near(*(100 * end for end in wanted)): return "a share, not per cent"
+    if (low, high) in [tuple(round(end, digits) for end in wanted) for digits in (1, 2)]: return "rounded too far"
     if abs((low + high) / 2 - k / n) < 1e-6: return "its middle is k/n: Wilson's is drawn towards a half"
     return f"Wilson's is {wanted[0]:.3f} to {wanted[1]:.3f}"
+
+# %% ../../nbs/teaching/10_how_many.ipynb #96b377b5
+def _other_interval(k:int, n:int, is_near:Callable)->str:
+    "Which other interval it is; '' where it is none of the known ones."
+    for z, level in ((1.0, 68), (1.281552, 80), (1.644854, 90), (2.0, 95.4), (2.575829, 99), (3.0, 99.7)):
+        if is_near(*wilson(k, n, z)): return f"that is {level:g} %, z = {z:.3g}: z is 1.96 for 95 %"
+    z2 = 1.96 ** 2
+    middle, spread = (k + z2 / 2) / (n + z2), 1.96 / math.sqrt(n + z2)
+    coull = [middle + sign * spread * math.sqrt(middle * (1 - middle)) for sign in (-1, 1)]
+    if is_near(*coull) or is_near(*(min(max(end, 0), 1) for end in coull)): return "that is Agresti and Coull's"
+    if k == n and is_near(0.025 ** (1 / n), 1): return "that is the exact one of Clopper and Pearson: take the formula"
+    wilsons = wilson(k, n)
+    if is_near(*(end * (1 + z2 / n) for end in wilsons)): return "the factor 1/(1 + z²/n) in front is missing"
+    if is_near(*wald(k, n)): return "that is Wald's, which does not hold near 0 and 1: take Wilson's formula"
+    if is_near(*(100 * end for end in wilsons)): return "a share, not per cent"
+    return ""
 
 # %% ../../nbs/teaching/10_how_many.ipynb #51698f14
 def _spread(values:list)->float: # of the values, with n - 1
@@ -233,8 +254,14 @@ def _which_errors(paired:float, unpaired:float, truth:tuple, one:list, other:lis
     if _are(paired, unpaired, *(error * math.sqrt((n - 1) / n) for error in truth)):
         return f"the spread is divided by n: from a sample of {n} it is n - 1"
     if _are(paired, unpaired, *(error ** 2 for error in truth)): return "these are variances: take the root"
+    for name, value, wanted in zip(("paired", "unpaired"), (paired, unpaired), truth):
+        if not math.isclose(value, wanted, rel_tol=0.02): check_rounding(name, value, wanted)
     gap = abs(sum(one) / n - sum(other) / n)
     if math.isclose(paired, gap, rel_tol=0.02): return "`paired` is the difference of the means itself, not its error"
+    if _are(paired, unpaired, *(100 * error for error in truth)): return "the accuracies are shares, and so are these"
+    mean, low, _ = t_interval([a - b for a, b in zip(one, other)])
+    if any(math.isclose(paired, half, rel_tol=0.02) for half in (1.96 * truth[0], mean - low)):
+        return "`paired` is half an interval: the standard error is what is multiplied for it"
     if math.isclose(paired, truth[0], rel_tol=0.02):
         return "`unpaired` is another number: the errors of both means, put together as sqrt(a**2 + b**2)"
     return "`paired` is another number: the standard error of the differences, seed by seed"

@@ -84,7 +84,8 @@ def _read_levels(answer, name:str)->list:
     "Levels, each a whole number."
     if isinstance(answer, (int, float)) and not isinstance(answer, bool):
         raise NotRight(f"`{name}` is one number: a round asks two levels, write a list of them")
-    if not isinstance(answer, (list, tuple, set)):
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
+    if not isinstance(answer, (list, tuple, set, range)):
         raise NotRight(f"`{name}` is {name_kind(answer)}: a list of levels is wanted")
     levels = [number(level, f"a level of {name}") for level in answer]
     if any(level != int(level) for level in levels):
@@ -156,16 +157,33 @@ STEPS = [(4, 0.8), (4, 0.75), (4, 0.5), (4, 0.2), (4, 0.1), (3, 0.0), (7, 1.0), 
 @exercise
 def own_staircase(next_level:function, *, steps=STEPS):
     "A staircase in a function."
-    said = [number(call(next_level, *step, name="next_level"), f"next_level{step}") for step in steps]
-    if said == [_right_step(*step) for step in steps]: return "up from .75 on, down below .2, and never off the ladder"
+    said = _asked_levels(next_level, steps)
+    wanted = [_right_step(*step) for step in steps]
+    if said == wanted: return "up from .75 on, down below .2, and never off the ladder"
+    per_cent = [(level, 100 * rate) for level, rate in steps]
+    if _try_levels(next_level, per_cent) == wanted: raise NotRight("the rate is a share, such as .75, and not 75")
+    if _try_levels(next_level, [step[::-1] for step in steps]) == wanted:
+        raise NotRight("the level comes first, and then the rate: `next_level(level, rate)`")
     for step, found in zip(steps, said):
         if found != _right_step(*step): raise NotRight(_misstep(*step, found))
 
 # %% ../../nbs/teaching/11_ladder.ipynb #20d1abbe
+def _asked_levels(next_level, steps:list)->list:
+    "What a function says to levels and rates; raises `NotRight`."
+    asked = [call(next_level, *step, name="next_level", order="level rate") for step in steps]
+    return [number(level, f"next_level{step}") for step, level in zip(steps, asked)]
+
+def _try_levels(next_level, steps:list)->list:
+    "The same; nothing, where it cannot be asked that."
+    try: return _asked_levels(next_level, steps)
+    except NotRight: return []
+
+# %% ../../nbs/teaching/11_ladder.ipynb #2e96fd6e
 def _misstep(level:int, rate:float, found:float)->str:
     "What is amiss with a step."
     wanted = _right_step(level, rate)
     asked = f"next_level({level}, {rate:g}) is {found:g}, and should be {wanted}"
+    if found == wanted - level: return f"{asked}: that is the step, and the level itself is asked for"
     if not 3 <= found <= 7: return f"{asked}: the ladder has the levels 3 to 7"
     if found != int(found): return f"{asked}: levels are whole"
     if rate == 0.75: return f"{asked}: .75 is enough, `>=`"

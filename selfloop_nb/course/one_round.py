@@ -124,8 +124,9 @@ def _two_marks(q, rows)->list:
 def _remark(error, rows)->str:
     "What may have led to an error inside a Q."
     missing = isinstance(error, KeyError) or "exist" in str(error) # a table says it as ValueError
-    if missing: return f". A Q is given no solution: there is {', '.join(rows.column_names)}"
+    if missing: return ". A Q is given no solution"
     if isinstance(error, IndexError): return ". A completion may be empty: `completion[:1]` is then '' and no error"
+    if "int()" in str(error): return ". A completion may be empty or begin with no digit: compare texts, `str(...)`"
     return ""
 
 # %% ../../nbs/teaching/03_one_round.ipynb #e930dfc1

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from ..backend.core import patch_to
+from ..records import arrow_column, number_column
 from ..selection import drop_reasons
 from ..text import number_ngrams, number_units
 
@@ -24,36 +25,41 @@ class ThresholdPreview:
         import numpy
         if group is not None and group not in samples.column_names:
             raise ValueError(f"group={group!r} is no column of the samples: use one of {sorted(samples.column_names)}")
-        scores = numpy.array(samples["score"][:], dtype=float)
+        scores = number_column(samples, "score")
         deciding = numpy.flatnonzero([reason is None for reason in drop_reasons(samples, **rule)])
         self.rows = deciding[numpy.argsort(-scores[deciding], kind="stable")]
         self.scores = scores[self.rows]
         self.samples = samples
         self.group = group
         self.n_sampled = len(samples)
-        self.prompt_ids = self._column("prompt_id")
         self._sum_up()
 
 # %% ../../nbs/filters/03_preview.ipynb #c8f6afc6
 @patch_to(ThresholdPreview)
-def _column(self, name:str)->list:
+def _column(self, name:str)->"pyarrow.ChunkedArray":
     "A column of the samples that theta decides about, best first; None throughout where there is no such column."
-    if name not in self.samples.column_names: return [None] * len(self.rows)
-    values = self.samples[name][:]
-    return [values[i] for i in self.rows]
+    import pyarrow
+    if name in self.samples.column_names: return arrow_column(self.samples, name).take(self.rows)
+    return pyarrow.chunked_array([pyarrow.nulls(len(self.rows))])
 
 # %% ../../nbs/filters/03_preview.ipynb #ab875eed
 @patch_to(ThresholdPreview)
 def _sum_up(self):
     "Write the running sums beside the sorted samples."
-    correct = self._column("correct")
-    self.bigrams, self.written_in = number_ngrams(*number_units(self._column("completion")), 2)
+    correct = self._column("correct").cast("float64")
+    self.bigrams, self.written_in = number_ngrams(*number_units(self._column("completion").to_pylist()), 2)
     self.sums = _bigram_sums(self.bigrams, self.written_in, len(self.rows))
-    self.sums["right"] = _running_sum([float(value or 0) for value in correct])
-    self.sums["known"] = _running_sum([value is not None for value in correct])
-    self.sums["tokens"] = _running_sum(self._column("n_tokens"))
-    labels = [str(value) for value in self._column(self.group)] if self.group else []
-    self.groups = {name: _running_sum([label == name for label in labels]) for name in sorted(set(labels))}
+    self.sums["right"] = _running_sum(correct.fill_null(0))
+    self.sums["known"] = _running_sum(correct.is_valid())
+    self.sums["tokens"] = _running_sum(self._column("n_tokens").cast("float64"))
+    self.groups = self._group_sums() if self.group else {}
+
+@patch_to(ThresholdPreview)
+def _group_sums(self)->dict: # name of a group -> running sum
+    "How many there are of each group."
+    import numpy
+    labels = numpy.array(list(map(str, self._column(self.group).to_pylist())), dtype=object)
+    return {name: _running_sum(labels == name) for name in sorted(set(labels))}
 
 # %% ../../nbs/filters/03_preview.ipynb #4e13ceec
 def _running_sum(values)->"numpy.ndarray": # one longer than `values`: the sum of the first k stands at k
@@ -62,10 +68,10 @@ def _running_sum(values)->"numpy.ndarray": # one longer than `values`: the sum o
 
 def _bigram_sums(bigrams, written_in, n:int)->dict:
     "Running sums over n texts of the bigrams, and of those that no text before had."
-    import numpy
-    _, first = numpy.unique(bigrams, return_index=True)
+    import numpy, pandas
+    is_new = ~pandas.Series(bigrams).duplicated().to_numpy()
     n_all = numpy.bincount(written_in, minlength=n)
-    n_new = numpy.bincount(written_in[first], minlength=n)
+    n_new = numpy.bincount(written_in[is_new], minlength=n)
     return dict(bigrams=_running_sum(n_all), new_bigrams=_running_sum(n_new))
 
 # %% ../../nbs/filters/03_preview.ipynb #6fdf800c
@@ -126,9 +132,9 @@ def top(self,
 )->KeptMetrics:
     "What top-k of each prompt would keep."
     import numpy, pandas
-    prompts = pandas.Series(self.prompt_ids, dtype=object)
+    prompts = self._column("prompt_id").to_pandas()
     best = prompts.groupby(prompts, dropna=False).cumcount().to_numpy() < k
     def total(sums): return float(numpy.diff(sums)[best].sum())
     sums = {name: total(values) for name, values in self.sums.items()}
-    sums["new_bigrams"] = len(numpy.unique(self.bigrams[best[self.written_in]]))
+    sums["new_bigrams"] = len(pandas.unique(self.bigrams[best[self.written_in]]))
     return self._metrics(int(best.sum()), sums, {name: total(values) for name, values in self.groups.items()})

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 
 from ..backend.core import SelfloopError
 from ..records import Round
-from ..sampling import Sampling, plan_chunks, room_for, sample_chunk
+from ..backend.refill import can_refill
+from ..sampling import SESSION, Sampling, plan_chunks, room_for, sample_chunk, sample_session
 from ..storage.identity import describe
 
 # %% ../../nbs/metrics/09_redrawn.ipynb #c0367f35
@@ -50,11 +51,12 @@ def redraw(
     texts, written = samples["prompt"][:], samples["token_ids"][:]
     known, room = lm.ids_of_prompts(texts), sampling.max_new_tokens or room
     ids = [known[text] for text in texts]
-    chunks = plan_chunks(list(map(len, ids)), room, sampling.tokens_per_batch, seed, number, "sample")
+    draw, at_once = (sample_session, SESSION) if can_refill(lm, sampling) else (sample_chunk, 1)
+    chunks = plan_chunks(list(map(len, ids)), room, at_once * sampling.tokens_per_batch, seed, number, "sample")
     def cost(chunk): return sum(len(ids[i]) + room for i in chunk.requests), chunk.chunk_id
     chunk = min(chunks, key=cost)
     asked = [ids[i] for i in chunk.requests]
-    drawn = sample_chunk(lm, asked, chunk.seed, sampling, room, _say_nothing, should_stop)
+    drawn = draw(lm, asked, chunk.seed, sampling, room, _say_nothing, should_stop)
     return Redrawn(len(drawn), sum(row["token_ids"] == written[i] for row, i in zip(drawn, chunk.requests)))
 
 # %% ../../nbs/metrics/09_redrawn.ipynb #457e5967
@@ -66,8 +68,8 @@ def why_other(
     record:Round, # a round of its run, with samples
 )->str: # '' where all is the same, or nothing can be compared
     "What to say of a run that is gone on with, where its samples would be others today."
-    sampling = recorded_sampling(record.config)
-    if sampling is None or record.parent is None: return ""
+    sampling, is_elsewhere = recorded_sampling(record.config), bool(getattr(loop.workers, "draws", ""))
+    if sampling is None or record.parent is None or is_elsewhere: return "" # a server's samples are drawn by it alone
     try:
         lm = loop.model_of(record.parent)
         samples = loop.store.samples(record.number)

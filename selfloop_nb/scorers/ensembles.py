@@ -43,8 +43,7 @@ def _joined(name:str, scorers:tuple, join:Callable, **settings)->Scorer:
         rows = zip(*(_on_unit(s, samples) for s in scorers))
         return [_opinion(join, row) for row in rows]
     names = ", ".join(s.name for s in scorers)
-    parts = [s.describe() for s in scorers]
-    settings = dict(join=join, scorers=parts, **settings)
+    settings = dict(join=join, scorers=list(scorers), **settings)
     return Scorer(f"{name}({names})", opinions, (0.0, 1.0), settings, apart=all(s.apart for s in scorers))
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #c6f6f42a
@@ -94,7 +93,7 @@ def calibrated(
         finite = [s for s in scores.values if math.isfinite(s)]
         values = iter(fitted(finite) if finite else [])
         return [NoVerdict(reason) if reason else next(values) for reason in scores.reasons]
-    settings = dict(scorer=scorer.describe(), method=method, ratings=short_hash(rated))
+    settings = dict(scorer=scorer, method=method, ratings=short_hash(rated))
     return Scorer(f"calibrated({scorer.name})", probability, (0.0, 1.0), settings, apart=scorer.apart)
 
 # %% ../../nbs/scorers/07_ensembles.ipynb #010e2163

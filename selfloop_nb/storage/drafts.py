@@ -32,6 +32,11 @@ class Parts(MutableMapping):
     def __iter__(self): return (int(name[:-5]) for name in disk.names(self.folder) if re.fullmatch(r"\d.*\.json", name))
     def __len__(self): return sum(1 for _ in self)
 
+# %% ../../nbs/storage/04_drafts.ipynb #e8ba6363
+def _take_links_away(folder:Path):
+    for path in disk.below(folder):
+        if disk.is_link(path): disk.unlink(path)
+
 # %% ../../nbs/storage/04_drafts.ipynb #d11310a4
 class Draft:
     "The folder of a round that is not committed yet."
@@ -44,6 +49,7 @@ class Draft:
         self._check_lock()
         make_folder(folder)
         sweep(folder)
+        _take_links_away(folder)
         self.phases = self._intact()
 
     def _check_lock(self):

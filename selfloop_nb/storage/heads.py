@@ -14,6 +14,7 @@ from pathlib import Path
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to
 from .disk import GONE, disk
 from .files import append_line, check_name, read_file, write_file
+from .lock import this_process
 
 # %% ../../nbs/storage/05_heads.ipynb #031da878
 UNDO = "undo" # why a head is moved by `Loop.undo`
@@ -26,18 +27,20 @@ class Move:
     origin:str|None # id of the round where it stood; None: the branch begins
     to:str          # id of the round where it stands then
     why:str
+    by:str=""       # which process, on which machine; '' in a run of before
 
     @classmethod
     def now(cls, branch:str, origin:str|None, to:str, why:str)->"Move":
-        return cls(disk.now(), branch, origin, to, why)
+        return cls(disk.now(), branch, origin, to, why, this_process())
 
 # %% ../../nbs/storage/05_heads.ipynb #bd568ec9
 def _move_in(line:bytes)->Move|None:
     "The move that a line holds; None where it holds none."
     try: data = parse_json(line.decode(), dict)
     except ValueError: return None
-    names = [field.name for field in fields(Move)] # a newer version may say more
-    return Move(**{name: data[name] for name in names}) if set(names) <= set(data) else None
+    known = {field.name: data[field.name] for field in fields(Move) if field.name in data} # others are newer
+    try: return Move(**known)
+    except TypeError: return None # something is missing
 
 # %% ../../nbs/storage/05_heads.ipynb #3b2bd52f
 def _stamp(file:Path)->tuple|None:

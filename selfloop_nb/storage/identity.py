@@ -129,10 +129,17 @@ def _dataclass(look:_Look, thing)->dict:
 @_describes((dict,))
 def _dict(look:_Look, thing:dict)->dict:
     "A dict, its keys as text."
-    keys = {key: look.text(str(key)) if _is_plain(key) else json.dumps(look(key), sort_keys=True) for key in thing}
+    keys = {key: _key_text(look, key) for key in thing}
     if "value" in thing and not look.hidden: # as in {"name": "API_KEY", "value": "..."}
         for name in thing.values(): thing = {**thing, "value": _beside(name, thing["value"])}
-    return {keys[key]: look.named(keys[key], value) for key, value in thing.items()}
+    described = {keys[key]: look.named(keys[key], value) for key, value in thing.items()}
+    in_order = not look.hidden or list(described) == sorted(described) # what is shown is JSON, whose names have no order
+    return described if in_order else {"kind": "dict", "items": [[name, value] for name, value in described.items()]}
+
+def _key_text(look:_Look, key)->str:
+    "A key as text; where it is not to be read, 1 and '1' are two."
+    if not _is_plain(key): return json.dumps(look(key), sort_keys=True)
+    return f"{type(key).__name__} {key!r}" if look.hidden and not isinstance(key, str) else look.text(str(key))
 
 def _is_plain(value)->bool:
     "Is it a number, a text, or a list of such? Its `repr` is the same in every kernel."
@@ -317,7 +324,7 @@ def _method(look:_Look, method)->dict:
 @_describes(functools.partial)
 def _partial(look:_Look, partial)->dict:
     "A function with some of its arguments."
-    held = dict(function=partial.func, arguments=partial.args, keywords=partial.keywords)
+    held = dict(function=partial.func, arguments=partial.args, keywords=dict(sorted(partial.keywords.items())))
     inner = look(partial.func)
     return look.with_held({"kind": "function", "name": f"partial {inner.get('name')}", "code": inner.get("code")}, held)
 

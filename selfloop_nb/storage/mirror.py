@@ -7,10 +7,12 @@ __all__ = ['Mirror', 'mirrored']
 
 # %% ../../nbs/storage/23_mirror.ipynb #03554f8c
 import threading
+from pathlib import Path
 
 from ..backend.core import SelfloopError, patch_to
 from .disk import disk
-from .files import damaged_files, fixed_path, make_folder, read_file, sweep, write_file
+from .files import (
+    damaged_files, fixed_path, make_folder, read_file, sweep, through_link, write_file)
 from .lock import RunLock
 from .repair import FolderCopies, fetch
 from .store import Run
@@ -58,17 +60,26 @@ def missing(self)->list: # of `Round`, a round after the one it came from
 @patch_to(Mirror)
 def _has(self, id:str)->bool: return disk.is_file(self.place / "rounds" / id / "round.json")
 
+# %% ../../nbs/storage/23_mirror.ipynb #601055db
+@patch_to(Mirror)
+def _check_no_link(self, name:str):
+    "Raise where the folder of a file at the place is reached by a link."
+    if not through_link(self.place, str(Path(name).parent)): return
+    raise SelfloopError(f"{Path(name).parent} at the place is a link, or lies behind one")
+
 # %% ../../nbs/storage/23_mirror.ipynb #7c18f301
 @patch_to(Mirror)
 def _copy_round(self, record):
     "Copy a round; raises where a file of it is not as it was written."
     source, target = self.run.folder(record.id), self.place / "rounds" / record.id
+    self._check_no_link(f"rounds/{record.id}/round.json")
     make_folder(target)
     sweep(target)
     index = {sha: f"rounds/{record.id}/{name}" for name, sha in record.files.items()}
     pruned = pruned_files(source)
     for name in damaged_files(target, record.files): # missing there, mostly
         if name in pruned and not disk.exists(source / name): continue
+        self._check_no_link(f"rounds/{record.id}/{name}")
         if fetch(target / name, record.files[name], {FolderCopies(self.run.path): index}): continue
         raise SelfloopError(f"{name} of round {record.id} is damaged, or could not be written: see verify and repair")
     if pruned: write_file(target / PRUNED, read_file(source, PRUNED))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json
 from ..records import Format, Round
+from .archive import check_entry
 from .disk import GONE, disk
 from selfloop_nb.storage.files import (
     MOST_TEXT, beside, damaged_files, fixed_path, force, make_folder, open_file, read_file, sync, through_link,
@@ -55,11 +56,13 @@ class ArchiveCopies:
     @contextmanager
     def open(self, name:str):
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(name) as file: yield file
+            with zipfile.ZipFile(self.path) as archive:
+                check_entry(archive.getinfo(name), self.path)
+                with archive.open(name) as file: yield file
         except KeyError: raise FileNotFoundError(f"{name} is not in {self.path.name}") from None
 
 # %% ../../nbs/storage/22_repair.ipynb #1daf9465
-_UNREADABLE = (OSError, DamagedRunError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError)
+_UNREADABLE = (OSError, SelfloopError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError)
 
 def _record_from(place, id:str)->Round|None:
     "A round's record as a place has it; None where it has none that is whole."

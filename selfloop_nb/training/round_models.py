@@ -14,7 +14,7 @@ from ..backend.whole import check_form
 from ..backend.core import DamagedRunError, SelfloopError, patch_to
 from ..models import LanguageModel
 from ..storage.disk import disk
-from ..storage.files import write_folder
+from ..storage.files import open_file, write_folder
 from ..storage.store import Run
 from ..storage.stored import ADDED, WHOLE, Added, added_to, pruned_files
 from ..storage.verify import differences
@@ -86,7 +86,8 @@ def read(self,
 
 # %% ../../nbs/training/04_round_models.ipynb #56206c8a
 def _with(model:LanguageModel, addition:Path)->LanguageModel:
-    "The model with an addition."
+    "The model with an addition; raises `DamagedRunError` where a file of it is a link or no plain file."
+    for name in disk.names(addition): disk.close(open_file(addition, name))
     more = model.with_model(with_adapter(model.model, model.twin().model, addition))
     more.model.eval()
     return more

@@ -3,7 +3,7 @@
 A lab's claims are checked in it, for every seed; the executed notebooks lie in demo_output/course. `seeds=[0]` and the
 like set a parameter, a part of a lab's name runs that lab alone.
 """
-import io, json, resource, sys
+import io, json, resource, shutil, sys
 from pathlib import Path
 
 import nbformat
@@ -20,7 +20,8 @@ def measured(path, values):
     nb = nbformat.read(path, as_version=4)
     nb.cells.append(nbformat.v4.new_code_cell(ASK))
     out = PROJECT / "demo_output" / "course" / path.stem
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True) # else a lab goes on where it ended last time, in no time
+    out.mkdir(parents=True)
     nbformat.write(nb, out / path.name)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     printed = run(out / path.name, out, values, terminal=Terminal(io.StringIO())).cells[-1].outputs[0]["text"]

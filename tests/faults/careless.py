@@ -32,7 +32,7 @@ def importer():
         if not entry.external_attr >> 16 & 0o120000 == 0o120000: return unpack(packed, entry, file)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.symlink_to(packed.read(entry).decode(errors="replace")[:50])
-    archive._check_entry = unchecked
+    archive.check_entry = unchecked
     archive._unpack_entry = follow
 
 

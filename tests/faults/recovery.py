@@ -6,7 +6,7 @@ full memory at any line of a commit.
 
     python tests/faults/recovery.py [EVERY]
 
-Tried are every second call that writes, every eighth that does not, every twentieth line; EVERY times fewer of each.
+Tried are every fourth call that writes, every sixteenth that does not, every fortieth line; EVERY times fewer of each.
 """
 import signal, sys, tempfile, warnings
 from pathlib import Path
@@ -161,7 +161,7 @@ def tried(what, places, names, try_one):
 
 def at_calls(every=1):
     "A row a fault and kind of call."
-    kinds = {"writes": (WRITES, 2 * every), "reads, looks or locks": (READS, 8 * every)}
+    kinds = {"writes": (WRITES, 4 * every), "reads, looks or locks": (READS, 16 * every)}
     for kind, (calls, step) in kinds.items():
         log, expected = undisturbed(lambda store: Failpoints(store, calls=calls), lambda points: points.log)
         names = [" of ".join(call) for call in log]
@@ -176,7 +176,7 @@ def at_lines(every=1):
     places, expected = undisturbed(lambda store: Lines(), lambda lines: lines.places)
     happens = {"interrupt": interrupt, "full memory": fill_memory}
     for number, (fault, happen) in enumerate(happens.items()):
-        numbers = range(1 + number * 10 * every, len(places) + 1, 20 * every)
+        numbers = range(1 + number * 20 * every, len(places) + 1, 40 * every)
         def lost_at(n): return lost_by(lambda store: Lines(n, happen), expected)
         yield tried(f"{fault} at a line of a commit, and on in the same process", numbers, places, lost_at)
 

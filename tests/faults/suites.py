@@ -20,7 +20,8 @@ SUITES = { # what is tried -> files of tests, and which of their tests
 def row(what, files, which):
     "The row of a suite."
     there = [TESTS / file for file in files if (TESTS / file).exists()]
-    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", *there, "-k", which, "-p", "no:cacheprovider"]
+    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", *there, "-k", which,
+               "-m", "not long", "-p", "no:cacheprovider"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=TESTS.parent)
     counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]

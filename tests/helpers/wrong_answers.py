@@ -1,7 +1,21 @@
 "What a student reads who gives an answer."
-import math
+import importlib, math
+from pathlib import Path
+
+import numpy
 
 from selfloop_nb.course.answers import NotRight
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+class Unwilling:
+    "An object that tells nothing of itself."
+    def __float__(self):
+        raise RuntimeError
+
+    __len__ = __repr__ = __float__
+
 
 # Answers that are no number, whatever the exercise, and a word of what is said to them.
 NO_NUMBERS = {
@@ -11,6 +25,10 @@ NO_NUMBERS = {
     "yes": (True, "True or False"), "a function": (max, "call it"), "the type": (float, "call it"),
     "nan": (math.nan, "nan"), "infinite": (-math.inf, "infinite"), "complex": (1j, "complex"),
     "a range": (range(3), "the one number"), "bytes": (b"1", "bytes"), "a set": ({1}, "a set"),
+    "per cent in words": ("80 %", "80 % is 0.8, without quotation marks"), "a comma": ("0,8", "in place of the comma"),
+    "a sum in words": ("1/(1 + 0.25)", "Python works it out"), "beyond all": (10 ** 400, "too large"),
+    "half a number": (numpy.complex64(1), "a number is wanted"), "an array": (numpy.zeros(3), "the one number"),
+    "an object": (object(), "put a number"), "an unwilling one": (Unwilling(), "an Unwilling"),
 }
 
 
@@ -22,6 +40,27 @@ def hint(exercise, *answers, **given):
         assert str(error).strip() and "nobody has thought of" not in str(error)
         return str(error)
     return ""
+
+
+TRIED = {} # name of an exercise -> its wrong answers, as the tests of the labs name them; `make bench-answers` counts
+
+
+def tried(exercise, answers):
+    "The wrong answers that an exercise is tried with: they are counted."
+    return TRIED.setdefault(exercise.__name__, answers)
+
+
+def counted():
+    "Lab -> exercise -> how many wrong answers: of its own, and such as are no number whatever the exercise."
+    from course import labs
+    for path in sorted(TESTS.glob("test_course_*.py")): importlib.import_module(path.stem)
+    names = {path.stem: [one.name for one in labs.questions(labs.read(path))] for path in labs.paths()}
+    return {lab: {name: _split(TRIED.get(name, {})) for name in exercises} for lab, exercises in names.items()}
+
+
+def _split(answers):
+    general = sum(answer == NO_NUMBERS.get(name) for name, answer in answers.items())
+    return len(answers) - general, general
 
 
 class Wrong(dict):

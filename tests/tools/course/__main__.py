@@ -39,12 +39,14 @@ def write(folder):
 
 
 def write_chinese(folder):
-    "The labs and the quickstart in Chinese: for students, as slides and on paper."
+    "The labs and the quickstart in Chinese: for students, for teachers, as slides and on paper, and the quizzes."
     for path in (PROJECT / "nbs" / "quickstart.ipynb", *labs.paths()):
         if not translated.po_of(path).exists(): continue
         pictures, nb = labs.pictures(labs.read(path)), translated.translated(lab(path), at_hand(path))
         save(editions.student(nb), folder / "student" / path.name, pictures)
         if path.parent == labs.FOLDER:
+            save(editions.teacher(nb), folder / "teacher" / path.name, pictures)
+            write_quiz(nb, folder / "quizzes", path.stem, "zh")
             put(folder / "slides" / f"{path.stem}.html", slides.page(nb, "zh"))
             put(folder / "print" / f"{path.stem}.html", printed.page(nb, "zh"))
 
@@ -76,10 +78,10 @@ def put(path, text):
     path.write_text(text, encoding="utf-8")
 
 
-def write_quiz(nb, folder, name):
+def write_quiz(nb, folder, name, lang="en"):
     "The three sheets of a quiz."
-    put(folder / f"{name}.html", quizzes.sheet(nb))
-    put(folder / f"{name}_key.html", quizzes.sheet(nb, key=True))
+    put(folder / f"{name}.html", quizzes.sheet(nb, lang=lang))
+    put(folder / f"{name}_key.html", quizzes.sheet(nb, key=True, lang=lang))
     put(folder / f"{name}.gift", quizzes.gift(nb))
 
 
@@ -90,7 +92,16 @@ def syllabus(found):
         headings = re.findall(r"(?m)^#+ (?:Exercise|练习)[^:：]*[:：] *(.+)$", "\n".join(cell.source for cell in nb.cells))
         rows.append(f"| {number} | {labs.title(nb)} | {'; '.join(headings)} |")
     text = (labs.HERE / "syllabus.md").read_text(encoding="utf-8")
-    return text.format(n_labs=len(found), labs="\n".join(rows))
+    return text.format(n_labs=len(found), labs="\n".join(rows), claims="\n".join(claims(found)))
+
+
+def claims(found):
+    "What the labs claim, as a table: what they measured when they were saved, with Student's interval over the seeds."
+    yield "| lab | claim | published | here |\n|---|---|---|---|"
+    for number, nb in enumerate(found.values(), start=1):
+        for claim, published, here, low, high in labs.claims(nb):
+            interval = "" if low == "NaN" else f" ({low} to {high})"
+            yield f"| {number} | {claim} | {published} | {here}{interval} |".replace("*", r"\*")
 
 
 def call(name, *arguments, cwd):

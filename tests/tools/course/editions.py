@@ -71,9 +71,12 @@ def _asked(nb, question):
 def _tested(cell, question):
     "The check as a test of otter's, and behind it what else its cell does."
     lines, tree = cell.source.splitlines(), ast.parse(cell.source)
-    check = next(node for node in tree.body if f"{question.name}.check(" in ast.unparse(node))
-    names = sorted({node.id for node in ast.walk(check) if isinstance(node, ast.Name)} - set(dir(builtins)))
-    body = "\n".join("    " + line for line in lines[check.lineno - 1:check.end_lineno])
+    place = next(n for n, node in enumerate(tree.body) if f"{question.name}.check(" in ast.unparse(node))
+    check, needed = tree.body[place], tree.body[:place + 1] # otter runs it before the cell behind it
+    used = [node for statement in needed for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    made = {node.id for node in used if isinstance(node.ctx, ast.Store)}
+    names = sorted({node.id for node in used} - made - set(dir(builtins)))
+    body = "\n".join("    " + line for line in lines[:check.end_lineno])
     rest = "\n".join(lines[:check.lineno - 1] + lines[check.end_lineno:]).strip()
     test = CODE(f"def test_{question.name}({', '.join(names)}):\n{body}")
     closed = [RAW("# BEGIN TESTS"), test, RAW("# END TESTS"), RAW("# END QUESTION")]

@@ -8,7 +8,7 @@ What a lab says of itself, by tags of its cells:
 - `teacher`: a note that only the teacher's edition has;
 - `quiz`: a numbered list of questions, under each `- [ ]` or `- [x]` an answer and, in italics, why.
 """
-import ast, re, textwrap
+import ast, html, re, textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,14 @@ def _written(text, node):
         return _written(text, node.value)
     found = ast.get_source_segment(text, node)
     return f"({found})" if "\n" in found else found
+
+
+def claims(nb):
+    "The lines of a lab's table of claims, as it was saved: claim, published, here, from, to; none where it has none."
+    found = [cell for cell in nb.cells if cell.source.rstrip().endswith("\nclaims") and cell.get("outputs")]
+    pages = [cell.outputs[-1].get("data", {}).get("text/html", "") for cell in found]
+    lines = [line for page in pages for line in re.findall(r"<tr>\s*<th>(.+?)</th>((?:\s*<td>.*?</td>)+)", page)]
+    return [[html.unescape(claim), *map(html.unescape, re.findall(r"<td>(.*?)</td>", row))] for claim, row in lines]
 
 
 def relinked(nb, at_hand):
