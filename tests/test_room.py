@@ -112,7 +112,7 @@ def test_what_theta_would_keep_is_exact(open_notebook, tmp_path, kind):
 @pytest.mark.long
 def test_theta_is_dragged_beside_a_busy_kernel_and_a_dead_one(open_notebook, page):
     sent = []
-    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     def n_messages(): return sum("comm_msg" in str(frame) for frame in sent)
     nb = open_notebook(made_up(), "import time\nprint('busy')\ntime.sleep(60)")
     nb.page.get_by_text("busy", exact=True).wait_for()
@@ -374,6 +374,7 @@ def test_every_text_stands_out_from_the_paper(open_notebook, tmp_path, media):
         change_theme(nb, f"JupyterLab {theme}")
         is_on = "theme => document.body.dataset.jpThemeLight === String(theme === 'Light')"
         nb.page.wait_for_function(is_on, arg=theme)
+        nb.page.wait_for_function("() => !document.getElementById('jupyterlab-splash')")
         nb.shot(f"room_{theme.lower()}_{'_'.join(media) or 'plain'}", tmp_path)
         found = nb.page.evaluate(CONTRASTS)
         assert len(found) > 50 and min(found) >= 4.5, (theme, min(found))

@@ -54,7 +54,7 @@ class LiveCharts(anywidget.AnyWidget):
         self.newest = -1   # round that is scored
         self.bar = None    # whose samples are shown
         self.on_bar = None # is called with a bar, or None; else its samples are shown here
-        super().__init__(**{**dict(scale=scale, panels=panels_of([])), **shown})
+        super().__init__(**{**dict(scale=scale, panels=panels_of([]), words=all_shown(WORDS)), **shown})
         self.observe(weakly(self._chosen), "round")
         self.on_msg(weakly(self._asked))
 
@@ -177,7 +177,8 @@ def _chosen(self, change:dict):
     with self.lock, self.hold_sync():
         try:
             known = self.source is not None and 0 <= self.round < len(self.source.rounds)
-            if known and self.scores.get("round") != self.round: self._show(self.round)
+            is_shown = self.scores.get("round") == self.round and self.samples.get("rows")
+            if known and not is_shown: self._show(self.round)
         except (SelfloopError, OSError) as error: self.samples, self.bar = dict(title=str(error), rows=[]), None
 
 @patch_to(LiveCharts)

@@ -228,10 +228,10 @@ def choice_list(
 # %% ../../nbs/views/02_view.ipynb #db680596
 def _put(dropdown, options, value):
     "Put options into a list; what is chosen then is nobody's choice."
-    dropdown.offering = True
+    before, dropdown.offering = dropdown.offering, True # another may be at it already, in other words
     try:
         with dropdown.hold_sync(): dropdown.options, dropdown.value = tuple(options), value
-    finally: dropdown.offering = False
+    finally: dropdown.offering = before
 
 # %% ../../nbs/views/02_view.ipynb #87868b33
 from ..charts.words import SESSION, all_shown, html_shown, shown
