@@ -210,7 +210,7 @@ def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningDat
     mixing, newest = self.settings.mix, [] if judged is None else [kept_rows(judged)]
     def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), *newest], seed)
     load = partial(self._models.look, self.store, parent)
-    return TuningData(mix, self.task, judged, load, self.settings.sampling, say)
+    return TuningData(mix, self.task, judged, load, self.settings.sampling, say, workers=self.workers)
 
 # %% ../nbs/13_loop.ipynb #16743d95
 @patch_to(Loop)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
+from .backend.columns import as_arrow, some_rows, table_of
 from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
 from .storage.identity import describe
 
@@ -130,13 +131,18 @@ def _is_positive(n)->bool: return isinstance(n, Integral) and not isinstance(n, 
 # %% ../nbs/08_mixing.ipynb #ee09a6b8
 def _training_rows(table, number:int, weights:list|None=None):
     "The columns that tuning reads, and the round they come from."
-    from datasets import Dataset
-    rows = dict.fromkeys(("prompt", "completion")) | dict(finished=[True] * len(table), token_ids=[None] * len(table))
-    known = [name for name in rows if name in table.column_names]
-    rows |= table.select_columns(known)[:] # read once: what was kept lies scattered
-    rows["round"] = [number] * len(table)
+    import pyarrow
+    known, n = as_arrow(table), len(table)
+    types = dict(prompt=pyarrow.string(), completion=pyarrow.string(), finished=pyarrow.bool_(),
+                 token_ids=pyarrow.list_(pyarrow.int64()))
+    missing = dict(finished=[True] * n, token_ids=[None] * n)
+    def column(name):
+        if name in known.column_names: return known[name].cast(types[name])
+        return pyarrow.array(missing[name], types[name])
+    rows = {name: column(name) for name in types}
+    rows["round"] = [number] * n
     if weights is not None: rows["weight"] = weights
-    return Dataset.from_dict(rows)
+    return table_of(rows.items())
 
 # %% ../nbs/08_mixing.ipynb #d72b8316
 def _own_weights(train)->list:
@@ -201,10 +207,10 @@ def __call__(self,
     real = []
     if n_real:
         rows = _training_rows(train, 0, _own_weights(train) if weighed else None)
-        real = [rows.select(draw_rows(n_train, n_real, seed))]
+        real = [some_rows(rows, draw_rows(n_train, n_real, seed))]
     if n < n_written:
         rows = draw_rows(n_written, n, derive_seed(seed, "budget"))
-        written = [concatenate_datasets(written).select(rows)]
+        written = [some_rows(concatenate_datasets(written), rows)]
     if not real + written: raise ValueError("the mix is empty: there is neither real data nor a kept sample")
     return concatenate_datasets(real + written)
 

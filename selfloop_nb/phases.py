@@ -11,6 +11,7 @@ import itertools, json, math, time, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
+from .backend.columns import give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash
 from .storage.identity import describe
 from .metrics.empty_round import nothing_kept
@@ -240,6 +241,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
+    give_back()
     return made
 
 # %% ../nbs/12_phases.ipynb #0df054ec
@@ -292,7 +294,7 @@ def judge(
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
     settings, who = round.settings, (round.workers, round.control.should_stop)
-    if task.check is not None: samples = samples.add_column("correct", task.correct(samples.to_list(), *who))
+    if task.check is not None: samples = with_column(samples, "correct", task.correct(samples, *who))
     context = scorer_context(round, model)
     def score(seen):
         scorer = settings.score.bound(context, seen)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
+from .backend.columns import some_rows, with_column
 from .backend.core import ScoringError, patch_to, plain_arguments, plain_fields, real_number, redact
 from .backend.thoughts import NO_ANSWER, where_answered
-from .backend.workers import HERE, do_pieces, never, own_rows
+from .backend.workers import HERE, do_pieces, never
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
@@ -308,14 +309,14 @@ def _run_apart(scorer:Scorer, samples, error:Exception)->Scores:
 def _run_in_pieces(scorer:Scorer, samples, pieces:list, kept:dict, workers, should_stop:Callable)->Scores:
     "The scores, piece by piece; those that `kept` holds already are not asked for again."
     scores = _no_scores(len(samples))
-    known = {number: _kept_scores(kept, number, samples.select(rows)) for number, rows in enumerate(pieces)}
+    known = {number: _kept_scores(kept.get(number), samples, rows) for number, rows in enumerate(pieces)}
     for number, answers in known.items():
         if answers: scores.put(pieces[number], answers)
-    def piece(number): return dict(samples=own_rows(samples, pieces[number]))
+    def piece(number): return dict(samples=some_rows(samples, pieces[number]))
     def take(number, answers):
         scores.put(pieces[number], answers)
         if any(answers.reasons) or not scorer.journal: return
-        kept[number] = {"asked": _rows_hash(samples.select(pieces[number])), "scores": answers.values}
+        kept[number] = {"asked": _rows_hash(samples, pieces[number]), "scores": answers.values}
     left = [number for number, answers in known.items() if not answers]
     do_pieces(workers, run_scorer, dict(scorer=scorer), left, piece, take, should_stop=should_stop)
     return scores
@@ -330,15 +331,14 @@ def _pieces(samples, n_rows:int)->list: # of lists of rows
     return pieces
 
 # %% ../nbs/06_scoring.ipynb #3c87bbfc
-def _rows_hash(samples)->str:
+def _rows_hash(samples, rows:list)->str:
     "A hash of all that a scorer can see of some samples."
-    return identity_hash(dict(sorted(samples.to_dict().items())), 16)
+    return identity_hash(dict(sorted(some_rows(samples, rows).to_dict().items())), 16)
 
-def _kept_scores(kept:dict, number:int, samples)->Scores|None:
+def _kept_scores(entry, samples, rows:list)->Scores|None:
     "What a scorer has answered about these samples; None where it was asked about others, or not at all."
-    entry = kept.get(number)
-    if not isinstance(entry, dict) or entry.get("asked") != _rows_hash(samples): return None
-    return Scores(entry["scores"], [""] * len(samples))
+    if not isinstance(entry, dict) or entry.get("asked") != _rows_hash(samples, rows): return None
+    return Scores(entry["scores"], [""] * len(rows))
 
 # %% ../nbs/06_scoring.ipynb #ad6e59bd
 ROWS = 1000 # of a piece that others score
@@ -395,5 +395,5 @@ def score_samples(
     reasons = _first_of([failures, *(scores.reasons for scores in results)])
     totals = [math.nan if reason else total for total, reason in zip(_total(terms, results), reasons)]
     if scorer.parts:
-        for part, scores in zip(parts, results): samples = samples.add_column(f"score_{part.name}", scores.values)
-    return samples.add_column("score", totals).add_column("reason", reasons)
+        for part, scores in zip(parts, results): samples = with_column(samples, f"score_{part.name}", scores.values)
+    return with_column(with_column(samples, "score", totals), "reason", reasons)

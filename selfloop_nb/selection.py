@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .backend.columns import some_rows, with_column
 from .backend.core import patch_to, plain_fields, redact
+from .backend.counters import kth_highest
 from .records import KEPT, QUARANTINED, REJECTED, arrow_column, number_column
 from .storage.identity import describe
 
@@ -134,7 +136,7 @@ class Quantile(KeepRule):
 
     def keep(self, scores, prompt_ids):
         if not scores: return []
-        theta = sorted(scores, reverse=True)[math.ceil(self.share * len(scores)) - 1]
+        theta = kth_highest(lambda: [scores], math.ceil(self.share * len(scores)))
         return [score >= theta for score in scores]
 
 # %% ../nbs/07_selection.ipynb #ad525d98
@@ -184,11 +186,11 @@ def select_samples(
     "Decide about a round's samples."
     states, reasons = rule(samples)
     if "reason" in samples.column_names: samples = samples.remove_columns("reason")
-    return samples.add_column("state", states).add_column("reason", reasons)
+    return with_column(with_column(samples, "state", states), "reason", reasons)
 
 # %% ../nbs/07_selection.ipynb #601f3237
 def kept_rows(
     samples, # a selected sample table
 )->"datasets.Dataset":
     "The kept rows of a sample table."
-    return samples.select([i for i, state in enumerate(samples["state"][:]) if state == KEPT])
+    return some_rows(samples, [i for i, state in enumerate(samples["state"][:]) if state == KEPT])

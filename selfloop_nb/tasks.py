@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
+from .backend.columns import as_arrow, dicts_of, part_of, read_into, some_rows, table_of
 from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .records import SAMPLE_COLUMNS
 from .backend.thoughts import answered_row, check_closed, without_thoughts
-from .backend.workers import HERE, answers_of, never
+from .backend.workers import HERE, do_pieces, never
 from .storage.formats import plain_table
 from .storage.identity import describe
 from .text import answer_texts, clean_text
@@ -82,30 +83,35 @@ def round_prompts(self,
     last=None,  # sample table of the round before, for `ask`
 )->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
     "The prompts of a round: the next `n_prompts` of those it may ask, from the start again when they are used up."
-    from datasets import Dataset
     pool = self.ask(self.prompts, last) if self.ask else range(len(self.prompts))
     n = min(self.n_prompts or len(pool), len(pool))
     rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
-    return Dataset.from_dict({**self.prompts.select(rows).to_dict(), "prompt_id": rows})
+    asked = as_arrow(some_rows(self.prompts, rows))
+    def columns():
+        for name in asked.column_names: yield name, asked[name].to_pylist()
+        yield "prompt_id", rows
+    return table_of(columns())
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)
 def correct(self,
-    rows:list, # of dicts with a prompt's columns and `completion`
+    rows, # a table, or a list of dicts, with a prompt's columns and `completion`
     workers=HERE, # who checks, see `workers.Here`
     should_stop:Callable=never,
 )->list: # True, False, or None where it is not known
     """Check each completion; the check's exceptions are None, never False.
 
     Raises `ValueError` for an answer that is neither: 0.3 is not right, and "False" is not wrong."""
-    if workers is HERE: return _all_checked(self.check, rows)
-    pieces = [dict(rows=rows[at:at + CHECKED_AT_ONCE]) for at in range(0, len(rows), CHECKED_AT_ONCE)]
-    return sum(answers_of(workers, _all_checked, dict(check=self.check), pieces, should_stop), [])
+    rows, answers = as_arrow(rows) if hasattr(rows, "with_format") else list(rows), {}
+    def piece(first): return dict(rows=part_of(rows, first, CHECKED_AT_ONCE))
+    do_pieces(workers, _all_checked, dict(check=self.check), range(0, len(rows), CHECKED_AT_ONCE), piece,
+              answers.__setitem__, should_stop=should_stop)
+    return [answer for first in sorted(answers) for answer in answers[first]]
 
 # %% ../nbs/03_tasks.ipynb #93d8699c
 CHECKED_AT_ONCE = 1000 # rows of a piece
 
-def _all_checked(check, rows:list)->list: return [_checked(check, row) for row in rows]
+def _all_checked(check, rows)->list: return [_checked(check, row) for row in dicts_of(rows)]
 
 # %% ../nbs/03_tasks.ipynb #57f88522
 def _checked(check, row:dict):
@@ -137,7 +143,7 @@ def fingerprint(self)->str:
     if self.ask: digest.update(short_hash(_chooser(self.ask)).encode())
     tables = [self.train, self.prompts, self.heldout]
     if self.sealed is not None: tables.append(self.sealed)
-    for table in tables: digest.update(_table_text(table))
+    for table in tables: read_into(digest, table)
     return digest.hexdigest()[:16]
 
 def _chooser(ask)->dict:
@@ -151,9 +157,9 @@ def table_hash(
     table, # or None
 )->str:
     "A hash of all that stands in a table, whatever the order of its columns."
-    return hashlib.sha256(_table_text(table)).hexdigest()[:16]
-
-def _table_text(table)->bytes: return repr(table and sorted(table.to_dict().items())).encode("utf-8", "replace")
+    digest = hashlib.sha256()
+    read_into(digest, table)
+    return digest.hexdigest()[:16]
 
 # %% ../nbs/03_tasks.ipynb #d3cf7fb3
 @patch_to(Task)

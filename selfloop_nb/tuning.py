@@ -12,14 +12,16 @@ import math, tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, whole_number
 from .models import LanguageModel
+from .backend.handover import dropout_in, hand_over, taken_over
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
 from .backend.processes import Processes
-from .backend.resume import Resumable, load_weights, trained_weights
+from .backend.resume import Resumable
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, completion_loss, cut_step, encode_row, encode_rows, shorter_logits,
     weighted_cross_entropy)
@@ -28,7 +30,7 @@ from .backend.trainer import (
     shortened_warmup, trainer_arguments, undisturbed)
 from .backend.team import Team, sum_gradients, summed, together
 from .backend.weights import check_weights
-from .backend.workers import do_pieces
+from .backend.workers import HERE, do_pieces
 
 # %% ../nbs/09_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."
@@ -47,6 +49,7 @@ class TuningData:
     sampling:"selfloop_nb.sampling.Sampling|None"=None # how it wrote them
     say:Callable=ignore_message          # is told what a reader of the round should know
     checkpoints:"selfloop_nb.storage.checkpoints.Checkpoints|None"=None # where a training keeps its state
+    workers:object=HERE # who cuts a large mix into token ids, see `workers.Here`
 
     @property
     def parent(self)->LanguageModel|None:
@@ -135,8 +138,8 @@ class FineTune(Tuner):
         check_setting(self, "tokens_at_once", self.tokens_at_once is None or self.tokens_at_once >= 1, "at least 1")
         check_setting(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
         check_setting(self, "processes", self.processes >= 1, "at least 1")
-        fits = self.processes == 1 or self.lora is None and type(self) is FineTune
-        check_setting(self, "processes", fits, "1 with lora, DPO and SPIN, which are trained in one process")
+        is_own = self.processes == 1 or type(self) is FineTune
+        check_setting(self, "processes", is_own, "1 with DPO and SPIN, which are trained in one process")
 
 # %% ../nbs/09_tuning.ipynb #128c5da3
 def _are_betas(betas)->bool:
@@ -151,6 +154,9 @@ def check(self, model:LanguageModel, task):
     check_optimizer(self.optimizer, model.device)
     on_cpu = self.processes == 1 or model.device.type == "cpu"
     check_setting(self, "processes", on_cpu, f"1 for a model on {model.device.type}: several processes share a CPU")
+    where = "lora.dropout" if self.lora and self.lora.dropout else dropout_in(model.model)
+    rule = f"1 where numbers are left out at random, by each process others: set {where} to 0"
+    check_setting(self, "processes", self.processes == 1 or not where, rule)
     check_parts(model, self.freeze)
     if self.checkpointing and not model.model.supports_gradient_checkpointing:
         raise ValueError(f"{model.name} cannot compute its activations twice: leave checkpointing=True out, "
@@ -331,7 +337,7 @@ def train_rows(
         made = _row_trainer()(
             model=model, args=on_one_device(TrainingArguments(**settings)), callbacks=[listener], **data)
         made.remove_callback(PrinterCallback)
-        made.team = team
+        made.team, made.writes = team, team is None or team.rank == 0
         return made
     tuned, losses = train_copy(
         lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop, checkpoints)
@@ -339,32 +345,28 @@ def train_rows(
 
 # %% ../nbs/09_tuning.ipynb #fa92ccdb
 def train_in_processes(
-    lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, # as for `train_rows`
+    lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, checkpoints=None, # as for `train_rows`
 )->Trained:
     "The same in several processes of this machine; the first of them writes, and this one takes over what it wrote."
-    from safetensors.torch import load_file
     n, answers = how.processes, {}
     def heard(word): on_loss(*word)
     with tempfile.TemporaryDirectory() as folder:
-        common = dict(lm=lm, rows=rows, how=how, seed=seed, folder=folder)
+        common = dict(lm=lm, rows=rows, how=how, seed=seed, folder=Path(folder), checkpoints=checkpoints)
         do_pieces(Processes(n), _train_rank, common, range(n), lambda rank: dict(rank=rank), answers.__setitem__,
                   heard, should_stop)
-        tuned = lm.copy()
-        load_weights(tuned.model, load_file(f"{folder}/weights.safetensors"))
+        tuned = taken_over(lm, Path(folder))
     check_weights(tuned)
     return Trained(tuned, *answers[0])
 
 # %% ../nbs/09_tuning.ipynb #68431490
-def _train_rank(lm, rows, how:FineTune, seed:int, folder:str, rank:int, progress:Callable, should_stop:Callable)->tuple:
-    "In one of the processes: train; the first tells and gives the losses and counts, and writes the weights."
-    from safetensors.torch import save_file
+def _train_rank(lm, rows, how, seed:int, folder:Path, checkpoints, rank:int, progress, should_stop)->tuple|None:
+    "In one of the processes: train; the first tells and gives the losses and counts, and writes."
     def tell(*word):
         if rank == 0: progress(word)
     with together(rank, how.processes, folder) as team:
-        tuned, losses, statistics = train_rows(lm, rows, how, seed, tell, should_stop, team=team)
+        tuned, losses, statistics = train_rows(lm, rows, how, seed, tell, should_stop, checkpoints, team)
     if rank: return None
-    weights = {name: weight.detach().clone().contiguous() for name, weight in trained_weights(tuned.model).items()}
-    save_file(weights, f"{folder}/weights.safetensors")
+    hand_over(tuned, folder)
     return losses, statistics
 
 # %% ../nbs/09_tuning.ipynb #d537e17b
@@ -377,14 +379,15 @@ def fine_tune(
     on_loss:Callable=ignore_loss, # is told each step's loss
     should_stop:Callable=never,
     checkpoints=None, # a `Checkpoints`, where the training keeps its state; None: it begins anew after an interruption
+    workers=HERE,     # who cuts a large mix into token ids
 )->Trained:
     "Train a copy of the model; raises `TrainingError` when loss or weights are no longer finite."
-    rows = encode_rows(lm, table)
-    if how.processes > 1: return train_in_processes(lm, rows, how, seed, on_loss, should_stop)
-    return train_rows(lm, rows, how, seed, on_loss, should_stop, checkpoints)
+    rows = encode_rows(lm, table, workers, should_stop)
+    train = train_rows if how.processes == 1 else train_in_processes
+    return train(lm, rows, how, seed, on_loss, should_stop, checkpoints)
 
 # %% ../nbs/09_tuning.ipynb #eec0ef70
 @patch_to(FineTune)
 def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, should_stop:Callable=never)->Trained:
     "What a loop calls: `fine_tune` on the mix."
-    return fine_tune(lm, data.mix(), self, seed, on_loss, should_stop, data.checkpoints)
+    return fine_tune(lm, data.mix(), self, seed, on_loss, should_stop, data.checkpoints, data.workers)

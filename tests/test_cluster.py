@@ -3,7 +3,7 @@
 What hangs on when a worker dies is tried on a stand-in for Ray, where a seed decides it; a real cluster is tried once
 in `make test`, and by itself in `make test-long`.
 """
-import os, signal, sys, threading, warnings
+import os, signal, socket, sys, threading, warnings
 from collections import Counter
 
 import pytest
@@ -138,6 +138,21 @@ def test_what_cannot_be_sent_is_named(crew):
     common = dict(scorer=verifier(locked))
     with pytest.raises(SelfloopError, match="scorer 'verifier' cannot be sent to the workers: it holds a lock"):
         list(crew().map(run_scorer, common, [0], lambda key: dict(samples=Dataset.from_dict({"a": [1]}))))
+
+
+def test_a_cluster_that_loses_its_head_is_left(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    monkeypatch.setattr(cluster, "LOOK", 0.0)
+    head = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    workers, done = crew(), []
+    workers.head = f"127.0.0.1:{head.getsockname()[1]}"
+    with pytest.raises(SelfloopError, match=f"the head of the cluster, {workers.head}, does not answer any more"):
+        for key, _ in workers.map(double, dict(factor=2), range(1000), as_number):
+            done.append(key)
+            if len(done) == 100: head.close()
+    assert 100 <= len(done) < 1000 and not workers.team
+    workers.head = ""
+    assert len(list(workers.map(double, dict(factor=2), range(9), as_number))) == 9, "they can be used again"
 
 
 def test_two_loops_at_once_are_refused(crew):

@@ -1,5 +1,5 @@
 "A lab that is opened elsewhere, run out of order, stopped, or goes on from runs of an older version says what to do."
-import re
+import re, shutil
 from pathlib import Path
 from threading import Thread
 from unittest.mock import ANY
@@ -119,10 +119,15 @@ def ran(client, source):
     return reply["content"]["status"], "".join(shown)
 
 
+def rounds_in(folder):
+    "The rounds of all runs below a folder."
+    return sorted(path.relative_to(folder) for path in folder.rglob("rounds/*"))
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", [path for path in SWEPT if path.stem[:2] in ("04", "06")], ids=lambda path: path.stem)
-def test_a_lab_that_is_stopped_goes_on_and_is_done_at_once_the_next_time(path, kernel, elsewhere):
+def test_a_lab_that_is_stopped_goes_on_and_is_done_at_once_where_it_was_made(path, kernel, elsewhere):
     manager, client = kernel
     cells = code(path)
     at = next(i for i, source in enumerate(cells) if "done = sweep(" in source)
@@ -135,9 +140,12 @@ def test_a_lab_that_is_stopped_goes_on_and_is_done_at_once_the_next_time(path, k
     status, said = ran(client, cells[at + 1])
     assert status == "error" and "`done` is not there" in said
     for source in cells[at:]: assert ran(client, source) == ("ok", ANY), source
-    committed = sorted(elsewhere.rglob("rounds/*"))
-    for source in cells[:at + 1]: assert ran(client, source)[0] == "ok"
-    assert sorted(elsewhere.rglob("rounds/*")) == committed and committed
+    committed = rounds_in(elsewhere / "runs")
+    shutil.copytree(elsewhere / "runs", elsewhere / "handed out" / "runs")
+    for place in (".", "handed out"):
+        ran(client, f"import os; os.chdir({place!r})")
+        for source in cells[:at + 1]: assert ran(client, source)[0] == "ok"
+    assert rounds_in(elsewhere / "runs") == rounds_in(elsewhere / "handed out" / "runs") == committed != []
 
 
 def test_a_folder_in_which_something_else_lies_is_named(elsewhere):

@@ -326,7 +326,9 @@ def alone(samples, column):
 
 
 BOTH = [ratio(S), ratio(S1)]
-RATIOS = {"left empty": ([None, None], "still empty"), "only one": ([BOTH[0], None], "`ratio_after` is still empty"),
+RATIOS = {"rounded": ([round(BOTH[0], 1), BOTH[1]], "`ratio_before` is rounded too far"),
+          "none": ([0, 0], "the same table"),
+          "left empty": ([None, None], "still empty"), "only one": ([BOTH[0], None], "`ratio_after` is still empty"),
           "only the other": ([None, BOTH[1]], "`ratio_before` is still empty"),
           "made up": ([0.9, 0.1], "`ratio_before` is another"),
           "one made up": ([BOTH[0], 0.1], "`ratio_after` is another"), "swapped": (BOTH[::-1], "the wrong way round"),

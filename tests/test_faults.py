@@ -6,6 +6,7 @@ It runs in a process of its own, which forks for every fault; `python tests/faul
 import gc, subprocess, sys
 from pathlib import Path
 
+import pytest
 from datasets import Dataset
 
 FAULTS = Path(__file__).with_name("faults")
@@ -29,6 +30,12 @@ def test_kills_interrupts_and_loss_of_power():
 
 def test_disks_that_fail_and_files_that_are_torn():
     assert all(row[2] == "0" for row in rows("disk.py", 36))
+
+
+@pytest.mark.long
+def test_after_a_fault_the_same_process_goes_on():
+    table = rows("recovery.py", 36)
+    assert len(table) == 6 and all(int(row[1]) > 0 and row[2] == "0" for row in table)
 
 
 def test_histories_on_a_simulated_disk_and_what_was_put_back():

@@ -1,11 +1,13 @@
 "Several processes of this machine make what one makes: the same samples to the last bit, the same training to 1e-6."
 import os, random, signal
+from functools import partial
 
 import psutil, pytest
 
 from selfloop_nb import DPO, FineTune, LoRA, Processes, tiny_llama
 from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
+from waiting import wait_until
 
 
 def mixed_rows(n, weighted):
@@ -22,7 +24,7 @@ def mixed_rows(n, weighted):
 def distance(one, other):
     "The relative distance of two models' weights."
     import torch
-    flat = [torch.cat([weight.flatten() for weight in lm.model.parameters()]) for lm in (one, other)]
+    flat = [torch.cat([weight.detach().flatten() for weight in lm.model.parameters()]) for lm in (one, other)]
     return float((flat[0] - flat[1]).norm() / flat[0].norm())
 
 
@@ -45,6 +47,39 @@ def test_a_training_in_two_processes_is_that_of_one(weighted):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("lora", [None, LoRA(r=4)])
+def test_a_training_in_two_processes_goes_on_where_it_was(tmp_path, lora):
+    from selfloop_nb import fine_tune
+    from selfloop_nb.storage.checkpoints import Checkpoints
+    lm, rows = tiny_llama(small_task(), width=32), mixed_rows(60, weighted=False)
+    how = dict(steps=12, batch_size=16, lora=lora)
+    one = fine_tune(lm, rows, FineTune(**how), seed=3)
+    kept, heard = Checkpoints(tmp_path / "tuning", "these rows"), []
+    kept.is_due = partial(bool, True) # after each step
+    def interrupt(point, n_steps):
+        heard.append(point["step"])
+        if point["step"] == 6: raise KeyboardInterrupt
+    def train(on_loss): return fine_tune(lm, rows, FineTune(**how, processes=2), 3, on_loss, checkpoints=kept)
+    with pytest.raises(KeyboardInterrupt): train(interrupt)
+    before, heard[:] = int(kept.newest().name), []
+    two = train(lambda point, n_steps: heard.append(point["step"]))
+    assert before >= 5 and heard == list(range(before + 1, 13))
+    assert distance(one.model, two.model) < 1e-6 < distance(one.model, lm)
+    assert [point["step"] for point in two.losses] == list(range(1, 13)) and two.statistics == one.statistics
+    assert (two.model.adapter is None) == (lora is None)
+
+
+@pytest.mark.long
+def test_additions_that_two_processes_have_trained_are_a_round(tmp_path):
+    tune = FineTune(steps=5, batch_size=16, lora=LoRA(r=4), processes=2)
+    loop = small_loop(tmp_path / "run", tune=tune)
+    loop.run(rounds=2)
+    assert all("adapter/adapter_model.safetensors" in round.files for round in loop.rounds[1:])
+    again = small_loop(tmp_path / "run", tune=tune)
+    assert again.language_model().weights_hash() == loop.language_model().weights_hash()
+
+
+@pytest.mark.long
 def test_what_ends_a_training_is_said_as_by_one_process(tmp_path):
     loop = small_loop(tmp_path / "run", initial=FineTune(steps=5, batch_size=16, lr=1e30, processes=2))
     with pytest.raises(TrainingError, match="the loss is|not finite"): loop.start()
@@ -52,8 +87,14 @@ def test_what_ends_a_training_is_said_as_by_one_process(tmp_path):
 
 
 def test_what_cannot_be_shared_is_refused():
-    for wrong in (dict(processes=0), dict(processes=2, lora=LoRA())):
-        with pytest.raises(ValueError, match="processes="): FineTune(**wrong)
+    with pytest.raises(ValueError, match="processes=0"): FineTune(processes=0)
+    lm = tiny_llama(small_task(), width=32)
+    with pytest.raises(ValueError, match="set lora.dropout to 0"):
+        FineTune(processes=2, lora=LoRA(dropout=0.1)).check(lm, None)
+    lm.model.model.layers[0].self_attn.attention_dropout = 0.1
+    with pytest.raises(ValueError, match=r"set model.layers.0.self_attn.attention_dropout to 0"):
+        FineTune(processes=2).check(lm, None)
+    FineTune().check(lm, None)
     with pytest.raises(ValueError, match="processes=2"): DPO(processes=2)
     with pytest.raises(ValueError, match="n=0"): Processes(0)
     from selfloop_nb.storage.identity import describe
@@ -66,7 +107,7 @@ def test_a_loop_on_two_processes_makes_the_same_bytes(tmp_path):
     for loop in loops: loop.run(rounds=1)
     here, there = ([(r.id, r.files, repr(r.metrics)) for r in loop.rounds] for loop in loops)
     assert there == here
-    assert not psutil.Process().children(recursive=True), "the processes have gone"
+    wait_until(lambda: not psutil.Process().children(recursive=True)) # the processes have gone
 
 
 @pytest.mark.long

@@ -175,3 +175,18 @@ def test_nothing_measured_has_no_best(tmp_path):
     from selfloop_nb.storage.publish import best_of
     nothing = [dict(round=0, heldout_loss=math.nan)]
     with pytest.raises(SelfloopError, match="name one, such as round=3"): best_of(nothing)
+
+
+def test_a_model_with_an_encoder_says_what_it_is_for(tmp_path):
+    import transformers
+    from huggingface_hub import DatasetCard, ModelCard
+    from selfloop_nb import tiny_t5
+    from small import small_task
+    task = small_task()
+    loop = small_loop(tmp_path / "run", task=task, model=tiny_t5(task, layers=1, width=32, heads=2))
+    loop.run(rounds=1)
+    published = loop.publish(tmp_path / "out", round=1)
+    card = ModelCard.load(published.folder / "README.md")
+    assert card.data.pipeline_tag == "text2text-generation" and "AutoModelForSeq2SeqLM" in card.text
+    assert DatasetCard.load(published.dataset / "README.md").data.task_categories == ["text2text-generation"]
+    assert isinstance(transformers.AutoModelForSeq2SeqLM.from_pretrained(published.folder), type(loop.model.model))

@@ -1,7 +1,7 @@
 """What is lost is fetched by its hash or made again; a second place keeps up; a machine that draws other samples is
 told of.
 """
-import gc, json, os, shutil, sys
+import gc, json, os, shutil, sys, zipfile
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,42 @@ def files_of(run):
 def copy(whole, tmp_path):
     (tmp_path / "runs").mkdir()
     return shutil.copytree(whole[0], tmp_path / "runs" / "run")
+
+
+def packed_again(archive, path, name, data, how=zipfile.ZIP_DEFLATED):
+    "An archive with other bytes for one of its files."
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(path, "w") as target:
+        for other in source.namelist():
+            kind = how if other == name else zipfile.ZIP_DEFLATED
+            target.writestr(other, data if other == name else source.read(other), kind)
+    return path
+
+
+def with_a_bomb(archive, path, name): return packed_again(archive, path, name, bytes(2**24))
+
+
+def with_lzma(archive, path, name):
+    return packed_again(archive, path, name, zipfile.ZipFile(archive).read(name), zipfile.ZIP_LZMA)
+
+
+def with_a_torn_stream(archive, path, name):
+    "Bytes that nothing can be unpacked from."
+    packed_again(archive, path, name, zipfile.ZipFile(archive).read(name))
+    data = bytearray(path.read_bytes())
+    begins = zipfile.ZipFile(path).getinfo(name).header_offset + 30 + len(name)
+    data[begins:begins + 20] = b"\xff" * 20
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("harmed", [with_a_bomb, with_lzma, with_a_torn_stream])
+def test_nothing_is_taken_from_an_archive_that_is_no_good(harmed, whole, copy, tmp_path):
+    lost = next(copy.glob("rounds/0001-*/losses.jsonl"))
+    name = str(lost.relative_to(copy))
+    bad = harmed(whole[1], tmp_path / "bad.zip", name)
+    lost.unlink()
+    assert list(repair(copy, bad).left) == [name] and not lost.exists()
+    assert repair(copy, [bad, whole[1]]).is_whole and files_of(copy) == whole[2]
 
 
 @pytest.mark.parametrize("harm", HARM)

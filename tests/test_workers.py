@@ -53,6 +53,17 @@ def test_the_order_does_not_matter(tmp_path, undisturbed):
     assert max(map(len, workers.works["sample_chunk"])) > 3
 
 
+def test_the_texts_of_large_tables_are_cut_by_the_workers(tmp_path, undisturbed, monkeypatch):
+    import selfloop_nb.sampling, selfloop_nb.backend.rows
+    monkeypatch.setattr(selfloop_nb.sampling, "CUT_AT_ONCE", 1)
+    monkeypatch.setattr(selfloop_nb.backend.rows, "ENCODED_AT_ONCE", 3)
+    workers = Backwards()
+    loop = looped(tmp_path / "run", workers=workers)
+    loop.run(rounds=2)
+    assert made(loop) == undisturbed
+    assert set(map(len, workers.works["_cut"])) == {20, 30} and max(map(len, workers.works["_encoded"])) > 20
+
+
 def test_who_works_is_no_part_of_a_round(tmp_path):
     assert looped(tmp_path / "a").config() == looped(tmp_path / "b", workers=Backwards()).config()
     branch = looped(tmp_path / "c", workers=Backwards())

@@ -93,6 +93,7 @@ def read_state(folder:Path)->dict:
 class Resumable:
     "Put before a Trainer among the bases of a class, it writes its state into `checkpoints`, and goes on from there."
     checkpoints = None # see storage.checkpoints; None: none are kept
+    writes = True      # does this process keep them? Of several that train together, one does
     listener = None    # see `loss_listener`
     epoch_began = None # the generators at that time
     casts_to = None    # a type in which it computes, other than that of the weights
@@ -165,7 +166,7 @@ def _keeper()->type: # of `TrainerCallback`; one class for all trainings, since 
             if began is not None: set_generators(began)
             self.trainer.epoch_began = generators()
         def on_log(self, args, state, control, **kwargs): # after the listener's, which may have heard of a stop
-            if self.trainer.checkpoints: control.should_save = _is_wanted(self.trainer, state)
+            if self.trainer.checkpoints and self.trainer.writes: control.should_save = _is_wanted(self.trainer, state)
     return Keeper
 
 # %% ../../nbs/backend/15_resume.ipynb #343cac5e

@@ -270,7 +270,8 @@ def row_ids(
     "The token ids of a table's rows: as they were sampled, else as the model would write them."
     prompts, completions = table["prompt"][:], table["completion"][:]
     finished = column_of(table, "finished", True)
-    before, sampled = lm.ids_of_prompts(prompts), sampled_ids(lm, table)
+    before = lm.ids_of_prompts(prompts)
+    sampled = sampled_ids(lm, table, before)
     others = [(p, c) for p, c, ids in zip(prompts, completions, sampled) if ids is None]
     written, end = iter(lm.ids_of_pairs(others)), [lm.end_id]
     rows = []
@@ -288,12 +289,12 @@ def column_of(table, name:str, default)->list:
 def sampled_ids(
     lm:TextAsIds,
     table, # as for `row_ids`
+    before:dict, # prompt -> its token ids
 )->list: # of lists of token ids; None for a row that has none, or whose text is another one
     "The ids with which each row was sampled."
     ids = column_of(table, "token_ids", None)
     if not any(ids): return [None] * len(table)
     read, ends = Reader(lm), set(lm.eos_ids)
-    before = lm.ids_of_prompts(table["prompt"][:])
     def same(ids, prompt, completion, finished):
         if not ids: return False
         ended = ids[-1] in ends

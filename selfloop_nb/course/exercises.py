@@ -11,7 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..backend.core import patch_to
+from ..charts.words import add_words, shown
 from .answers import NotAnswered, NotRight, is_empty
+from .glossary import LABS, MARKS
+
+# %% ../../nbs/teaching/02_exercises.ipynb #2002477a
+for table in (MARKS, *LABS): add_words("zh", table)
 
 # %% ../../nbs/teaching/02_exercises.ipynb #f20ff10e
 @dataclass
@@ -83,9 +88,9 @@ def check(self,
     except NotRight as error:
         self._note_wrong(answers, str(error))
         raise
-    if self._is_solution(answers): return print(f"The solution, not an answer of your own: {meaning}")
+    if self._is_solution(answers): return print(shown(f"The solution, not an answer of your own: {meaning}"))
     self.mark.right = True
-    print(f"Right: {meaning}")
+    print(shown(f"Right: {meaning}"))
 
 # %% ../../nbs/teaching/02_exercises.ipynb #d7248f65
 @patch_to(Exercise)
@@ -130,7 +135,7 @@ def progress(
 )->"pandas.DataFrame": # one row an exercise
     "How far each exercise has come; the last cell of a lab shows it, and the saved notebook keeps it."
     import pandas
-    titles = [one.__doc__.rstrip(".") for one in exercises]
+    titles = [shown(one.__doc__.rstrip(".")) for one in exercises]
     found = [one.mark for one in exercises]
-    rows = dict(wrong_answers=[len(mark.tried) for mark in found], state=[mark.state for mark in found])
+    rows = dict(wrong_answers=[len(mark.tried) for mark in found], state=[shown(mark.state) for mark in found])
     return pandas.DataFrame(rows, index=pandas.Index(titles, name="exercise"))

@@ -6,7 +6,7 @@
 __all__ = ['MISREAD', 'keep_a_fifth', 'last_digits', 'own_q', 'diversity']
 
 # %% ../../nbs/teaching/03_one_round.ipynb #b36f870c
-from .answers import NotRight, call, column, function, number, share
+from .answers import NotRight, call, check_rounding, column, function, number, share
 from .exercises import exercise
 from ..metrics.basic import share_true, unique_ratio
 
@@ -166,5 +166,7 @@ def _what_it_counts(given:list, truth:list, before, after)->str:
     if _close(given, answers): return "prompts belong to it: the same answer to another problem is another sample"
     if _close(given, prompts): return "that is the share of different prompts: completions belong to it"
     if given[0] == given[1]: return "both are of the same table: one is of S, one of S1"
+    for name, value, wanted in zip(("ratio_before", "ratio_after"), given, truth):
+        if not _close([value], [wanted]): check_rounding(name, value, wanted)
     name, table = ("ratio_before", "S") if not _close(given[:1], truth[:1]) else ("ratio_after", "S1")
     return f"`{name}` is another number: `unique_ratio` of the prompts and the completions of {table}"

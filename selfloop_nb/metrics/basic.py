@@ -10,6 +10,7 @@ __all__ = ['distinct', 'unique_ratio', 'agreement_rate', 'share_true', 'quantile
 import math
 from collections import Counter
 
+from ..backend.columns import numbered, numbered_rows
 from ..records import KEPT, count_states
 from ..text import number_ngrams, number_units
 
@@ -19,8 +20,11 @@ def distinct(
     n:int=2     # length of the n-grams, in units of `segment`
 )->float: # share of the n-grams that are distinct, in [0, 1]; nan without any n-gram
     "Distinct-n (Li et al. 2016, arXiv 1510.03055) over all `texts` together. It falls as the number of texts grows: compare equal numbers."
+    return _distinct(*number_units(texts), n)
+
+def _distinct(units, starts, n:int)->float: # as `number_units` gives them
     import numpy
-    grams, _ = number_ngrams(*number_units(texts), n)
+    grams, _ = number_ngrams(units, starts, n)
     return len(numpy.unique(grams)) / len(grams) if len(grams) else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #86ebd65e
@@ -28,17 +32,22 @@ def unique_ratio(
     prompts:list, completions:list, # of the same samples
 )->float: # in (0, 1]; nan without samples
     "Share of the pairs of prompt and completion that differ; 1/n for n samples a prompt that are all the same."
-    return len(set(zip(prompts, completions))) / len(prompts) if len(prompts) else math.nan
+    import numpy
+    rows = numbered_rows(list(prompts), list(completions))
+    return len(numpy.unique(rows)) / len(rows) if len(rows) else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #cc1c30d6
 def agreement_rate(
     prompt_ids:list, completions:list, # of the same samples
 )->float: # in (0, 1]; nan without samples
     "How often a prompt's samples give the prompt's most frequent answer, averaged over the prompts."
-    answers = {}
-    for prompt, text in zip(prompt_ids, completions): answers.setdefault(prompt, Counter())[text.strip()] += 1
-    shares = [max(counts.values()) / counts.total() for counts in answers.values()]
-    return sum(shares) / len(shares) if shares else math.nan
+    import numpy
+    if not len(completions): return math.nan
+    texts = numbered([text.strip() for text in completions])
+    answers, counts = numpy.unique(numbered(list(prompt_ids)) * (texts.max() + 1) + texts, return_counts=True)
+    first = numpy.flatnonzero(numpy.diff(answers // (texts.max() + 1), prepend=-1)) # of each prompt
+    shares = numpy.maximum.reduceat(counts, first) / numpy.add.reduceat(counts, first)
+    return sum(shares.tolist()) / len(shares)
 
 # %% ../../nbs/metrics/01_basic.ipynb #bd11a3fb
 def share_true(
@@ -75,9 +84,10 @@ def sample_metrics(
 )->dict: # metric -> value, nan where there is none
     "The metrics of a round's samples: of all that were generated, and the precision of the kept."
     texts = samples["completion"][:]
+    units = number_units(texts)
     return dict(
         **_score_metrics(samples), **_check_metrics(samples),
-        distinct_1=distinct(texts, 1), distinct_2=distinct(texts, 2),
+        distinct_1=_distinct(*units, 1), distinct_2=_distinct(*units, 2),
         unique_ratio=unique_ratio(samples["prompt"][:], texts),
         agreement=agreement_rate(samples["prompt_id"][:], texts),
         finished_rate=share_true(samples["finished"][:]), mean_tokens=_mean(samples["n_tokens"][:]),
@@ -89,10 +99,10 @@ def policy_entropy(
 )->float: # nats a token; nan where no probabilities are known
     "Mean of -log p of the sampled tokens under the model that wrote them, at temperature 1."
     if not {"logprob", "n_tokens"} <= set(samples.column_names): return math.nan
-    pairs = list(zip(samples["logprob"][:], samples["n_tokens"][:]))
-    known = [(logprob, n) for logprob, n in pairs if logprob is not None and math.isfinite(logprob)]
-    n_tokens = sum(n for _, n in known)
-    return -sum(logprob * n for logprob, n in known) / n_tokens if n_tokens else math.nan
+    columns = samples["logprob"][:], samples["n_tokens"][:]
+    def known(): return ((p, n) for p, n in zip(*columns) if p is not None and math.isfinite(p))
+    n_tokens = sum(n for _, n in known())
+    return -sum(logprob * n for logprob, n in known()) / n_tokens if n_tokens else math.nan
 
 # %% ../../nbs/metrics/01_basic.ipynb #d10885e9
 def entropy_decline(

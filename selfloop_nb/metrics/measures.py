@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
+from ..backend.columns import with_column
 from ..storage.evidence import drawn_rows, ends_of, row_interval
 from ..backend.thoughts import answered
 from ..backend.workers import HERE, never
@@ -142,7 +143,7 @@ def answer(
     answers = generate_samples(
         model, _questions(heldout), greedy, progress=progress, should_stop=should_stop, workers=workers)
     if task.check is None: return answers
-    return answers.add_column("correct", task.correct(answers.to_list(), workers, should_stop))
+    return with_column(answers, "correct", task.correct(answers, workers, should_stop))
 
 # %% ../../nbs/metrics/08_measures.ipynb #39dfc4fc
 def answer_metrics(

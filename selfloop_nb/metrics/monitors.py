@@ -8,6 +8,7 @@ __all__ = ['add_monitors']
 # %% ../../nbs/metrics/11_monitors.ipynb #b47fa3ec
 from collections.abc import Callable
 
+from ..backend.columns import with_column
 from ..backend.thoughts import answered
 from .audit import audit_column, audit_metrics, audit_rises, first_audit
 from .basic import entropy_decline
@@ -40,7 +41,7 @@ def _add_audit(round, samples, context:Context, journal:Callable)->"datasets.Dat
     if errors:
         round.say("score", f"the audit failed on {len(errors)} samples, which have no value; "
                            f"the round goes on. The first: {errors[0]}")
-    samples = samples.add_column("audit", values)
+    samples = with_column(samples, "audit", values)
     metrics = audit_metrics(samples)
     judges = round.settings.score, audit
     rises = audit_rises(metrics, first_audit(round.store.rounds(), round.store.rows(), *judges) or metrics)

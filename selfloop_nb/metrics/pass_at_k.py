@@ -25,12 +25,14 @@ def pass_of(
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #808b9cc0
-def _verdicts(prompt_ids:list, correct:list)->dict:
-    "The known verdicts of each prompt; prompts of which none is known are left out."
-    verdicts = {}
+def _verdicts(prompt_ids:list, correct:list)->tuple: # two dicts
+    "How many verdicts of each prompt are known, and how many of them say right; prompts without any are left out."
+    n_known, n_right = {}, {}
     for prompt, is_right in zip(prompt_ids, correct, strict=True):
-        if is_right is not None: verdicts.setdefault(prompt, []).append(bool(is_right))
-    return verdicts
+        if is_right is None: continue
+        n_known[prompt] = n_known.get(prompt, 0) + 1
+        n_right[prompt] = n_right.get(prompt, 0) + bool(is_right)
+    return n_known, n_right
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #cf63584f
 @plain_arguments
@@ -40,9 +42,9 @@ def pass_at_k(
     k:int=1,
 )->float: # in [0, 1]; nan where no verdict is known
     "pass@k over all prompts; raises `ValueError` where a prompt has fewer than k samples with a verdict."
-    verdicts = _verdicts(prompt_ids, correct).values()
-    if not verdicts: return math.nan
-    return sum(pass_of(len(v), sum(v), k) for v in verdicts) / len(verdicts)
+    n_known, n_right = _verdicts(prompt_ids, correct)
+    if not n_known: return math.nan
+    return sum(pass_of(n, n_right[prompt], k) for prompt, n in n_known.items()) / len(n_known)
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #f15c7e49
 def _vote(answers:list)->float:

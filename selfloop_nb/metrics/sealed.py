@@ -21,16 +21,17 @@ from ..tuning import completion_loss
 def normalised(text)->str:
     "A text as it is compared: NFC, without case, with single spaces; a chat as its JSON."
     plain = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False, sort_keys=True)
+    if plain.isascii(): return " ".join(plain.casefold().split())
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
     return " ".join(folded.split())
 
 # %% ../../nbs/metrics/10_sealed.ipynb #3ad90035
-def _rows_of(table)->list: # (prompt, completion or None), normalised
+def _rows_of(table): # yields (prompt, completion or None), normalised
     "The rows of a table as they are compared."
-    if table is None: return []
-    prompts = list(map(normalised, table["prompt"][:]))
-    if "completion" not in table.column_names: return [(prompt, None) for prompt in prompts]
-    return list(zip(prompts, map(normalised, table["completion"][:])))
+    if table is None: return
+    for part in table.iter(1000):
+        for prompt, completion in zip(part["prompt"], part.get("completion", [None] * len(part["prompt"]))):
+            yield normalised(prompt), None if completion is None else normalised(completion)
 
 def _open_prompts(tables:list)->set:
     "The prompts that some table answers in several ways."
@@ -63,18 +64,21 @@ def overlaps(
 )->list: # of `Overlap`
     "Rows of held-out and sealed data that stand in D_train or in the prompts, and sealed ones in held-out data."
     tables = {"D_train": task.train, "the prompts": task.prompts, "held-out": task.heldout, "sealed": task.sealed}
-    rows = {name: _rows_of(table) for name, table in tables.items()}
-    unsure = _open_prompts([rows["D_train"], rows["held-out"], rows["sealed"]])
+    rows = {name: list(_rows_of(table)) for name, table in tables.items() if name != "the prompts"}
+    unsure = _open_prompts(list(rows.values()))
     pairs = [("held-out", "D_train"), ("held-out", "the prompts"), ("sealed", "D_train"),
              ("sealed", "the prompts"), ("sealed", "held-out")]
-    found = [_overlap(tables[name], name, where, rows, unsure) for name, where in pairs]
+    def there(where): return rows[where] if where in rows else _rows_of(task.prompts) # which may be very many
+    found = [_overlap(tables[name], name, rows[name], where, there(where), unsure) for name, where in pairs]
     return [overlap for overlap in found if overlap]
 
 # %% ../../nbs/metrics/10_sealed.ipynb #7f53ad94
-def _overlap(table, name:str, where:str, rows:dict, unsure:set)->Overlap|None:
+def _overlap(table, name:str, rows:list, where:str, others, unsure:set)->Overlap|None:
     "The rows of one table that stand in another."
-    there, prompts = set(rows[where]), {prompt for prompt, _ in rows[where]} - unsure
-    twice = [i for i, row in enumerate(rows[name]) if row in there or row[0] in prompts]
+    asked = {prompt for prompt, _ in rows}
+    there = {row for row in others if row[0] in asked} if asked else set()
+    prompts = {prompt for prompt, _ in there} - unsure
+    twice = [i for i, row in enumerate(rows) if row in there or row[0] in prompts]
     return Overlap(name, where, tuple(twice), str(table["prompt"][twice[0]])) if twice else None
 
 # %% ../../nbs/metrics/10_sealed.ipynb #4416c7d6

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..backend.turns import read_turns
 from ..backend.core import DamagedRunError, SelfloopError, user_path
 from ..records import KEPT, REJECTED
-from .cards import dataset_card, model_card
+from .cards import Use, dataset_card, model_card, use_of
 from .files import damaged_files, file_hash, fixed_path, table_bytes, write_folder
 from .prune import best_round
 from .store import Run
@@ -121,7 +121,7 @@ def write_gguf(
 @dataclass(frozen=True)
 class Published:
     "What was published, and what there is to say of it."
-    folder:Path # the model: give it to AutoModelForCausalLM.from_pretrained
+    folder:Path # the model: its card says which class of transformers loads it
     round:int
     notes:tuple # lines, such as why there is no GGUF
 
@@ -194,8 +194,9 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     _write_model(run, store, record.number, folder)
     notes = [write_gguf(folder)]
     forms = forms_of(_samples_up_to(store, record.number))
-    (folder / "README.md").write_text(model_card(record, seal, store.info, rows), encoding="utf-8")
-    if forms: _fill_dataset(folder / "dataset", forms, record, seal, store.info)
+    use = use_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    (folder / "README.md").write_text(model_card(record, seal, store.info, rows, use), encoding="utf-8")
+    if forms: _fill_dataset(folder / "dataset", forms, record, seal, store.info, use)
     else: notes.append("no dataset: no sample was kept up to this round")
     files = {str(path.relative_to(folder)): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     manifest = dict(round=record.id, record=seal, files=files)
@@ -203,12 +204,12 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     return notes
 
 # %% ../../nbs/storage/21_publish.ipynb #2eb43019
-def _fill_dataset(folder:Path, forms:dict, record, seal:str, info:dict):
+def _fill_dataset(folder:Path, forms:dict, record, seal:str, info:dict, use:Use):
     folder.mkdir()
     _write_forms(folder, forms)
     examples = [row["messages"][-1]["content"] for row in forms["messages"][-3:]]
     counts = {name: len(rows) for name, rows in forms.items()}
-    (folder / "README.md").write_text(dataset_card(record, seal, info, counts, examples), encoding="utf-8")
+    (folder / "README.md").write_text(dataset_card(record, seal, info, counts, examples, use), encoding="utf-8")
 
 # %% ../../nbs/storage/21_publish.ipynb #b48dae90
 def push(

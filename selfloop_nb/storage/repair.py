@@ -6,7 +6,7 @@
 __all__ = ['FolderCopies', 'ArchiveCopies', 'places_of', 'fetch', 'Repaired', 'made_again', 'repair']
 
 # %% ../../nbs/storage/22_repair.ipynb #cfab2d2c
-import hashlib, os, shutil, tempfile, zipfile
+import hashlib, os, shutil, tempfile, zipfile, zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +62,8 @@ class ArchiveCopies:
         except KeyError: raise FileNotFoundError(f"{name} is not in {self.path.name}") from None
 
 # %% ../../nbs/storage/22_repair.ipynb #1daf9465
-_UNREADABLE = (OSError, SelfloopError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError)
+_UNREADABLE = (
+    OSError, SelfloopError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error)
 
 def _record_from(place, id:str)->Round|None:
     "A round's record as a place has it; None where it has none that is whole."

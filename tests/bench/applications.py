@@ -30,6 +30,7 @@ APPLICATIONS = [
     Application("text generation", "text_generation", "glosses", "on_topic", "on topic, by the judge"),
     Application("sentiment, polarity", "sentiment", "film", "accuracy", "accuracy"),
     Application("sentiment, strength", "sentiment", "film", "pearson", "Pearson's r"),
+    Application("topics", "topics", "glosses", "nmi", "NMI"),
 ]
 
 

@@ -1,14 +1,23 @@
-"""Workers on a Ray cluster of this machine: CPU seconds beside those of one process, and random kills over many small
-runs: what was lost, what was done twice."""
-import os, random, shutil, signal, sys, tempfile, time
+"""Workers on a Ray cluster of this machine: CPU seconds beside those of one process, two workers beside one, random
+kills over many small runs, and a round of a million prompts: what the driver takes, what was lost, what was done twice.
+
+    KILLS=1000 PROMPTS=1000000 python tests/bench/cluster.py
+"""
+import os, random, shutil, signal, sys, tempfile, time, warnings
 from pathlib import Path
 
 import psutil, torch
-from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, ray_cluster, tiny_llama
+from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, from_dataset, ray_cluster, tiny_llama, verifier
+from selfloop_nb.backend.workers import Here, Signed
+from selfloop_nb.sampling import sample_chunk
 
 torch.set_num_threads(1)
-KILLS = int(os.environ.get("KILLS", 100))
+KILLS, PROMPTS = int(os.environ.get("KILLS", 1000)), int(os.environ.get("PROMPTS", 1_000_000))
 TASK = addition(n_train=200, n_prompts=500, n_heldout=200)
+FEW = FineTune(steps=10, batch_size=32)
+
+
+def say(*text): print(*text, flush=True)
 
 
 def low_digit(samples): return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
@@ -17,10 +26,9 @@ def low_digit(samples): return [float(any(c in "01234" for c in text)) for text 
 def new_loop(folder, workers=None, n_prompts=500, tokens=2048):
     "A loop with many chunks a round."
     task = TASK if n_prompts == 500 else addition(n_train=60, n_prompts=n_prompts, n_heldout=30)
-    few, more = FineTune(steps=10, batch_size=32), dict(workers=workers) if workers else {}
-    model = tiny_llama(task, width=64 if n_prompts == 500 else 32)
+    model, more = tiny_llama(task, width=64 if n_prompts == 500 else 32), dict(workers=workers) if workers else {}
     return Loop(model, task, score=low_digit, select=Threshold(1.0), sampling=Sampling(tokens_per_batch=tokens),
-                tune=few, initial=few, store=folder, progress=False, **more)
+                tune=FEW, initial=FEW, store=folder, progress=False, **more)
 
 
 def made(loop): return [(r.id, r.counts, r.files) for r in loop.rounds]
@@ -37,52 +45,151 @@ def cpu_seconds(pids):
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in [os.getpid(), *pids])
 
 
+def round_of(folder, who):
+    "CPU seconds and seconds of a round; its folder goes."
+    loop = new_loop(folder, who)
+    loop.start()
+    pids = pids_of(who) if who else []
+    before, began = cpu_seconds(pids), time.perf_counter()
+    loop.step()
+    found = cpu_seconds(pids) - before, time.perf_counter() - began
+    del loop
+    shutil.rmtree(folder)
+    return found
+
+
 def overhead(workers, folder):
-    "CPU seconds of sampling 2,000 samples on a warm worker, a share of those in this process; the median of three."
-    def seconds(name, who):
-        loop = new_loop(folder / name, who)
-        loop.start()
-        pids = pids_of(workers) if who else []
-        before = cpu_seconds(pids)
-        loop.step()
-        return cpu_seconds(pids) - before
-    seconds("warm", workers)
-    ratios = sorted(seconds(f"there-{n}", workers) / seconds(f"here-{n}", None) for n in range(3))
-    print("CPU seconds of a round on two warm workers, as a share of one here:",
-          *[f"{r:.2f}" for r in ratios], flush=True)
+    "A round of 2,000 samples on warm workers, as a share of one in this process, in turn; sampling is most of it."
+    round_of(folder / "warm", workers)
+    ratios = sorted(round_of(folder / "there", workers)[0] / round_of(folder / "here", None)[0] for _ in range(5))
+    say(f"CPU seconds of a round on two warm workers: {ratios[2]:.2f} x of one here (median of 5: {ratios})")
 
 
-def killed(workers, folder):
-    "Kill workers at random while small runs are made; what was lost, done twice, or came out otherwise."
+def speed(workers, folder):
+    "How much quicker two workers are than one; it takes two cores that nothing else uses."
+    alone = ray_cluster(workers=1, keep=600)
+    for who in (alone, workers): round_of(folder / "warm", who)
+    ratios = sorted(round_of(folder / "one", alone)[1] / round_of(folder / "two", workers)[1] for _ in range(5))
+    alone.rest()
+    say(f"a round on two workers is {ratios[2]:.2f} x as quick as on one (median of 5; load {os.getloadavg()[0]:.1f})")
+
+
+def struck(workers, folder, n, what, strike):
+    "Make small runs while n workers or machines are killed; what was lost, done twice, or came out otherwise."
     alone = new_loop(folder / "alone", n_prompts=20, tokens=100)
     alone.run(rounds=1)
     chance, n_killed = random.Random(0), 0
     lost = doubled = other = n_runs = 0
-    while n_killed < KILLS:
-        loop = new_loop(folder / "killed", workers, n_prompts=20, tokens=100)
+    while n_killed < n:
+        loop = new_loop(folder / "struck", workers, n_prompts=20, tokens=100)
         def kill(event):
             nonlocal n_killed
-            if event.kind != "progress" or chance.random() > 0.1: return
-            for pid in chance.sample(pids_of(workers), 1) if workers.team else []:
-                os.kill(pid, signal.SIGKILL)
-                n_killed += 1
+            if event.kind == "progress" and chance.random() < 0.1: n_killed += strike(chance)
         loop.on(kill)
         loop.run(rounds=1)
         ids = loop.samples(1)["sample_id"][:]
         lost, doubled = lost + 80 - len(set(ids)), doubled + len(ids) - len(set(ids))
         other, n_runs = other + (made(loop) != made(alone)), n_runs + 1
         del loop
-        shutil.rmtree(folder / "killed")
-    print(f"{n_killed} kills of workers over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
-          f"{other} runs that came out otherwise", flush=True)
+        shutil.rmtree(folder / "struck")
+    shutil.rmtree(folder / "alone")
+    say(f"{n_killed} kills of {what} over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
+        f"{other} runs that came out otherwise")
+
+
+def killed(workers, folder):
+    "Workers are killed at random."
+    def strike(chance):
+        pids = chance.sample(pids_of(workers), 1) if workers.team else []
+        for pid in pids: os.kill(pid, signal.SIGKILL)
+        return len(pids)
+    struck(workers, folder, KILLS, "workers", strike)
+
+
+def machines(folder):
+    "Machines are killed at random: two of one processor each, all of them here; each is followed by another."
+    from ray.cluster_utils import Cluster
+    cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0))
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "whoever can reach this cluster")
+        workers = ray_cluster(cluster.address, workers=2, keep=600)
+    def strike(chance):
+        cluster.remove_node(nodes.pop(chance.randrange(2)), allow_graceful=False)
+        nodes.append(cluster.add_node(num_cpus=1))
+        return 1
+    struck(workers, folder, max(1, KILLS // 20), "machines", strike)
+    workers.rest()
+    workers.ray.shutdown()
+    cluster.shutdown()
+
+
+class Costless(Here):
+    "Workers that write at once what stands for samples: the rest of a round is as it is."
+    def __init__(self, workers): self.workers = workers
+
+    def map(self, work, common, *how):
+        if work.work is sample_chunk: work, common = Signed(answered), {}
+        yield from self.workers.map(work, common, *how)
+
+
+def answered(ids, chunk_seed, progress, should_stop):
+    "A chunk of samples that cost nothing: five digits and an end each, as the tokenizer of additions cuts them."
+    chance, rows = random.Random(chunk_seed), []
+    for _ in ids:
+        number = str(chance.randrange(10_000, 20_000))
+        tokens = [*(5 + int(digit) for digit in number), 2]
+        rows.append(dict(completion=number, token_ids=tokens, n_tokens=6, logprob=-chance.random(), finished=True))
+    return rows
+
+
+def prompts(n):
+    "So many different sums, each with its answer; a quarter is answered right where a sample is as large."
+    chance = random.Random(0)
+    sums = ((chance.randrange(5000, 10_000), chance.randrange(5000, 10_000)) for _ in range(n))
+    return [dict(prompt=f"{a}+{b}=", answer=str(a + b)) for a, b in sums]
+
+
+def is_large(row): return row["completion"] > "17500"
+
+
+def peak_bytes(pid="self"):
+    "The most memory of a process since it began or was last asked to count anew."
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def large(workers, folder):
+    "A round of very many prompts, one sample each: what it takes of the driver, whose workers do the rest."
+    rows = prompts(PROMPTS)
+    task = from_dataset([dict(prompt="1+2=", completion="3")], rows, [dict(prompt="2+1=", completion="3")], is_large)
+    del rows
+    model = tiny_llama(TASK, width=32)
+    loop = Loop(model, task, score=verifier(), sampling=Sampling(n_samples=1), tune=FEW, initial=FEW,
+                store=folder / "large", progress=False, workers=Costless(workers))
+    loop.start()
+    Path("/proc/self/clear_refs").write_text("5") # the peak is counted from here
+    before = time.process_time()
+    loop.step()
+    us, counts = (time.process_time() - before) / PROMPTS * 1e6, loop.rounds[1].counts
+    text = "{:,} samples, {:,} kept: {:.1f} us of the driver's CPU each, {:,.0f} MiB of it at most, libraries included"
+    say(text.format(counts["n_sampled"], counts["n_kept"], us, peak_bytes() / 2**20))
+
+
+def main(names):
+    "Every part, or those that are named."
+    folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
+    parts = [part for part in (large, overhead, speed, killed) if part.__name__ in names or not names]
+    if parts:
+        workers = ray_cluster(workers=2, keep=600)
+        say(f"Ray began in {time.perf_counter() - began:.1f} s")
+        for part in parts: part(workers, folder)
+        workers.rest()
+        workers.ray.shutdown()
+    if "machines" in names or not names: machines(folder)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
-    workers = ray_cluster(workers=2, keep=600)
-    print(f"Ray began in {time.perf_counter() - began:.1f} s", flush=True)
-    overhead(workers, folder)
-    killed(workers, folder)
-    workers.rest()
-    shutil.rmtree(folder)
+    main(sys.argv[1:])

@@ -11,6 +11,7 @@ from bare import BareLlama, BareRound
 from plain import plain_rows
 from selfloop_nb.backend.decode import Decoder
 from selfloop_nb.sampling import sample_chunk
+from selfloop_nb.tasks import last_number
 from timing import cpu_seconds, say
 
 
@@ -85,6 +86,30 @@ def smollm_long():
     lm = s.smollm2()
     long = lm.prompt_ids("Add up: " + " + ".join(map(str, range(10, 900))))[-2000:]
     smollm_row(lm, [long] * 4, 16, "4 samples of a 2,000-token prompt")
+
+
+SEEDS = list(map(int, os.environ.get("SEEDS", "0 1 2").split()))
+SUMS = dict(min_terms=2, max_terms=2, min_digits=1, max_digits=1)
+
+
+def learnt(dtype, seed):
+    "Held-out accuracy of SmolLM2 after two rounds of sums with adapters."
+    lm, task = s.smollm2(), s.reasoning("chain_sum", n_prompts=64, n_heldout=100, extract=last_number, **SUMS)
+    lm.model.to(dtype)
+    tune = s.FineTune(steps=None, epochs=3, batch_size=8, lr=5e-4, lora=s.LoRA())
+    loop = s.Loop(lm, task, sampling=s.Sampling(max_new_tokens=10), tune=tune, seed=seed, progress=False)
+    loop.run(rounds=2)
+    return loop.rounds[2].metrics["heldout_accuracy"]
+
+
+def smollm_learns():
+    "What bfloat16 costs and saves where it learns; seeds from the variable SEEDS."
+    took, accuracies = {}, {}
+    for dtype in (torch.float32, torch.bfloat16):
+        took[dtype], accuracies[dtype] = cpu_seconds(lambda: [learnt(dtype, seed) for seed in SEEDS])
+    share = took[torch.bfloat16] / took[torch.float32]
+    say(f"SmolLM2-135M, sums, adapters, seeds {SEEDS}: bfloat16 takes {share:.2f} x the CPU seconds of 32 bit;",
+        f"accuracies {accuracies[torch.bfloat16]}, in 32 bit {accuracies[torch.float32]}")
 
 
 def ended_rows():
@@ -162,7 +187,7 @@ def threads(repeats=3):
 
 
 ROWS = dict(demo_sampling=demo_sampling, demo_round=demo_round, smollm_short=smollm_short, smollm_long=smollm_long,
-            ended_rows=ended_rows, threads=threads)
+            smollm_learns=smollm_learns, ended_rows=ended_rows, threads=threads)
 
 
 def main(names):

@@ -99,7 +99,7 @@ class History:
         self.committed = {}  # id -> (number, parent, hash of the record)
         self.heads = {}      # branch -> where it may stand
         self.rated = {}      # who -> values of their verdicts, in order
-        self.asked = Counter() # (by, completion) -> how often Q was asked
+        self.asked = Counter() # (parent, by, completion) -> how often Q was asked
         self.n_archives = 0
         self.doing = {}      # actor -> branch, what it does
 
@@ -212,11 +212,11 @@ class History:
             if record.seeds["run"] != self.seed_of_run(): self.disk.broken("a round of another seed")
             if not record.parent: return
             self.check_made(loop, record)
-            self.check_questions(loop.store.samples(record.number)["completion"][:])
+            self.check_questions(record.parent, loop.store.samples(record.number)["completion"][:])
 
-    def check_questions(self, texts):
+    def check_questions(self, parent, texts):
         "Was Q asked once about each, where nothing was disturbed? From here on its answers are not kept for others."
-        counts = [self.asked.pop((by, text), 0) for text in texts for by in (5, 9)]
+        counts = [self.asked.pop((parent, by, text), 0) for text in texts for by in (5, 9)]
         if max(counts) > 1 and not self.faults: self.disk.broken("Q was asked twice about a sample")
 
     def check_made(self, loop, record):
@@ -457,7 +457,8 @@ def installed(history):
     clock = SimpleNamespace(perf_counter=lambda: history.disk.clock / 1e9, monotonic=lambda: history.disk.clock / 1e9)
     run_scorer = scoring.run_scorer
     def counted(scorer, samples):
-        history.asked.update((scorer.function.keywords["by"], text) for text in samples["completion"])
+        _, _, parent = history.doing[history.disk.actor] # a round that is made again is another one
+        history.asked.update((parent, scorer.function.keywords["by"], text) for text in samples["completion"])
         return run_scorer(scorer, samples)
     def no_check(model): pass
     def no_form(model, task): return model, task

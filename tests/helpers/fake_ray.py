@@ -63,6 +63,9 @@ class FakeRay:
 
     def kill(self, actor): actor.is_alive = False
 
+    def shutdown(self):
+        for actor in self.actors: self.kill(actor)
+
     def wait(self, refs, timeout=None, num_returns=1):
         "Some of the answers, in any order; a worker that has found no room yet may find it now."
         for actor in self.actors:

@@ -1,9 +1,10 @@
 "What a student reads who gives an answer."
-import importlib, math
+import importlib, math, re
 from pathlib import Path
 
 import numpy
 
+from selfloop_nb.charts.words import shown
 from selfloop_nb.course.answers import NotRight
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -38,8 +39,15 @@ def hint(exercise, *answers, **given):
         exercise.check(*answers, **given)
     except NotRight as error:
         assert str(error).strip() and "nobody has thought of" not in str(error)
+        assert exercise.__name__ not in TRIED or not left_in_english(str(error)), shown(str(error), "zh")
         return str(error)
     return ""
+
+
+def left_in_english(said):
+    "Has a sentence of an exercise words that stay English in a Chinese session? Code and Python's errors may."
+    words = re.sub(r"`[^`]*`|stops with .*|中断：.*|Dataset.*", "", shown(said, "zh"), flags=re.DOTALL)
+    return bool(re.search(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}", words))
 
 
 TRIED = {} # name of an exercise -> its wrong answers, as the tests of the labs name them; `make bench-answers` counts

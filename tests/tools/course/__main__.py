@@ -6,9 +6,14 @@ Nothing is executed and nothing is fetched. What it needs is the extra `course`;
 edition stands in labs.py.
 """
 import os, re, shutil, subprocess, sys, time
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "helpers")]
+
+NEEDED = dict(nbgrader="nbgrader", otter="otter-grader", latex2mathml="latex2mathml", sphinx_revealjs="sphinx-revealjs")
+missing = [package for module, package in NEEDED.items() if not find_spec(module)]
+if missing: sys.exit(f"this Python has no {', '.join(missing)}: `make course` sets up one that has")
 
 import nbformat
 
