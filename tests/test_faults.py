@@ -34,7 +34,7 @@ def test_disks_that_fail_and_files_that_are_torn():
 
 @pytest.mark.long
 def test_after_a_fault_the_same_process_goes_on():
-    table = rows("recovery.py", 36)
+    table = rows("recovery.py", 18)
     assert len(table) == 6 and all(int(row[1]) > 0 and row[2] == "0" for row in table)
 
 

@@ -12,7 +12,7 @@ from test_browser import NO_CHROMIUM, kernel_pids, open_notebook, page, server
 from waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM)]
 
 RUNS = """
 from math import inf
