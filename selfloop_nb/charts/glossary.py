@@ -29,7 +29,8 @@ BUTTONS = {
 FIELDS = {
     "rounds": "轮数", "to round": "回到轮", "as": "名为", "shown:": "显示：", "named": "名称", "best share": "最好的比例",
     "top k": "每题前 k 个", "wanted precision": "期望的精确率", "scores of round": "得分的轮次",
-    "search in the text": "在文本中搜索", "score from": "得分从", "score to": "到", "click here, then g, b, s, u": "点这里，再按 g、b、s、u",
+    "search in the text": "在文本中搜索", "score from": "得分从", "score to": "到",
+    "click here, then g, b, s, u": "点这里，再按 g、b、s、u",
     "all": "全部", "kept": "保留", "rejected": "剔除", "quarantined": "隔离", "best first": "最好的在前",
     "worst first": "最差的在前", "as written": "按写出的顺序", "random": "随机", "near theta": "靠近 θ", "main": "主线"}
 
@@ -118,7 +119,8 @@ HINTS = {
 
 # %% ../../nbs/charts/00_glossary.ipynb #aa571818
 SAID = {
-    "from the first round on": "从第一轮开始", "nothing was sampled": "没有采样", "nothing was measured": "没有测量", "while the model is tuned": "模型正在微调",
+    "from the first round on": "从第一轮开始", "nothing was sampled": "没有采样", "nothing was measured": "没有测量",
+    "while the model is tuned": "模型正在微调",
     "written": "写出", "answer": "回答", "below θ": "低于 θ", "not kept": "未保留", "copies, unfinished": "重复或未写完",
     "{n} without a score": "{n} 个没有得分", "right among the kept, 0 to 100 %": "保留中正确的比例，0 至 100 %",
     "{low} to {high}: {n}, click to read": "{low} 至 {high}：{n} 个，点击阅读", "theta": "θ",
@@ -259,5 +261,5 @@ LESSONS = {
     "return a list": "返回一个列表", "put `list(...)` around it": "外面套上 `list(...)`"}
 
 # %% ../../nbs/charts/00_glossary.ipynb #8b419b8e
-ZH = {**BUTTONS, **FIELDS, **ANSWERS, **TITLES, **AXES, **LINES, **HINTS, **SAID, **STATUS, **WARNINGS, **ERRORS, **REPORT,
-      **LESSONS}
+ZH = {**BUTTONS, **FIELDS, **ANSWERS, **TITLES, **AXES, **LINES, **HINTS, **SAID, **STATUS, **WARNINGS, **ERRORS,
+      **REPORT, **LESSONS}
