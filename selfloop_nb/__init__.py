@@ -13,7 +13,7 @@ _names = {
     "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model smollm2 LanguageModel",
     "training.encoder_decoder": "tiny_t5", "sampling": "Sampling generate_samples",
     "scoring": "Scorer score_samples verifier confidence agreement", "people.scorer": "human",
-    "scorers.references": "exact_match word_f1 bleu chrf rouge maths",
+    "scorers.references": "exact_match word_f1 bleu chrf rouge", "scorers.maths": "maths",
     "scorers.rules": "length no_repetition readability script style novelty",
     "scorers.classifiers": "sentiment train_classifier reward_model",
     "scorers.embeddings": "load_encoder similarity embedding_agreement reworded_agreement",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GUARDS', 'Guard', 'HeldoutLossGuard', 'DiversityGuard', 'AcceptanceGuard', 'SpreadGuard', 'room_advice', 'RoomGuard',
            'JudgeGuard', 'AuditGuard', 'DriftGuard', 'CoverageGuard', 'RepetitionGuard', 'BalanceGuard', 'MeasureGuard',
-           'check_guards', 'StopRules', 'rounds_without_progress']
+           'check_guards', 'StopRules', 'check_rules', 'rounds_without_progress']
 
 # %% ../nbs/10_guards.ipynb #148fa262
 import math
@@ -267,6 +267,22 @@ class StopRules:
             raise ValueError(f"patience={self.patience!r}: it must be at least 1, or None")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes={self.minutes!r}: it must be above 0, or None")
+
+# %% ../nbs/10_guards.ipynb #b2b13be7
+def check_rules(
+    rules:StopRules,
+    task, # `heldout` and `check`, see `Task`
+)->StopRules: # the same
+    "Raise `ValueError` for a rule that waits for a figure which the task cannot give."
+    for name in ("target", "patience"):
+        if getattr(rules, name) is None: continue
+        given = f"{name}={getattr(rules, name)!r}"
+        if task.heldout is None:
+            raise ValueError(f"{given}: it goes by held-out data, and the task has none: give it some, or leave it out")
+        if name == "target" and rules.by == "accuracy" and task.check is None:
+            raise ValueError(f"{given}: it goes by held-out accuracy, which a task without a check has not: "
+                             "give it a check, or by='loss', or a measure")
+    return rules
 
 # %% ../nbs/10_guards.ipynb #7e70200f
 def rounds_without_progress(

@@ -15,11 +15,12 @@ from weakref import WeakValueDictionary
 from .backend.workers import HERE, checked_workers
 from .backend.core import SelfloopError, Stopped
 from .backend.core import natural_number, patch_to, user_path, whole_number, yes_or_no
-from .guards import GUARDS, StopRules, check_guards
+from .guards import GUARDS, StopRules, check_guards, check_rules
 from .metrics.basic import counted
 from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
-from .metrics.sealed import overlaps, unseal
+from .metrics.doubts import doubts
+from .metrics.sealed import unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
@@ -114,7 +115,7 @@ def _open(self, path:Path, branch:str):
     about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
-    for overlap in overlaps(self.task): self.emit("message", text=str(overlap))
+    for doubt in doubts(given, self.task, bool(self.store.head)): self.emit("message", text=doubt)
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
@@ -218,7 +219,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
     record = round.record(counts, metrics)
     warnings, self._halt = check_guards(self.settings.guards, [*self.store.rows(), history_row(record)])
-    record.warnings += [*warnings, *map(str, () if round.number else overlaps(self.task))]
+    record.warnings += [*warnings, *(() if round.number else doubts(self._models.given, self.task))]
     self.store.commit(round.draft, record)
     if self.keep: prune_run(self.store, self.keep)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
@@ -261,8 +262,7 @@ Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="W
 Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
 Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
 Loop.clips = property(lambda self: getattr(self._models.given, "clips", None), doc="The sounds that prompts name.")
-Loop.mirror = mirrored
-Loop.publish = RunReader.publish
+Loop.mirror, Loop.publish = mirrored, RunReader.publish
 
 # %% ../nbs/13_loop.ipynb #45e93f0b
 @patch_to(Loop)
@@ -276,7 +276,7 @@ def run(self,
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
     Raises `ValueError` for a rule out of range, and a figure that there is not."""
-    rules = StopRules(target, patience, minutes, by, lower_is_better(by, self.settings.measures))
+    rules = check_rules(StopRules(target, patience, minutes, by, lower_is_better(by, self.measures)), self.task)
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
 
@@ -366,7 +366,7 @@ def branch(self,
 @patch_to(Loop)
 def _round_of(self, round:int|str|None)->Round:
     "A round by its number on this branch, by its id, or the newest."
-    if isinstance(round, str): return self.store.record(round)
+    if isinstance(round, str): return self.store.of_id(round)
     return self.rounds[-1] if round is None else self.store.of_round(whole_number(round, "round"))
 
 @patch_to(Loop)
@@ -394,7 +394,7 @@ def prune(self,
 @patch_to(Loop)
 def remake(self, round:int|str)->Round: # a number of this branch, or an id
     "Make the weights of a pruned round again; raises `SelfloopError` where they come out otherwise."
-    record = self._round_of(round)
+    record = self._round_of(round if isinstance(round, str) else whole_number(round, "round"))
     with self.control.work(), self._turn():
         for one in to_remake(self.store, record): self._models.keep(one.id, train_again(self, one))
     return record

@@ -203,6 +203,10 @@ def __call__(self,
     n_written = sum(map(len, written))
     repeated = repeat_rows(n_train, n_written, self.real_share, seed)
     n_real, n = within_budget(len(repeated), n_written, self.budget)
+    if n_written and not n:
+        raise ValueError(f"budget={self.budget!r}: beside {len(repeated)} rows of D_train it leaves none of "
+                         f"{n_written} kept samples, and nothing new would be learnt: "
+                         f"raise it, or lower real_share={self.real_share!r}")
 
     real = []
     if n_real:

@@ -83,7 +83,7 @@ class LanguageModel(TextAsIds):
 @patch_to(LanguageModel)
 def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
-    wrong = why_not_whole(self.model, self.reads)
+    wrong = why_not_whole(self.model, self.reads, self.tokenizer)
     if wrong: raise ValueError(f"{self.name}: {wrong}")
     if self.tokenizer.eos_token_id is None:
         raise ValueError(f"{self.name}: its tokenizer has no EOS token, so no sample would ever end; "
@@ -175,10 +175,14 @@ def tokenizer_hash(self)->str:
 @patch_to(LanguageModel)
 def identity(self)->dict: # plain JSON
     "What a run belongs to."
-    told = {} if self.system is None else dict(system=redact(self.system))
-    if not self.chat: told["chat"] = False
-    if self.template_kwargs: told["template_kwargs"] = self.template_kwargs
-    return dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **told)
+    return dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **self.told())
+
+@patch_to(LanguageModel)
+def told(self)->dict: # plain JSON; empty unless something is said
+    "How it is asked, where that is not as it comes: a system message, without its template, with settings of it."
+    said = dict(system=self.system and redact(self.system), chat=self.chat and None)
+    said["template_kwargs"] = self.template_kwargs or None
+    return {name: value for name, value in said.items() if value is not None}
 
 # %% ../nbs/04_models.ipynb #93070e54
 def task_texts(

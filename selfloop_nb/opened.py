@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.core import SelfloopError, patch_to, redact, whole_number
+from .backend.core import SelfloopError, kept_dice, patch_to, redact, user_path, whole_number
+from .storage.disk import disk
 from .storage.publish import publish
 from .storage.evidence import figure_named
 from .storage.sealed import read_sealed
@@ -127,7 +128,8 @@ def emit(self, kind:str, round:int=-1, phase:str="", **data):
     if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
-    for listener in list(self.listeners): listener(event)
+    with kept_dice(): # whoever listens may draw random numbers
+        for listener in list(self.listeners): listener(event)
 
 # %% ../nbs/11_opened.ipynb #eb66aaec
 @patch_to(Control)
@@ -243,7 +245,8 @@ class RunReader:
     def _number(self, round:int)->int:
         "The number of a round that may be counted from the end."
         number = whole_number(round, "round")
-        return number if number >= 0 else len(self.rounds) + number
+        from_the_end = len(self.rounds) + number
+        return from_the_end if number < 0 <= from_the_end else number # one that is too low is named as it is
 
 # %% ../nbs/11_opened.ipynb #09832d32
 def handed_on(
@@ -281,7 +284,7 @@ def losses(self,
 # %% ../nbs/11_opened.ipynb #6fe62657
 @patch_to(RunReader)
 def report(self,
-    path=None,       # of the HTML file; None: report.html in the run folder
+    path=None,       # of the HTML file, or a folder for report.html; None: that of the run
     others:dict={},  # name -> other runs to compare with
     live:bool=False, # with charts that answer the hand, by a script inside? None is needed to read it
 )->Path:
@@ -290,7 +293,9 @@ def report(self,
     from selfloop_nb.charts.twin import write_live_report
     stores = {name: other.store for name, other in others.items()}
     write = write_live_report if live else write_report
-    return write(self.store, Path(path or self.store.path / "report.html"), others=stores)
+    path = user_path(path or self.store.path)
+    if disk.is_dir(path): path /= "report.html"
+    return write(self.store, path, others=stores)
 
 # %% ../nbs/11_opened.ipynb #40f70ca2
 @patch_to(RunReader)

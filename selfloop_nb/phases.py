@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import give_back, with_column
-from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash
+from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .storage.identity import describe
 from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN
@@ -232,7 +232,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    with (memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
+    with (usual_defaults(), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
           watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
@@ -294,7 +294,8 @@ def judge(
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
     settings, who = round.settings, (round.workers, round.control.should_stop)
-    if task.check is not None: samples = with_column(samples, "correct", task.correct(samples, *who))
+    silent = ""
+    if task.check is not None: samples, silent = _checked(samples, task, *who)
     context = scorer_context(round, model)
     def score(seen):
         scorer = settings.score.bound(context, seen)
@@ -308,7 +309,11 @@ def judge(
     file = round.draft.folder / "samples.parquet"
     round.emit("scored", "score", samples=samples, file=file, config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    return Made(("samples.parquet",), metrics=context.notes)
+    return Made(("samples.parquet",), metrics=context.notes, warning=silent)
+
+def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
+    verdicts = task.correct(samples, *who)
+    return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)
 
 # %% ../nbs/12_phases.ipynb #15debbba
 def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
@@ -377,7 +382,10 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     answers = answer(model, task, heldout, sampling, progress, round.control.should_stop, round.workers)
     metrics |= answer_metrics(answers)
     context = scorer_context(round, lambda: model)
-    return _save_answers(round, measure_answers(answers, measures, context), metrics)
+    found = measure_answers(answers, measures, context)
+    silent = task.why_silent(answers, answers["correct"][:]) if task.check is not None else ""
+    if silent: found.warnings.insert(0, f"held-out: {silent}")
+    return _save_answers(round, found, metrics)
 
 # %% ../nbs/12_phases.ipynb #dd0f657c
 def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:

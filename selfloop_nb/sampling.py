@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from .backend.columns import IdLists, as_arrow, as_table, some_rows, table_of
-from .backend.core import derive_seed, patch_to, plain_arguments, plain_fields, short_hash
+from .backend.core import (
+    derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
@@ -166,8 +167,9 @@ def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder,
     from transformers import LogitsProcessorList, StoppingCriteriaList
     lm.model.eval()
     devices = [lm.device] if lm.device.type == "cuda" else []
-    with torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices=devices):
+    with usual_defaults(), torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices):
         torch.manual_seed(seed)
+        decoder.dice = torch.Generator(lm.device).manual_seed(seed)
         lm.generate(
             **batch, generation_config=settings, logits_processor=LogitsProcessorList([decoder.own]),
             stopping_criteria=StoppingCriteriaList([watch]), custom_generate=decoder)

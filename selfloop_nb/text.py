@@ -4,10 +4,13 @@
 
 # %% auto #0
 __all__ = ['AT_ONCE', 'clean_text', 'segment', 'ngrams', 'number_units', 'number_ngrams', 'signatures', 'jaccard',
-           'near_duplicates', 'runs', 'known_runs', 'seen_share', 'answer_texts', 'import_extra']
+           'near_duplicates', 'runs', 'known_runs', 'seen_share', 'composed', 'answer_texts', 'rewrite',
+           'plain_numbers', 'last_number', 'import_extra']
 
 # %% ../nbs/02_text.ipynb #74194e12
-import re
+import re, unicodedata
+from datetime import datetime, time
+from decimal import Decimal
 from functools import cache
 from importlib import import_module
 
@@ -218,16 +221,112 @@ def seen_share(
     own = runs(text, n)
     return sum(run in known for run in own) / len(own) if own else 0.0
 
+# %% ../nbs/02_text.ipynb #7af93e64
+def composed(text:str)->str:
+    "A text in Unicode's NFC, as most write it."
+    return unicodedata.normalize("NFC", text)
+
 # %% ../nbs/02_text.ipynb #f219d465
 def answer_texts(
-    value, # of a column of references: text, a number, a list of either, None
+    value, # of a column of references: text, a number, a date, a list of such, None
 )->list: # of texts; 3.0 is also 3, since whole numbers become such where one of their column is missing
     "The ways to write a reference; none where it is missing."
+    if isinstance(value, dict) and "text" in value: value = value["text"]
     if isinstance(value, (list, tuple)): return [text for one in value for text in answer_texts(one)]
     if value is None or value != value: return []
     if isinstance(value, bytes): return [value.decode("utf-8", "replace")]
     if isinstance(value, float) and value.is_integer(): return [str(int(value)), str(value)]
-    return [str(value)]
+    return list(dict.fromkeys([str(value), *_other_ways(value)]))
+
+def _other_ways(value)->list:
+    "How else decimals and dates are written."
+    if isinstance(value, Decimal) and value.is_finite(): return [format(value, "f"), format(value.normalize(), "f")]
+    if not hasattr(value, "isoformat"): return []
+    is_day = isinstance(value, datetime) and value.time() == time()
+    return [value.isoformat(), value.date().isoformat()] if is_day else [value.isoformat()]
+
+# %% ../nbs/02_text.ipynb #02b4011f
+def _mixed(match)->str:
+    "1 1/2 as 3/2."
+    whole, above, below = map(int, match.groups())
+    return f"{whole * below + above}/{below}"
+
+# %% ../nbs/02_text.ipynb #a6ec39c1
+def _joined(match)->str:
+    "1.234.567,8 as 1234567.8; where one point might be that of a decimal, it stays."
+    return match[0].replace(".", "").replace(",", ".")
+
+# %% ../nbs/02_text.ipynb #86f0ce2e
+def _without_commas(match)->str: return match[0].replace(",", "")
+
+# %% ../nbs/02_text.ipynb #f0baef3a
+_PLAIN = (
+    (r"[−–﹣－‐‑]", "-"), (r"(?<=\d)⁄(?=\d)", "/"),
+    (r"(?![0-9])\d", lambda digit: str(int(digit[0]))), # of any script
+    (r"(?<![\d.,])\d{1,3}(?:(?:\.\d{3}){2,6}(?:,\d+)?|\.\d{3},\d{1,2})(?![.,]?\d)", _joined),
+    (r"(?<![\d.,])(\d+),(0\d|\d{1,2}(?=\s?€))(?![.,]?\d)", r"\1.\2"), # 3,05 and 12,50 €
+    (r"(?<![\d.,])\d{1,2}(?:,\d\d)*,0\d(?:,\d\d)*,\d{3}(?!,?\d)", _without_commas), # 1,00,000 of India
+    (r"(?<=\d)[，٬](?=\d{3}(?!\d))", ","), (r"(?<=\d)[．٫](?=\d)", "."),
+    (r"(?<=\d)(?:\{,\}|,?\\[,!;:]\s?|[\u00a0\u2009\u202f'’_])(?=\d{3}(?!\d))", ""), # 1{,}234, 1\,234, 1'234
+    # a space parts thousands where a group begins with 0, as no number does: 12 000, but not 1 234
+    (r"(?<![\d.,])\d{1,3}(?: \d{3}){0,6} 0\d\d(?: \d{3}){0,6}(?!\d)", lambda spaced: spaced[0].replace(" ", "")),
+    (r"(?<=\d)(?=[¼-¾⅐-⅞])", " "),
+    (r"[¼-¾⅐-⅞]", lambda sign: unicodedata.normalize("NFKC", sign[0]).replace("⁄", "/")),
+    (r"(?<![\d./])(\d+) (\d+)/([1-9]\d*)(?![\d/])", _mixed))
+
+# %% ../nbs/02_text.ipynb #1d996514
+def rewrite(
+    text:str,
+    rules, # (pattern, replacement), …
+)->str:
+    "The text after all rules, one after the other."
+    for pattern, new in rules: text = re.sub(pattern, new, text)
+    return text
+
+# %% ../nbs/02_text.ipynb #3f372617
+def plain_numbers(
+    text:str,
+)->str: # -1234 for −1 234 with a thin space, 3/2 for 1½
+    "The text with its numbers as a machine writes them; commas stay, since they part lists, too."
+    return rewrite(text, _PLAIN)
+
+# %% ../nbs/02_text.ipynb #e565260c
+def _power(match)->str:
+    "10⁸ as 10^{8}."
+    return f"^{{{unicodedata.normalize('NFKC', match[0])}}}"
+
+# %% ../nbs/02_text.ipynb #4567ceb1
+_TEN = r"10\s*(?:\^|\*\*)\s*\{?\s*([+-]?\d+)\s*\}?"
+_ONE_LINE = (
+    (r"⁻?[⁰¹²³⁴-⁹]+", _power),
+    (r"(?<=\d)\s*(?=\\[dt]?frac)", " "),
+    (r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(\d+)\s*\}", r"\1/\2"),
+    (r"\\[dt]?frac\s*(\d)\s*(\d)", r"\1/\2"),
+    *_PLAIN,
+    (rf"(?<=\d)\s*(?:[*×x·]|\\times|\\cdot)\s*{_TEN}", r"e\1"),
+    (rf"(?<![\w.,]){_TEN}", r"1e\1"),
+    # other powers go: 2^10 is an expression and no number, 12 m^2 is 12
+    (r"(?:(?<![\d.,])[\d.,]+\s*)?(?:\^|(?<=\d)\*\*(?=[\d-]))\s*(?:\{[^{}]*\}|-?\w+)", " "))
+
+# %% ../nbs/02_text.ipynb #c733297b
+_NUMBER = re.compile(r"""
+    (?: (?P<minus> (?<![\w)\]}%.,-]) - | (?<==)\s?-\s? )? \\?[$€£¥₹]? # 3-5 has no minus; -$5
+      | \\?[$€£¥₹] (?P<inner> - ) )                                     # $-5
+    (?P<number> (?<![\d./]) \d+/[1-9]\d* (?![\d/])                     # 3/4, but not 1/2/2024
+      | (?: \d{1,3}(?:,\d{3}){1,8}(?!,?\d) | \d+ ) (?:\.\d+)? (?:[eE][+-]?\d+(?!\w))?
+      | (?<![\w.]) \.\d+ )                                             # .5""", re.VERBOSE)
+
+# %% ../nbs/02_text.ipynb #8ce2fa4d
+def last_number(
+    text:str,
+)->str: # as `float` or `Fraction` reads it; '' where there is none
+    "The last whole number, decimal or fraction in a text: what a model that explains itself usually means."
+    numbers = list(_NUMBER.finditer(rewrite(text, _ONE_LINE)))
+    if not numbers: return ""
+    last = numbers[-1]
+    sign = "-" if last["minus"] or last["inner"] else ""
+    number = last["number"].replace(",", "")
+    return sign + (f"0{number}" if number.startswith(".") else number)
 
 # %% ../nbs/02_text.ipynb #b451ec54
 def import_extra(

@@ -6,9 +6,9 @@ import pytest
 import selfloop_nb
 from datasets import Dataset
 from selfloop_nb.backend.core import ScoringError
-from selfloop_nb.scorers.references import delimit
+from selfloop_nb.scorers.maths import delimit
 from selfloop_nb.scoring import score_samples
-from selfloop_nb.tasks import last_number
+from selfloop_nb.text import last_number
 
 # text: the last number in it
 NUMBERS = {
@@ -17,7 +17,9 @@ NUMBERS = {
     "3-5": "5", "3–5": "5", "so 7-3": "3", "(10)-5": "5", "COVID-19": "19", "2024-05-01": "01", "- 5 apples": "5",
     "10 - 3 = 7": "7", "5 - -3": "-3",
     "the numbers are 1,2": "2", "1,234,567": "1234567", "1, 234": "234", "12,34": "34", "1,2345": "2345",
-    "1,234.50": "1234.50", "11{,}111": "11111", r"11,\!111": "11111", r"11\,111": "11111", "5'000": "5000",
+    "1,234.50": "1234.50", "1.234,56": "1234.56",
+    "12,50 €": "12.50", "3,05": "3.05", "1,00,000": "100000", "−1⁄2": "-1/2",
+    "11{,}111": "11111", r"11,\!111": "11111", r"11\,111": "11111", "5'000": "5000",
     "12 000": "12000", "1 050 000": "1050000", "1 234": "234", "1\u00a0234\u00a0567": "1234567",
     "2.5.": "2.5", "$12.": "12", "50%": "50", "**$1,000**": "1000", r"\$1,234": "1234", "18 $": "18", "€5": "5",
     "3/4": "3/4", r"-\frac{3}{4}": "-3/4", r"\dfrac{-3}{4}": "-3/4", r"1\frac{1}{2}": "3/2", "1½ cups": "3/2",
@@ -60,7 +62,11 @@ EQUAL = [
     ("The answer is 72!", "72"), ("**72**", "72"), ("48/2 = 24. 48+24 = 72", "72"), ("In 2020, 72 people", "72"),
     ("She has 72 clips.", "48/2=<<48/2=24>>24 clips. #### 72"), ("it costs $5 and then $10.", "10"), ("5cm", "5"),
     ("10 x 5 = 50", "50"), ("2003!", "2003!"), ("the answer is 2^{1000}", "$2^{1000}$"), ("B", "B"),
-    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"), ("12 cm", r"12\text{ cm}")]
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"), ("12 cm", r"12\text{ cm}"),
+    ("12 inches", r"12 \text{ inches}"), (r"12\textrm{ in}", "12"), ("5 m^2", "5"), (r"5 \text{ cm}^2", "5"),
+    ("10 m/s", "10"), ("1.234,56 €", "1234.56"), ("3+4=<<3+4=7>>7", "7"), (r"\boxed {5}", "5"), ("<b>5</b>", "5"),
+    ("the 2nd", "2"), ("x = - 5", "-5"), ("x=-1", "x+1=0"), ("y=2x+1", "2x-y+1=0"), ("12", "12_5"),
+    ("cafe\u0301: 5", "5")]
 DIFFERENT = [
     ("1728", "1331 and 1728"), ("1331 and 1728", "1728"), (r"\boxed{2}", r"\{2,3\}"), ("2 or 3", "3"), ("2, 3", "3"),
     ("$2021$", r"$\pm 2021$"), (r"\boxed{2} and \boxed{3}", "3"), ("2, 3, 4, 5, 6, 7, 8, 9", "9"), ("(2,3)", "(3,2)"),
@@ -68,7 +74,9 @@ DIFFERENT = [
     ("3+4i", "3"), ("5:3", "5"), ("2003!", "2003"), (r"\frac{2}{4}x", "1/2"), ("1/2", "2"), ("between 3 and 5", "5"),
     (r"$\frac{1}{2^{98}}$", r"$\frac{1}{2^{99}}$"), ("$0.0000001$", "$0.0000002$"), ("3.0000001", "3"), ("0.33", "1/3"),
     ("1000000", "1000001"), ("100000000000000000000", "100000000000000000001"), ("5", "-5"), ("1,2", "12"),
-    ("24", "48/2=<<48/2=24>>24 clips. #### 72"), ("no idea", "72"), ("", "72"), ("x<3", r"x \le 3"), ("y=5", "x=5")]
+    ("24", "48/2=<<48/2=24>>24 clips. #### 72"), ("no idea", "72"), ("", "72"), ("x<3", r"x \le 3"), ("y=5", "x=5"),
+    ("x+1=0", "x=-1"), ("2x+3=7", "x=2"), ("x=1", "x+1=0"), ("12_5", "12_7"), ("x = - 5", "5"),
+    ("12 inches", r"13 \text{ inches}")]
 
 
 def problems(pairs):
@@ -95,7 +103,7 @@ def test_maths_says_the_same_in_a_thread_and_comes_to_an_end():
 
 
 def test_the_calculator_is_replaced_when_it_dies():
-    from selfloop_nb.scorers.references import _calculator
+    from selfloop_nb.scorers.maths import _calculator
     q = selfloop_nb.maths(seconds=20)
     assert q(problems([("1", "1")])) == [1]
     _calculator.process.kill()
@@ -121,3 +129,9 @@ def test_numbers_of_a_column_in_which_one_is_missing_stay_whole():
     samples = Dataset.from_dict({"prompt_id": [0, 1], "completion": ["72", "nan"], "answer": [72.0, math.nan]})
     scores = selfloop_nb.exact_match()(samples)
     assert scores[0] == 1 and math.isnan(scores[1])
+
+
+def test_numbers_are_compared_by_value_and_texts_as_unicode_means_them():
+    pairs = [("it is 72.00", "72"), ("0.5", "1/2"), ("1,000", "1000.0"), ("71", "72")]
+    assert selfloop_nb.exact_match(normalise=last_number)(problems(pairs)) == [1, 1, 1, 0]
+    assert selfloop_nb.exact_match()(problems([("caf\u00e9", "cafe\u0301")])) == [1]

@@ -24,6 +24,9 @@ def refuse(error, pattern):
     ([{"prompt": "1+1="}], ONE, "train lacks the column 'completion'.*\\['prompt'\\]"),
     (ONE, [{"question": "?"}], "prompts lacks the column 'prompt'.*question"),
     (ONE, [{"prompt": None}], "prompts, column 'prompt', row 0: NoneType where text is needed"),
+    ([{**ONE[0], "finished": "2026-05-01"}], ONE, "column 'finished', row 0: '2026-05-01': it must be True or False"),
+    (ONE, [{"prompt": "1+1=", "answer": {"a": 2}}], "column 'answer', row 0: {'a': 2}, which no text equals"),
+    ("https://example.org/train.jsonl", ONE, "is no path: it is an address"),
     ("nothing.jsonl", ONE, "there is no file 'nothing.jsonl'"),
 ])
 def test_data_that_is_missing(train, prompts, message):
@@ -52,6 +55,30 @@ def test_a_model_that_cannot_end():
     lm = tiny_llama(small_task())
     lm.tokenizer.eos_token = None
     with refuse("ValueError", "no EOS token.*set tokenizer.eos_token"): LanguageModel(lm.model, lm.tokenizer)
+
+
+class Processor:
+    "What holds a tokenizer beside other things."
+    def __init__(self, tokenizer): self.tokenizer = tokenizer
+
+
+@pytest.mark.parametrize("make, fix", [
+    (Processor, "its tokenizer is a Processor; give the one that it holds"),
+    (lambda tokenizer: tokenizer.backend_tokenizer, "PreTrainedTokenizerFast\\(tokenizer_object"),
+    (str, "is a str and none of transformers")])
+def test_what_is_no_tokenizer_is_named(make, fix):
+    from selfloop_nb import tiny_llama
+    from selfloop_nb.models import LanguageModel
+    lm = tiny_llama(small_task())
+    with refuse("ValueError", fix): LanguageModel(lm.model, make(lm.tokenizer))
+
+
+def test_a_budget_that_leaves_no_kept_sample(tmp_path):
+    from selfloop_nb import Accumulate
+    loop = small_loop(tmp_path / "run", mix=Accumulate(real_share=0.99, budget=30))
+    with refuse("ValueError", "budget=30: .* leaves none of .* kept samples.*lower real_share=0.99"): loop.step()
+    loop.change(mix=Accumulate())
+    assert loop.step().number == 1
 
 
 def test_an_empty_prompt_without_anything_to_begin_with(tmp_path):
@@ -89,6 +116,36 @@ def test_a_maker_of_scorers_is_no_scorer():
 @pytest.mark.parametrize("rounds", [2.0, "1", True, None, -1])
 def test_rounds_are_counted(rounds):
     with refuse("ValueError", "^rounds="): small_loop().run(rounds)
+
+
+def test_a_check_that_raises_on_every_row_is_said(tmp_path):
+    from dataclasses import replace
+    def misspelt(row): return row["completion"] == row["anwser"]
+    loop = small_loop(tmp_path / "run", task=replace(small_task(), check=misspelt))
+    loop.step()
+    said = [[text for text in record.warnings if "no verdict" in text] for record in loop.rounds]
+    assert [len(texts) for texts in said] == [1, 2], "of held-out answers, and of samples"
+    assert "held-out: the check has no verdict on any of 30 answers (KeyError: 'anwser')" in said[0][0]
+    assert "answer, completion, finished" in said[0][0], "and the columns that there are"
+
+
+@pytest.mark.parametrize("rules, message", [
+    (dict(target=0.9), "target=0.9: it goes by held-out accuracy.*without a check"),
+    (dict(patience=2), "patience=2: it goes by held-out data, and the task has none")])
+def test_a_stop_rule_that_nothing_can_be_held_against(rules, message):
+    from dataclasses import replace
+    changed = dict(check=None) if "target" in rules else dict(heldout=None)
+    with refuse("ValueError", message): small_loop(task=replace(small_task(), **changed)).run(1, **rules)
+
+
+def test_a_round_that_there_is_not_is_named_as_it_was_given(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    with refuse("SelfloopError", "round -3 is not on branch 'main': it has rounds 0 to 0"): loop.samples(-3)
+    with refuse("SelfloopError", "round='1' is no round of run 'run': give a number, or an id such as '0000-"):
+        loop.branch("other", "1")
+    with refuse("ValueError", "round=None"): loop.remake(None)
+    assert loop.branch("same", loop.rounds[0].id).rounds == loop.rounds
 
 
 @pytest.mark.parametrize("theta", [1.5, -0.1])

@@ -10,7 +10,7 @@ from waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 NO_CHROMIUM = "no Chromium is found: apt-get install chromium, or CHROMIUM=/path/to/it"
-pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM)]
 
 LOOP = """
 from small import half_digits, small_loop

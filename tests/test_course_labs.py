@@ -16,7 +16,6 @@ def parameters(nb):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_a_lab_at_full_size(path, tmp_path):
     names = parameters(nbformat.read(path, as_version=4))

@@ -15,7 +15,7 @@ from test_browser import LOOP, NO_CHROMIUM, NOTHING_NOTED
 from waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [pytest.mark.long, pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM)]
 
 INSTALL = ["-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check", "--target"]
 

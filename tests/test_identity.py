@@ -165,6 +165,17 @@ def test_what_cannot_be_known_is_another_thing_in_each_kernel():
     assert len(set(outputs(program))) == 3
 
 
+class Pickled(Shift):
+    "Leaves out of its pickle what decides."
+    def __getstate__(self): return {}
+
+
+def test_what_a_class_leaves_out_of_its_pickle_counts():
+    from selfloop_nb.storage.identity import describe, unknown_in
+    assert describe(Pickled(1)) == describe(Pickled(1)) != describe(Pickled(2))
+    assert unknown_in(Pickled(1, client=threading.Lock())) == ["client (lock)"]
+
+
 def test_a_journal_needs_to_know_its_scorer(tmp_path):
     judge = Shift(1.0, client=threading.Lock(), journal=True)
     with pytest.raises(ValueError, match=r"keeps its scores.*client \(lock\).*version='1'"): small_loop(score=judge)
@@ -446,3 +457,20 @@ def test_a_module_of_a_package_of_ones_own_counts(tmp_path):
     "What a function takes by way of `package.part.value`, or imports where it is needed."
     one, again, other = (told_of_package(tmp_path, least) for least in (1, 1, 2))
     assert one == again and not set(one) & set(other)
+
+
+def test_models_of_one_name_are_told_apart_where_they_judge():
+    from selfloop_nb import judge, tiny_llama
+    from selfloop_nb.scorers.embeddings import Encoder, embedding_agreement
+    from small import small_task
+    one, other = (tiny_llama(small_task(), width=32, seed=seed) for seed in (0, 1))
+    def agreement(lm): return embedding_agreement(Encoder(lm.model.model, lm.tokenizer, "model")).describe()
+    assert agreement(one) == agreement(one) != agreement(other)
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    one.tokenizer.chat_template = template
+    from selfloop_nb.models import LanguageModel
+    def judged(system):
+        lm = LanguageModel(one.model, one.tokenizer, "judge", system=system)
+        return judge(lm, verdicts={"1": 1.0, "0": 0.0}).describe()
+
+    assert judged("1") == judged("1") != judged("2")

@@ -11,7 +11,6 @@ from browser import library_path
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
-pytestmark = pytest.mark.timeout(1800)
 VERSIONS = ["6.31.0", "7.3.0", "7.4.0"]
 INSTALL = ["-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check", "--target"]
 LAUNCH = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

@@ -75,7 +75,6 @@ def test_notebook(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("path", OF_APPLICATIONS, ids=lambda path: path.stem)
 def test_application_at_full_size(path, tmp_path):
     "What a recipe claims is asserted in it, at full size, for seed 0."

@@ -12,7 +12,7 @@ from test_browser import LOOP, NO_CHROMIUM, NOTHING_NOTED, kernel_pids, open_not
 from waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM)]
 
 RUNS = """
 from made_up import made_up_run

@@ -103,7 +103,8 @@ def all_scorers():
     "One of each that works on text without a large model."
     from selfloop_nb.scorers.classifiers import sentiment, train_classifier
     from selfloop_nb.scorers.ensembles import disagreement_of, mean_of, vote_of
-    from selfloop_nb.scorers.references import bleu, chrf, exact_match, maths, rouge, word_f1
+    from selfloop_nb.scorers.maths import maths
+    from selfloop_nb.scorers.references import bleu, chrf, exact_match, rouge, word_f1
     from selfloop_nb.scorers.rules import length, no_repetition, novelty, style
     flat = [exact_match(), word_f1(), bleu(), chrf(), rouge(), maths(), length(2, 5), no_repetition(),
             style(must=["a"]), novelty(ENGLISH[:2], 2), sentiment(), train_classifier(ENGLISH, [1, 1, 1, 0, 0])]

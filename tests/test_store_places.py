@@ -52,6 +52,7 @@ NO_PLACES = {
     "": "it is empty",
     "a\0b": "null character",
     "~nobody-has-this-name/run": "is no path",
+    "s3://bucket/run": "it is an address",
     "x" * 300 + "/run": "too long",
     "nowhere/run": "'.*nowhere' is a link to nothing"}
 

@@ -1,6 +1,8 @@
 """A sample is trained on the ids that were sampled, whatever the tokenizer: ids trained are ids sampled in all rows, an
 answer that the model gives has hardly any held-out loss, and no text becomes a control token.
 """
+import re
+
 import pytest
 from kinds import KINDS, ROWS, causal, encoder_decoder, odd_texts, rows
 
@@ -143,6 +145,30 @@ def test_a_system_prompt_is_in_every_prompt(tmp_path):
     lm.save(tmp_path / "model")
     again = load_model(tmp_path / "model", device="cpu")
     assert again.prompt_ids("1+2=") == lm.prompt_ids("1+2=") != plain.prompt_ids("1+2=")
+
+
+def test_of_several_templates_the_default_is_used():
+    lm = causal("a chat of bytes, its own end of turn")
+    one = lm.tokenizer.chat_template
+    lm.tokenizer.chat_template = {"default": one, "rag": "{{ messages[0].content }}"}
+    from selfloop_nb.models import LanguageModel
+    several = LanguageModel(lm.model, lm.tokenizer, "several")
+    assert several.end_id == several.tokenizer.convert_tokens_to_ids("<end>")
+    assert several.tokenizer.decode(several.prompt_ids("1+2=")) == "<user>1+2=<assistant>"
+
+
+def test_what_a_tokenizer_cannot_write_is_said_before_it_is_trained(tmp_path):
+    from selfloop_nb import FineTune, from_dataset
+    from small import small_loop
+    odd = [("1+1=", "2\n"), ("2+2=", "four\n!"), ("3+3=", "6<eos>")]
+    task = from_dataset([dict(prompt=p, completion=c) for p, c in odd], [dict(prompt="1\n+1=")])
+    few = FineTune(steps=1, batch_size=16)
+    loop = small_loop(tmp_path / "run", task=task, model=causal("a space before a text"), initial=few, tune=few)
+    said = loop.start().warnings
+    for words in ("D_train: 2 of 3 completions cannot be written .* row 0, '2\\\\n', which comes back as '2<unk>'",
+                  "prompts: 1 of 1 prompts hold what the tokenizer .* does not know",
+                  "D_train: 1 of 3 completions spell a control token .* '<eos>' in row 2"):
+        assert [text for text in said if re.match(words, text)], (words, said)
 
 
 def test_templates_are_for_held_out_problems_too(tmp_path):

@@ -1,10 +1,12 @@
 "A run folder, an archive or a model from a stranger does no harm, and nothing goes out to the network."
-import json, math, resource, shutil, sys, threading, time
+import json, math, queue, resource, shutil, sys, threading, time
 from pathlib import Path
 
 import pytest
+import selfloop_nb.scoring as scoring
 from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
+from waiting import wait_until
 
 FAULTS = Path(__file__).with_name("faults")
 sys.path.append(str(FAULTS))
@@ -148,14 +150,17 @@ def judge_by_sample(journal=False, seconds=None, **faults):
     """A scorer that notes what it is asked, as a judge that costs; it is the same judge whatever its faults: the sample
     at which it `dies`, and that at which it `hangs` until it is let go."""
     asked = []
-    let_go = threading.Event()
+    let_go, hanging = threading.Event(), threading.Event()
     def judge(samples):
         asked.extend(samples["sample_id"])
         if faults.get("dies") in samples["sample_id"]: raise KeyboardInterrupt
-        if faults.get("hangs") in samples["sample_id"]: let_go.wait()
+        if faults.get("hangs") in samples["sample_id"]:
+            hanging.set()
+            let_go.wait()
         return [1.0] * len(samples)
     judge.__dict__.update(journal=journal, seconds=seconds, name="judge", version="1")
-    judge.asked, judge.let_go = asked, let_go
+    judge.asked = asked
+    judge.let_go, judge.hanging = let_go, hanging
     return judge
 
 
@@ -175,8 +180,18 @@ def test_a_judge_that_costs_is_asked_for_no_sample_twice(tmp_path):
     assert loop.rounds[1].counts["n_sampled"] == 80
 
 
-def test_a_scorer_that_hangs_on_one_sample(tmp_path):
+class Impatient(queue.SimpleQueue):
+    "Has waited long enough once the judge hangs, however busy the machine is."
+    def get(self, timeout):
+        wait_until(lambda: not self.empty() or self.hanging.is_set())
+        self.hanging.clear()
+        return super().get_nowait()
+
+
+def test_a_scorer_that_hangs_on_one_sample(tmp_path, monkeypatch):
     judge = judge_by_sample(hangs="1-sample-9-2", seconds=0.5)
+    Impatient.hanging = judge.hanging
+    monkeypatch.setattr(scoring.queue, "SimpleQueue", Impatient)
     loop = small_loop(tmp_path / "run", score=judge)
     loop.step()
     row, = (row for row in loop.samples() if row["state"] == "quarantined")

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'short_hash', 'parse_json',
-           'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError',
-           'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'usual_defaults',
+           'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError',
+           'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError',
+           'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
-import functools, hashlib, inspect, json, operator, re, sys, unicodedata
+import functools, hashlib, inspect, json, operator, random, re, sys, unicodedata
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
@@ -140,6 +142,34 @@ def derive_seed(
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
+# %% ../../nbs/00_core.ipynb #ec22636a
+@contextmanager
+def kept_dice():
+    "Give the random generators of Python, and of numpy and torch where they are loaded, back as they were."
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    of_python = random.getstate()
+    of_numpy = numpy and numpy.random.get_state()
+    of_torch = torch and torch.random.get_rng_state()
+    of_gpus = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else []
+    try: yield
+    finally:
+        random.setstate(of_python)
+        if numpy: numpy.random.set_state(of_numpy)
+        if torch: torch.random.set_rng_state(of_torch)
+        if of_gpus: torch.cuda.set_rng_state_all(of_gpus)
+
+# %% ../../nbs/00_core.ipynb #b2301c59
+@contextmanager
+def usual_defaults():
+    "For so long, new tensors are of 32 bit and on the processor, where nothing else is said."
+    torch = sys.modules["torch"] # whoever calls this has loaded it
+    before = torch.get_default_dtype()
+    is_elsewhere = torch.get_default_device().type != "cpu"
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu") if is_elsewhere else nullcontext(): yield
+    finally: torch.set_default_dtype(before)
+
 # %% ../../nbs/00_core.ipynb #40539c63
 def short_hash(
     data, # plain JSON data
@@ -223,11 +253,14 @@ def is_secret(name:str)->bool:
     return _SECRET_NAME.search(name) is not None
 
 # %% ../../nbs/00_core.ipynb #8ad02900
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/") # s3://..., and what a Path makes of it; C:/ is a disk
+
 def user_path(path)->Path:
     "A path as the user means it; raises `ValueError` for what is none."
     try:
-        if path != "" and "\0" not in str(path): return Path(path).expanduser()
+        if path != "" and "\0" not in str(path) and not _ADDRESS.match(str(path)): return Path(path).expanduser()
         why = "it holds a null character" if path else "it is empty"
+        if path and "\0" not in str(path): why = "it is an address, and not on this machine: fetch or mount it"
     except (TypeError, RuntimeError) as error: why = str(error) # no text, or ~ of somebody without a home
     raise ValueError(f"{path!r:.80} is no path: {why}")
 

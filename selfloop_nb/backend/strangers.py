@@ -80,7 +80,8 @@ def known_settings(
     names = {field.name for cls in family.__mro__ if is_dataclass(cls) for field in fields(cls)}
     try: names |= set(family().to_dict()) # some are made, not given
     except Exception: pass # it cannot be made without a word on its parts
-    return frozenset({*names, *signature(family.__init__).parameters, *family.attribute_map, *_OF_MANY_CONFIGS})
+    names |= {*signature(family.__init__).parameters, *family.attribute_map, *family.sub_configs}
+    return frozenset({*names, *_OF_MANY_CONFIGS})
 
 _OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype dtype _commit_hash tokenizer_class
     task_specific_params finetuning_task prefix problem_type rope_scaling rope_theta

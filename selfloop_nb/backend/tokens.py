@@ -221,6 +221,7 @@ class Reader:
         self.blind = _ignores_spaces(lm.tokenizer)
         self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
         self.heads = {} # prompt's last token -> its text
+        self.sizes = {} if _drops_halves(lm.tokenizer) else None # token -> the bytes of its text
 
     def __call__(self,
         ids:list,      # without an end
@@ -234,7 +235,8 @@ class Reader:
     def decode(self, ids:list)->str:
         "Ids as they are written; U+FFFD for each that no token has: a model may have room for more than there are."
         if max(ids, default=0) > self.last: return "".join(map(self._decode_run, *_runs(ids, self.last)))
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text if self.sizes is None else text + "\ufffd" * (len(text.encode()) < sum(map(self._size, ids)))
 
     def _decode_run(self, ids:list, are_tokens:bool)->str:
         return self.decode(ids) if are_tokens else "\ufffd" * len(ids)
@@ -261,6 +263,20 @@ def _ignores_spaces(tokenizer)->bool:
     "Does a space before a word make no difference? Then one that stands there when it is decoded means nothing."
     with_space, without = tokenizer(["= a", "=a"], add_special_tokens=False)["input_ids"]
     return with_space == without
+
+# %% ../../nbs/backend/03_tokens.ipynb #830c3439
+@lru_cache(maxsize=8)
+def _drops_halves(tokenizer)->bool:
+    "Is nothing said of half a character?"
+    ids = tokenizer("é", add_special_tokens=False)["input_ids"]
+    return len(ids) == 2 and tokenizer.decode(ids) == "é" and not any(tokenizer.decode([id]) for id in ids)
+
+# %% ../../nbs/backend/03_tokens.ipynb #1b591d75
+@patch_to(Reader)
+def _size(self, id:int)->int:
+    "The bytes of a token's text; 1 of a token that is no text by itself."
+    if id not in self.sizes: self.sizes[id] = len(self.tokenizer.decode([id]).encode()) or 1
+    return self.sizes[id]
 
 # %% ../../nbs/backend/03_tokens.ipynb #74e88335
 def row_ids(

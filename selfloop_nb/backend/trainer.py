@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 
-from .core import Stopped, TrainingError
+from .core import Stopped, TrainingError, kept_dice, usual_defaults
 
 # %% ../../nbs/backend/06_trainer.ipynb #eff3be9f
 def trainer_arguments(
@@ -139,21 +139,6 @@ def memory_errors(
 
 # %% ../../nbs/backend/06_trainer.ipynb #34bfb677
 @contextmanager
-def _own_random_state():
-    "Give the random generators of Python, numpy and torch back as they were."
-    import random, numpy, torch
-    of_python, of_numpy = random.getstate(), numpy.random.get_state()
-    of_torch = torch.random.get_rng_state()
-    of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    try: yield
-    finally:
-        random.setstate(of_python)
-        numpy.random.set_state(of_numpy)
-        torch.random.set_rng_state(of_torch)
-        if of_gpus: torch.cuda.set_rng_state_all(of_gpus)
-
-# %% ../../nbs/backend/06_trainer.ipynb #b1a6dcca
-@contextmanager
 def _quick_collection():
     "Spare Trainer's garbage collections the objects that were there before."
     gc.freeze()
@@ -191,4 +176,5 @@ def _own_environment():
 @contextmanager
 def undisturbed():
     "A place to train in: what is around does not disturb the training, nor the training what is around."
-    with _own_environment(), _own_random_state(), _quick_collection(), _fresh_casts(), _with_gradients(): yield
+    with usual_defaults(), _own_environment(), kept_dice(), _quick_collection():
+        with _fresh_casts(), _with_gradients(): yield

@@ -8,7 +8,7 @@ __all__ = ['PROBE', 'OPENING', 'TAGS', 'SECONDS', 'conversation', 'turn_end', 'w
            'drops_question']
 
 # %% ../../nbs/backend/01_turns.ipynb #5f4b9265
-import ctypes, json, re, threading
+import ctypes, json, math, re, threading, time
 from copy import deepcopy
 from functools import lru_cache
 
@@ -209,23 +209,31 @@ def continued(
     return completion if end in completion else f"{end}\n\n{completion}"
 
 # %% ../../nbs/backend/01_turns.ipynb #f67bca21
-SECONDS = 5 # in which a question must be written down
+SECONDS = 5 # of computing, in which a question must be written down
 
 def template_fault(
     tokenizer,
 )->str: # '' where there is none
     "Why the chat template cannot write a question down."
-    return _fault(tokenizer, tokenizer.chat_template) if tokenizer.chat_template else ""
+    return _fault(tokenizer, str(tokenizer.chat_template)) if tokenizer.chat_template else ""
 
 # %% ../../nbs/backend/01_turns.ipynb #74fa481d
 def _why(error:BaseException)->str: return str(error) or type(error).__name__
 
+_HAS_CLOCKS = hasattr(time, "pthread_getcpuclockid") # of threads; where there are none, the one on the wall counts
+
+def _computed(clock:list)->float:
+    "The seconds that a thread has computed by its clock: those that it had to wait for its turn are not its own."
+    try: return time.clock_gettime(clock[0]) if clock else 0.0
+    except OSError: return math.inf # it has ended
+
 # %% ../../nbs/backend/01_turns.ipynb #55f66e74
 @lru_cache(maxsize=8)
-def _fault(tokenizer, template)->str:
+def _fault(tokenizer, template:str)->str:
     "The same; asked once of each template."
-    found = []
+    found, clock = [], []
     def work():
+        if _HAS_CLOCKS: clock.append(time.pthread_getcpuclockid(threading.get_ident()))
         try: ask(tokenizer, "?")
         except ValueError as error: found.append(_why(error.__cause__ or error))
         except MemoryError: found.append("it fills the memory")
@@ -234,6 +242,7 @@ def _fault(tokenizer, template)->str:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(SECONDS)
+    while _HAS_CLOCKS and thread.is_alive() and _computed(clock) < SECONDS: thread.join(SECONDS)
     if found: return found[0]
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
     return f"it does not end within {SECONDS} seconds"

@@ -14,6 +14,7 @@ from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..backend.strangers import check_judge
 from ..backend.core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
 from ..scoring import NoVerdict, Scorer
+from ..storage.identity import describe
 from ..text import import_extra, segment
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #6249aca9
@@ -195,7 +196,8 @@ def reward_model(
         if label is None: return [math.nan if row is None else row[output] for row in outputs]
         return [math.nan if row is None else _share(row, output) for row in outputs]
     bounds = (-math.inf, math.inf) if label is None else (0.0, 1.0)
-    return Scorer("reward", reward, bounds, dict(model=Path(str(name)).name, label=label))
+    weights = describe(classifier.model)["hash"] # a name such as checkpoint-500 says little
+    return Scorer("reward", reward, bounds, dict(model=Path(str(name)).name, label=label, weights=weights))
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #bb650eae
 def _share(row:list, output:int)->float:

@@ -173,5 +173,6 @@ def judge(
         return scores
     def bind(context, samples): return replace(scorer, function=lambda table: judged(table, context.notes))
     settings = dict(model=lm.name, weights=lm.weights_hash(), rubric=rubric, verdicts=asked.verdicts, least=least)
+    settings |= lm.told() # another system message is another judge
     scorer = Scorer("judge", judged, bounds, settings, bind=bind)
     return scorer

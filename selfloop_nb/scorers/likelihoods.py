@@ -85,6 +85,6 @@ def likelihood(
         if context.workers is HERE: return scorer
         return replace(scorer, function=lambda table: completion_logprobs(
             frozen, table, False, tokens_per_batch, context.workers, context.asked_to_stop))
-    settings = dict(model=frozen.name, weights=frozen.weights_hash())
+    settings = dict(model=frozen.name, weights=frozen.weights_hash(), **frozen.told())
     scorer = Scorer("likelihood", likelihood, (-math.inf, 0.0), settings, bind=bind)
     return scorer

@@ -272,13 +272,15 @@ def _check_columns(columns:dict, file:Path, path:Path):
         _refuse(path, f"{file.name} has {columns.get(name, 'nothing')!r:.40} for {name!r}, where {kinds[0]} is needed")
 
 # %% ../../nbs/storage/12_archive.ipynb #88ac3281
-def _check_states(file:Path, path:Path):
-    "Raise where a sample is in a state that there is not."
+def _check_judged(file:Path, columns:list, path:Path):
+    "Raise where a sample is in a state that there is not, or its score is neither a number nor nan."
     import pyarrow.parquet
     with disk.file(open_file(file.parent, file.name), "rb") as source:
-        states = pyarrow.parquet.read_table(source, columns=["state"])["state"].unique().to_pylist()
-    odd = [state for state in states if state not in STATES]
+        judged = pyarrow.parquet.read_table(source, columns=columns).to_pydict()
+    odd = [state for state in dict.fromkeys(judged.get("state", ())) if state not in STATES]
     if odd: _refuse(path, f"{file.name} has samples in the state {odd[0]!r:.40}: there are {', '.join(STATES)}")
+    n_null = judged.get("score", []).count(None)
+    if n_null: _refuse(path, f"{file.name} has {n_null} scores that are null, where nan stands for no score")
 
 # %% ../../nbs/storage/12_archive.ipynb #351a569c
 def _check_table(file:Path, n_rows:int|None, path:Path):
@@ -288,7 +290,7 @@ def _check_table(file:Path, n_rows:int|None, path:Path):
     if file.name != "samples.parquet": return
     if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
     _check_columns(size.columns, file, path)
-    if "state" in size.columns: _check_states(file, path)
+    _check_judged(file, [name for name in _JUDGED if name in size.columns], path)
 
 def _check_tables(run:Run, record:Round, path:Path):
     "Raise where a table of a round cannot be what its record tells of."

@@ -89,12 +89,14 @@ class Figure:
 # %% ../../nbs/storage/16_evidence.ipynb #078c8137
 def figures_of(
     run:Run,
-)->list: # of `Figure`: accuracy where the task can check, own measures in their order, then the loss
+    order=(), # of its own measures, by name; those that are not in it come by the alphabet, as a record has them
+)->list: # of `Figure`: accuracy where the task can check, own measures, then the loss
     "The held-out figures that a run has."
     rows = run.rows()
     if not rows: return []
     measures = run.rounds()[-1].config.get("measures", {})
-    own = [Figure(name, bool(about.get("lower_is_better"))) for name, about in measures.items()]
+    names = [name for name in dict.fromkeys([*order, *measures]) if name in measures]
+    own = [Figure(name, bool(measures[name].get("lower_is_better"))) for name in names]
     all_figures = [Figure("accuracy"), *own, Figure("loss", True)]
     return [figure for figure in all_figures if any(_is_known(row, figure) for row in rows)]
 
@@ -104,9 +106,10 @@ def _is_known(row:dict, figure:Figure)->bool: return math.isfinite(row.get(figur
 def figure_named(
     run:Run,
     name:str|None=None, # "accuracy", "loss" or an own measure; None: the first that the run has
+    order=(), # of its own measures, see `figures_of`
 )->Figure:
     "A held-out figure of a run by its name; raises `ValueError` where there are no values of it."
-    known = {figure.name: figure for figure in figures_of(run)}
+    known = {figure.name: figure for figure in figures_of(run, order)}
     if name is None and known: return next(iter(known.values()))
     if name in known: return known[name]
     raise ValueError(f"there are no held-out values of {name or 'any figure'!r}: there are some of {list(known)}")
@@ -139,7 +142,9 @@ def words(self,
 )->str:
     "A sentence for people."
     if self.verdict == "cannot be held against":
-        return f"{name} cannot be held against {other} in {figure}: there are no answers of both to the same rows"
+        why = f"{self.mean:+.3f} of one seed, and nothing tells it from chance: run more seeds, or measure by row"
+        if math.isnan(self.mean): why = "there are no answers of both to the same rows"
+        return f"{name} cannot be held against {other} in {figure}: {why}"
     level, basis = "95 %", f"{self.n} seeds, paired"
     if self.over != "seeds": level, basis = "99 %", f"one seed, {self.n} {self.over}: the noise of seeds is not in it"
     ends = f"{self.low:+.3f} to {self.high:+.3f}"
@@ -186,7 +191,7 @@ def _gap_of_draws(run:Run, other:Run, figure:Figure, number:int, n:int)->Gap:
     draws = _redrawn(run, number, figure), _redrawn(other, number, figure)
     own, theirs = run.rows()[number], other.rows()[number]
     mean = figure.sign * (own.get(figure.column, math.nan) - theirs.get(figure.column, math.nan))
-    if None in draws or len(draws[0]) != len(draws[1]): return Gap(math.nan, over="held-out rows")
+    if not all(draws) or len(draws[0]) != len(draws[1]): return Gap(mean, n=n, over="held-out rows")
     return Gap(mean, *ends_of([figure.sign * (a - b) for a, b in zip(*draws)], ONE_SEED), n, "held-out rows")
 
 # %% ../../nbs/storage/16_evidence.ipynb #47d49253

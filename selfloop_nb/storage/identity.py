@@ -6,7 +6,7 @@
 __all__ = ['PROTOCOL', 'describe', 'identity_hash', 'unknown_in']
 
 # %% ../../nbs/storage/13_identity.ipynb #a7caff74
-import copyreg, dis, functools, hashlib, json, math, sys, types, uuid
+import copyreg, dis, enum, functools, hashlib, json, math, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -164,6 +164,9 @@ def _set(look:_Look, thing)->dict:
 
 @_describes(Path)
 def _path(look:_Look, thing:Path)->str: return look.text(str(thing))
+
+@_describes(enum.Enum)
+def _member(look:_Look, thing)->list: return [type(thing).__qualname__, thing.name, look(thing.value)]
 
 @_describes((bytes, bytearray))
 def _bytes(look:_Look, thing)->dict: return {"kind": "bytes", "hash": hashlib.sha256(thing).hexdigest()[:12]}
@@ -383,7 +386,6 @@ def _object(look:_Look, thing)->dict:
     if not is_installed(cls.__module__): description["code"] = look(cls)["code"]
     return look.with_held(description, _parts(thing))
 
-# %% ../../nbs/storage/13_identity.ipynb #31d77bce
 def _parts(thing)->dict: # name -> part
     "What an object is made of; raises `TypeError` where it cannot be taken apart."
     take_apart = copyreg.dispatch_table.get(type(thing))
@@ -394,4 +396,5 @@ def _parts(thing)->dict: # name -> part
     parts = {"made by": make, "arguments": arguments, "items": list(items or ()), "pairs": list(pairs or ())}
     in_slots = isinstance(state, tuple) and all(isinstance(half, dict | None) for half in state)
     for half in state if in_slots else (state,): parts |= half if isinstance(half, dict) else {"state": half}
-    return {**parts, **wrapped}
+    own = {} if is_installed(type(thing).__module__) else getattr(thing, "__dict__", {})
+    return {**own, **parts, **wrapped} # what a class of one's own leaves out when it is pickled may count, too

@@ -279,6 +279,14 @@ def of_round(self, number:int)->Round:
     there_are = f"0 to {len(rounds) - 1}" if rounds else "none yet"
     raise SelfloopError(f"round {number} is not on branch {self.branch!r}: it has rounds {there_are}")
 
+@patch_to(Run)
+def of_id(self, id:str)->Round:
+    "The record of a round of any branch by its id."
+    ids = self.ids()
+    if id in ids: return self.record(id)
+    such = f", or an id such as {ids[-1]!r}" if ids else ""
+    raise SelfloopError(f"round={id!r:.80} is no round of run {self.name!r}: give a number{such}")
+
 # %% ../../nbs/storage/09_store.ipynb #259de8b4
 @patch_to(Run)
 def samples(self, number:int)->"datasets.Dataset":

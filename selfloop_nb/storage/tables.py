@@ -6,21 +6,22 @@
 __all__ = ['as_dataset']
 
 # %% ../../nbs/storage/14_tables.ipynb #39ba981e
-import csv, io, json, math, re
+import csv, io, json, math, re, warnings
 from pathlib import Path
 
 from ..backend.core import plain_scalar, user_path
 
 # %% ../../nbs/storage/14_tables.ipynb #ac0f873b
 def as_dataset(
-    source, # Dataset, list of dicts, table of pandas, polars or Arrow, or path of a .jsonl, .json, .csv or .parquet file
+    source, # Dataset, list of dicts, dict of lists, table of pandas, polars or Arrow, path of a .jsonl, .json, .csv or .parquet file
     name:str="data", # what it is called in errors
 )->"datasets.Dataset":
     "Read a table; raises `ValueError` where it cannot be one."
     import pandas
     from datasets import Dataset
     if isinstance(source, (str, Path)): source = _read_file(user_path(source), name)
-    if isinstance(source, Dataset): return _as_it_stands(source, name)
+    if isinstance(source, Dataset): return _class_names(_as_it_stands(source, name), name)
+    if type(source) is dict: source = _column_rows(source, name, "the dict")
     if isinstance(source, pandas.DataFrame): return _from_pandas(source, name)
     for rows_of in ("to_dicts", "to_pylist"): # of polars, of Arrow
         if hasattr(source, rows_of): source = getattr(source, rows_of)()
@@ -43,6 +44,18 @@ def _as_it_stands(table, name:str)->"datasets.Dataset":
     if table.format["type"] != "custom": return table
     raise ValueError(f"{name} has a transform, which changes its rows only while they are looked at: "
                      "apply it with data.map(...) first")
+
+# %% ../../nbs/storage/14_tables.ipynb #524671c9
+def _class_names(table, name:str)->"datasets.Dataset":
+    "The table, answers that are classes by their names."
+    for column in ("completion", "answer"):
+        names = getattr(table.features.get(column), "names", None)
+        if names is None: continue
+        warnings.warn(f"{name}: the column {column!r} holds classes by number, and is read as their names "
+                      f"({', '.join(names[:3])}, ...): cast it to int64 where the numbers are meant", stacklevel=4)
+        texts = [names[i] if i is not None and i >= 0 else None for i in table[column][:]]
+        table = table.remove_columns(column).add_column(column, texts)
+    return table
 
 # %% ../../nbs/storage/14_tables.ipynb #f52e0bf1
 def _from_pandas(frame, name:str)->"datasets.Dataset":
@@ -110,7 +123,9 @@ def _parquet_table(path:Path, name:str):
 # %% ../../nbs/storage/14_tables.ipynb #794017c2
 def _read_file(path:Path, name:str):
     "What stands in a JSONL, JSON, CSV or parquet file: a table, or a list of dicts."
-    if not path.is_file(): raise ValueError(f"{name}: there is no file {str(path)!r}")
+    if not path.is_file():
+        fix = "" if path.suffix else "; a set of the hub is given by datasets.load_dataset(..., split='train')"
+        raise ValueError(f"{name}: there is no file {str(path)!r}{fix}")
     readers = {".csv": _csv_rows, ".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
     kind = path.suffix.lower()
     if kind not in readers:
@@ -137,21 +152,34 @@ def _json_lines(text:str, name:str, file:str)->list:
 def _json_table(text:str, name:str, file:str)->list:
     "The dicts of a JSON file: a list of them, or columns as pandas writes them."
     try: data = json.loads(text)
-    except ValueError as error: raise ValueError(f"{name}: {file!r} is no JSON: {error}") from None
-    if not isinstance(data, dict): return data
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data": return _json_lines(text, name, file) # as many call it
+        raise ValueError(f"{name}: {file!r} is no JSON: {error}") from None
+    return _column_rows(data, name, repr(file)) if isinstance(data, dict) else data
+
+# %% ../../nbs/storage/14_tables.ipynb #d946f634
+def _column_rows(data:dict, name:str, what:str)->list: # of dicts
+    "The rows of a dict of columns; raises `ValueError` where it is none."
     columns = {column: _by_label(values) for column, values in data.items()}
-    if None in columns.values(): return data
-    labels = next(iter(columns.values()), {})
+    odd = [column for column, values in columns.items() if values is None]
+    if odd or not columns:
+        fix = f", such as what stands under {max(data, key=_length)!r}" if data else ""
+        raise ValueError(f"{name}: {what} is no table of columns (it has {list(data)}): give a list of dicts{fix}")
+    labels = next(iter(columns.values()))
     for column, values in columns.items():
         if set(values) == set(labels): continue
-        raise ValueError(f"{name}: the columns of {file!r} have different rows: {column!r} has {len(values)}, "
+        raise ValueError(f"{name}: the columns of {what} have different rows: {column!r} has {len(values)}, "
                          f"{next(iter(columns))!r} has {len(labels)}")
     return [{column: values[label] for column, values in columns.items()} for label in labels]
+
+def _length(thing)->int: return len(thing) if hasattr(thing, "__len__") else 0
 
 # %% ../../nbs/storage/14_tables.ipynb #33bc8e6b
 def _by_label(values)->dict|None:
     "A column as a dict, its rows by their labels or places; None for what is no column."
-    return values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else None
+    if isinstance(values, dict): return values
+    if hasattr(values, "tolist"): values = values.tolist() # of numpy or pandas
+    return dict(enumerate(values)) if isinstance(values, (list, tuple)) else None
 
 # %% ../../nbs/storage/14_tables.ipynb #7395f5f8
 def _csv_rows(text:str, name:str, file:str)->list:
@@ -161,6 +189,10 @@ def _csv_rows(text:str, name:str, file:str)->list:
     try: lines = [(reader.line_num, line) for line in reader if line]
     except csv.Error as error: raise ValueError(f"{name}: line {reader.line_num} of {file!r}: {error}") from None
     columns = lines[0][1] if lines else []
+    mark = next((mark for mark in ";\t" if columns and len(columns) == 1 and mark in columns[0]), "")
+    if mark:
+        raise ValueError(f"{name}: the columns of {file!r} are parted by {mark!r}: save it with commas, or give "
+                         f"pandas.read_csv({file!r}, sep={mark!r})")
     if len(set(columns)) < len(columns): raise ValueError(f"{name}: {file!r} has two columns of one name: {columns}")
     for number, line in lines:
         if len(line) == len(columns): continue
