@@ -229,7 +229,7 @@ def test_ten_samples_are_rated_by_keys(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "loop.run(rounds=1)\nrater = rate(loop, by='ada', n=10)\nrater")
     nb.says("1 of 10")
     n_cells = nb.page.locator(".jp-Cell").count()
-    nb.page.locator(".jp-OutputArea-output input[type=text]").first.click()
+    nb.page.locator(".selfloop-keys").click()
     place = 1
     for key in KEYS:
         place += -1 if key == "u" else 1

@@ -64,7 +64,7 @@ def test_holds_only_the_library(wheel):
     assert [path.name for path in wheel.iterdir() if path.suffix != ".dist-info"] == ["selfloop_nb"]
     assert next(wheel.glob("*.dist-info")).joinpath("licenses", "LICENSE").exists()
     charts = {path.name for path in (wheel / "selfloop_nb" / "charts").iterdir()}
-    assert {"script.js", "linked.js", "twin.js", "script.css"} <= charts
+    assert {"script.js", "linked.js", "twin.js", "keys.js", "script.css"} <= charts
 
 
 def test_works_with_what_it_asks_for(wheel, tmp_path):

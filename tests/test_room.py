@@ -4,17 +4,18 @@ light and in the dark, also with a busy kernel and with a dead one.
 By real clicks, drags and keys in a headless Chromium; the longest are marked so. Where no Chromium is found these tests
 are skipped. Screenshots: SCREENSHOTS=folder, else the test's own folder.
 """
-import os, re, shutil, signal, subprocess, sys, time
+import math, os, re, shutil, signal, subprocess, sys, time
 
 import pytest
 from browser import CHROMIUM, Notebook, browser, lab
-from test_browser import LOOP, NO_CHROMIUM, NOTHING_NOTED, kernel_pids, open_notebook, page, server
+from test_browser import NO_CHROMIUM, kernel_pids, open_notebook, page, server
 from waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM)]
 
 RUNS = """
+from math import inf
 from made_up import made_up_run
 from selfloop_nb import *
 run = open_run(made_up_run("run", {rounds}, {more}).path)
@@ -71,16 +72,17 @@ DRAG = """async thetas => {
     }
     return found
 }"""
-HAND = """async () => {
-    const room = document.querySelector(".selfloop-frame").room, chart = room.scoresChart, times = []
+HAND = """() => {
+    const room = document.querySelector(".selfloop-frame").room, chart = room.scoresChart, most = []
+    const watch = new MutationObserver(() => {})
+    watch.observe(room.root, { attributes: true, childList: true, characterData: true, subtree: true })
     for (let i = 0; i < 40; i++) {
-        const began = performance.now()
         room.moveTheta(chart.inside(i / 40))
-        await new Promise(requestAnimationFrame)
-        times.push(performance.now() - began)
+        const changes = watch.takeRecords()
+        most.push([changes.length, changes.filter(change => change.type === "childList").length])
     }
-    return times.sort((a, b) => a - b)[20]
-}"""
+    return [Math.max(...most.map(pair => pair[0])), Math.max(...most.map(pair => pair[1]))]
+}""" # what a move of theta changes in the page: all of it, and elements that come or go
 KINDS = {"many samples": dict(rounds=1, n=10_000), "many rounds": dict(rounds=60, n=60),
          "two values": dict(rounds=1, values=[0.0, 1.0]), "below zero": dict(rounds=1, low=-20.0, high=0.0)}
 
@@ -108,7 +110,10 @@ def test_what_theta_would_keep_is_exact(open_notebook, tmp_path, kind):
 
 
 @pytest.mark.long
-def test_theta_is_dragged_beside_a_busy_kernel_and_a_dead_one(open_notebook, tmp_path):
+def test_theta_is_dragged_beside_a_busy_kernel_and_a_dead_one(open_notebook, page):
+    sent = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+    def n_messages(): return sum("comm_msg" in str(frame) for frame in sent)
     nb = open_notebook(made_up(), "import time\nprint('busy')\ntime.sleep(60)")
     nb.page.get_by_text("busy", exact=True).wait_for()
     drawn(nb)
@@ -119,13 +124,17 @@ def test_theta_is_dragged_beside_a_busy_kernel_and_a_dead_one(open_notebook, tmp
         x, y = grip["x"] + 6, grip["y"] + 6
         nb.page.mouse.move(x, y)
         nb.page.mouse.down()
+        before = n_messages()
         nb.page.mouse.move(x + by, y, steps=8)
         texts.append(said.inner_text())
+        assert n_messages() == before, "the kernel hears of it when the hand lets go"
         now = nb.page.locator(".selfloop-room .theta circle").bounding_box()
         assert abs(now["x"] + 6 - x - by) < 2, "the handle is where the hand is"
         nb.page.mouse.up()
     drag(60)
-    assert nb.page.evaluate(HAND) <= 50, "milliseconds from the hand to the picture; 20 on a machine at rest"
+    wait_until(lambda: n_messages() > 0)
+    n_changes, n_elements = nb.page.evaluate(HAND)
+    assert n_changes <= 50 and n_elements <= 2, "a move of theta changes forty bars, the handle and a line of text"
     for pid in kernel_pids(): os.kill(pid, signal.SIGKILL)
     drag(-40)
     assert len(set(texts)) == 3 and all("would keep" in text for text in texts[1:])
@@ -153,20 +162,16 @@ def test_a_bar_shows_its_samples_and_lets_go(open_notebook, tmp_path):
     edges = asked(nb, f"{ROOM}.scores.edges")
     note = nb.page.locator(".selfloop-room .note")
     whole = note.inner_text()
-    times = []
     for i, (low, high) in enumerate(zip(edges, edges[1:])):
         last = i == len(edges) - 2
         n = sum(low <= score < high or (last and score == high) for score in scores)
-        began = time.perf_counter()
         asked(nb, f"{ROOM}.pick({i})")
         stretch = f"score {low:.3g} to {high:.3g}"
         note.filter(has_text=f"{stretch}: {min(n, 8)} of {n:,} ·").wait_for()
-        times.append(time.perf_counter() - began)
         assert nb.page.locator(".selfloop-room .card").count() == min(n, 8)
     nb.page.locator(".selfloop-room").first.focus()
     nb.press("Escape")
     wait_until(lambda: note.inner_text() == whole)
-    assert sorted(times)[len(times) // 2] < 0.5, "seconds; a twentieth on a machine at rest"
 
 
 # ---- 4: rounds
@@ -304,6 +309,8 @@ FAULTS = """width => {
     return new Promise(done => setTimeout(() => {
         const room = document.querySelector(".selfloop-room"), faults = []
         if (room.scrollWidth > room.clientWidth + 1) faults.push(`room ${room.scrollWidth} > ${room.clientWidth}`)
+        for (const pre of room.querySelectorAll("pre"))
+            if (getComputedStyle(pre).wordBreak !== "normal") faults.push("words are cut in two")
         for (const text of room.querySelectorAll("figcaption, .keys, .key, .said, .note, button"))
             if (text.scrollWidth > text.clientWidth + 1 && text.clientWidth) faults.push(`cut: ${text.textContent}`)
         for (const svg of room.querySelectorAll("svg")) for (const text of svg.querySelectorAll("text")) {
@@ -340,6 +347,60 @@ def test_every_width_and_size_of_letters(open_notebook, tmp_path, scale):
         nb.shot(f"room_{width}_{scale}", tmp_path)
         assert faults == [], (width, scale)
     asked(nb, "document.querySelector('.selfloop-frame').style.width = ''")
+
+
+CONTRASTS = """() => {
+    const parts = colour => colour.match(/[\\d.]+/g).map(Number)
+    const room = document.querySelector(".selfloop-room"), paper = parts(getComputedStyle(room).backgroundColor)
+    const over = ([r, g, b, a = 1]) => [r, g, b].map((part, i) => a * part + (1 - a) * paper[i])
+    const linear = part => part <= 10 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4
+    const weights = [0.2126, 0.7152, 0.0722]
+    const light = colour => over(colour).reduce((sum, part, i) => sum + weights[i] * linear(part), 0)
+    const texts = room.querySelectorAll("svg text, .key, .said, figcaption b, .hint, .card pre, .card small, .note")
+    return [...texts].map(text => {
+        const style = getComputedStyle(text), ink = light(parts(text.tagName === "text" ? style.fill : style.color))
+        return (Math.max(ink, light(paper)) + 0.05) / (Math.min(ink, light(paper)) + 0.05)
+    })
+}""" # of each text with the paper, by WCAG
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("media", (dict(), dict(forced_colors="active"), dict(contrast="more")), ids=str)
+def test_every_text_stands_out_from_the_paper(open_notebook, tmp_path, media):
+    nb = open_notebook(made_up())
+    drawn(nb)
+    nb.page.emulate_media(**media)
+    for theme in ("Light", "Dark"):
+        change_theme(nb, f"JupyterLab {theme}")
+        is_on = "theme => document.body.dataset.jpThemeLight === String(theme === 'Light')"
+        nb.page.wait_for_function(is_on, arg=theme)
+        nb.page.wait_for_function("() => !document.getElementById('jupyterlab-splash')")
+        nb.shot(f"room_{theme.lower()}_{'_'.join(media) or 'plain'}", tmp_path)
+        found = nb.page.evaluate(CONTRASTS)
+        assert len(found) > 50 and min(found) >= 4.5, (theme, min(found))
+    change_theme(nb, "JupyterLab Light")
+
+
+WORDS_SEEN = """() => {
+    const places = "figcaption, .hint, .key, .said, .note, .help, summary, .card small"
+    const seen = [...document.querySelectorAll(places.split(", ").map(place => `.selfloop-room ${place}`).join(", "))]
+    const around = [...document.querySelectorAll("button.jupyter-button, .widget-html, .widget-label")]
+    return [...seen, ...around].map(element => element.innerText.trim()).filter(text => text)
+}"""
+
+
+@pytest.mark.long
+def test_the_room_speaks_chinese(open_notebook, tmp_path):
+    nb = open_notebook(made_up(12, "session(lang='zh')\ndashboard(run)"))
+    drawn(nb)
+    nb.page.evaluate(f"() => {ROOM}.pick({ROOM}.scores.open.findIndex(n => n > 2))")
+    nb.page.locator(".selfloop-room .note", has_text="Esc").wait_for()
+    nb.shot("room_chinese", tmp_path)
+    seen = [text.replace("distinct-2", "") for text in nb.page.evaluate(WORDS_SEEN)] # a term that stays
+    english = [text for text in seen if re.search("[a-z]{4}", text)]
+    assert [text for text in english if not re.search("[\u4e00-\u9fff]", text)] == []
+    nb.page.set_viewport_size({"width": 2200, "height": 1400})
+    for width in (560, 1100, 1920): assert nb.page.evaluate(FAULTS, width) == [], width
 
 
 # ---- 8: one picture at a time
@@ -395,14 +456,9 @@ def test_what_is_written_and_scored_is_seen_before_the_training(open_notebook, t
 REDRAW = """() => {
     const room = document.querySelector(".selfloop-frame").room, steps = [...Array(30000).keys()]
     room.losses = [[1, steps, steps.map(i => 1 + Math.sin(i / 500) + (i === 777 ? 9 : 0))]]
-    const times = []
-    for (let i = 0; i < 15; i++) {
-        const began = performance.now()
-        room.lossChart.draw()
-        times.push(performance.now() - began)
-    }
-    const points = room.lossChart.svg.querySelector(".thin").getAttribute("points").split(" ").length
-    return [times.sort((a, b) => a - b)[7], points, room.lossChart.width]
+    room.lossChart.draw()
+    const { svg, width } = room.lossChart, points = svg.querySelector(".thin").getAttribute("points").split(" ")
+    return [points.length, svg.querySelectorAll("*").length, width]
 }"""
 
 
@@ -410,9 +466,9 @@ REDRAW = """() => {
 def test_thirty_thousand_loss_points_are_thinned(open_notebook):
     nb = open_notebook(made_up())
     drawn(nb)
-    milliseconds, n_points, width = nb.page.evaluate(REDRAW)
+    n_points, n_elements, width = nb.page.evaluate(REDRAW)
     assert n_points <= 2 * width + 2, "two points a pixel"
-    assert milliseconds <= 60, "16 on a machine at rest"
+    assert n_elements <= 60
 
 
 # ---- 10 and bad input: each is shown for what it is
@@ -420,7 +476,8 @@ def test_thirty_thousand_loss_points_are_thinned(open_notebook):
 
 ODD = {
     "equal scores": (dict(values=[0.5]), ["θ 0.5"]),
-    "missing scores": (dict(missing=True), ["400 without a score"]),
+    "missing scores": (dict(missing=True), ["400 without a score", "nothing was measured"]),
+    "infinite scores": (dict(values=[0.25, math.inf]), ["without a score"]),
     "no samples": (dict(n=0), ["nothing was sampled"]),
     "no theta": (dict(rule="Quantile"), ["not kept", "would keep"]),
     "three hundred rounds": (dict(rounds=300, n=12, losses=10), ["scores of round 300"]),
@@ -456,15 +513,39 @@ def test_without_anywidget_one_line_says_what_to_install(open_notebook, page, tm
 def test_explore_opens_a_hundred_thousand_samples(open_notebook, tmp_path):
     nb = open_notebook(made_up(1, "", n=100_000), "explore(run)")
     drawn(nb)
-    times = []
-    for _ in range(3):
-        nb.page.evaluate("() => document.querySelector('.selfloop-room').remove()")
-        began = time.perf_counter()
-        nb.again(1)
-        drawn(nb)
-        times.append(time.perf_counter() - began)
+    nb.page.locator(".selfloop-room .said", has_text="of 100,000").wait_for()
     nb.shot("explore_100000", tmp_path)
-    assert min(times) <= 5, "seconds; 1.5 on a machine at rest"
+
+
+def test_what_explore_works_out_grows_no_faster_than_the_samples():
+    "By the processor's time, beside that of cutting the same texts one by one, which a busy machine slows as much."
+    from made_up import scored
+    from selfloop_nb.charts.chart_data import RoundScores
+    from selfloop_nb.text import segment
+    samples = scored(100_000)
+    texts = samples["completion"][:]
+    def cost(work):
+        def once():
+            began = time.process_time()
+            work()
+            return time.process_time() - began
+        return min(once() for _ in range(3))
+    assert cost(lambda: RoundScores(samples, {})) < 3 * cost(lambda: list(map(segment, texts)))
+
+
+@pytest.mark.long
+def test_two_threads_draw_the_same_pictures():
+    from concurrent.futures import ThreadPoolExecutor
+    from made_up import scored
+    from selfloop_nb.charts.rounds import png
+    from selfloop_nb.charts.theta import preview_plot
+    from selfloop_nb.filters.preview import ThresholdPreview
+    preview = ThresholdPreview(scored(2000))
+    thetas = [i / 20 for i in range(20)]
+    def picture(theta): return png(preview_plot(preview, theta, (0.0, 1.0)))
+    alone = list(map(picture, thetas))
+    with ThreadPoolExecutor(2) as two: together = list(two.map(picture, thetas * 10))
+    assert together == alone * 10
 
 
 def test_what_explore_works_out_grows_no_faster_than_the_samples():
@@ -543,7 +624,7 @@ def test_bars_and_search_filter_the_cards(open_notebook, tmp_path):
     nb.shot("browse_bar", tmp_path)
     nb.page.locator(".selfloop-room").focus()
     nb.press("Escape")
-    wait_until(lambda: "Esc" not in nb.page.locator(".selfloop-room .note").inner_text())
+    nb.page.locator(".widget-html", has_text="Esc").first.wait_for(state="detached")
     cards = nb.page.locator(".selfloop-room .card b:first-child").all_inner_texts()
     assert cards and nb.page.locator(".selfloop-room .card", has_text="你好").count() == 8
 

@@ -15,6 +15,32 @@ from waiting import wait_until
 from rooms import answered, click, done, room, says
 
 
+# ---- a run that goes
+
+
+def test_a_run_folder_that_vanishes_is_said_in_every_view(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=2)
+    run = open_run(tmp_path / "run")
+    room = dashboard(run)
+    explorer, browser = explore(run), browse(run)
+    climber = tree(run)
+    assert room.wait()
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    room.live.round = 1
+    assert "is gone: put it back" in room.live.samples["title"] and not room.live.samples["rows"]
+    wait_until(lambda: "is gone" in room.status.value)
+    for view in (explorer, browser):
+        view.rounds.value = 1
+        assert "is gone: put it back" in view.answer.value
+    climber.again.click()
+    assert "is gone" in climber.answer.value
+    (tmp_path / "elsewhere").rename(tmp_path / "run")
+    explorer.rounds.value = 2
+    room.live.round = 2
+    assert explorer.seen is not None and room.live.scores["round"] == 2 and len(room.live.samples["rows"]) == 8
+
+
 # ---- views that are made again, closed, or shown once more
 
 

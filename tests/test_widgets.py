@@ -33,6 +33,15 @@ def test_clicks_in_the_wrong_state_are_answered(room):
     assert "is no name for a branch" in answered(room, "Branch")
 
 
+def test_a_warning_stands_once(tmp_path):
+    def certain(history): return "" if len(history) < 2 else "this guard always warns"
+    room = dashboard(small_loop(tmp_path / "run", guards=(certain,)))
+    click(room, "Step")
+    says(room, "round 1 is done")
+    wait_until(lambda: "round 1: this guard always warns" in room.warned.value)
+    assert "always warns" not in room.status.value
+
+
 def test_many_hands_on_the_buttons(room):
     "Clicks from eight threads at once: one round is made at a time, and none is half."
     with ThreadPoolExecutor(8) as hands: list(hands.map(lambda _: click(room, "Step"), range(8)))

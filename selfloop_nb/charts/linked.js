@@ -187,9 +187,9 @@ Object.assign(Room.prototype, {
     },
 });
 
-function grow(el, scale) { // the fields around the charts, with the letters of the charts
-    const size = `${13 * scale}px`;
-    new ResizeObserver(() => el.parentElement?.style.setProperty("--jp-widgets-font-size", size)).observe(el);
+function grow(el, scale) { // buttons and fields around the charts, with the letters of the charts
+    const name = (part, value) => el.parentElement?.style.setProperty(`--jp-widgets-${part}`, `${value * scale}px`);
+    new ResizeObserver(() => { name("font-size", 13); name("inline-height", 28); }).observe(el);
 }
 
 function render({ model, el }) {

@@ -56,13 +56,17 @@ export function thin(points, most) { // [x, y], at most `most` of them
     if (points.length <= most) return points;
     const size = Math.ceil(2 * points.length / most), kept = [];
     for (let at = 0; at < points.length; at += size) {
-        const order = points.slice(at, at + size).sort((a, b) => a[1] - b[1]);
-        kept.push(...new Set([order[0], order.at(-1)]));
+        const stretch = points.slice(at, at + size);
+        const lowest = stretch.reduce((a, b) => b[1] < a[1] ? b : a);
+        const highest = stretch.reduce((a, b) => b[1] > a[1] ? b : a);
+        kept.push(...new Set(lowest[0] < highest[0] ? [lowest, highest] : [highest, lowest]));
     }
-    return kept.sort((a, b) => a[0] - b[0]);
+    return kept;
 }
 
-class Chart {
+const EVENTS = ["pointermove", "pointerleave", "pointerdown", "pointerup", "click", "dblclick", "keydown"];
+
+class Chart { // hears each event for which it has a method of that name
     constructor(room, title = "", hint = "", kind = "") {
         Object.assign(this, { room, title, x: null, width: 0, height: 0 });
         this.name = html("b", {}, title);
@@ -73,10 +77,8 @@ class Chart {
         const help = html("p", { class: "hint" }, hint);
         this.figure = html("figure", { class: kind }, caption, this.svg, this.keys, help);
         new ResizeObserver(([entry]) => this.resize(entry.contentRect)).observe(this.svg);
-    }
-    hear(reactions) { // where there is something to be seen
-        for (const [name, react] of Object.entries(reactions))
-            this.svg.addEventListener(name, event => { if (this.x) react.call(this, event); });
+        const hear = event => { if (this.x) this[event.type]?.(event); }; // where there is something to be seen
+        for (const name of EVENTS) this.svg.addEventListener(name, hear);
     }
     resize({ width, height }) {
         Object.assign(this, { width, height });
@@ -111,11 +113,12 @@ class Chart {
     path(kind, points, tag = "polyline") { return this.add(tag, { class: kind, points: points.join(" ") }); }
     dots(points, kind) { // where they do not hide the line
         const few = points.length > 20 ? [] : points;
-        return few.map(([cx, cy]) => this.add("circle", { class: `dot ${kind}`, cx, cy, r: 3 }));
+        return few.map(([cx, cy]) => this.add("circle", { class: `dot ${kind}`, cx, cy }));
     }
-    empty(why) { // nothing to draw yet
+    empty(why, early = "waiting") { // nothing to draw; or not yet, before the first round
         this.clear();
-        this.label(this.width / 2, this.height / 2, "middle", why);
+        const said = this.say(this.room.rounds.length > 1 ? why : early);
+        this.label(this.width / 2, this.height / 2, "middle", said);
         this.value.textContent = "";
         this.keys.replaceChildren();
         this.x = null;
@@ -128,20 +131,15 @@ class Chart {
 }
 
 class RoundChart extends Chart {
-    constructor(room, title, hint, kind) {
-        super(room, title, hint, kind);
-        const hover = event => this.hover(event), choose = event => room.choose(this.round(event));
-        this.hear({ pointermove: hover, pointerleave: () => room.hover(null), click: choose });
-    }
-    hover(event) { this.room.hover(this.round(event)); }
+    pointermove(event) { this.room.hover(this.round(event)); }
+    pointerleave() { this.room.hover(null); }
+    click(event) { this.room.choose(this.round(event)); }
 }
 
 class Curves extends RoundChart {
     constructor(room, panel) {
         super(room, panel.title, panel.hint, panel.wide ? "wide" : "");
         this.panel = panel;
-        const leave = () => room.light(null);
-        this.hear({ pointerleave: leave });
     }
     column(name) { return (this.isByRound ? this.room.history : this.room.others)[name] ?? []; }
     get isByRound() { return this.panel.along === "round"; }
@@ -151,7 +149,7 @@ class Curves extends RoundChart {
         this.names = Object.keys(columns).filter(name => this.column(name).some(known));
         const values = [...this.names, ...edges].flatMap(name => this.column(name)).filter(known);
         if (!this.isByRound) this.name.textContent = this.room.others.title;
-        if (!this.names.length) return this.empty(this.say("waiting"));
+        if (!this.names.length) return this.empty("no_numbers");
         const [low, high] = ends(values), [first, last] = ends(this.along), air = 0.04 * (high - low || 1);
         const ys = percent ? [0, 1.02] : [low >= 0 && low < high / 2 ? 0 : low - air, high + air];
         const xs = [first, this.isByRound ? Math.max(last, first + 1) : last];
@@ -183,14 +181,18 @@ class Curves extends RoundChart {
         return this.along.reduce((best, x, i, all) => far(x) < far(all[best]) ? i : best, 0);
     }
     round(event) { return this.isByRound ? this.room.rounds[this.nearest(event)] : null; }
-    hover(event) {
+    pointermove(event) {
         const i = this.nearest(event), down = event.clientY - this.svg.getBoundingClientRect().top;
         const far = name => Math.abs(this.y(this.column(name)[i] ?? NaN) - down);
         const there = this.names.filter(name => known(this.column(name)[i]));
         this.here = i;
         if (this.room.linked && there.length) this.room.light(there.reduce((a, b) => far(b) < far(a) ? b : a));
-        if (this.isByRound) super.hover(event);
+        if (this.isByRound) super.pointermove(event);
         else this.mark();
+    }
+    pointerleave() {
+        super.pointerleave();
+        this.room.light(null);
     }
     mark() { // the chosen round, the one under the pointer, and the line that stands out
         if (!this.x) return;
@@ -217,13 +219,10 @@ class Scores extends Chart {
         set(this.svg, { role: "group" }); // it holds the handle, which Tab reaches
         this.said = html("output", { class: "said", "aria-live": "polite" });
         this.keys.after(this.said);
-        const leave = () => { this.value.textContent = ""; };
-        this.hear({ pointerdown: this.press, pointermove: this.point, pointerleave: leave, keydown: this.turn });
     }
     draw() {
         const s = this.room.scores;
-        const isMade = s.n === 0 || this.room.rounds.length > 1; // one without samples, such as M_0
-        if (!s.n) return this.empty(this.say(isMade ? "no_samples" : "waiting"));
+        if (!s.n) return this.empty("no_samples", s.n === 0 ? "no_samples" : "waiting");
         const all = s.open.map((n, i) => n + s.closed[i]);
         this.name.textContent = s.title;
         this.frame([s.edges[0], s.edges.at(-1)], [0, 1.05 * Math.max(...all, 1)]);
@@ -235,12 +234,11 @@ class Scores extends Chart {
         if (right.length) this.path("curve c3", right);
         if (s.own) set(this.upright("used"), at(this.x(s.theta)));
         this.handle = this.grip();
-        const keys = [this.key(this.say("kept"), "kept")];
-        keys.push(this.key(this.say(s.by_theta ? "below" : "dropped"), "rejected"));
-        if (s.closed.some(n => n)) keys.push(this.key(this.say("closed"), "closed"));
-        if (right.length) keys.push(this.key(this.say("right_above"), "c3"));
-        if (s.unscored) keys.push(html("span", {}, this.say("unscored", { n: number(s.unscored) })));
-        this.keys.replaceChildren(...keys);
+        const keys = { kept: this.say("kept"), rejected: this.say(s.by_theta ? "below" : "dropped") };
+        if (s.closed.some(n => n)) keys.closed = this.say("closed");
+        if (right.length) keys.c3 = this.say("right_above");
+        this.keys.replaceChildren(...Object.entries(keys).map(([kind, text]) => this.key(text, kind)));
+        if (s.unscored) this.keys.append(this.say("unscored", { n: number(s.unscored) }));
         this.mark();
     }
     bars(kind, from, to) {
@@ -265,7 +263,7 @@ class Scores extends Chart {
         const { edges } = this.room.scores;
         const range = { "aria-label": this.say("theta"), "aria-valuemin": edges[0], "aria-valuemax": edges.at(-1) };
         const area = svg("rect", { x: -9, width: 18, height: this.bottom });
-        const parts = [area, svg("line", { y1: this.top, y2: this.bottom }), svg("circle", { cy: this.top + 5, r: 6 })];
+        const parts = [area, svg("line", { y1: this.top, y2: this.bottom }), svg("circle", { cy: this.top + 5 })];
         return this.add("g", { class: "theta", role: "slider", tabindex: 0, ...range }, ...parts);
     }
     inside(theta) { return clamp(theta, this.room.scores.edges[0], this.room.scores.edges.at(-1)); }
@@ -285,24 +283,26 @@ class Scores extends Chart {
         const { edges } = this.room.scores, x = this.under(event);
         return edges.slice(0, -1).findIndex((edge, i) => x >= this.x(edge) && x <= this.x(edges[i + 1]));
     }
-    press(event) {
-        const isGrip = Math.abs(this.under(event) - this.x(this.inside(this.room.theta))) < 9;
-        if (!isGrip) return this.room.pick(this.bar(event));
+    pointerdown(event) {
+        this.dragging = Math.abs(this.under(event) - this.x(this.inside(this.room.theta))) < 9;
+        if (!this.dragging) return this.room.pick(this.bar(event));
         event.preventDefault();
         this.svg.setPointerCapture(event.pointerId);
-        this.dragging = true;
         this.handle.focus();
-        const release = () => { this.dragging = false; this.room.settle(); };
-        this.svg.addEventListener("pointerup", release, { once: true });
     }
-    point(event) {
+    pointerup() {
+        if (this.dragging) this.room.settle();
+        this.dragging = false;
+    }
+    pointerleave() { this.value.textContent = ""; }
+    pointermove(event) {
         const { edges, open, closed } = this.room.scores, i = this.bar(event);
         const theta = scale(this.left, this.right, edges[0], edges.at(-1))(this.under(event));
         if (this.dragging) return this.room.moveTheta(this.inside(theta));
         const bar = () => ({ low: number(edges[i]), high: number(edges[i + 1]), n: number(open[i] + closed[i]) });
         this.value.textContent = i < 0 ? "" : this.say("bar", bar());
     }
-    turn(event) { // theta by keys
+    keydown(event) { // theta by keys
         const by = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10 }[event.key];
         if (!by) return;
         quiet(event);
@@ -321,7 +321,7 @@ class Spread extends RoundChart {
     }
     draw() {
         const { rounds, edges, shares, thetas } = this.room.spread;
-        if (!rounds?.length) return this.empty(this.say("waiting"));
+        if (!rounds?.length) return this.empty("no_samples");
         this.frame([edges[0], edges.at(-1)], [0, 1], { rows: true });
         this.row = (this.bottom - this.top) / rounds.length;
         const most = Math.max(...shares.flat()), every = Math.ceil(1.25 * this.letter / this.row);
@@ -354,11 +354,7 @@ class Spread extends RoundChart {
 }
 
 class Losses extends Chart {
-    constructor(room) {
-        super(room, room.say("loss"), room.say("loss_hint"));
-        const back = () => { this.part = null; this.draw(); };
-        this.hear({ pointerdown: this.press, pointermove: this.point, pointerup: this.zoom, dblclick: back });
-    }
+    constructor(room) { super(room, room.say("loss"), room.say("loss_hint")); }
     lay() { // the rounds one after the other
         let start = 0;
         [this.all, this.ends] = [[], []];
@@ -367,10 +363,11 @@ class Losses extends Chart {
             start += steps.at(-1) ?? 0;
             this.ends.push([start, this.room.history.heldout_loss?.[this.room.rounds.indexOf(round)]]);
         }
+        this.steps = this.all.map(point => point[0]);
     }
     draw() {
         this.lay();
-        if (!this.all.length) return this.empty(this.say("tuning"));
+        if (!this.all.length) return this.empty("tuning", "tuning");
         const xs = this.span, isIn = point => point[0] >= xs[0] && point[0] <= xs[1];
         const heldout = this.ends.filter(point => known(point[1]) && isIn(point));
         const training = thin(this.all.filter(isIn), 2 * this.width);
@@ -404,12 +401,12 @@ class Losses extends Chart {
         for (const curve of this.svg.querySelectorAll(".thin"))
             curve.classList.toggle("strong", curve.classList.contains(chosen));
     }
-    press(event) {
+    pointerdown(event) {
         this.from = this.under(event);
         this.svg.setPointerCapture(event.pointerId);
     }
-    point(event) {
-        const here = this.under(event), steps = this.all.map(point => point[0]);
+    pointermove(event) {
+        const here = this.under(event), { steps } = this;
         const i = clamp(place(steps, this.step(here)), 0, steps.length - 1);
         this.value.textContent = this.near(i);
         shown(this.hovered, true);
@@ -418,11 +415,19 @@ class Losses extends Chart {
         shown(this.brush, true);
         set(this.brush, { x: Math.min(here, this.from), width: Math.abs(here - this.from) });
     }
-    zoom(event) {
+    pointerleave() {
+        this.value.textContent = "";
+        shown(this.hovered, false);
+    }
+    pointerup(event) { // the stretch that was drawn over is all that is shown
         const ends = [this.from, this.under(event)].sort((a, b) => a - b);
         this.from = null;
         if (ends[1] - ends[0] < 5) return shown(this.brush, false);
         this.part = ends.map(end => this.step(end));
+        this.draw();
+    }
+    dblclick() {
+        this.part = null;
         this.draw();
     }
 }

@@ -24,7 +24,7 @@ def compared_panels(
         names = {f"{place}/{column}": name for place, name in enumerate(runs)}
         bands = {}
         for place in banded: bands[f"{place}/{column}"] = [f"{place}/{column}/low", f"{place}/{column}/high"]
-        panels.append(asdict(Panel(title, names, hint, percent, bands)))
+        panels.append(asdict(Panel(title, names, "" if panels else hint, percent, bands)))
     by_score = {f"{place}/scores": name for place, name in enumerate(runs)}
     ecdf_hint = "The share of the samples that score at most so much: a line further right scores higher."
     return [*panels, asdict(Panel("scores", by_score, ecdf_hint, True, along="score", wide=True))]

@@ -15,7 +15,7 @@ from ..backend.core import patch_to, plain_arguments
 from ..records import STATES
 from .background import weakly
 from ..charts.chart_data import Bar, RoundScores, sample_row
-from .live import LiveCharts
+from .live import LiveCharts, missing_line
 from .view import WHOLE, RoundView, choice_list, offer, push_button, sample_card
 
 # %% ../../nbs/views/07_browse.ipynb #53c4892c
@@ -162,7 +162,7 @@ def turn(self, pages:int):
     shown = self.found[self.page * self.PAGE:(self.page + 1) * self.PAGE]
     said = f"page {self.page + 1} of {last + 1}, {len(self.found):,} samples" if shown else "no sample fits"
     if self.bar is not None: said += f", score {self.bar.low:.3g} to {self.bar.high:.3g} (Esc: all)"
-    self.live.samples = dict(title=said, rows=[self._row(i) for i in shown])
+    self.live.samples = dict(title="", rows=[self._row(i) for i in shown])
     self.shown = shown
     self._say(said)
     self.show_static()
@@ -223,7 +223,7 @@ def _build(self)->ipywidgets.VBox:
     rows = [[self.rounds, self.state, self.reason, self.low, self.high, self.text],
             [self.order, self.beside, self.back, self.forward, self.answer]]
     look = {"align_items": "center", "flex_flow": "row wrap"}
-    return ipywidgets.VBox([*(ipywidgets.HBox(row, layout=look) for row in rows), self.live])
+    return ipywidgets.VBox([*(ipywidgets.HBox(row, layout=look) for row in rows), self.live, missing_line()])
 
 # %% ../../nbs/views/07_browse.ipynb #7cf5b6a4
 @patch_to(Browser)

@@ -15,15 +15,15 @@ from ..charts import rounds as plots
 from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
 from ..charts.comparison import ecdf_plot, settings_table
 from ..charts.several import compared_history, compared_panels, compared_scores
-from ..charts.markup import escape, html_table
+from ..charts.markup import escape, html_table, loud
 from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
 from ..storage.store import Run
 from .background import Publisher, weakly
-from .live import LiveCharts
-from .view import View, labelled, loud, picture_output, push_button
+from .live import LiveCharts, missing_line
+from .view import View, labelled, picture_output, push_button
 
 # %% ../../nbs/views/10_compare.ipynb #b7e2bef2
 def name_runs(
@@ -224,7 +224,7 @@ def _build(self)->ipywidgets.VBox:
     self.round.observe(weakly(self._moved), "value")
     again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere")
     row = ipywidgets.HBox([self.round, again, self.answer], layout={"align_items": "center", "flex_flow": "row wrap"})
-    return ipywidgets.VBox([row, self.live, self.tables])
+    return ipywidgets.VBox([row, self.live, missing_line(), self.tables])
 
 # %% ../../nbs/views/10_compare.ipynb #e088c1e7
 @patch_to(Comparison)

@@ -18,7 +18,7 @@ from ..backend.core import patch_to, plain_arguments
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly
-from .live import LiveCharts, apply_theta
+from .live import LiveCharts, apply_theta, missing_line
 from .view import RoundView, labelled, picture_output, push_button
 
 # %% ../../nbs/views/06_explore.ipynb #b582fbcd
@@ -30,17 +30,18 @@ def choice_table(
     head = ["", "kept", "share", "right", "distinct-2", "tokens", *groups]
     rows = [_table_row(head, "th")]
     for rule, metrics in choices.items(): rows.append(_table_row([rule, *_choice_cells(metrics)], "td"))
-    return f"<table>{''.join(rows)}</table>"
+    return f"<table style='line-height:1.35'>{''.join(rows)}</table>"
 
 # %% ../../nbs/views/06_explore.ipynb #f36e629f
 def _choice_cells(metrics:KeptMetrics)->list: # of texts
     "What a rule would keep, as texts."
-    shares = metrics.accept_rate, metrics.precision, metrics.distinct_2
-    return [f"{metrics.n_kept:,}", *map(_percent, shares), _number(metrics.mean_tokens),
+    shares = metrics.accept_rate, metrics.precision
+    return [f"{metrics.n_kept:,}", *map(_percent, shares), _small(metrics.distinct_2), _number(metrics.mean_tokens),
             *map(_percent, metrics.shares.values())]
 
 def _percent(value:float)->str: return "–" if math.isnan(value) else f"{value:.1%}"
 def _number(value:float)->str: return "–" if math.isnan(value) else f"{value:.1f}"
+def _small(value:float)->str: return "–" if math.isnan(value) else f"{value:.3g}"
 
 # %% ../../nbs/views/06_explore.ipynb #2ffc9454
 def _table_row(texts:list, tag:str)->str: # HTML
@@ -97,7 +98,7 @@ def _build(self)->ipywidgets.VBox:
     self.live.observe(weakly(self._moved), "theta")
     fields = [self.rounds, self.share, self.k, self.button, self.answer]
     row = ipywidgets.HBox(fields, layout={"align_items": "center", "flex_flow": "row wrap"})
-    return ipywidgets.VBox([row, self.live, self.table])
+    return ipywidgets.VBox([row, self.live, missing_line(), self.table])
 
 # %% ../../nbs/views/06_explore.ipynb #ff515d74
 @patch_to(Explorer)

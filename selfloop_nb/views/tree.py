@@ -15,8 +15,8 @@ from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run
-from .background import Publisher, weakly
-from .live import LiveCharts
+from .background import Publisher, answering, weakly
+from .live import LiveCharts, missing_line
 from .view import View, push_button
 
 # %% ../../nbs/views/09_tree.ipynb #a1d587af
@@ -235,7 +235,7 @@ def _texts(self):
     self.grid = ipywidgets.VBox(layout={"overflow": "auto hidden", "flex": "1 1 auto"})
     self.summary = pane("0 1 auto")
     self.live = LiveCharts(stills=1)
-    self.live.observe(weakly(self._chosen), "round")
+    self.live.observe(answering(self._chosen), "round")
 
 # %% ../../nbs/views/09_tree.ipynb #e74029fb
 @patch_to(RunTree)
@@ -248,7 +248,7 @@ def _arrange(self)->ipywidgets.VBox:
         ipywidgets.HBox([self.labels, self.grid], layout=tree_layout),
         self.legend,
         ipywidgets.HBox(line, layout={"align_items": "center", "flex_flow": "row wrap"}),
-        self.summary, self.live])
+        self.summary, self.live, missing_line()])
 
 # %% ../../nbs/views/09_tree.ipynb #53eb21e1
 @patch_to(RunTree)
@@ -336,7 +336,7 @@ def _button(self, key, press)->ipywidgets.Button:
 @patch_to(RunTree)
 def _round_button(self, id:str, line:Line)->ipywidgets.Button:
     "A round, in the colour of its branch; one that was left by a rewind is pale and dashed."
-    button, r = self._button(id, weakly(self.show, id)), self.rounds[id]
+    button, r = self._button(id, answering(self.show, id)), self.rounds[id]
     is_head, shade = id in self.heads.values(), shade_of(line, self.heads)
     n_kept, n_sampled = r.counts.get("n_kept", 0), r.counts.get("n_sampled", 0)
     button.description = round_text(r, self.metric, is_head)

@@ -1,8 +1,9 @@
 """The control room beside the one of commit 40696ff, in one session and by turns.
 
 How long the first picture of a run of sixty rounds takes and how many bytes it sends; a drag of theta, with an idle and
-with a busy kernel; a round with the room and without; the page's memory after many rounds. Where the history of that
-commit is not here, this room is measured alone, and it says so.
+with a busy kernel; explore of many samples; the samples of a bar; a long loss drawn anew; the page's memory after many
+rounds; a round with the room and without. Where the history of that commit is not here, this room is measured alone,
+and it says so. Four numbers say how much: openings, rounds for the memory, rounds of the run, rounds with and without.
 """
 import os, statistics, subprocess, sys, tempfile, time
 from contextlib import contextmanager
@@ -31,10 +32,29 @@ SEEN = """() => {
     const images = [...document.querySelectorAll("img.widget-image")]
     return images.some(image => image.naturalWidth > 1) || !!document.querySelector(".selfloop-room .axis")
 }"""
-ANSWER = """() => document.querySelector(".selfloop-room .said")?.textContent
-    ?? document.querySelector("img.widget-image").src""" # what a drag changes
+WATCH = """selector => { // milliseconds from the next move of the pointer, or from now, to the frame that answers
+    const target = selector ?? ".selfloop-room .said, img.widget-image"
+    let began = selector && performance.now()
+    window.took = null
+    addEventListener("pointermove", () => { began ??= performance.now() }, { capture: true, once: true })
+    const answered = () => requestAnimationFrame(() => { if (began) window.took ??= performance.now() - began })
+    const what = { attributes: true, characterData: true, childList: true, subtree: true }
+    new MutationObserver(answered).observe(document.querySelector(target), what)
+}"""
+REDRAW = """() => {
+    const room = document.querySelector(".selfloop-frame").room, steps = [...Array(30000).keys()], times = []
+    room.losses = [[1, steps, steps.map(i => 1 + Math.sin(i / 500))]]
+    for (let i = 0; i < 15; i++) {
+        const began = performance.now()
+        room.lossChart.draw()
+        times.push(performance.now() - began)
+    }
+    return times
+}"""
+PICK = "i => document.querySelector('.selfloop-frame').room.pick(i)"
 HEAP = "() => performance.memory.usedJSHeapSize / 2**20"
 SLEEP = 10 # seconds that a cell keeps the kernel busy
+N_SAMPLES = 100_000
 
 
 @contextmanager
@@ -59,7 +79,8 @@ class Bench:
         page.on("websocket", lambda socket: socket.on("framereceived", self.count))
         view = "dashboard(open_run('run'))"
         cells = [f"N = {n_rounds}\n{MAKE}", view, "explore(loop)",
-                 f"import time; print('busy'); time.sleep({SLEEP})", "dashboard(loop)"]
+                 f"import time; print('busy'); time.sleep({SLEEP})", "dashboard(loop)",
+                 f"from made_up import scored; many = scored({N_SAMPLES})", "explore(many)"]
         self.nb = Notebook(page, address, folder, *cells)
         self.nb.ready()
         self.nb.press("Control+b")
@@ -71,11 +92,11 @@ class Bench:
         self.nb.again(place)
         self.nb.ready()
 
-    def opening(self):
+    def opening(self, cell=1):
         "Seconds until the first picture, and bytes until all is quiet."
         self.clear()
         self.n_bytes, began = 0, time.perf_counter()
-        self.nb.again(1)
+        self.nb.again(cell)
         self.page.wait_for_function(SEEN)
         seconds = time.perf_counter() - began
         self.nb.ready()
@@ -88,7 +109,7 @@ class Bench:
         wait_until(lambda: not self.page.evaluate(SEEN))
 
     def explorer(self):
-        "Where theta stands in the explorer, as text; it changes when a drag is answered."
+        "Show theta over the newest round."
         self.clear()
         self.nb.again(2)
         self.page.wait_for_function(SEEN)
@@ -96,28 +117,41 @@ class Bench:
         self.nb.pictures_at_rest()
 
     def drag(self):
-        "Seconds from one move of the hand to its answer."
+        "Milliseconds from one move of the hand to its answer."
         handle = self.page.locator(".selfloop-room .theta circle, .noUi-handle").first
         handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
         self.page.mouse.down()
-        before, began = self.page.evaluate(ANSWER), time.perf_counter()
+        self.page.evaluate(WATCH)
         self.way = -self.way
         self.page.mouse.move(x + self.way, y)
-        self.page.wait_for_function(f"before => ({ANSWER})() !== before", arg=before)
-        seconds = time.perf_counter() - began
+        took = self.took()
         self.page.mouse.up()
-        return seconds
+        return took
+
+    def took(self):
+        self.page.wait_for_function("() => window.took !== null")
+        return self.page.evaluate("window.took")
 
     def busy_drag(self):
         "The same while a cell runs."
         self.nb.again(3)
         self.page.get_by_text("busy", exact=True).wait_for()
-        seconds = self.drag()
+        took = self.drag()
         self.nb.ready()
-        return seconds
+        return took
+
+    def answers(self):
+        "What only the room of now does: milliseconds to the samples of a bar of many, to draw 30,000 points of a loss."
+        bars = []
+        for i in range(5, 35, 2):
+            self.page.evaluate(WATCH, ".selfloop-room .cards")
+            self.page.evaluate(PICK, i)
+            bars.append(self.took())
+        self.opening()
+        return statistics.median(bars), statistics.median(self.page.evaluate(REDRAW))
 
     def heap(self, n_rounds):
         "MB that the page grows by while rounds are made in the room."
@@ -132,40 +166,32 @@ class Bench:
         return self.page.evaluate(HEAP) - before
 
 
-def measured(benches, n_openings, n_rounds):
-    "Name -> what was measured, medians of the openings."
-    found = {bench.name: dict(openings=[], bytes=[], drags=[]) for bench in benches}
-    for bench in benches: bench.cell(0)
-    for _ in range(n_openings):
-        for bench in benches:
-            seconds, n_bytes = bench.opening()
-            found[bench.name]["openings"].append(seconds)
-            found[bench.name]["bytes"].append(n_bytes)
-    for bench in benches:
+def measured(bench, n_openings, n_rounds):
+    "What was measured of one room: title -> number, medians of the openings and of nine drags."
+    bench.cell(0)
+    found = {}
+    if n_openings:
+        seconds, sizes = zip(*(bench.opening() for _ in range(n_openings)))
+        found["first picture, s"] = statistics.median(seconds)
+        found["bytes to open it, kB"] = statistics.median(sizes) / 1000
         bench.explorer()
-        found[bench.name]["drags"] = [bench.drag() for _ in range(9)]
-        found[bench.name]["busy"] = bench.busy_drag()
-        if n_rounds: found[bench.name]["heap"] = bench.heap(n_rounds)
+        found["a drag of theta, ms"] = statistics.median(bench.drag() for _ in range(9))
+        found["a drag beside a busy kernel, ms"] = bench.busy_drag()
+        bench.cell(5)
+        opened = statistics.median(bench.opening(6)[0] for _ in range(3))
+        found[f"explore of {N_SAMPLES:,} samples, s"] = opened
+    if n_openings and bench.name == "now":
+        found["the samples of a bar, ms"], found["30,000 points of a loss drawn anew, ms"] = bench.answers()
+    if n_rounds: found[f"the page after {n_rounds} rounds, MB more"] = bench.heap(n_rounds)
     return found
 
 
-def tell(found, n_rounds):
-    "The table, with the ratio to the room before where both are here."
-    rows = {name: row_of(bench, n_rounds) for name, bench in found.items()}
-    for title in rows["now"]:
-        said = ", ".join(f"{name} {row[title]:,.2f}" for name, row in rows.items())
-        say(f"{title}: {said}")
-        if "before" in rows: say(f"    {rows['now'][title] / rows['before'][title]:.3f} x")
-
-
-def row_of(found, n_rounds):
-    "What is said of one room."
-    row = {"first picture, s": statistics.median(found["openings"]),
-           "bytes to open it, kB": statistics.median(found["bytes"]) / 1000,
-           "a drag of theta, ms": 1000 * statistics.median(found["drags"]),
-           "a drag beside a busy kernel, ms": 1000 * found["busy"]}
-    if n_rounds: row[f"the page after {n_rounds} rounds, MB more"] = found["heap"]
-    return row
+def tell(rows):
+    "The table, with the ratio to the room before where both have the number."
+    for title, now in rows["now"].items():
+        before = rows.get("before", {}).get(title)
+        say(f"{title}: {now:,.2f}")
+        if before is not None: say(f"    before {before:,.2f}: {now / before:.3f} x")
 
 
 def main(n_openings=5, n_rounds=200, n_made=60, repeats=15):
@@ -175,8 +201,8 @@ def main(n_openings=5, n_rounds=200, n_made=60, repeats=15):
         trees = {"now": PROJECT, **({"before": before} if before else {})}
         found = {}
         for name, tree in trees.items():
-            found |= in_its_lab(name, tree, Path(folder) / name, n_openings, n_rounds, n_made)
-        tell(found, n_rounds)
+            found[name] = in_its_lab(name, tree, Path(folder) / name, n_openings, n_rounds, n_made)
+        tell(found)
     if repeats: rounds_bench.run(rounds_bench.TIME, REPEATS=repeats)
 
 
@@ -184,8 +210,9 @@ def in_its_lab(name, tree, folder, *sizes):
     "What is measured of one room, in a JupyterLab and a browser of its own."
     n_openings, n_rounds, n_made = sizes
     folder.mkdir()
-    with lab(folder, PYTHONPATH=str(tree)) as address, browser() as page:
-        return measured([Bench(name, page, address, folder, n_made)], n_openings, n_rounds)
+    path = os.pathsep.join([str(tree), str(PROJECT / "tests" / "helpers")])
+    with lab(folder, PYTHONPATH=path) as address, browser() as page:
+        return measured(Bench(name, page, address, folder, n_made), n_openings, n_rounds)
 
 
 if __name__ == "__main__":

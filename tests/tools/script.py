@@ -1,15 +1,16 @@
-"""The charts' JavaScript and CSS out of the notebooks that explain them: python tests/tools/script.py"""
+"""The views' JavaScript and CSS out of the notebooks that explain them: python tests/tools/script.py"""
 import json, re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHARTS = PROJECT / "selfloop_nb" / "charts"
-NOTEBOOKS = {"script.js": "11_script", "script.css": "11_script", "linked.js": "13_linked", "twin.js": "15_twin"}
+NOTEBOOKS = {"script.js": "charts/11_script", "script.css": "charts/11_script", "linked.js": "charts/13_linked",
+             "twin.js": "charts/15_twin", "keys.js": "views/08_rate"}
 
 
 def blocks(name):
     "What the notebook of a file holds in fences of its language, as one text."
-    notebook = PROJECT / "nbs" / "charts" / f"{NOTEBOOKS[name]}.ipynb"
+    notebook = PROJECT / "nbs" / f"{NOTEBOOKS[name]}.ipynb"
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
     language = name.rpartition(".")[2]
