@@ -152,12 +152,12 @@ def test_all_can_be_described_and_differ_by_their_settings(scorers):
     ("sacrebleu", "references.bleu()"),
     ("sacrebleu", "references.chrf()"),
     ("rouge_score", "references.rouge()"),
-    ("math_verify", "references.maths()"),
+    ("math_verify", "maths.maths()"),
     ("vaderSentiment", "classifiers.sentiment()"),
     ("sklearn", "classifiers.train_classifier(['a', 'b'], [0, 1])"),
 ])
 def test_an_extra_that_is_not_installed(module, make, monkeypatch):
-    from selfloop_nb.scorers import classifiers, references
+    from selfloop_nb.scorers import classifiers, maths, references
     for name in list(sys.modules):
         if name.split(".")[0] == module: monkeypatch.delitem(sys.modules, name)
     class Missing:
@@ -166,7 +166,7 @@ def test_an_extra_that_is_not_installed(module, make, monkeypatch):
             if name.split(".")[0] == module: raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     with pytest.raises(ImportError, match=r"is not installed: pip install 'selfloop_nb\[(text|math)\]'"):
-        eval(make, dict(references=references, classifiers=classifiers))
+        eval(make, dict(references=references, classifiers=classifiers, maths=maths))
 
 
 def extras_named(path):

@@ -84,13 +84,17 @@ class IdLists:
     def __init__(self):
         self.ids, self.ends = array("i"), array("q", [0])
 
+    def _widen(self): self.ids = array("q", self.ids)
+
     def append(self, ids:list):
+        if max(ids, default=0) >= 2**31 and self.ids.typecode == "i": self._widen()
         self.ids.extend(ids)
         self.ends.append(len(self.ids))
 
     def extend(self, others:"IdLists"):
         begin = len(self.ids)
-        self.ids.extend(others.ids)
+        if others.ids.typecode > self.ids.typecode: self._widen()
+        self.ids.extend(array(self.ids.typecode, others.ids))
         self.ends.extend(begin + end for end in others.ends[1:])
 
     def __len__(self): return len(self.ends) - 1

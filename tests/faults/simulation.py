@@ -463,12 +463,13 @@ def installed(history):
     def no_check(model): pass
     def no_form(model, task): return model, task
     def no_reason(*states): return ""
+    def no_doubts(model, task, is_begun=False): return []
     def no_threads(model): return nullcontext(SimpleNamespace(why="", n_threads=0))
     def nothing(): return {}
     def here(): return HERE
     stand_ins = {sampling.sample_chunk: sample_chunk, environment.environment: here, verify.computing: nothing,
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
-                 loop.check_given: no_form, phases.fitting_threads: no_threads}
+                 loop.check_given: no_form, loop.doubts: no_doubts, phases.fitting_threads: no_threads}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
