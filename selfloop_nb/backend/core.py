@@ -162,7 +162,10 @@ def kept_dice():
 @contextmanager
 def usual_defaults():
     "For so long, new tensors are of 32 bit and on the processor, where nothing else is said."
-    torch = sys.modules["torch"] # whoever calls this has loaded it
+    if "torch" not in sys.modules: # then nobody has changed any
+        yield
+        return
+    torch = sys.modules["torch"]
     before = torch.get_default_dtype()
     is_elsewhere = torch.get_default_device().type != "cpu"
     torch.set_default_dtype(torch.float32)

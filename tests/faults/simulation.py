@@ -599,7 +599,7 @@ CONTROLS = { # what was wrong once, or is wrong elsewhere, put back
 UNDISTURBED = {by_chance} # paid work is counted only where no fault makes it be done again
 
 
-def found_by(put_back, most=60):
+def found_by(put_back, most=200):
     "The seed of the first history that breaks with what was put back, and only then, and how; None where none does."
     faults = 0 if put_back in UNDISTURBED else None
     for seed in range(most):
