@@ -195,6 +195,13 @@ def test_size(name):
     assert [node.name for node in functions(path) if node.end_lineno - node.lineno >= 50] == []
 
 
+@pytest.mark.parametrize("path", sorted((PROJECT / "tests").rglob("*.py")), ids=lambda path: path.name)
+def test_a_name_is_given_once(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    assert sorted(names) == sorted(set(names)), "the second hides the first"
+
+
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.relative_to(PROJECT / "nbs").as_posix())
 def test_cells_say_one_thing_a_line(path):
     cells = density.cells(path)

@@ -548,37 +548,6 @@ def test_two_threads_draw_the_same_pictures():
     assert together == alone * 10
 
 
-def test_what_explore_works_out_grows_no_faster_than_the_samples():
-    "By the processor's time, beside that of cutting the same texts one by one, which a busy machine slows as much."
-    from made_up import scored
-    from selfloop_nb.charts.chart_data import RoundScores
-    from selfloop_nb.text import segment
-    samples = scored(100_000)
-    texts = samples["completion"][:]
-    def cost(work):
-        def once():
-            began = time.process_time()
-            work()
-            return time.process_time() - began
-        return min(once() for _ in range(3))
-    assert cost(lambda: RoundScores(samples, {})) < 3 * cost(lambda: list(map(segment, texts)))
-
-
-@pytest.mark.long
-def test_two_threads_draw_the_same_pictures():
-    from concurrent.futures import ThreadPoolExecutor
-    from made_up import scored
-    from selfloop_nb.charts.rounds import png
-    from selfloop_nb.charts.theta import preview_plot
-    from selfloop_nb.filters.preview import ThresholdPreview
-    preview = ThresholdPreview(scored(2000))
-    thetas = [i / 20 for i in range(20)]
-    def picture(theta): return png(preview_plot(preview, theta, (0.0, 1.0)))
-    alone = list(map(picture, thetas))
-    with ThreadPoolExecutor(2) as two: together = list(two.map(picture, thetas * 10))
-    assert together == alone * 10
-
-
 # ---- the other views stand on the same charts
 
 
