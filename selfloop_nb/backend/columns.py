@@ -87,14 +87,17 @@ class IdLists:
     def _widen(self): self.ids = array("q", self.ids)
 
     def append(self, ids:list):
+        "One list more."
         if max(ids, default=0) >= 2**31 and self.ids.typecode == "i": self._widen()
         self.ids.extend(ids)
         self.ends.append(len(self.ids))
 
     def extend(self, others:"IdLists"):
-        begin = len(self.ids)
-        if others.ids.typecode > self.ids.typecode: self._widen()
-        self.ids.extend(array(self.ids.typecode, others.ids))
+        "All lists of others, behind these."
+        begin, ids = len(self.ids), others.ids
+        if ids.typecode == "q" and self.ids.typecode == "i": self._widen()
+        if ids.typecode != self.ids.typecode: ids = array(self.ids.typecode, ids)
+        self.ids.extend(ids)
         self.ends.extend(begin + end for end in others.ends[1:])
 
     def __len__(self): return len(self.ends) - 1
