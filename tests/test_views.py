@@ -87,6 +87,7 @@ def test_views_that_are_made_again_leave_nothing_behind(tmp_path):
 
 
 def test_a_view_that_is_closed_is_told_nothing(room):
+    at_rest([room])
     room.close()
     room.close()
     shown = room.status.value
