@@ -70,7 +70,7 @@ def _show(self, event:Event, unit:str, done:int, total:int):
         self.bar = tqdm(total=total, unit=f" {unit}s", desc=title, **look)
     self.bar.update(done - self.bar.n)
 
-# %% ../nbs/11_opened.ipynb #08793f8e
+# %% ../nbs/11_opened.ipynb #f24d7566
 ONE_KERNEL = ("a loop and its views live in one kernel, and can be neither copied nor pickled: "
               "hand on the run folder, and there open_run(folder), or a Loop of its own")
 
@@ -318,7 +318,7 @@ def export(self,
 )->list: # of paths
     "Write every figure and table as files for a paper."
     from selfloop_nb.charts.report import export_figures
-    return export_figures(self.store, Path(folder), formats)
+    return export_figures(self.store, folder, formats)
 
 # %% ../nbs/11_opened.ipynb #6b668d18
 RunReader.publish = publish
