@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..backend.workers import HERE, answers_of
 from ..backend.core import ScoringError
+from ..backend.workers import HERE, answers_of
 from ..scoring import NoVerdict, Scorer
 from ..text import answer_texts, composed, import_extra, last_number, last_value, plain_numbers, segment
 

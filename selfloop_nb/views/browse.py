@@ -12,10 +12,10 @@ import ipywidgets
 
 from ..backend.clips import Clips
 from ..backend.core import patch_to, plain_arguments
-from ..records import STATES
-from .background import weakly
 from ..charts.cards import WHOLE, sample_card
 from ..charts.chart_data import Bar, RoundScores, sample_row
+from ..records import STATES
+from .background import weakly
 from .live import LiveCharts, missing_line
 from .view import RoundView, choice_list, offer, push_button, run_or_table
 

@@ -10,18 +10,18 @@ import math
 
 import anywidget, ipywidgets, traitlets
 
+from ..backend.core import DamagedRunError, patch_to, plain_arguments
 from ..charts.cards import WHOLE
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
 from ..charts.script import part
-from ..backend.core import DamagedRunError, patch_to, plain_arguments
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import asked_at, run_ratings, wanted
 from ..records import KEPT, score_range_of, theta_of
-from ..storage.store import Run
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
+from ..storage.store import Run
 from .background import weakly
 from .view import BLANK, RoundView, labelled, offer
 from .view import picture_output, picture_place, push_button, run_or_table
