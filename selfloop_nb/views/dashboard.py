@@ -35,7 +35,7 @@ class ControlRoom(View):
         self.picture = b""   # of all charts, as it was painted last
         self.passing = False # does the answer go when the work is done?
         self.painter = Painter(weakly(self._show), apart)
-        self.publisher = Publisher(weakly(self._draw), apart=apart)
+        self.publisher = Publisher(weakly(self._draw), apart=apart, failed=weakly(self.not_drawn))
         self.box = self._build()
         self._look_at(source)
 

@@ -62,7 +62,7 @@ class Explorer(RoundView):
         self.score_range = (-math.inf, math.inf)
         self.others = {} # what the rules beside theta would keep
         self.lock = threading.RLock()
-        self.publisher = Publisher(weakly(self._draw), rate=20)
+        self.publisher = Publisher(weakly(self._draw), rate=20, failed=weakly(self.not_drawn))
         self.box = self._build()
         self.begin()
 

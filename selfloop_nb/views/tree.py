@@ -37,7 +37,7 @@ class RunTree(View):
         self.rows, self.edges = [], {}
         self.metric = ""                   # what the tree says of each round
         self.charting = False              # is the tree moving the charts?
-        self.publisher = Publisher(weakly(self._draw_changed))
+        self.publisher = Publisher(weakly(self._draw_changed), failed=weakly(self.not_drawn))
         self.box = self._build()
         self._hear(source)
         self.refresh()

@@ -46,6 +46,10 @@ class View:
 
     def __reduce__(self): raise TypeError(ONE_KERNEL)
 
+    def not_drawn(self, error:Exception):
+        "Say that what is shown may be old, and why."
+        self._say(f"not drawn, so what is shown may be old: {error}")
+
     def take_over(self, old:"View"):
         "What is handed on by a view whose place this one takes."
 
