@@ -341,6 +341,7 @@ def begin(self):
     if not self.is_run: return
     if hasattr(self.source, "control"): self.hear(self.source.control, self._follow)
     else: self.watcher = Watcher(partial(self.stands, self.source.store), self.keep_up)
+    self.keep_up() # with what has happened meanwhile
 
 @patch_to(RoundView)
 def _follow(self, event):
