@@ -37,7 +37,7 @@ def wanted(
     if run.head != note.get("parent"): return None, None
     return note["round"], Dataset.from_list(note["samples"])
 
-# %% ../../nbs/people/02_scorer.ipynb #57553f25
+# %% ../../nbs/people/02_scorer.ipynb #d317cb73
 def asked_at(
     run:Run,
 )->int|None: # nanoseconds; None: never
