@@ -279,11 +279,14 @@ def fixed_path(
                             "or give a whole path") from error
 
 # %% ../../nbs/00_core.ipynb #f99acd68
-def patch_to(cls):
-    "A decorator that makes a function a method of `cls`."
+def patch_to(
+    cls,
+    as_prop:bool=False, # a property, which is read like an attribute?
+):
+    "A decorator that makes a function a method of `cls`, or a property of it."
     def add(function):
         function.__qualname__ = f"{cls.__name__}.{function.__name__}"
-        setattr(cls, function.__name__, function)
+        setattr(cls, function.__name__, property(function) if as_prop else function)
         return function
     return add
 
