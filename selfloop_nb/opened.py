@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.core import SelfloopError, kept_dice, patch_to, redact, user_path, whole_number
+from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .storage.disk import disk
 from .storage.evidence import figure_named
 from .storage.publish import publish
@@ -128,7 +128,7 @@ def emit(self, kind:str, round:int=-1, phase:str="", **data):
     if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
-    with kept_dice(): # whoever listens may draw random numbers
+    with kept_generators(): # whoever listens may draw random numbers
         for listener in list(self.listeners): listener(event)
 
 # %% ../nbs/11_opened.ipynb #eb66aaec

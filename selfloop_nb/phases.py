@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from .backend.columns import give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .backend.memory import memory_errors_in_words
+from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
 from .backend.weights import why_unchanged
@@ -40,7 +41,7 @@ from .storage.identity import describe
 from .storage.store import Run
 from .tasks import Task, table_hash
 from .training.round_models import write_model
-from .tuning import FineTune, Tuner, TuningData, completion_loss
+from .tuning import FineTune, Tuner, TuningData
 
 # %% ../nbs/12_phases.ipynb #63b453aa
 INITIAL = FineTune(steps=600, lr=2e-3) # how M_0 is trained, unless it is said, where the model does not come trained
@@ -184,12 +185,10 @@ def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
     return store.draft(f"generated/{parent.id}-{short_hash(describe(sampling))}")
 
 # %% ../nbs/12_phases.ipynb #a0ae35ca
-@property
-def _origin(self)->str:
+@patch_to(RoundDraft, as_prop=True)
+def origin(self)->str:
     "Id of the round whose model the training starts from."
     return self.parent.id if self.settings.tune.start == "previous" else self.store.rounds()[0].id
-
-RoundDraft.origin = _origin
 
 # %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)

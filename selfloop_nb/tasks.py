@@ -19,7 +19,7 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
-from .text import answer_texts, clean_text, composed, last_number
+from .text import answer_texts, clean_text, composed, import_extra
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
@@ -292,9 +292,7 @@ def _with_answers(table):
 # %% ../nbs/03_tasks.ipynb #001fbbfd
 def _gym_rows(name:str, needed:int, more:int, seed:int, config:dict)->tuple:
     "Up to `needed + more` different questions of a reasoning-gym dataset, and the dataset."
-    try: import reasoning_gym
-    except ImportError:
-        raise ImportError("reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'") from None
+    reasoning_gym = import_extra("reasoning_gym", "reasoning", "reasoning-gym")
     gym = reasoning_gym.create_dataset(name, seed=seed * 1_000_003 + 1, size=4 * (needed + more), **config)
     rows = {}
     for item in gym:

@@ -207,11 +207,10 @@ def _tables(self)->str: # HTML
     return f"{held}<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
 
 # %% ../../nbs/views/10_compare.ipynb #151719fe
-def _verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
+@patch_to(Comparison, as_prop=True)
+def verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
     "What each run has over the controls among them; empty where there are none."
     return verdicts_among(self.runs)
-
-Comparison.verdicts = property(_verdicts)
 
 # %% ../../nbs/views/10_compare.ipynb #ec7f1b24
 @patch_to(Comparison)
