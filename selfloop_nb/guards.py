@@ -215,7 +215,7 @@ class BalanceGuard(Guard):
 # %% ../nbs/10_guards.ipynb #c2121ebf
 @dataclass(frozen=True)
 class MeasureGuard(Guard):
-    "A held-out figure has become worse than M_0's by more than its interval over the rows explains."
+    "A held-out measure has become worse than M_0's by more than its interval over the rows explains."
     name:str         # of the measure, such as "chrf"; or "accuracy"
     lower_is_better:bool=False
     stop:bool=False
@@ -251,11 +251,11 @@ def check_guards(
 @dataclass(frozen=True)
 class StopRules:
     "When a run ends; raises `ValueError` for a value out of range."
-    target:float|None=None  # of the figure `by`: enough; of accuracy in [0, 1]
+    target:float|None=None  # of the metric `by`: enough; of accuracy in [0, 1]
     patience:int|None=None  # rounds without a better one
     minutes:float|None=None # time for this run; the round under way is ended
-    by:str="accuracy"       # the held-out figure: accuracy (loss where there is none), loss, or an own measure
-    lower_is_better:bool=False # of that figure
+    by:str="accuracy"       # the held-out metric: accuracy (loss where there is none), loss, or an own measure
+    lower_is_better:bool=False # of that metric
 
     def __post_init__(self):
         plain_fields(self)
@@ -273,7 +273,7 @@ def check_rules(
     rules:StopRules,
     task, # `heldout` and `check`, see `Task`
 )->StopRules: # the same
-    "Raise `ValueError` for a rule that waits for a figure which the task cannot give."
+    "Raise `ValueError` for a rule that waits for a metric which the task cannot give."
     for name in ("target", "patience"):
         if getattr(rules, name) is None: continue
         given = f"{name}={getattr(rules, name)!r}"
@@ -287,7 +287,7 @@ def check_rules(
 # %% ../nbs/10_guards.ipynb #7e70200f
 def rounds_without_progress(
     history:list,
-    by:str="accuracy", # the held-out figure that counts; where there is no accuracy, the loss
+    by:str="accuracy", # the held-out metric that counts; where there is no accuracy, the loss
     lower_is_better:bool=False,
 )->int:
     "How many rounds ago the best held-out value was reached."
@@ -314,6 +314,6 @@ def __call__(self,
 # %% ../nbs/10_guards.ipynb #58c0bf24
 @patch_to(StopRules)
 def _is_enough(self, value:float)->bool:
-    "Has the figure reached its target?"
+    "Has the metric reached its target?"
     if self.target is None: return False
     return value <= self.target if self.lower_is_better else value >= self.target

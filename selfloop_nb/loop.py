@@ -60,7 +60,7 @@ class Loop:
         progress:bool=True,      # show a progress bar?
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
         drift:bool=False,        # measure how far the samples have gone from M_0? It is then read for each round
-        measures:dict|None=None, # name -> figure of the answers to held-out data: a scorer, or table -> number; see `Measure`
+        measures:dict|None=None, # name -> metric of the answers to held-out data: a scorer, or table -> number; see `Measure`
         keep:int|None=None,      # of how many rounds of each branch the weights stay on the disk, beside M_0 and the best; None: all
         workers=HERE,            # who draws, scores and measures: this process, or such as ray_cluster(); no part of what a round is
     ):
@@ -284,14 +284,14 @@ def clips(self)->"selfloop_nb.backend.clips.Clips|None":
 @patch_to(Loop)
 def run(self,
     rounds:int=6,     # how many more
-    target:float|None=None,  # held-out accuracy, or figure `by`, that is enough
+    target:float|None=None,  # held-out accuracy, or metric `by`, that is enough
     patience:int|None=None,  # rounds without progress on held-out data
     minutes:float|None=None, # time; the round under way is ended
-    by:str="accuracy",       # the held-out figure of both rules: "accuracy" (loss where there is none), "loss", or a measure
+    by:str="accuracy",       # the held-out metric of both rules: "accuracy" (loss where there is none), "loss", or a measure
 )->"pandas.DataFrame":
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
-    Raises `ValueError` for a rule out of range, and a figure that there is not."""
+    Raises `ValueError` for a rule out of range, and a metric that there is not."""
     rules = check_rules(StopRules(target, patience, minutes, by, lower_is_better(by, self.measures)), self.task)
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)

@@ -315,7 +315,7 @@ RunReader.publish = publish
 def best(self,
     by:str|None=None, # "accuracy", "loss", or an own measure; None: the first that the run has
 )->"Round":
-    "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown figure."
+    "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown metric."
     figure = figure_named(self.store, by)
     values = [figure.sign * row.get(figure.column, math.nan) for row in self.store.rows()]
     known = [-math.inf if math.isnan(value) else value for value in values]

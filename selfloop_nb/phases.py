@@ -65,7 +65,7 @@ class Settings:
     guards:tuple=()            # what warns; no part of `config`: they change nothing
     audit:Scorer|None=None     # a scorer that never selects
     drift:bool=False           # measure how far the samples have gone from M_0?
-    measures:dict=field(default_factory=dict) # name -> figure of the answers to held-out data
+    measures:dict=field(default_factory=dict) # name -> metric of the answers to held-out data
 
     def __post_init__(self):
         for name, rule in _broken_rules(self):
@@ -292,13 +292,14 @@ def judge(
     model:Callable|None=None, # -> the model that wrote the samples, for a Q that asks it
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
-    settings, who = round.settings, (round.workers, round.control.should_stop)
-    silent = ""
-    if task.check is not None: samples, silent = _checked(samples, task, *who)
+    settings, silent = round.settings, ""
+    if task.check is not None: samples, silent = _checked(round, samples, task)
     context = scorer_context(round, model)
     def score(seen):
         scorer = settings.score.bound(context, seen)
-        return score_samples(seen, scorer, 0.1, lambda part: _journal(round, "scores", part), *who)
+        def journal(part): return _journal(round, "scores", part)
+        return score_samples(seen, scorer, journal=journal, workers=round.workers,
+                             should_stop=round.control.should_stop)
     samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
@@ -310,8 +311,8 @@ def judge(
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
 
-def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
-    verdicts = task.correct(samples, *who)
+def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
+    verdicts = task.correct(samples, round.workers, round.control.should_stop)
     return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)
 
 # %% ../nbs/12_phases.ipynb #15debbba
@@ -388,7 +389,7 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
 
 # %% ../nbs/12_phases.ipynb #dd0f657c
 def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:
-    "Write the answers, and the draws of figures of the whole table."
+    "Write the answers, and the draws of metrics of the whole table."
     round.draft.write_table("heldout.parquet", found.table)
     files = ["heldout.parquet"]
     if found.redrawn:
