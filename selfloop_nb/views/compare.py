@@ -17,6 +17,7 @@ from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot,
 from ..charts.comparison import ecdf_plot, settings_table
 from ..charts.markup import escape, html_table, loud
 from ..charts.several import compared_history, compared_panels, compared_scores
+from ..charts.words import session_look
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
@@ -246,9 +247,6 @@ def plain(self)->list: # of three outputs by MIME type
     return [picture_output(self.pictures[0], "the charts of the runs"),
             picture_output(self.pictures[1], "their scores"),
             {"text/html": self.tables.value, "text/plain": text}]
-
-# %% ../../nbs/views/10_compare.ipynb #7556a6f4
-from ..charts.words import session_look
 
 # %% ../../nbs/views/10_compare.ipynb #9c3b4f3d
 @plain_arguments
