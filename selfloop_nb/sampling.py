@@ -40,7 +40,7 @@ class Sampling:
     stop:tuple=()                # strings that end a sample; they are cut off
     templates:tuple=("{prompt}",)# ways to ask, taken in turn by a prompt's samples: they steer topic or style
     tokens_per_batch:int=16384   # most tokens that are held at a time; lower it when memory is short
-    refill:bool=field(default=False, metadata=LATER) # on CUDA, let another prompt take the place of a row that has ended: quicker, and other tokens
+    refill:bool=field(default=False, metadata=LATER) # on CUDA, others take the place of rows that have ended: quicker, and other tokens
 
     def __post_init__(self):
         plain_fields(self)
