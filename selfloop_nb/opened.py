@@ -330,7 +330,7 @@ class OpenRun(RunReader):
 # %% ../nbs/11_opened.ipynb #e6bb7f90
 def open_run(
     path,               # the run folder
-    branch:str="main",
+    branch:str="main",  # the one that is looked at
 )->OpenRun: # history, samples, losses, report, export
     "Open a run to look at it, also while another kernel writes it; raises `SelfloopError` for a folder that is no run."
     run = Run(path, branch)

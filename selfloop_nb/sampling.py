@@ -315,15 +315,15 @@ def _fitting_ids(lm:LanguageModel, requests:Requests, max_new_tokens:int, worker
 # %% ../nbs/05_sampling.ipynb #8b418a74
 @plain_arguments
 def generate_samples(
-    lm:LanguageModel,
+    lm:LanguageModel,      # who writes; stays as it is
     prompts,               # Dataset with `prompt`; `prompt_id` where it has one; further columns are carried along
-    sampling:Sampling=Sampling(),
+    sampling:Sampling=Sampling(), # how
     max_new_tokens:int=64, # used where the settings leave it open
-    seed:int=0,
+    seed:int=0,            # of the run
     place:tuple=(),        # of the seeds: round, phase
     parts:dict|None=None,  # chunk_id -> its rows: chunks that are here already are not drawn again
     progress:Callable=lambda done, total: None, # tokens
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked at each token; then `Stopped` is raised
     written:Callable=lambda rows: None, # the first eight samples of each chunk, as it is drawn: prompt, completion
     workers=HERE,          # who draws the chunks, see `workers.Here`
 )->"datasets.Dataset": # the sample table, in the order of the prompts

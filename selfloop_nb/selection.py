@@ -128,10 +128,10 @@ def check_range(self, low:float, high:float):
 @dataclass(frozen=True)
 class Quantile(KeepRule):
     "Keep the best share of a round's samples, ties with the last of them included."
-    share:float               # (0, 1]
-    unique:bool=True
-    finished:bool=True
-    max_tokens:int|None=None
+    share:float               # of the samples that may be kept, (0, 1]
+    unique:bool=True          # drop copies of a prompt's sample?
+    finished:bool=True        # drop what never ended?
+    max_tokens:int|None=None  # drop what is longer
     reason = "outside the best share"
 
     def __post_init__(self):
@@ -147,10 +147,10 @@ class Quantile(KeepRule):
 @dataclass(frozen=True)
 class TopK(KeepRule):
     "Keep the k best samples of each prompt (best-of-n for k = 1); of equal ones the first."
-    k:int=1
-    unique:bool=True
-    finished:bool=True
-    max_tokens:int|None=None
+    k:int=1                   # samples of a prompt, at least 1
+    unique:bool=True          # drop copies of a prompt's sample?
+    finished:bool=True        # drop what never ended?
+    max_tokens:int|None=None  # drop what is longer
     reason = "not in the prompt's top k"
 
     def __post_init__(self):

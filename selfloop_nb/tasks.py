@@ -238,7 +238,7 @@ def from_dataset(
     prompts,       # with `prompt` and any further columns; their completions become references, the column `answer`
     heldout=None,  # with `prompt` and `completion`, or in another form of TRL's
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
-    name:str="task",
+    name:str="task",          # letters, digits, dot, dash, underscore
     n_prompts:int|None=None,  # prompts a round; None: all
     sealed=None,   # with `prompt` and `completion`; a test that is opened once
     ask:Callable|None=None,   # which prompts a round may ask, such as `Staircase()`; None: all

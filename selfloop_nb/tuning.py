@@ -106,8 +106,8 @@ class FineTune(Tuner):
     batch_size:int=128     # rows a step
     lr:float=1.5e-3        # peak learning rate of AdamW, which rises over `warmup` and falls as a cosine to a tenth
     warmup:float=0.1       # share of the steps
-    weight_decay:float=0.1
-    betas:tuple=(0.9, 0.98)
+    weight_decay:float=0.1 # of AdamW, 0 or more
+    betas:tuple=(0.9, 0.98)# of AdamW: two numbers in [0, 1)
     start:str="previous"   # "previous": from the last round's model; "base": from M_0
     lora:LoRA|None=None    # None: all weights
     tokens_at_once:int|None=field(default=None, metadata=LATER) # most places held at a time: a step in parts; None: all of it
@@ -372,10 +372,10 @@ def _train_rank(lm, rows, how, seed:int, folder:Path, checkpoints, rank:int, pro
 def fine_tune(
     lm:LanguageModel, # stays as it is
     table,            # the mix: prompt, completion, finished, weight
-    how:FineTune=FineTune(),
+    how:FineTune=FineTune(), # steps, learning rate, LoRA, ...
     seed:int=0,       # of the order of the rows and of dropout
     on_loss:Callable=ignore_loss, # is told each step's loss
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked at each step; then `Stopped` is raised
     checkpoints=None, # a `Checkpoints`, where the training keeps its state; None: it begins anew after an interruption
     workers=HERE,     # who cuts a large mix into token ids
 )->Trained:

@@ -41,7 +41,7 @@ def _draw(rows:list, n:int, seed:int, ids:list)->list:
 # %% ../../nbs/filters/05_chance.ipynb #bd0e6f2e
 @plain_arguments
 def chance(
-    seed:int=0,
+    seed:int=0, # another one gives other scores
 )->Scorer: # in [0, 1)
     "A score that says nothing: uniform, by the sample's id and text (the random reward of Shao et al. 2025, arXiv 2506.10947)."
     def chance(samples):

@@ -87,7 +87,7 @@ def verdicts(self)->dict: # name of an arm that is no control -> `AgainstControl
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #b63ae8d3
 def against(
-    done:Sweep,
+    done:Sweep,  # what `sweep` has made
     name:str,    # of the arm that the others are held against
     measure:str="heldout_accuracy", # a column of the history
 )->"pandas.DataFrame": # one row for each other arm: mean, low, high
@@ -102,7 +102,7 @@ def against(
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #894835ae
 def sweep_plot(
-    done:Sweep,
+    done:Sweep,            # what `sweep` has made
     measure:str|None=None, # a column of the history; None: the first that is known
     x:str|None=None,       # the axis from left to right; None: the first with numbers, else the first
     ax=None, **style,      # see `canvas`
@@ -269,10 +269,10 @@ def _check_space(space:dict):
 def search(
     loop,                # as for `sweep`
     n_trials:int,        # in all, those of an earlier call with the same seed included
-    rounds:int=6,
+    rounds:int=6,        # of each trial
     measure:str="heldout_accuracy", # what is to be large; a loss is to be small
-    seeds:list|None=None,
-    workers=1,
+    seeds:list|None=None, # as for `sweep`
+    workers=1,           # as for `sweep`
     seed:int=0,          # of the choice
     **space,             # name=(low, high), or name=[values]
 )->"optuna.Study": # `best_params`, `best_value`, `trials_dataframe()`
