@@ -34,6 +34,7 @@ from .storage.files import check_name
 from .storage.mirror import mirrored
 from .storage.moves import find_round, rewind, undo
 from .storage.prune import checked_keep, prune, pruned
+from .storage.publish import publish
 from .storage.store import Run
 from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
@@ -328,7 +329,7 @@ Loop.undo = undo
 Loop.prune = pruned
 Loop.remake = remade
 Loop.mirror = mirrored
-Loop.publish = RunReader.publish
+Loop.publish = publish
 Loop.unseal = unseal
 
 # %% ../nbs/13_loop.ipynb #7088b5cd
