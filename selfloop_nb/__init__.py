@@ -35,7 +35,7 @@ _names = {
     "metrics.per_round": "round_figures round_metrics", "metrics.measures": "Measure",
     "guards": "GUARDS HeldoutLossGuard DiversityGuard AcceptanceGuard SpreadGuard RoomGuard "
         "JudgeGuard MeasureGuard AuditGuard DriftGuard CoverageGuard RepetitionGuard BalanceGuard",
-    "charts.words": "session",
+    "charts.words": "session", "charts.rounds": "accuracy_plot", "charts.comparison": "arms_table",
     "charts.monitors": "audit_plot collapse_plot balance_plot", "opened": "open_run", "loop": "Loop",
     "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search",
     "sweeps.controls": "controls control_arms", "sweeps.examine": "examine", "views.dashboard": "dashboard",
