@@ -13,8 +13,8 @@ import ipywidgets
 
 from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..charts import rounds as plots
-from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
-from ..charts.comparison import ecdf_plot, settings_table
+from ..charts.comparison import (
+    CURVES, arms_table, comparison_plot, curve_plot, curves_of, ecdf_plot, settings_table)
 from ..charts.markup import escape, html_table, loud
 from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.words import session_look

@@ -16,8 +16,8 @@ from ..charts.ratings import rating_plot
 from ..charts.rounds import png
 from ..charts.script import part
 from ..charts.words import session_look
-from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
-from ..people.agreement import judged, rater_kappa, suggest_theta
+from ..people.agreement import (
+    AgreementMetrics, ThetaSuggestion, agreement_metrics, judged, rater_kappa, suggest_theta)
 from ..people.scorer import run_ratings, wanted
 from ..records import KEPT, score_range_of, theta_of
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys

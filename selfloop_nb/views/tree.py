@@ -9,8 +9,9 @@ __all__ = ['WIDTH', 'HEIGHT', 'PAGE', 'RunTree', 'Branch', 'tree']
 import ipywidgets
 
 from ..backend.core import SelfloopError, patch_to, plain_arguments
-from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
-from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
+from selfloop_nb.charts.lineage import (
+    LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of, round_summary, round_text, shade_of,
+    tree_html, tree_text)
 from ..charts.markup import escape
 from ..charts.words import session_look
 from ..opened import RunReader
