@@ -261,7 +261,7 @@ def columns_of(
     return {name: json_numbers(history[name].astype(float)) for name in dict.fromkeys(names) if name in history}
 
 # %% ../../nbs/charts/12_chart_data.ipynb #82a51a5d
-MOST_POINTS = 3000 # of the losses of all rounds
+MOST_POINTS = 2000 # of the losses of all rounds
 
 def run_numbers(
     rounds:list,     # records, M_0 first

@@ -188,7 +188,8 @@ BLANK = base64.b64decode( # a picture of nothing, until there is one
 
 def push_button(text:str, press, tip:str|None=None, width:str="84px", **more)->ipywidgets.Button:
     "A button that calls `press`."
-    button = ipywidgets.Button(description=text, tooltip=tip, layout={"width": width, "flex": "0 0 auto"}, **more)
+    look = {"layout": {"width": width, "flex": "0 0 auto"}, **more}
+    button = ipywidgets.Button(description=text, tooltip=tip, **look)
     button.on_click(lambda _: press())
     return button
 
