@@ -15,6 +15,7 @@ import ipywidgets
 
 from ..backend.core import patch_to
 from ..charts.markup import escape
+from ..charts.words import SESSION, all_shown, html_shown, shown
 from ..opened import ONE_KERNEL
 from ..storage.store import Run, check_run
 from ..storage.tables import as_dataset
@@ -131,7 +132,7 @@ def show_static(self, *ready):
     "Renew the plain outputs wherever they are shown; `ready` is handed to `plain`."
     if not self.static: return
     outputs = [_no_formulas(output) for output in self.plain(*ready)]
-    for place, shown in enumerate(self.static): shown.update(outputs[place % len(outputs)], raw=True)
+    for place, display in enumerate(self.static): display.update(outputs[place % len(outputs)], raw=True)
 
 # %% ../../nbs/views/02_view.ipynb #6332bb90
 def _no_formulas(
@@ -186,9 +187,6 @@ def _put(dropdown, options, value):
     try:
         with dropdown.hold_sync(): dropdown.options, dropdown.value = tuple(options), value
     finally: dropdown.offering = before
-
-# %% ../../nbs/views/02_view.ipynb #87868b33
-from ..charts.words import SESSION, all_shown, html_shown, shown
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
 SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": all_shown, "panels": all_shown,
