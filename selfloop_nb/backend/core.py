@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'usual_defaults',
-           'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError',
-           'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError',
-           'Stopped']
+           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_generators',
+           'usual_defaults', 'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to',
+           'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError',
+           'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, random, re, sys, unicodedata
@@ -144,7 +144,7 @@ def derive_seed(
 
 # %% ../../nbs/00_core.ipynb #ec22636a
 @contextmanager
-def kept_dice():
+def kept_generators():
     "Give the random generators of Python, and of numpy and torch where they are loaded, back as they were."
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     of_python = random.getstate()
@@ -279,11 +279,14 @@ def fixed_path(
                             "or give a whole path") from error
 
 # %% ../../nbs/00_core.ipynb #f99acd68
-def patch_to(cls):
-    "A decorator that makes a function a method of `cls`."
+def patch_to(
+    cls,
+    as_prop:bool=False, # a property, which is read like an attribute?
+):
+    "A decorator that makes a function a method of `cls`, or a property of it."
     def add(function):
         function.__qualname__ = f"{cls.__name__}.{function.__name__}"
-        setattr(cls, function.__name__, function)
+        setattr(cls, function.__name__, property(function) if as_prop else function)
         return function
     return add
 
