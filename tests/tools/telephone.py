@@ -1,5 +1,5 @@
-"""Make the recordings of the speech recipe, nbs/recipes/telephone.adpcm.xz and telephone.tsv: an extract from three packages
-of Debian, telephone prompts with what they say and hold music (CC-BY-SA-3.0, telephone.LICENSE.txt).
+"""Make the recordings of the speech recipe, nbs/recipes/telephone.adpcm.xz and telephone.tsv: an extract from three
+packages of Debian, telephone prompts with what they say and hold music (CC-BY-SA-3.0, telephone.LICENSE.txt).
 
     python telephone.py FOLDER
 
@@ -73,7 +73,8 @@ def spoken(sound):
 
 def codes_of(sound):
     "A recording as ADPCM, four bits a sample."
-    value, at, codes = 0, 0, []
+    codes = []
+    value, at = 0, 0
     for wanted in sound.tolist():
         step = STEPS[at]
         size = min(7, abs(wanted - value) * 4 // step)
