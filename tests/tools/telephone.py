@@ -3,17 +3,17 @@ packages of Debian, telephone prompts with what they say and hold music (CC-BY-S
 
     python telephone.py FOLDER
 
-FOLDER keeps the packages, 32 MB; those that are not there are fetched.
+FOLDER has the packages, 32 MB, as `apt-get download` fetches them: asterisk-core-sounds-en-wav, asterisk-core-sounds-en
+and asterisk-moh-opsound-wav.
 """
-import gzip, hashlib, io, lzma, re, sys, tarfile, urllib.request, wave
+import gzip, hashlib, io, lzma, re, sys, tarfile, wave
 from pathlib import Path
 
 import numpy
 
-POOL = "https://deb.debian.org/debian/pool/main/a"
-PROMPTS = "asterisk-core-sounds/asterisk-core-sounds-en-wav_1.6.1-1_all.deb"
-TEXTS = "asterisk-core-sounds/asterisk-core-sounds-en_1.6.1-1_all.deb"
-MUSIC = "asterisk-moh-opsound/asterisk-moh-opsound-wav_2.03-1.1_all.deb"
+PROMPTS = "asterisk-core-sounds-en-wav_1.6.1-1_all.deb"
+TEXTS = "asterisk-core-sounds-en_1.6.1-1_all.deb"
+MUSIC = "asterisk-moh-opsound-wav_2.03-1.1_all.deb"
 SHA256 = {
     PROMPTS: "2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d",
     TEXTS: "973e797d28e37fa6ca3c0a9d6fa717e77cf1268ae916bf09fd3503113cdffa50",
@@ -32,9 +32,7 @@ STEPS = [round(7 * 1.1 ** k) for k in range(89)]
 
 def package(name, folder):
     "The bytes of a package, whole as it was when this was written."
-    path = folder / Path(name).name
-    if not path.exists(): path.write_bytes(urllib.request.urlopen(f"{POOL}/{name}", timeout=60).read())
-    data = path.read_bytes()
+    data = (folder / name).read_bytes()
     if hashlib.sha256(data).hexdigest() == SHA256[name]: return data
     raise SystemExit(f"{name} is another file than it was: nothing of it is used")
 
@@ -111,7 +109,6 @@ def music(folder):
 
 def main(folder):
     "Write both files."
-    folder.mkdir(parents=True, exist_ok=True)
     lines, data = ["clip\tfirst_byte\tsamples\twords"], b""
     for name, words, sound in prompts(folder) + music(folder):
         lines.append(f"{name}\t{len(data)}\t{len(sound)}\t{words}")
