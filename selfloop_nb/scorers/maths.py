@@ -17,6 +17,10 @@ from ..scoring import NoVerdict, Scorer
 from ..text import import_extra, plain_numbers, rewrite
 
 # %% ../../nbs/scorers/10_maths.ipynb #2b7208a4
+def _raised(match)->str:
+    "x^{2} for x²."
+    return f"^{{{normalize('NFKC', match[0])}}}"
+
 def _repeating(match)->str:
     "Decimals that come again for ever, as the fraction that they are."
     whole, once, again = [part for part in match.groups() if part is not None][:3]
@@ -25,7 +29,7 @@ def _repeating(match)->str:
 
 # %% ../../nbs/scorers/10_maths.ipynb #986e3973
 _LATEX = (
-    (r"⁻?[⁰¹²³⁴-⁹]+", lambda power: f"^{{{normalize('NFKC', power[0])}}}"), # x² is no x
+    (r"⁻?[⁰¹²³⁴-⁹]+", _raised), # x² is no x
     (r"(\d+)\.(\d*)\\overline\s*\{(\d{1,20})\}|(\d+)\.()\((\d{1,20})\)", _repeating),
     (r"(\d+)\.(\d*?)((\d)\4{2,20})\s*(?:\.{3}|…|\\l?dots\b)", _repeating), # 0.333...
     (r"<<[^<>\n]*>>", ""), (r"</?(?:b|i|u|p|em|strong|br)\s*/?>", " "), # of GSM8K's calculator, and of HTML
