@@ -17,7 +17,7 @@ from .storage.disk import disk
 from .storage.evidence import figure_named
 from .storage.publish import publish
 from .storage.sealed import read_sealed
-from .storage.store import Run
+from .storage.store import Run, check_run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
 @dataclass(frozen=True)
@@ -304,7 +304,8 @@ def report(self,
     "Write one HTML file with all figures, tables and samples; it opens offline."
     from selfloop_nb.charts.report import write_report
     from selfloop_nb.charts.twin import write_live_report
-    stores = {name: other.store for name, other in others.items()}
+    if not isinstance(others, dict): raise ValueError(f"others={others!r:.80}: give each run a name, {{'other': run}}")
+    stores = {name: check_run(other).store for name, other in others.items()}
     write = write_live_report if live else write_report
     path = user_path(path or self.store.path)
     if disk.is_dir(path): path /= "report.html"

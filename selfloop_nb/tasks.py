@@ -37,6 +37,8 @@ class Task:
 
     def __post_init__(self):
         plain_fields(self)
+        if self.check is not None and not callable(self.check):
+            raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
         _check_table(self.heldout, "heldout", ("prompt", "completion"), optional=True)
@@ -248,6 +250,7 @@ def from_dataset(
     prompts = _with_references(_clean_table(prompts, "prompts"))
     heldout = _clean_table(heldout, "heldout")
     if check is None and prompts is not None and "answer" in prompts.column_names: check = _check_answers(prompts)
+    if check is None and prompts is not None: _say_unchecked(prompts.column_names)
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
@@ -264,7 +267,9 @@ def _clean_table(source, name:str):
     data = table.to_dict()
     for column in texts: data[column] = [clean_text(t) if isinstance(t, str) else t for t in data[column]]
     if name != "prompts": check_closed(data.get("completion", []), name)
-    return type(table).from_dict(data)
+    try: return type(table).from_dict(data)
+    except OverflowError as error:
+        raise ValueError(f"{name} holds numbers that are too large for a table ({error}): write them as text") from error
 
 def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."
@@ -274,6 +279,16 @@ def _check_answers(prompts)->Callable:
                          "give texts, or numbers, or a check of your own that reads it")
     _say_empty(prompts["answer"][:])
     return exact_answer
+
+_REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected",
+               "expected_answer", "response", "output"} # what others call them
+
+def _say_unchecked(columns:list):
+    "Warn where prompts seem to bring references that no check reads."
+    named = [column for column in columns if column.strip().lower() in _REFERENCES]
+    if not named: return
+    warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
+                  f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)
 
 def _say_empty(answers:list):
     "Warn where some answers are empty texts, as the empty fields of a CSV file are."

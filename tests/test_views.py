@@ -409,7 +409,11 @@ def test_a_loop_and_its_views_are_not_copied(room):
 def test_a_table_without_what_is_shown_is_named():
     from datasets import Dataset
     texts = Dataset.from_dict(dict(prompt=["a"], completion=["b"]))
-    with pytest.raises(ValueError, match=r"lacks the columns \['score'\]"): explore(texts)
+    with pytest.raises(ValueError, match=r"lacks the columns \['score', 'prompt_id', .*'finished'\]"): explore(texts)
+    for name, values in dict(score=["high"], completion=[["b"]]).items():
+        row = dict(prompt=["a"], completion=["b"], score=[0.5], state=["kept"], reason=[""])
+        odd = Dataset.from_dict(row | {name: values})
+        with pytest.raises(ValueError, match=f"column '{name}': .* is needed"): browse(odd)
     prompts = texts.remove_columns("completion")
     with pytest.raises(ValueError, match=r"lacks the columns \['completion'\]"): browse(prompts)
 

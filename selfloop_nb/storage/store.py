@@ -9,7 +9,7 @@ __all__ = ['Run', 'check_run']
 import json, os
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, short_hash
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json, patch_to, short_hash
 from ..records import FORMAT, Format, Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft
@@ -139,7 +139,8 @@ def _settled(self)->list:
     "The ids of the rounds that are committed whatever the heads say."
     folders = map((self.path / "rounds").joinpath, disk.listed(self.path / "rounds"))
     written = [folder for folder in folders if disk.is_file(folder / "round.json")]
-    return [folder.name for folder in written if not disk.exists(folder / "phases.json")]
+    rounds = [folder for folder in written if is_name(folder.name)] # no "0001-ab (conflicted copy)"
+    return [folder.name for folder in rounds if not disk.exists(folder / "phases.json")]
 
 # %% ../../nbs/storage/09_store.ipynb #54268574
 @patch_to(Run)
