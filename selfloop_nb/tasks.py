@@ -269,7 +269,7 @@ def _clean_table(source, name:str):
     if name != "prompts": check_closed(data.get("completion", []), name)
     try: return type(table).from_dict(data)
     except OverflowError as error:
-        raise ValueError(f"{name} holds numbers that are too large for a table ({error}): write them as text") from error
+        raise ValueError(f"{name}: a number is too large for a table ({error}): write such numbers as text") from error
 
 def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."

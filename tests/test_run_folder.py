@@ -50,6 +50,10 @@ def records(run): return sorted(run.glob("rounds/*/round.json"))
 def what_stands(run): return {path: path.read_bytes() for path in run.rglob("*.json")}
 
 
+def test_a_branch_by_another_name_is_said_to_be_new(run):
+    with pytest.warns(UserWarning, match=r"no branch 'Main', it has \['main'\]"): tiny_loop(run, branch="Main")
+
+
 def test_a_copy_that_a_cloud_has_put_beside_a_round_is_no_round(run):
     newest = records(run)[-1].parent
     shutil.copytree(newest, newest.with_name(f"{newest.name} (conflicted copy)"))

@@ -6,7 +6,7 @@
 __all__ = ['Run', 'check_run']
 
 # %% ../../nbs/storage/09_store.ipynb #b1087ef9
-import json, os
+import json, os, warnings
 from pathlib import Path
 
 from ..backend.core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json, patch_to, short_hash
@@ -109,6 +109,9 @@ def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
         f"run {run.name!r} was made by a newer version of selfloop_nb ({run.newer}): "
         f"update selfloop_nb to go on with it; look at it with open_run({str(path)!r})")
     run.tidy()
+    if run.heads and branch not in run.heads: # a slip, more often than not
+        warnings.warn(f"run {run.name!r} has no branch {branch!r}, it has {sorted(run.heads)}: this one begins with an "
+                      f"M_0 of its own; loop.branch({branch!r}) begins at a round", stacklevel=4)
     return run
 
 # %% ../../nbs/storage/09_store.ipynb #3db7750e
