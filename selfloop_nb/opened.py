@@ -6,7 +6,7 @@
 __all__ = ['ONE_KERNEL', 'Event', 'ProgressBar', 'Control', 'idle', 'pace', 'RunReader', 'handed_on', 'OpenRun', 'open_run']
 
 # %% ../nbs/11_opened.ipynb #156e1279
-import math, sys, threading, time
+import inspect, math, sys, threading, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -170,13 +170,22 @@ def _note_round(self, event:Event):
         self.losses, self.scored = [], {}
         self.written = []
 
+# %% ../nbs/11_opened.ipynb #0f5643e0
+def _takes_one(function:Callable)->bool:
+    "Can it be called with one argument? What does not say is believed."
+    try: inspect.signature(function).bind(None)
+    except TypeError: return False
+    except ValueError: pass
+    return True
+
 # %% ../nbs/11_opened.ipynb #0e9c4a9e
 @patch_to(Control)
 def on(self,
     listener:Callable, # is called with every `Event`
 )->Callable: # the listener, for `off`
-    "Subscribe to what happens; raises `ValueError` for what cannot be called."
-    if not callable(listener): raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
+    "Subscribe to what happens; raises `ValueError` for what cannot be called with an event."
+    if not callable(listener) or not _takes_one(listener):
+        raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
     self.listeners.append(listener)
     return listener
 

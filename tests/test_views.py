@@ -402,7 +402,8 @@ def test_a_loop_and_its_views_are_not_copied(room):
     for live in (room, room.loop, browse(room.loop)):
         for copied in (copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match="hand on the run folder"): copied(live)
-    with pytest.raises(ValueError, match="5 is no listener"): room.loop.on(5)
+    for listener in (5, lambda: None):
+        with pytest.raises(ValueError, match="is no listener: give a function of an event"): room.loop.on(listener)
     with pytest.raises(ValueError, match="font_scale=0: it must be in"): dashboard(room.loop, font_scale=0)
 
 
