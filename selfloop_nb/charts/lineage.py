@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 from .comparison import changed_settings
+from .look import COLOURS
 from .markup import escape, html_table
-from .rounds import COLOURS
 from ..records import Round, history_row, theta_of
 
 # %% ../../nbs/charts/10_lineage.ipynb #76fbdf8a

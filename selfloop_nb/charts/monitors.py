@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import (
-    COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look, finish, own_measures, round_plot)
+from .look import COLOURS, RENDERING, Chart, canvas, look
+from .rounds import finish, heldout_loss_plot, own_measures, round_plot
 from .scales import drawable
 
 # %% ../../nbs/charts/06_monitors.ipynb #90ad3c4b

@@ -13,8 +13,9 @@ import matplotlib
 
 from ..backend.core import patch_to, plain_arguments, whole_number
 from ..charts.comparison import CURVES
+from ..charts.look import COLOURS, DASHES, MARKERS, canvas
 from ..charts.markup import escape
-from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
+from ..charts.rounds import own_measures
 from ..loop import Loop
 from ..opened import open_run
 from ..storage.evidence import t_interval, verdicts_among
