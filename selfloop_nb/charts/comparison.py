@@ -12,7 +12,7 @@ import json, math, textwrap
 import matplotlib
 
 from . import rounds as plots
-from .look import COLOURS, DASHES, MARKERS, RENDERING, Chart, canvas, look
+from .look import RENDERING, Chart, canvas, line_look, look
 from .scales import drawable, score_bins
 
 # %% ../../nbs/charts/05_comparison.ipynb #19567638
@@ -134,8 +134,7 @@ def _shared_legend(figure, runs:dict, width:float, **style)->int:
 # %% ../../nbs/charts/05_comparison.ipynb #53b6d843
 def _sample_line(place:int):
     "The line of a run, for the legend."
-    look = dict(color=COLOURS[place % 7], marker=MARKERS[place % 7], linestyle=DASHES[place % 7])
-    return matplotlib.lines.Line2D([], [], linewidth=2.2, **look)
+    return matplotlib.lines.Line2D([], [], linewidth=2.2, **line_look(place))
 
 # %% ../../nbs/charts/05_comparison.ipynb #18c96678
 def comparison_plot(
@@ -171,8 +170,7 @@ def ecdf_plot(
     low, high = score_limits(finite, score_range)
     with canvas(ax, **style) as ax:
         for place, (name, seeds) in enumerate(finite.items()):
-            look = dict(color=COLOURS[place % 7], linestyle=DASHES[place % 7])
-            look["linewidth"] = 2.2 if len(scores[name]) == 1 else 1.4
+            look = {**line_look(place), "marker": "", "linewidth": 2.2 if len(scores[name]) == 1 else 1.4}
             ax.plot([], [], label=_with_losses(name, scores[name]), **look)
             for seed in seeds: _steps(ax, seed, low, high, label="_", **look)
             theta = thetas.get(name, math.nan)

@@ -12,7 +12,7 @@ import itertools, math, textwrap
 import matplotlib
 import matplotlib.ticker
 
-from .look import ALARM, COLOURS, DASHES, MARKERS, STATE_LOOK, canvas
+from .look import ALARM, COLOURS, STATE_LOOK, canvas, line_look
 from .scales import FARTHEST, drawable, score_bins
 from ..records import KEPT, QUARANTINED, REJECTED
 
@@ -169,10 +169,10 @@ def _curve(ax, histories:list, column:str, label:str, place:int):
     seeds = pandas.concat(known, axis=1)
     mean = seeds.mean(axis=1)
     if mean.isna().all(): return
-    colour = COLOURS[place % 7]
+    look = line_look(place)
     if len(known) > 1:
-        ax.fill_between(mean.index, seeds.min(axis=1), seeds.max(axis=1), alpha=0.2, linewidth=0, color=colour)
-    ax.plot(mean.index, mean, marker=MARKERS[place % 7], linestyle=DASHES[place % 7], label=label, color=colour)
+        ax.fill_between(mean.index, seeds.min(axis=1), seeds.max(axis=1), alpha=0.2, linewidth=0, color=look["color"])
+    ax.plot(mean.index, mean, label=label, **look)
 
 # %% ../../nbs/charts/03_rounds.ipynb #3e9e038b
 def round_plot(
