@@ -29,7 +29,6 @@ from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
-from .storage.disk import disk
 from .storage.files import check_name
 from .storage.heads import UNDO
 from .storage.mirror import mirrored
@@ -224,7 +223,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     if self.keep: prune_run(self.store, self.keep)
     for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
     self.emit("round", round.number, record=record)
-    if round.sampled: disk.rmtree(round.sampled.folder)
+    round.let_go()
     return record
 
 # %% ../nbs/13_loop.ipynb #ae25ba43
