@@ -34,6 +34,11 @@ class ProgressBar:
     def __init__(self): self.bar = None
 
     def __call__(self, event:Event):
+        "Show an event; where nobody can see it any more, as in a terminal that was closed, that ends no round."
+        try: self._tell(event)
+        except (AttributeError, OSError, ValueError): self.bar = None # no stderr, or one that is closed
+
+    def _tell(self, event:Event):
         if event.kind in ("phase", "round"): self._close()
         if event.kind == "message": self._write(event.data["text"])
         if event.kind == "progress": self._show(event, "token", event.data["done"], event.data["total"])
