@@ -38,6 +38,7 @@ class Scorer:
 
     def __post_init__(self):
         plain_fields(self)
+        object.__setattr__(self, "name", redact(self.name)) # it is in messages, and in names of columns
         if self.journal and self.version is None: _refuse_unknown(self)
         object.__setattr__(self, "description", self.described_now())
 
