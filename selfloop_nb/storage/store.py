@@ -9,7 +9,7 @@ __all__ = ['Run', 'check_run']
 import json, os
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
+from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to, redacted, short_hash
 from ..records import FORMAT, Format, Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft
@@ -89,7 +89,7 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
     check_place(path)
     make_folder(path / "rounds")
     about = dict(format=FORMAT, created=disk.now(), environment=environment())
-    write_file(path / "run.json", json.dumps({**about, **info}, indent=1))
+    write_file(path / "run.json", json.dumps({**about, **redacted(info)}, indent=1))
     return cls(path, branch)
 
 # %% ../../nbs/storage/09_store.ipynb #998414a2
@@ -311,9 +311,14 @@ def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
     try: text = read_file(self.folder(self.of_round(number).id), "losses.jsonl").decode()
     except FileNotFoundError: return []
-    try: return [parse_json(line, dict) for line in text.splitlines()]
+    try: return list(map(_loss_in, text.splitlines()))
     except ValueError as error:
         raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
+
+def _loss_in(line:str)->dict:
+    point = parse_json(line, dict)
+    if all(isinstance(point.get(name), int | float) for name in ("step", "loss")): return point
+    raise ValueError(f"{line!r:.40} has no step and loss that are numbers")
 
 # %% ../../nbs/storage/09_store.ipynb #9bdce58f
 @patch_to(Run)
