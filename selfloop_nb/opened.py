@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.core import SelfloopError, kept_dice, patch_to, redact, user_path, whole_number
+from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .storage.disk import disk
 from .storage.evidence import figure_named
 from .storage.publish import publish
@@ -133,7 +133,7 @@ def emit(self, kind:str, round:int=-1, phase:str="", **data):
     if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
-    with kept_dice(): # whoever listens may draw random numbers
+    with kept_generators(): # whoever listens may draw random numbers
         for listener in list(self.listeners): listener(event)
 
 # %% ../nbs/11_opened.ipynb #eb66aaec
@@ -320,7 +320,7 @@ RunReader.publish = publish
 def best(self,
     by:str|None=None, # "accuracy", "loss", or an own measure; None: the first that the run has
 )->"Round":
-    "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown figure."
+    "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown metric."
     figure = figure_named(self.store, by)
     values = [figure.sign * row.get(figure.column, math.nan) for row in self.store.rows()]
     known = [-math.inf if math.isnan(value) else value for value in values]
@@ -335,7 +335,7 @@ class OpenRun(RunReader):
 # %% ../nbs/11_opened.ipynb #e6bb7f90
 def open_run(
     path,               # the run folder
-    branch:str="main",
+    branch:str="main",  # the one that is looked at
 )->OpenRun: # history, samples, losses, report, export
     "Open a run to look at it, also while another kernel writes it; raises `SelfloopError` for a folder that is no run."
     run = Run(path, branch)

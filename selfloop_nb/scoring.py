@@ -24,7 +24,7 @@ from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
 @dataclass(frozen=True)
 class Scorer:
     "Q: a function from a sample table to one number a row, with a name and a range."
-    name:str
+    name:str                                  # in columns, records and errors
     function:Callable                         # sample table -> list of floats; nan or None: no verdict
     range:tuple=(-math.inf, math.inf)         # lowest and highest score there can be
     settings:dict=field(default_factory=dict) # what else decides the score; stored with the run
@@ -381,11 +381,11 @@ def _check_budget(scorer:Scorer, failures:list, budget:float):
 @plain_arguments
 def score_samples(
     samples,        # a sample table
-    scorer:Scorer,
+    scorer:Scorer,  # Q; of a function, `as_scorer` makes one
     failure_budget:float=0.1, # share of samples that may fail before the round stops, [0, 1]
     journal:Callable=lambda scorer: {}, # scorer -> a dict that outlives the program, for one that keeps its scores
     workers=HERE,   # who does the work of scorers that can work apart, see `workers.Here`
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked between two pieces of work
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
     terms = _terms(scorer)

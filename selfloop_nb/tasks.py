@@ -19,7 +19,7 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
-from .text import answer_texts, clean_text, composed, last_number
+from .text import answer_texts, clean_text, composed, import_extra
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
@@ -238,7 +238,7 @@ def from_dataset(
     prompts,       # with `prompt` and any further columns; their completions become references, the column `answer`
     heldout=None,  # with `prompt` and `completion`, or in another form of TRL's
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
-    name:str="task",
+    name:str="task",          # letters, digits, dot, dash, underscore
     n_prompts:int|None=None,  # prompts a round; None: all
     sealed=None,   # with `prompt` and `completion`; a test that is opened once
     ask:Callable|None=None,   # which prompts a round may ask, such as `Staircase()`; None: all
@@ -292,9 +292,7 @@ def _with_answers(table):
 # %% ../nbs/03_tasks.ipynb #001fbbfd
 def _gym_rows(name:str, needed:int, more:int, seed:int, config:dict)->tuple:
     "Up to `needed + more` different questions of a reasoning-gym dataset, and the dataset."
-    try: import reasoning_gym
-    except ImportError:
-        raise ImportError("reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'") from None
+    reasoning_gym = import_extra("reasoning_gym", "reasoning", "reasoning-gym")
     gym = reasoning_gym.create_dataset(name, seed=seed * 1_000_003 + 1, size=4 * (needed + more), **config)
     rows = {}
     for item in gym:

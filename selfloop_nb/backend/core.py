@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'usual_defaults',
-           'short_hash', 'whole_text', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted', 'user_path',
-           'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_generators',
+           'usual_defaults', 'short_hash', 'whole_text', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted',
+           'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
            'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
@@ -146,7 +146,7 @@ def derive_seed(
 
 # %% ../../nbs/00_core.ipynb #ec22636a
 @contextmanager
-def kept_dice():
+def kept_generators():
     "Give the random generators of Python, and of numpy and torch where they are loaded, back as they were."
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     of_python = random.getstate()
@@ -319,11 +319,14 @@ def fixed_path(
                             "or give a whole path") from error
 
 # %% ../../nbs/00_core.ipynb #f99acd68
-def patch_to(cls):
-    "A decorator that makes a function a method of `cls`."
+def patch_to(
+    cls,
+    as_prop:bool=False, # a property, which is read like an attribute?
+):
+    "A decorator that makes a function a method of `cls`, or a property of it."
     def add(function):
         function.__qualname__ = f"{cls.__name__}.{function.__name__}"
-        setattr(cls, function.__name__, function)
+        setattr(cls, function.__name__, property(function) if as_prop else function)
         return function
     return add
 

@@ -9,12 +9,12 @@ __all__ = ['MOST_FILES', 'MOST_RECORD', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'e
 import errno, hashlib, json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json
 from ..records import STATES, Format, Round
 from .disk import disk
 from selfloop_nb.storage.files import (
-    SMALL_TABLE, beside, check_name, damaged_files, fixed_path, make_folder, open_file, read_file, read_table, sync,
-    table_size, write_error)
+    SMALL_TABLE, beside, check_name, damaged_files, make_folder, open_file, read_file, read_table, sync, table_size,
+    write_error)
 from .places import check_place
 from .ratings import Ratings, rating_lines
 from .store import Run

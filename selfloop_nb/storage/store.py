@@ -9,13 +9,14 @@ __all__ = ['Run', 'check_run']
 import json, os
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to, redacted, short_hash
+from ..backend.core import (
+    DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, redacted, short_hash)
 from ..records import FORMAT, Format, Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft
 from .environment import environment
 from .files import (
-    check_name, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
+    check_name, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
 from .places import check_place, not_a_run
@@ -118,15 +119,13 @@ def _check_lock(self):
     if self.lock: self.lock.check()
 
 # %% ../../nbs/storage/09_store.ipynb #e885a04b
-@property
-def _newer(self)->str:
+@patch_to(Run, as_prop=True)
+def newer(self)->str:
     "What a newer version has written, in words; '' where all is known."
     numbers = Format.of(self.info)
     if not numbers.may_write: return f"format {numbers.to_write}, this version knows {FORMAT}"
     record = self._whole(self.head) if self.head else None
     return f"round {record.id} has {', '.join(record.newer)}" if record and record.newer else ""
-
-Run.newer = _newer
 
 # %% ../../nbs/storage/09_store.ipynb #1cb7fb02
 @patch_to(Run)

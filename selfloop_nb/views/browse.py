@@ -13,10 +13,11 @@ import ipywidgets
 from ..backend.clips import Clips
 from ..backend.core import patch_to, plain_arguments
 from ..charts.chart_data import Bar, RoundScores, sample_row
+from ..charts.words import session_look
 from ..records import STATES
 from .background import weakly
 from .live import LiveCharts, missing_line
-from .view import WHOLE, RoundView, choice_list, offer, push_button, sample_card
+from .view import WHOLE, RoundView, choice_list, magnified, offer, push_button, sample_card
 
 # %% ../../nbs/views/07_browse.ipynb #53c4892c
 ORDERS = ("as written", "best first", "worst first", "longest first")
@@ -242,10 +243,6 @@ def _filters(self):
 # %% ../../nbs/views/07_browse.ipynb #ab9510b8
 @patch_to(Browser)
 def _typed(self, change:dict): self.search()
-
-# %% ../../nbs/views/07_browse.ipynb #5d852122
-from ..charts.words import session_look
-from .view import magnified
 
 # %% ../../nbs/views/07_browse.ipynb #fc40a830
 @plain_arguments

@@ -15,6 +15,7 @@ from ..charts import rounds as plots
 from ..charts.chart_data import RoundScores
 from ..charts.markup import escape
 from ..charts.theta import preview_plot
+from ..charts.words import session_look
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly
@@ -161,9 +162,6 @@ def plain(self)->list: # of two outputs by MIME type
         choices = self.choices()
     return [picture_output(picture, "what theta would keep"),
             {"text/html": choice_table(choices), "text/plain": str(choices)}]
-
-# %% ../../nbs/views/06_explore.ipynb #1fe681a6
-from ..charts.words import session_look
 
 # %% ../../nbs/views/06_explore.ipynb #419c2a7d
 @plain_arguments

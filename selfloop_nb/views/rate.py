@@ -15,8 +15,9 @@ from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
 from ..charts.script import part
-from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
-from ..people.agreement import judged, rater_kappa, suggest_theta
+from ..charts.words import session_look
+from ..people.agreement import (
+    AgreementMetrics, ThetaSuggestion, agreement_metrics, judged, rater_kappa, suggest_theta)
 from ..people.scorer import run_ratings, wanted
 from ..records import KEPT, score_range_of, theta_of
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
@@ -360,9 +361,6 @@ def _scored(self)->tuple: # samples or None, and the settings they were made wit
     if not self.waiting: return RoundView._scored(self)
     self.shown_id = None
     return self.asked, {}
-
-# %% ../../nbs/views/08_rate.ipynb #6a139bb4
-from ..charts.words import session_look
 
 # %% ../../nbs/views/08_rate.ipynb #15346aa6
 @plain_arguments

@@ -9,15 +9,17 @@ __all__ = ['WIDTH', 'HEIGHT', 'PAGE', 'RunTree', 'Branch', 'tree']
 import ipywidgets
 
 from ..backend.core import SelfloopError, patch_to, plain_arguments
-from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
-from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
+from selfloop_nb.charts.lineage import (
+    LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of, round_summary, round_text, shade_of,
+    tree_html, tree_text)
 from ..charts.markup import escape
+from ..charts.words import session_look
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run
 from .background import Publisher, answering, weakly
 from .live import LiveCharts, missing_line
-from .view import View, push_button
+from .view import View, magnified, push_button
 
 # %% ../../nbs/views/09_tree.ipynb #a1d587af
 WIDTH, HEIGHT = 88, 34 # pixels of a cell
@@ -376,10 +378,6 @@ def unfold(self, first:int, last:int):
     "Show the rounds of a stretch that is folded, a page at a time."
     self.opened |= set(range(first, min(first + PAGE, last + 1)))
     self._draw()
-
-# %% ../../nbs/views/09_tree.ipynb #a342d716
-from ..charts.words import session_look
-from .view import magnified
 
 # %% ../../nbs/views/09_tree.ipynb #b6872759
 @plain_arguments
