@@ -184,11 +184,15 @@ def short_hash(
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:n]
 
 # %% ../../nbs/00_core.ipynb #32eb83d9
-def whole_text(text:str)->str:
+def whole_text(
+    text:str, # from anywhere
+)->str: # that can be written and shown
     "The text with U+FFFD in place of each half of a character (a lone surrogate)."
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-def whole_texts(data)->object:
+def whole_texts(
+    data, # plain JSON data
+)->object: # the same
     "The same for all texts and names in JSON data."
     if isinstance(data, str): return whole_text(data)
     if isinstance(data, dict): return {whole_text(name): whole_texts(value) for name, value in data.items()}
@@ -289,7 +293,10 @@ def is_secret(name:str)->bool:
     "Is this what a secret is called?"
     return _SECRET_NAME.search(name) is not None
 
-def redacted(data, name:str="")->object:
+def redacted(
+    data, # plain JSON data
+    name:str="", # of what it is the value of
+)->object: # the same
     "The same for all texts and names in JSON data."
     if isinstance(data, str): return redact(data, name)
     if isinstance(data, dict): return {redact(key): redacted(value, key) for key, value in data.items()}

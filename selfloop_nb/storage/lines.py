@@ -16,8 +16,8 @@ from .files import force, force_name, open_file, read_file, write_error, write_f
 # %% ../../nbs/storage/02_lines.ipynb #7eaf040c
 def append(
     handle:int, # of a file that was opened for appending
-    data:bytes,
-    path:Path,
+    data:bytes, # what is added
+    path:Path,  # of the file, for an error
 ):
     "Add to the end of a file, all of it or with an `OSError`."
     n = disk.write(handle, data)
@@ -26,8 +26,8 @@ def append(
 
 # %% ../../nbs/storage/02_lines.ipynb #63407d36
 def append_line(
-    path:Path,
-    line:str,
+    path:Path, # of the file
+    line:str,  # without its end
 ):
     "Add a line to a file that one process writes; it is made where there is none."
     is_new, data = not disk.exists(path), whole_text(line).encode() + b"\n"
