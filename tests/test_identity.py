@@ -274,7 +274,7 @@ def paid_judge():
     return judge, asked, cut_off
 
 
-@pytest.mark.parametrize("by", ["another scorer", "the same scorer", "an audit"])
+@pytest.mark.parametrize("by", ["another scorer", "the same scorer", pytest.param("an audit", marks=pytest.mark.long)])
 def test_a_round_of_another_branch_leaves_what_was_paid_for(by, tmp_path):
     from selfloop_nb import Threshold
     from tiny import tiny_loop
@@ -306,7 +306,7 @@ def test_who_goes_back_to_a_scorer_has_its_answers_still(tmp_path):
     assert not list((tmp_path / "run" / "generated").iterdir())
 
 
-@pytest.mark.parametrize("phase", ["sample", "tune"])
+@pytest.mark.parametrize("phase", ["sample", pytest.param("tune", marks=pytest.mark.long)])
 def test_a_round_made_again_with_other_weights_has_samples_of_its_own(phase, tmp_path, monkeypatch):
     "As when the newest round is lost, and made again on another machine: its id is the same."
     import shutil

@@ -32,6 +32,9 @@ def into_fifo(path):
     os.mkfifo(path)
 
 
+def long(*values): return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
 HARM = dict(deleted=Path.unlink, cut=cut, emptied=lambda path: path.write_bytes(b""), flipped=flip, fifo=into_fifo)
 
 
@@ -131,7 +134,7 @@ def test_a_source_cannot_write_outside(whole, copy, tmp_path):
     with pytest.raises(SelfloopError, match="no archive, no run and no folder of runs"): repair(copy, tmp_path / "none")
 
 
-@pytest.mark.parametrize("lost", ["run.json", "record", "round", "all records"])
+@pytest.mark.parametrize("lost", ["run.json", "record", *long("round", "all records")])
 def test_a_run_of_another_seed_is_no_copy(lost, whole, copy, tmp_path):
     "The rounds of a sweep have the same ids, whatever the seed."
     twin = tiny_loop(copy.parent / "twin", seed=1)

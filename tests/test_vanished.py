@@ -43,7 +43,7 @@ def test_a_folder_that_goes(phase, tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.EROFS, pytest.param(errno.EACCES, marks=pytest.mark.long)])
 def test_a_folder_that_cannot_be_written_any_more(number, phase, tmp_path, undisturbed, monkeypatch):
     def refused(path): raise OSError(number, os.strerror(number), str(path))
     def opened(disk, path, flags, open=Disk.open):
