@@ -223,26 +223,3 @@ def test_a_table_cannot_have_files_opened(kind, deep, tmp_path):
     (tmp_path / "samples.parquet").write_bytes(data)
     with pytest.raises(DamagedRunError, match=f"kind '{kind}', which opens what its cells name"):
         read_table(tmp_path / "samples.parquet")
-
-
-def test_samples_with_ids_that_no_token_has_are_named_before_they_are_learnt(tmp_path):
-    "As a stranger's folder may hold them: the record vouches for them, and the model has no such tokens."
-    import gc, hashlib
-    from datasets import Dataset
-    from selfloop_nb import Accumulate
-    from selfloop_nb.backend.core import short_hash
-    from selfloop_nb.storage.files import read_table, table_bytes
-    loop = small_loop(tmp_path / "run", mix=Accumulate())
-    loop.run(rounds=1)
-    folder = loop.store.folder(loop.rounds[1].id)
-    del loop
-    gc.collect()
-    columns = read_table(folder / "samples.parquet").to_dict()
-    columns["token_ids"] = [[10**6] for _ in columns["token_ids"]]
-    (folder / "samples.parquet").write_bytes(table_bytes(Dataset.from_dict(columns)))
-    data = json.loads((folder / "round.json").read_text(encoding="utf-8"))
-    data.pop("sealed")
-    data["files"]["samples.parquet"] = hashlib.sha256((folder / "samples.parquet").read_bytes()).hexdigest()
-    (folder / "round.json").write_text(json.dumps({**data, "sealed": short_hash(data, 64)}), encoding="utf-8")
-    with pytest.raises(ValueError, match="has the token id 1000000, and the model .* tokens"):
-        small_loop(tmp_path / "run", mix=Accumulate()).step()

@@ -190,6 +190,7 @@ def whole_text(
     "The text with U+FFFD in place of each half of a character (a lone surrogate)."
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
+# %% ../../nbs/00_core.ipynb #9053f6f6
 def whole_texts(
     data, # plain JSON data
 )->object: # the same
@@ -289,10 +290,12 @@ def redact(
     def hidden(match): return (match[match.lastgroup] if match.lastgroup else "") + "[redacted]"
     return whole_text(_SECRET.sub(hidden, text))
 
+# %% ../../nbs/00_core.ipynb #58d89a51
 def is_secret(name:str)->bool:
     "Is this what a secret is called?"
     return _SECRET_NAME.search(name) is not None
 
+# %% ../../nbs/00_core.ipynb #730acf21
 def redacted(
     data, # plain JSON data
     name:str="", # of what it is the value of

@@ -97,10 +97,12 @@ def _tied(model)->set: # of pairs of names
         names.setdefault(place, []).append(name)
     return {(first, other) for first, *others in names.values() for other in others}
 
+# %% ../../nbs/backend/05_whole.ipynb #e9da406f
 def _tied_by_hand(model, made)->tuple: # two names; empty for none
     "Weights that are one here, and two in a model that was made from the same config."
     return next(iter(sorted(_tied(model) - _tied(made))), ())
 
+# %% ../../nbs/backend/05_whole.ipynb #528dae37
 def _shapes(model)->dict: # name -> shape; without poolers, which are never asked
     return {name: tuple(weight.shape) for name, weight in model.state_dict().items() if ".pooler." not in name}
 

@@ -280,13 +280,19 @@ def _check_cells(table, file:Path, path:Path):
     held = [name for name in (*_COLUMNS, *_JUDGED) if name in columns.column_names]
     for name in [name for name in held if columns[name].null_count]:
         _refuse(path, f"{file.name} has cells in {name!r} that are null; nan stands for no score")
-    ids = pyarrow.compute.list_flatten(columns["token_ids"])
-    low, high = (pyarrow.compute.min_max(ids)[end].as_py() for end in ("min", "max"))
-    are_ids = not ids.null_count and (not len(ids) or 0 <= low <= high < 2**31)
-    if not are_ids: _refuse(path, f"{file.name} has token_ids that are none")
+    if not _are_ids(pyarrow.compute.list_flatten(columns["token_ids"])):
+        _refuse(path, f"{file.name} has token_ids that are none")
     states = columns["state"].unique().to_pylist() if "state" in held else []
     odd = [state for state in states if state not in STATES]
     if odd: _refuse(path, f"{file.name} has samples in the state {odd[0]!r:.40}: there are {', '.join(STATES)}")
+
+# %% ../../nbs/storage/12_archive.ipynb #7c0f72b1
+def _are_ids(column)->bool:
+    "Are these numbers that tokens can have?"
+    import pyarrow.compute
+    if not pyarrow.types.is_integer(column.type) or column.null_count: return len(column) == 0
+    ends = pyarrow.compute.min_max(column).as_py()
+    return len(column) == 0 or 0 <= ends["min"] <= ends["max"] < 2**31
 
 # %% ../../nbs/storage/12_archive.ipynb #351a569c
 def _check_table(file:Path, n_rows:int|None, path:Path):
@@ -334,6 +340,7 @@ def _unpack(path:Path, folder:Path):
 # %% ../../nbs/storage/12_archive.ipynb #475501c2
 def _taken(store:Path)->str: return f"{str(store)!r} is there already: choose another name"
 
+# %% ../../nbs/storage/12_archive.ipynb #659f39ff
 def _name_it(temporary:Path, store:Path):
     "Force the folders to the disk, and give the whole its name."
     folders = [folder for folder in disk.below(temporary) if disk.is_dir(folder)]

@@ -183,6 +183,7 @@ def is_mine(self)->bool:
 # %% ../../nbs/storage/03_lock.ipynb #1ab79da3
 def _is_gone(folder:Path)->bool: return not disk.exists(folder / "run.json") and not disk.exists(folder / "lock")
 
+# %% ../../nbs/storage/03_lock.ipynb #df595542
 def gone(
     folder:Path, # of a run
 )->RunFolderError:

@@ -44,6 +44,7 @@ def parts_of(
     if told != weights: write_file(draft.folder / _DRAWN_BY, weights)
     return draft.parts
 
+# %% ../../nbs/storage/26_sampled.ipynb #df8d3e3f
 def _told(draft:Draft)->str: # '' by a version of before
     "The weights that have drawn the chunks."
     try: return read_file(draft.folder, _DRAWN_BY).decode("utf-8", "replace")
@@ -61,6 +62,7 @@ def journal(
 
 def _journal_name(kind:str, scorer)->str: return f"{kind}-{short_hash(scorer.describe())}"
 
+# %% ../../nbs/storage/26_sampled.ipynb #71240c85
 def _journals_in(draft:Draft)->set: # of names
     return {name for name in disk.names(draft.folder) if name.startswith(("scores-", "audit-"))}
 
@@ -81,6 +83,7 @@ def end_samples(
     if not kept: return disk.rmtree(draft.folder)
     for name in sorted(set(disk.names(draft.folder)) - kept): _take_away(draft.folder / name)
 
+# %% ../../nbs/storage/26_sampled.ipynb #019ab405
 def _take_away(path):
     "A file or a folder."
     if disk.is_dir(path): disk.rmtree(path)

@@ -58,6 +58,7 @@ def read_sealed(
     try: return _checked(Unsealed(**{name: data[name] for name in names if name in data}))
     except TypeError as error: raise DamagedRunError(f"{FILE} in {str(folder)!r} is not whole: {error}") from error
 
+# %% ../../nbs/storage/20_sealed.ipynb #716c8054
 def _checked(opened:Unsealed)->Unsealed:
     "The same; raises `TypeError` where something is not what it is called."
     for one in fields(Unsealed):
@@ -70,6 +71,7 @@ def _checked(opened:Unsealed)->Unsealed:
     if odd: raise TypeError(f"it holds {odd[0]!r:.40}")
     return opened
 
+# %% ../../nbs/storage/20_sealed.ipynb #ec428323
 def write_sealed(
     folder:Path, # of the run
     opened:Unsealed,

@@ -314,6 +314,7 @@ def losses(self, number:int)->list:
     except ValueError as error:
         raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
 
+# %% ../../nbs/storage/09_store.ipynb #7b328f2c
 def _loss_in(line:str)->dict:
     point = parse_json(line, dict)
     if all(isinstance(point.get(name), int | float) for name in ("step", "loss")): return point

@@ -168,6 +168,9 @@ def without_prompts(table): return with_column(table, "prompt", [None] * len(tab
 def with_ids_of_nothing(table): return with_column(table, "token_ids", [[-1]] * len(table))
 
 
+def with_ids_of_text(table): return with_column(table, "token_ids", [["a"]] * len(table))
+
+
 def with_half_characters(table):
     "The table with bytes for completions that are no UTF-8."
     halves = pyarrow.array([b"\xed\xa0\x80"] * len(table), pyarrow.binary())
@@ -181,6 +184,7 @@ def tables_that_lie(f):
     yield "samples of another type", partial(f.sampled, of_numbers), "'int64' for 'completion'"
     yield "samples without prompts", partial(f.sampled, without_prompts), "'prompt' that are null"
     yield "samples with ids of nothing", partial(f.sampled, with_ids_of_nothing), "token_ids that are none"
+    yield "samples with ids of text", partial(f.sampled, with_ids_of_text), "token_ids that are none"
     yield "samples that are no text", partial(f.sampled, with_half_characters), "UTF8"
     yield "samples in no state", partial(f.sampled, in_no_state), "in the state 'other'"
     yield "samples that are files to be opened", partial(f.sampled, of_pictures), "opens what its cells name"
