@@ -272,14 +272,25 @@ def _check_answers(prompts)->Callable:
         if not isinstance(value, dict) or "text" in value: continue
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
+    _say_empty(prompts["answer"][:])
     return exact_answer
+
+def _say_empty(answers:list):
+    "Warn where some answers are empty texts, as the empty fields of a CSV file are."
+    n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
+    if not 0 < n_empty < len(answers): return
+    warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
+                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
 
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
     if table is None or "completion" not in table.column_names: return table
+    if "answer" in table.column_names:
+        warnings.warn("the prompts bring completions beside the column 'answer': the answers are the references, and "
+                      "the completions are left out", stacklevel=3)
+        return table.remove_columns("completion")
     warnings.warn("the prompts bring completions: they are taken as references, the column 'answer', and the model "
                   "does not see them", stacklevel=3)
-    if "answer" in table.column_names: return table.remove_columns("completion")
     answers = without_thoughts(table["completion"][:])
     return table.remove_columns("completion").add_column("answer", answers)
 

@@ -39,21 +39,6 @@ def test_a_guard_warns_or_stops(stop):
     assert ("stopped after round 2: a guard asks for it: the moon is full" in messages) == stop
 
 
-@pytest.mark.parametrize("way", ["none", "closed", "hung up"])
-def test_a_terminal_that_is_closed_ends_no_round(way, monkeypatch):
-    import io, sys
-    class HungUp(io.StringIO):
-        def write(self, text): raise OSError(5, "Input/output error")
-    def close(samples):
-        closed = io.StringIO()
-        closed.close()
-        monkeypatch.setattr(sys, "stderr", {"none": None, "closed": closed, "hung up": HungUp()}[way])
-        return [1.0] * len(samples)
-    loop = small_loop(score=close, progress=True, guards=(Never(False),))
-    assert len(loop.run(rounds=2)) == 3
-    monkeypatch.undo()
-
-
 def test_rounds_mean_more_rounds_and_counts_add_up():
     loop = small_loop()
     loop.run(rounds=1)

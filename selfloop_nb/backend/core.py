@@ -10,7 +10,7 @@ __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes
            'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
-import functools, hashlib, inspect, json, operator, random, re, sys, unicodedata
+import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -307,13 +307,24 @@ def redacted(
 
 # %% ../../nbs/00_core.ipynb #8ad02900
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/") # s3://..., and what a Path makes of it; C:/ is a disk
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?|%(\w+)%")
 
+def _why_no_path(text:str)->str: # '' where it can be one
+    "What is wrong with a path, as far as its text tells."
+    if not text: return "it is empty"
+    if "\0" in text: return "it holds a null character"
+    if _ADDRESS.match(text): return "it is an address, and not on this machine: fetch or mount it"
+    for found in _VARIABLE.finditer(text):
+        begins = found.start() == 0 and found[1] is not None
+        if begins or (found[1] or found[2]) in os.environ:
+            return f"{found[0]} is a variable of the environment: os.path.expandvars puts its value there"
+    return ""
+
+# %% ../../nbs/00_core.ipynb #21411e74
 def user_path(path)->Path:
     "A path as the user means it; raises `ValueError` for what is none."
     try:
-        if path != "" and "\0" not in str(path) and not _ADDRESS.match(str(path)): return Path(path).expanduser()
-        why = "it holds a null character" if path else "it is empty"
-        if path and "\0" not in str(path): why = "it is an address, and not on this machine: fetch or mount it"
+        if not (why := _why_no_path(str(path))): return Path(path).expanduser()
     except (TypeError, RuntimeError) as error: why = str(error) # no text, or ~ of somebody without a home
     raise ValueError(f"{path!r:.80} is no path: {why}")
 

@@ -157,6 +157,7 @@ def export_figures(
     formats:tuple=FORMATS,
 )->list: # of the paths that were written
     "Write every chart (PNG at 300 dpi, SVG, PDF), the history and the last samples (CSV), and the captions."
+    formats = (formats,) if isinstance(formats, str) else tuple(formats)
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise ValueError(f"formats: {unknown} cannot be written; use some of {list(FORMATS)}")
     folder = fixed_path(folder)

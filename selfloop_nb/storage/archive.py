@@ -112,7 +112,7 @@ def export_run(
     """Write a run as one zip file, and import it again for a moment, to see that it can be.
 
     Raises `DamagedRunError` naming what is not as it was written; the disk must have room for the run once more."""
-    run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), fixed_path(path)
+    run, path = Run(getattr(getattr(run, "store", run), "path", run)), fixed_path(path)
     _check_export(run)
     texts, temporary = _texts_of(run), beside(path)
     try:

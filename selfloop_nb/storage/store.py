@@ -396,4 +396,6 @@ def go_back(self, id:str, why:str):
 def check_run(source)->object: # the same
     "Raise `ValueError` for what is no run."
     if isinstance(getattr(source, "store", None), Run): return source
-    raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
+    place = getattr(source, "path", source)
+    fix = f"open it first, open_run({str(place)!r})" if isinstance(place, (str, Path)) else "give what open_run returns"
+    raise ValueError(f"{source!r:.80} is no run: give a Loop, or {fix}")
