@@ -80,12 +80,16 @@ def is_unused(
     return bool(field.metadata.get("later")) and getattr(settings, field.name) == field.default
 
 # %% ../../nbs/00_core.ipynb #53d4403d
-def plain_fields(settings):
-    "Make plain Python numbers of the fields of a dataclass that are annotated as numbers; raises `ValueError`."
+def plain_fields(
+    settings, # a dataclass
+    *shown:str, # fields whose text is shown everywhere: secrets stay out of it
+):
+    "Make plain Python numbers of the fields that are annotated as numbers; raises `ValueError`."
     for f in fields(settings):
         value = _plain_field(getattr(settings, f.name), f.name, get_args(f.type) or (f.type,))
-        object.__setattr__(settings, f.name, value)
+        object.__setattr__(settings, f.name, redact(value) if f.name in shown and isinstance(value, str) else value)
 
+# %% ../../nbs/00_core.ipynb #ff4370e7
 def _plain_field(value, name:str, kinds:tuple):
     "The value of a field that may be of some kinds."
     if value is None and NoneType in kinds: return None
