@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states', 'Round',
-           'theta_of', 'score_range_of', 'Format', 'history_row', 'history_frame']
+           'theta_of', 'score_range_of', 'loss_in', 'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -159,6 +159,15 @@ def _check_counts(counts:dict):
         is_fine = isinstance(n, dict) if name == "reasons" else type(n) is int and n >= 0
         if not is_fine and (name == "reasons" or name.startswith("n_")):
             raise ValueError(f"not a round record: {name} is {n!r:.40} where samples are counted")
+
+# %% ../nbs/01_records.ipynb #e656e721
+def loss_in(
+    line:str, # of losses.jsonl
+)->dict: # step, loss, lr
+    "A training loss; raises `ValueError` for a line that holds none."
+    point = parse_json(line, dict)
+    if all(isinstance(point.get(name), int | float) for name in ("step", "loss")): return point
+    raise ValueError(f"{line!r:.40} has no step and loss that are numbers")
 
 # %% ../nbs/01_records.ipynb #d60234d4
 FORMAT = 1 # of a run folder; a number above this is one that we do not know

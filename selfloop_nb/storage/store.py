@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..backend.core import (
     DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, redacted, short_hash)
-from ..records import FORMAT, Format, Round, history_frame, history_row
+from ..records import FORMAT, Format, Round, history_frame, history_row, loss_in
 from .disk import GONE, disk
 from .drafts import Draft
 from .environment import environment
@@ -310,15 +310,9 @@ def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
     try: text = read_file(self.folder(self.of_round(number).id), "losses.jsonl").decode()
     except FileNotFoundError: return []
-    try: return list(map(_loss_in, text.splitlines()))
+    try: return list(map(loss_in, text.splitlines()))
     except ValueError as error:
         raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
-
-# %% ../../nbs/storage/09_store.ipynb #7b328f2c
-def _loss_in(line:str)->dict:
-    point = parse_json(line, dict)
-    if all(isinstance(point.get(name), int | float) for name in ("step", "loss")): return point
-    raise ValueError(f"{line!r:.40} has no step and loss that are numbers")
 
 # %% ../../nbs/storage/09_store.ipynb #9bdce58f
 @patch_to(Run)
