@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'arrow_column', 'number_column', 'Round', 'theta_of', 'score_range_of', 'Format', 'history_row',
-           'history_frame']
+           'arrow_column', 'where_kept', 'number_column', 'Round', 'theta_of', 'score_range_of', 'Format',
+           'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -43,6 +43,14 @@ def arrow_column(
     column = samples.select_columns([name]).with_format("arrow")[:].column(name)
     is_text = pyarrow.types.is_string(column.type)
     return column.cast(pyarrow.large_string()) if is_text else column
+
+# %% ../nbs/01_records.ipynb #fc9bc750
+def where_kept(
+    samples, # a selected sample table
+)->"numpy.ndarray": # of bool
+    "Which samples were kept."
+    from pyarrow import compute
+    return compute.equal(arrow_column(samples, "state"), KEPT).fill_null(False).to_numpy()
 
 # %% ../nbs/01_records.ipynb #8260ede0
 def number_column(

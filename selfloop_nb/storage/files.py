@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..backend.columns import as_table
 from ..backend.core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json
 from .disk import GONE, disk
 
@@ -390,11 +391,9 @@ def read_table(
 )->"datasets.Dataset":
     "Read a table into memory, past any cache; raises `DamagedRunError` naming the file, or what it would take."
     import pyarrow.parquet
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
     size, memory = table_size(path, small=_memory()), _memory()
     if size.n_bytes > memory:
         raise DamagedRunError(
             f"{path.parent.name}/{path.name} would take {size.n_bytes:,} bytes of memory, there are {memory:,}")
     with _parquet_errors(path), disk.file(open_file(path.parent, path.name), "rb") as file:
-        return Dataset(InMemoryTable(pyarrow.parquet.read_table(file)))
+        return as_table(pyarrow.parquet.read_table(file))
