@@ -113,7 +113,7 @@ def _longer(grams, units, k:int):
 
 def _pairs(grams, units, k:int): return grams[:-1] * (units.max(initial=0) + 1) + units[k:]
 
-# %% ../nbs/02_text.ipynb #3f8d49bc
+# %% ../nbs/02_text.ipynb #7a9ed197
 def count_ngrams(
     units, starts, n:int, # as for `number_ngrams`
 )->tuple: # n-grams that differ, n-grams in all

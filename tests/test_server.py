@@ -218,8 +218,9 @@ def test_nothing_is_lost_or_doubled_when_each_request_fails_once(tmp_path, undis
     loop = looped(tmp_path / "run", served(stub, tmp_path), rounds=1)
     assert made(loop) == undisturbed[:2]
     names = loop.samples(1)["sample_id"][:]
-    assert len(names) == len(set(names)) == 80 and set(met) == set(WORDS) and sum(met.values()) == 80
-    assert stub.n_asked > 80 + sum(n for word, n in met.items() if word not in ("gzip", "drops"))
+    assert len(names) == len(set(names)) == 80 and set(met) == set(WORDS)
+    n_failed = sum(n for word, n in met.items() if word not in ("gzip", "drops"))
+    assert stub.n_asked >= met.total() + n_failed and n_failed > 80
 
 
 def test_a_server_that_stays_away_costs_nothing_that_was_drawn(tmp_path, undisturbed):
@@ -345,7 +346,7 @@ def test_a_server_is_left_alone_for_as_long_as_it_says_but_not_for_ever():
 
 
 def test_an_answer_that_does_not_end_is_left(monkeypatch):
-    from selfloop_nb.sweeps import server
+    from selfloop_nb.backend import asking
     stop = threading.Event()
     def on_and_on(http):
         http.send_response(200)
@@ -356,7 +357,7 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
     there = Plain(on_and_on)
     with pytest.raises(SelfloopError, match="an answer that did not end in 0.2 s"):
         Server(there.url, tries=1, seconds=0.2).line.ask("/version")
-    monkeypatch.setattr(server, "MOST", 1000)
+    monkeypatch.setattr(asking, "MOST", 1000)
     with pytest.raises(SelfloopError, match="an answer of more than 1,000 bytes"):
         Server(there.url, tries=1).line.ask("/version")
     def bomb(http):
@@ -364,7 +365,7 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
         http.send_header("Content-Encoding", "gzip")
         http.end_headers()
         http.wfile.write(gzip.compress(b" " * 10**6))
-    monkeypatch.setattr(server, "MOST", 10_000)
+    monkeypatch.setattr(asking, "MOST", 10_000)
     with pytest.raises(SelfloopError, match="a packed answer that is torn, or too long"):
         Server(Plain(bomb).url, tries=1).line.ask("/version")
     stop.set()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..backend.columns import as_table
+from ..backend.columns import as_arrow, as_table
 from ..backend.core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json
 from .disk import GONE, disk
 
@@ -284,7 +284,7 @@ def table_bytes(
     "A table as the bytes of a parquet file."
     import pyarrow.parquet
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(table.with_format("arrow")[:], buffer)
+    pyarrow.parquet.write_table(as_arrow(table), buffer, row_group_size=100_000) # what it takes beside the table
     return buffer.getvalue()
 
 # %% ../../nbs/storage/02_files.ipynb #fd185006

@@ -241,12 +241,13 @@ def _hand_out(self):
             how = self.box, self.number, self.threads, self.piece(key), self.progress is not None
             self.asked[actor.do.remote(*how)] = actor, key
 
-# %% ../../nbs/sweeps/06_cluster.ipynb #0b990db6
+# %% ../../nbs/sweeps/06_cluster.ipynb #e8c6261a
 @patch_to(_Job)
 def _say_if_alone(self):
     "Tell, once, that no worker has begun for long."
-    if any(tokens is not None for tokens in self.cluster.team.values()): self.manned = time.monotonic()
-    if time.monotonic() - self.manned < PATIENCE: return
+    is_manned = any(tokens is not None for tokens in self.cluster.team.values())
+    if is_manned: self.manned = time.monotonic()
+    if is_manned or time.monotonic() - self.manned < PATIENCE: return
     self.manned = math.inf
     warnings.warn(f"no worker of {len(self.cluster.team)} has begun for {PATIENCE:g} s: others may hold the cluster "
                   "(`ray status` says who), or its machines are slow; this goes on as soon as one begins", stacklevel=2)
