@@ -205,8 +205,8 @@ class Counting:
         self.encode = tuning.encode_rows
         monkeypatch.setattr(tuning, "encode_rows", self)
 
-    def __call__(self, lm, table):
-        encoded = self.encode(lm, table)
+    def __call__(self, lm, table, *how):
+        encoded = self.encode(lm, table, *how)
         if "token_ids" not in table.column_names: return encoded
         sampled = [(ids, row) for ids, row in zip(table["token_ids"], trained_ids(encoded)) if ids]
         self.rows += len(sampled)

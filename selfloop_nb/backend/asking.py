@@ -8,9 +8,9 @@ __all__ = ['LONGEST_REST', 'MOST', 'Away', 'checked_url', 'Line', 'shown', 'is_t
 # %% ../../nbs/backend/27_asking.ipynb #ea895a2b
 import http.client, json, math, os, re, socket, time, urllib.error, urllib.parse, urllib.request, zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from contextlib import suppress
 from functools import cache
 
 from .core import SelfloopError, Stopped, patch_to, redact

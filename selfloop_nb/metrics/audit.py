@@ -11,11 +11,11 @@ import math, random
 from collections.abc import Callable
 
 from ..backend.columns import numbered
-from ..backend.workers import HERE, never
 from ..backend.core import Stopped, plain_arguments
+from ..backend.workers import HERE, never
+from .basic import numbered_answers
 from ..records import arrow_column, where_kept
 from ..scoring import Context, as_scorer, score_samples
-from .basic import numbered_answers
 
 # %% ../../nbs/metrics/05_audit.ipynb #5a43685f
 def some_samples(

@@ -11,10 +11,10 @@ from itertools import compress
 
 from ..backend.columns import Cells, numbered, some_rows
 from ..backend.core import plain_arguments
-from ..records import arrow_column
-from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
 from .audit import balance_score
 from .diversity import compression_ratio, near_duplicate_ratio, ngram_entropy, self_bleu
+from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
+from ..records import arrow_column
 
 # %% ../../nbs/metrics/06_per_round.ipynb #0f2c307d
 def text_metrics(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import ipywidgets
 
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..charts.markup import escape, loud, warning_box, warning_lines
 from ..charts.words import session_look
-from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace
@@ -232,7 +232,8 @@ BUTTONS = {
 def _buttons(self):
     "A button for each method of its name; it says in words what it does."
     self.letters = {"font_size": f"{13 * self.scale:.0f}px"}
-    look = dict(width=f"{70 * self.scale:.0f}px", style=self.letters)
+    layout = ipywidgets.Layout(width=f"{70 * self.scale:.0f}px", flex="0 0 auto")
+    look = dict(layout=layout, style=ipywidgets.ButtonStyle(**self.letters)) # one for all
     def made(name, tip): return push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
     self.buttons = {name: made(name, tip) for name, tip in BUTTONS.items()}
 

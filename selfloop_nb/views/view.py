@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import ipywidgets
 
-from ..backend.thoughts import answered_row
 from ..backend.core import patch_to
+from ..backend.thoughts import answered_row
 from ..charts.markup import escape
 from ..records import KEPT, REJECTED
 from ..storage.store import check_run
@@ -199,7 +199,8 @@ BLANK = base64.b64decode( # a picture of nothing, until there is one
 
 def push_button(text:str, press, tip:str|None=None, width:str="84px", **more)->ipywidgets.Button:
     "A button that calls `press`."
-    button = ipywidgets.Button(description=text, tooltip=tip, layout={"width": width, "flex": "0 0 auto"}, **more)
+    look = {"layout": {"width": width, "flex": "0 0 auto"}, **more}
+    button = ipywidgets.Button(description=text, tooltip=tip, **look)
     button.on_click(lambda _: press())
     return button
 
