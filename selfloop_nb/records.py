@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'arrow_column', 'where_kept', 'number_column', 'Round', 'theta_of', 'score_range_of', 'Format',
-           'history_row', 'history_frame']
+           'where_kept', 'Round', 'theta_of', 'score_range_of', 'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
+from .backend.columns import arrow_column
 from .backend.core import SelfloopError, parse_json, patch_to, redact, short_hash
 
 # %% ../nbs/01_records.ipynb #c338f2bf
@@ -33,17 +33,6 @@ def count_states(
         counts[state] += 1
     return dict(n_sampled=len(states), **{f"n_{state}": n for state, n in counts.items()})
 
-# %% ../nbs/01_records.ipynb #7dafef0a
-def arrow_column(
-    samples, # a sample table
-    name:str,
-)->"pyarrow.ChunkedArray":
-    "A column of a sample table as Arrow holds it; of texts there may be more than two gigabytes."
-    import pyarrow
-    column = samples.select_columns([name]).with_format("arrow")[:].column(name)
-    is_text = pyarrow.types.is_string(column.type)
-    return column.cast(pyarrow.large_string()) if is_text else column
-
 # %% ../nbs/01_records.ipynb #fc9bc750
 def where_kept(
     samples, # a selected sample table
@@ -51,14 +40,6 @@ def where_kept(
     "Which samples were kept."
     from pyarrow import compute
     return compute.equal(arrow_column(samples, "state"), KEPT).fill_null(False).to_numpy()
-
-# %% ../nbs/01_records.ipynb #8260ede0
-def number_column(
-    samples, # a sample table
-    name:str,
-)->"numpy.ndarray": # float64; nan for None, 1 and 0 for True and False
-    "A column of numbers of a sample table."
-    return arrow_column(samples, name).cast("float64").to_numpy()
 
 # %% ../nbs/01_records.ipynb #827f0ed9
 @dataclass

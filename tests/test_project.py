@@ -210,6 +210,7 @@ def test_cells_say_one_thing_a_line(path):
     assert [cell.place for cell in cells if density.mixed_imports(cell)] == [], "imports have a cell of their own"
     unsorted = [cell.place for cell in cells if density.unsorted_imports(cell)]
     assert unsorted == [], "imports are in alphabetical order, our own last"
+    assert [cell.place for cell in density.late_imports(cells)] == [], "a module's imports stand in its first cell"
 
 
 @pytest.mark.parametrize("source", density.modules("tests", ".ci"), ids=lambda source: source.place)

@@ -12,13 +12,14 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from ..backend.columns import arrow_column, number_column
 from ..backend.core import patch_to
 from ..backend.thoughts import answered_row
 from .monitors import live_monitors
 from .rounds import own_measures
 from .scales import drawable, score_bins
 from ..filters.preview import ThresholdPreview
-from ..records import KEPT, arrow_column, number_column, score_range_of, theta_of
+from ..records import KEPT, score_range_of, theta_of
 
 # %% ../../nbs/charts/12_chart_data.ipynb #7189090b
 BARS = 40     # of the histogram of a round

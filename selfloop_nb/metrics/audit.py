@@ -10,11 +10,11 @@ __all__ = ['some_samples', 'audit_column', 'audit_metrics', 'audit_rises', 'firs
 import math, random
 from collections.abc import Callable
 
-from ..backend.columns import numbered
+from ..backend.columns import arrow_column, numbered
 from ..backend.core import Stopped, plain_arguments
 from ..backend.workers import HERE, never
 from .basic import numbered_answers
-from ..records import arrow_column, where_kept
+from ..records import where_kept
 from ..scoring import Context, as_scorer, score_samples
 
 # %% ../../nbs/metrics/05_audit.ipynb #5a43685f

@@ -9,12 +9,11 @@ __all__ = ['round_figures', 'text_metrics', 'try_metrics', 'check_metrics', 'rou
 import random
 from itertools import compress
 
-from ..backend.columns import Cells, numbered, some_rows
+from ..backend.columns import Cells, arrow_column, numbered, some_rows
 from ..backend.core import plain_arguments
 from .audit import balance_score
 from .diversity import compression_ratio, near_duplicate_ratio, ngram_entropy, self_bleu
 from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
-from ..records import arrow_column
 
 # %% ../../nbs/metrics/06_per_round.ipynb #0f2c307d
 def text_metrics(

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from ..backend.columns import as_arrow, as_table
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, is_name, parse_json
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4

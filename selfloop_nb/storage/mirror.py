@@ -9,10 +9,10 @@ __all__ = ['Mirror', 'mirrored']
 import threading
 from pathlib import Path
 
-from ..backend.core import SelfloopError, patch_to
+from ..backend.core import SelfloopError, fixed_path, patch_to
 from .disk import disk
 from .files import (
-    damaged_files, fixed_path, make_folder, read_file, sweep, through_link, write_file)
+    damaged_files, make_folder, read_file, sweep, through_link, write_file)
 from .lock import RunLock
 from .places import is_left_over
 from .repair import FolderCopies, fetch

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json
 from ..records import Format, Round
 from .archive import check_entry
 from .disk import GONE, disk
 from selfloop_nb.storage.files import (
-    MOST_TEXT, beside, damaged_files, fixed_path, force, make_folder, open_file, read_file, sync, through_link,
+    MOST_TEXT, beside, damaged_files, force, make_folder, open_file, read_file, sync, through_link,
     write_file)
 from .lock import RunLock
 from .store import Run
