@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
+from .records import Round
 from .storage.disk import disk
 from .storage.evidence import figure_named
 from .storage.publish import publish
-from .storage.sealed import read_sealed
+from .storage.sealed import Unsealed, read_sealed
 from .storage.store import Run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
@@ -247,7 +248,7 @@ class RunReader:
         return self.store.rounds()
 
     @property
-    def sealed(self)->"Unsealed|None":
+    def sealed(self)->Unsealed|None:
         "The sealed test as it was opened; None before."
         return read_sealed(self.store.path)
 
@@ -327,7 +328,7 @@ RunReader.publish = publish
 @patch_to(RunReader)
 def best(self,
     by:str|None=None, # "accuracy", "loss", or an own measure; None: the first that the run has
-)->"Round":
+)->Round:
     "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown metric."
     figure = figure_named(self.store, by)
     values = [figure.sign * row.get(figure.column, math.nan) for row in self.store.rows()]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'where_kept', 'Round', 'theta_of', 'score_range_of', 'Format', 'history_row', 'history_frame']
+           'where_kept', 'Round', 'theta_of', 'score_range_of', 'loss_in', 'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
 from .backend.columns import arrow_column
-from .backend.core import SelfloopError, parse_json, patch_to, redact, short_hash
+from .backend.core import SelfloopError, parse_json, patch_to, redact, short_hash, whole_texts
 
 # %% ../nbs/01_records.ipynb #c338f2bf
 KEPT = "kept"
@@ -77,15 +77,15 @@ class Round:
     @classmethod
     def from_json(cls, text:str)->"Round":
         "Read a record; raises `ValueError` naming what is missing, unknown or not as it was written."
-        data = parse_json(text, dict)
+        data = parse_json(text, dict, as_written=True)
         seal = data.pop("sealed", None) # none in a record of before
         known, newer = _split_fields(data, sealed=seal is not None)
         _check_types(known)
         _check_numbers(known)
         if seal not in (None, short_hash(data, 64)):
             raise ValueError("not a round record: it was changed after it was written")
-        record = cls(**known)
-        record.newer = newer
+        record = cls(**whole_texts(known))
+        record.newer = whole_texts(newer)
         return record
 
 # %% ../nbs/01_records.ipynb #1e3309db
@@ -110,7 +110,7 @@ def _as_float(value)->float:
 @patch_to(Round)
 def to_json(self)->str:
     "The record as JSON text, with its own SHA-256 as `sealed`; a number that is not finite is written as null."
-    data = _finite({**self.newer, **asdict(self)})
+    data = whole_texts(_finite({**self.newer, **asdict(self)}))
     data["warnings"] = list(map(redact, self.warnings))
     if "reasons" in self.counts: data["counts"]["reasons"] = _redacted(self.counts["reasons"])
     data = json.loads(json.dumps(data, allow_nan=False)) # as it will be read
@@ -146,16 +146,37 @@ def _check_types(data:dict):
     for name, value in data.items():
         if isinstance(value, bool) or not isinstance(value, types[name]):
             raise ValueError(f"not a round record: {name} is {value!r:.40}, it must be {types[name]}")
+    if not 0 <= data["number"] < 2**31: raise ValueError(f"not a round record: its number is {data['number']!r:.40}")
+    odd = [text for text in data.get("warnings", ()) if not isinstance(text, str)]
+    if odd: raise ValueError(f"not a round record: a warning is {odd[0]!r:.40}, it must be a text")
 
 # %% ../nbs/01_records.ipynb #f9a53314
 def _check_numbers(data:dict):
-    "Raise where text stands in the place of a number."
+    "Raise where text stands in the place of a number, or something else than a number of samples in its place."
+    _check_counts(data["counts"])
     for name in ("counts", "metrics", "seconds", "tokens"):
         for key, value in data[name].items():
             numbers = value.values() if isinstance(value, dict) and not key.startswith("n_") else [value]
             for number in numbers:
                 if isinstance(number, float | None) or isinstance(number, int) and abs(number) < 2**63: continue
                 raise ValueError(f"not a round record: {number!r:.40} where a figure is needed")
+
+# %% ../nbs/01_records.ipynb #498ea728
+def _check_counts(counts:dict):
+    "Raise where samples are not counted."
+    for name, n in counts.items():
+        is_fine = isinstance(n, dict) if name == "reasons" else type(n) is int and n >= 0
+        if not is_fine and (name == "reasons" or name.startswith("n_")):
+            raise ValueError(f"not a round record: {name} is {n!r:.40} where samples are counted")
+
+# %% ../nbs/01_records.ipynb #e656e721
+def loss_in(
+    line:str, # of losses.jsonl
+)->dict: # step, loss, lr
+    "A training loss; raises `ValueError` for a line that holds none."
+    point = parse_json(line, dict)
+    if all(isinstance(point.get(name), int | float) for name in ("step", "loss")): return point
+    raise ValueError(f"{line!r:.40} has no step and loss that are numbers")
 
 # %% ../nbs/01_records.ipynb #d60234d4
 FORMAT = 1 # of a run folder; a number above this is one that we do not know

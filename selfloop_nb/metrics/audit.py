@@ -49,7 +49,7 @@ def audit_column(
     try:
         scorer = as_scorer(audit).bound(context, asked) if context else as_scorer(audit)
         workers, should_stop = (context.workers, context.asked_to_stop) if context else (HERE, never)
-        scored = score_samples(asked, scorer, 1.0, journal, workers, should_stop)
+        scored = score_samples(asked, scorer, 1.0, journal, workers, should_stop) # a failure is told, not raised
     except Stopped: raise
     except Exception as error: return values, [f"{type(error).__name__}: {error}"] * len(rows)
     for row, value in zip(rows, scored["score"][:]): values[row] = value

@@ -12,9 +12,9 @@ import anywidget, ipywidgets, traitlets
 
 from ..backend.core import DamagedRunError, patch_to, plain_arguments
 from ..charts.cards import WHOLE
+from ..charts.look import png
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
-from ..charts.rounds import png
 from ..charts.script import part
 from ..charts.words import session_look
 from ..people.agreement import (
