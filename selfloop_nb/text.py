@@ -112,6 +112,7 @@ def _longer(grams, units, k:int):
     if len(grams) <= 1: return grams[:0]
     return pandas.factorize(_pairs(grams, units, k), sort=True)[0]
 
+# %% ../nbs/02_text.ipynb #54533819
 def _pairs(grams, units, k:int): return grams[:-1] * (units.max(initial=0) + 1) + units[k:]
 
 # %% ../nbs/02_text.ipynb #7a9ed197

@@ -54,6 +54,7 @@ class Line:
 class _NoDetours(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *about): return None
 
+# %% ../../nbs/backend/27_asking.ipynb #2cd1d2ed
 @cache
 def _opener(): return urllib.request.build_opener(_NoDetours)
 
@@ -123,6 +124,7 @@ def shown(text:str)->str:
     "What a server has written, for a message: without secrets, and without what a terminal would obey."
     return "".join(letter if letter.isprintable() else " " for letter in redact(text))[:200]
 
+# %% ../../nbs/backend/27_asking.ipynb #af79b621
 @patch_to(Line)
 def _refusal(self, error:urllib.error.HTTPError, path:str)->Exception:
     "What a status that is no success means."
@@ -148,6 +150,7 @@ def is_there(
     except OSError: return False
     return True
 
+# %% ../../nbs/backend/27_asking.ipynb #fb32bd7a
 def same_place(
     address:str, # host:port; "auto", or one that begins with a protocol, may be any
     other:str,   # host:port

@@ -31,6 +31,7 @@ def _trim():
     try: return ctypes.CDLL(None).malloc_trim
     except (OSError, TypeError, AttributeError): return lambda kept: 0
 
+# %% ../../nbs/backend/00_columns.ipynb #c47b72dd
 def give_back():
     "Give back the memory that nothing uses any more."
     import pyarrow
@@ -71,6 +72,7 @@ def repeated(
     "The columns of a table, each row several times."
     for name, column in zip(table.column_names, table.columns): yield name, _repeated(name, column, n)
 
+# %% ../../nbs/backend/00_columns.ipynb #17563354
 def _repeated(name:str, column, n:int)->object: # a list, or an Arrow array
     import numpy
     is_typed = str(column.type) in _PLAIN and name not in _TYPED_BY_NAME and column.null_count < len(column)
@@ -203,10 +205,12 @@ def numbered(
     first = {}
     return numpy.array([first.setdefault(value, len(first)) for value in values], dtype=int)
 
+# %% ../../nbs/backend/00_columns.ipynb #e0e0fcfc
 def _renumbered(numbers)->"numpy.ndarray":
     import pandas
     return pandas.factorize(numbers)[0]
 
+# %% ../../nbs/backend/00_columns.ipynb #d7701259
 def coded(
     column, # of texts or whole numbers, as Arrow holds it
 )->tuple: # a number a row, see `numbered`; the values that the numbers stand for, in their order
@@ -216,6 +220,7 @@ def coded(
     numbers = [numpy.zeros(0, dtype=int), *(chunk.indices.to_numpy() for chunk in chunks)]
     return numpy.concatenate(numbers), chunks[-1].dictionary.to_pylist() if chunks else []
 
+# %% ../../nbs/backend/00_columns.ipynb #cb23de68
 def numbered_rows(
     *columns, # of the same rows, see `numbered`
 )->"numpy.ndarray":

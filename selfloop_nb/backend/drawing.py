@@ -106,6 +106,7 @@ def in_order(self)->"pyarrow.Table":
     order = numpy.argsort(numpy.frombuffer(self.places, dtype=numpy.int64))
     return pyarrow.table({name: self._column(name, order) for name in WRITTEN})
 
+# %% ../../nbs/backend/21_drawing.ipynb #aea3ca1f
 @patch_to(Drawing)
 def _column(self, name:str, order)->"pyarrow.ChunkedArray":
     import pyarrow

@@ -31,6 +31,7 @@ def _only_choice(said:dict)->dict:
     if is_one: return choices[0]
     raise Away(f"not one choice: {shown(str(said))[:100]}")
 
+# %% ../../nbs/sweeps/07_server.ipynb #6f50866d
 def _is_logprob(value)->bool: return type(value) in (int, float) and -math.inf < value <= 1e-6
 
 # %% ../../nbs/sweeps/07_server.ipynb #02a7821a
@@ -124,6 +125,7 @@ def serve(self, lm:LanguageModel, sampling):
     self.served, self.shown = weights, sampling
     self.seen.clear()
 
+# %% ../../nbs/sweeps/07_server.ipynb #e866e071
 def _drawn_how(sampling)->dict:
     "How tokens are drawn, in the words of the protocol."
     return dict(temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k or -1)
@@ -141,6 +143,7 @@ def _compare(self, lm:LanguageModel, how:dict):
     def check(said): return _as_drawn(said, asked, most, len(lm.tokenizer), self.line.url)
     self._check_likely(lm, asked, *self.line.ask("/v1/completions", self._body(lm, asked, 0, how), check))
 
+# %% ../../nbs/sweeps/07_server.ipynb #282eb252
 @patch_to(Server)
 def _check_likely(self, lm:LanguageModel, asked:list, ids:list, noted:list):
     "Raise `SelfloopError` where some tokens are, on average, less or more likely to the server than to this model."
@@ -213,6 +216,7 @@ class _Asking:
 def begin(self):
     for _ in range(self.server.at_once): threading.Thread(target=self._ask, daemon=True).start()
 
+# %% ../../nbs/sweeps/07_server.ipynb #3620d687
 @patch_to(_Asking)
 def _next(self)->tuple|None: # key, number
     "The next request; None where there is none."
