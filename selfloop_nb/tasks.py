@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
-from .backend.columns import as_arrow, dicts_of, part_of, read_into, some_rows, table_of
+from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
 from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
@@ -94,10 +94,7 @@ def round_prompts(self,
     n = min(self.n_prompts or len(pool), len(pool))
     rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
     asked = as_arrow(some_rows(self.prompts, rows))
-    def columns():
-        for name in asked.column_names: yield name, asked[name].to_pylist()
-        yield "prompt_id", rows
-    return table_of(columns())
+    return table_of([*repeated(asked), ("prompt_id", rows)])
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)
