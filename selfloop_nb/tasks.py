@@ -268,6 +268,7 @@ def _clean_table(source, name:str):
     except OverflowError as error:
         raise ValueError(f"{name}: a number is too large for a table ({error}): write such numbers as text") from error
 
+# %% ../nbs/03_tasks.ipynb #90a684ae
 def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."
     for i, value in enumerate(prompts["answer"][:]):
@@ -277,6 +278,7 @@ def _check_answers(prompts)->Callable:
     _say_empty(prompts["answer"][:])
     return exact_answer
 
+# %% ../nbs/03_tasks.ipynb #945dc15c
 _REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected",
                "expected_answer", "response", "output"} # what others call them
 
@@ -287,6 +289,7 @@ def _say_unchecked(columns:list):
     warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
                   f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)
 
+# %% ../nbs/03_tasks.ipynb #4207c778
 def _say_empty(answers:list):
     "Warn where some answers are empty texts, as the empty fields of a CSV file are."
     n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
@@ -294,6 +297,7 @@ def _say_empty(answers:list):
     warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
                   "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
 
+# %% ../nbs/03_tasks.ipynb #8d415396
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
     if table is None or "completion" not in table.column_names: return table

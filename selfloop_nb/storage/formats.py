@@ -24,6 +24,7 @@ def _without_none(data):
 _ROLES = {role: role for role in ("system", "developer", "user", "assistant", "tool")} # also as User
 _ROLES |= {"human": "user", **dict.fromkeys(("gpt", "ai", "bot", "chatbot", "model"), "assistant")}
 
+# %% ../../nbs/storage/17_formats.ipynb #90bfec6b
 def _message(message, place:str)->dict:
     "A message with its text; raises `ValueError` where it has neither text nor the call of a tool."
     if not isinstance(message, dict): raise ValueError(f"{place}: {message!r:.60} is no message with role and content")
@@ -203,6 +204,7 @@ def _say_odd_values(table, name:str):
     warnings.warn(f"{name}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, "
                   "json.loads(text)", stacklevel=5)
 
+# %% ../../nbs/storage/17_formats.ipynb #8764968a
 def say_misread(
     table,
     name:str, # what it is called in warnings

@@ -81,6 +81,7 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
     except UnicodeEncodeError: return Dataset.from_dict({column: list(map(_whole, data[column])) for column in data})
     except Exception as error: raise ValueError(f"{name} cannot be read as a table: {error}") from error
 
+# %% ../../nbs/storage/14_tables.ipynb #8eafbbf0
 def _whole(value):
     "A text without halves of characters, which some programs write into JSON."
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
@@ -111,6 +112,7 @@ def _check_list(values:list, place:str):
     if "str" not in kinds or len(kinds) == 1: return
     raise ValueError(f"{place}: {values!r:.60} holds {' and '.join(sorted(kinds))}: make all of them text, or numbers")
 
+# %% ../../nbs/storage/14_tables.ipynb #cddc10f1
 def _check_values(values:list, place:str):
     "Raise where a table would hold something else than was written."
     names = None # of the first dict's parts

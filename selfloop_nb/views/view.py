@@ -245,6 +245,7 @@ def run_or_table(source):
     is_table = isinstance(source, dict) or any(hasattr(source, name) for name in ("columns", "column_names"))
     return _filled(as_dataset(source, "the samples")) if is_rows or is_table else source
 
+# %% ../../nbs/views/02_view.ipynb #727afc53
 def _filled(table):
     "A table of samples without None: a score that is missing is nan, a text is empty."
     blanks = dict(score=math.nan, prompt="", completion="", state="", reason="")
