@@ -233,6 +233,15 @@ class MeasureGuard(Guard):
 GUARDS = (HeldoutLossGuard(), DiversityGuard(), AcceptanceGuard(), SpreadGuard(), RoomGuard(), JudgeGuard(),
           AuditGuard(), DriftGuard(), CoverageGuard(), RepetitionGuard(), BalanceGuard())
 
+# %% ../nbs/10_guards.ipynb #929a2e28
+def _said_by(guard, history:list)->str: # '' where all is well
+    "The warning of a guard; one that breaks costs no round, and that it does is a warning, too."
+    name = getattr(guard, "__name__", type(guard).__name__)
+    try: message = guard(history)
+    except Exception as error: return f"the guard {name} raised {type(error).__name__}: {error}"
+    if isinstance(message, str) or not message: return message or ""
+    return f"the guard {name} returned {message!r:.40}: it must be a text, '' where all is well"
+
 # %% ../nbs/10_guards.ipynb #752bba14
 def check_guards(
     guards, # called with the history
@@ -241,7 +250,7 @@ def check_guards(
     "Ask every guard."
     messages, stop = [], False
     for guard in guards:
-        message = guard(history)
+        message = _said_by(guard, history)
         if not message: continue
         if (text := redact(str(message))) not in messages: messages.append(text)
         stop = stop or getattr(guard, "stop", False) # a plain function only warns

@@ -86,6 +86,11 @@ class Loop:
     def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
 
     @property
+    def next_settings(self)->Settings:
+        "The settings of the next round: those of the last one, and what `change` has asked for since."
+        return self._next
+
+    @property
     def model(self)->LanguageModel:
         "What M_0 is made from; read from the disk where it is not in memory any more."
         return self._model_0() if self.models.given.is_empty else self.models.given

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .backend.columns import Cells, arrow_column, number_column, numbered_rows, some_rows, with_column
 from .backend.core import patch_to, plain_fields, redact
 from .backend.counters import kth_highest
-from .records import KEPT, QUARANTINED, REJECTED, where_kept
+from .records import KEPT, QUARANTINED, REJECTED, STATES, where_kept
 from .storage.identity import describe
 
 # %% ../nbs/07_selection.ipynb #6c730f2f
@@ -77,6 +77,8 @@ def __call__(self,
     rows = [i for i, reason in enumerate(reasons) if reason is None]
     asked = some_rows(samples.select_columns(["score", "prompt_id"]), rows)
     kept = self.keep(asked["score"][:], asked["prompt_id"][:])
+    if not hasattr(kept, "__len__") or len(kept) != len(rows):
+        raise ValueError(f"{type(self).__name__}.keep returned {kept!r:.60} for {len(rows)} scores: one answer a score")
     for i, keep in zip(rows, kept): reasons[i] = "" if keep else self.reason
     reasons = _empty_in_words(Cells(samples, "completion"), reasons, {self.reason, "duplicate"})
     if "reason" in samples.column_names: # the scorer's own words come first
@@ -162,13 +164,27 @@ class TopK(KeepRule):
             kept[i] = taken[prompt_ids[i]] <= self.k
         return kept
 
+# %% ../nbs/07_selection.ipynb #6198eae5
+def _decided(answer, n:int, function:Callable)->tuple: # states, reasons
+    "What a function of somebody's own says of n samples; raises `ValueError` where that is no state and reason of each."
+    name = getattr(function, "__name__", type(function).__name__)
+    parts = answer if isinstance(answer, (tuple, list)) and len(answer) == 2 else ()
+    sizes = [len(part) for part in parts if hasattr(part, "__len__") and not isinstance(part, str)]
+    if sizes != [n, n]:
+        raise ValueError(f"the keep rule {name!r} returned {answer!r:.60} for {n} samples: return two lists, a state and "
+                         "a reason of each sample, such as ['kept', 'rejected'], ['', 'too long']")
+    states, reasons = map(list, parts)
+    unknown = [state for state in states if state not in STATES]
+    if unknown: raise ValueError(f"the keep rule {name!r} gave the state {unknown[0]!r}: use one of {STATES}")
+    return states, ["" if reason is None else reason for reason in reasons]
+
 # %% ../nbs/07_selection.ipynb #c578ed8c
 @dataclass(frozen=True)
 class OwnRule(KeepRule):
     "A function as a keep rule."
     function:Callable # a scored sample table -> states, reasons
     def __call__(self, samples):
-        states, reasons = self.function(samples)
+        states, reasons = _decided(self.function(samples), len(samples), self.function)
         shown = {reason: redact(str(reason)) for reason in set(reasons)} # words of somebody else's code, for a record
         return states, [shown[reason] for reason in reasons]
     def _describe_(self): return describe(self.function)

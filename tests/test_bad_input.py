@@ -7,6 +7,11 @@ import selfloop_nb.sampling as sampling
 import selfloop_nb.tuning as tuning
 import small
 import torch
+from datasets import Dataset
+from made_up import scored
+from selfloop_nb.guards import check_guards
+from selfloop_nb.mixing import as_mix
+from selfloop_nb.selection import KeepRule, as_rule
 from small import small_loop, small_task
 
 ONE = [{"prompt": "1+1=", "completion": "2"}]
@@ -138,6 +143,33 @@ def test_what_is_no_model_or_no_task_is_named():
 def test_a_maker_of_scorers_is_no_scorer():
     from selfloop_nb import verifier
     with refuse("ValueError", r"call it: verifier\(\)"): small_loop(score=verifier)
+
+
+class Few(KeepRule):
+    def keep(self, scores, prompt_ids): return [True]
+
+
+OWN_RULES = {
+    "nothing": (lambda samples: None, "the keep rule '<lambda>' returned None for 3 samples: return two lists"),
+    "states alone": (lambda samples: ["kept"] * 3, "return two lists, a state and a reason"),
+    "too few": (lambda samples: (["kept"], [""]), "return two lists"),
+    "yes and no": (lambda samples: ([True] * 3, [""] * 3), "gave the state True: use one of"),
+    "one score": (Few(), "Few.keep returned \\[True\\] for 3 scores")}
+
+
+@pytest.mark.parametrize("case", OWN_RULES)
+def test_a_rule_that_decides_nothing_is_named(case):
+    rule, message = OWN_RULES[case]
+    with refuse("ValueError", message): as_rule(rule)(scored(3))
+
+
+def test_a_mix_without_rows_is_named_and_a_guard_that_breaks_costs_nothing():
+    train = Dataset.from_list(ONE)
+    for given in (None, ONE, train.select([]), train.remove_columns("completion")):
+        with refuse("ValueError", "the mix '<lambda>' returned"): as_mix(lambda train, kept, seed: given)(train, [], 0)
+    said, stops = check_guards((lambda history: True, lambda history: 1 / 0, lambda history: None), [])
+    assert "returned True: it must be a text" in said[0] and "raised ZeroDivisionError" in said[1]
+    assert len(said) == 2 and not stops
 
 
 @pytest.mark.parametrize("rounds", [2.0, "1", True, None, -1])

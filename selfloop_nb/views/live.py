@@ -205,7 +205,7 @@ def missing_line(**look)->ipywidgets.HTML:
 # %% ../../nbs/views/04_live.ipynb #62ded4c0
 def apply_theta(loop, theta:float)->str: # what there is to say of it
     "Have a loop use this theta from the next round on; raises `ValueError` where it does not fit its scorer."
-    now = loop.select
+    now = loop.next_settings.select
     loop.change(select=_with_theta(now, theta))
     said = f"θ = {theta:.4g} applies from the next round; the rounds so far keep theirs"
     return said if isinstance(now, Threshold) else f"{said}; it takes the place of {now}"
