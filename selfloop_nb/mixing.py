@@ -272,14 +272,14 @@ def no_rows()->"datasets.Dataset":
     from datasets import Dataset
     return Dataset.from_dict(dict(prompt=[], completion=[], finished=[], score=[]))
 
-# %% ../nbs/08_mixing.ipynb #73bcd5f3
+# %% ../nbs/08_mixing.ipynb #144870e3
 def _mixed(table, function:Callable): # the same
     "What a function of somebody's own has mixed; raises `ValueError` for what nothing can be learnt from."
     columns = getattr(table, "column_names", None) or ()
     if {"prompt", "completion"} <= set(columns) and len(table): return table
     name = getattr(function, "__name__", type(function).__name__)
-    raise ValueError(f"the mix {name!r} returned {table!r:.60}: return a Dataset with the columns prompt and completion, and "
-                     "at least one row, such as datasets.concatenate_datasets([train, kept[-1]])")
+    raise ValueError(f"the mix {name!r} returned {table!r:.60}: return a Dataset with the columns prompt and "
+                     "completion, and at least one row, such as datasets.concatenate_datasets([train, kept[-1]])")
 
 # %% ../nbs/08_mixing.ipynb #d0d7ae99
 @dataclass(frozen=True)

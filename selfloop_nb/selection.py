@@ -164,15 +164,15 @@ class TopK(KeepRule):
             kept[i] = taken[prompt_ids[i]] <= self.k
         return kept
 
-# %% ../nbs/07_selection.ipynb #6198eae5
+# %% ../nbs/07_selection.ipynb #135ac60e
 def _decided(answer, n:int, function:Callable)->tuple: # states, reasons
-    "What a function of somebody's own says of n samples; raises `ValueError` where that is no state and reason of each."
+    "What a function of one's own says of n samples; raises `ValueError` where that is no state and reason of each."
     name = getattr(function, "__name__", type(function).__name__)
     parts = answer if isinstance(answer, (tuple, list)) and len(answer) == 2 else ()
     sizes = [len(part) for part in parts if hasattr(part, "__len__") and not isinstance(part, str)]
     if sizes != [n, n]:
-        raise ValueError(f"the keep rule {name!r} returned {answer!r:.60} for {n} samples: return two lists, a state and "
-                         "a reason of each sample, such as ['kept', 'rejected'], ['', 'too long']")
+        raise ValueError(f"the keep rule {name!r} returned {answer!r:.60} for {n} samples: return two lists, a state "
+                         "and a reason of each sample, such as ['kept', 'rejected'], ['', 'too long']")
     states, reasons = map(list, parts)
     unknown = [state for state in states if state not in STATES]
     if unknown: raise ValueError(f"the keep rule {name!r} gave the state {unknown[0]!r}: use one of {STATES}")
