@@ -19,6 +19,7 @@ from .backend.core import ScoringError, patch_to, plain_arguments, plain_fields,
 from .backend.thoughts import NO_ANSWER, where_answered
 from .backend.workers import HERE, do_pieces, never
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
+from .text import last_number, last_value
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Scorer:
     apart:bool=False        # is a prompt's score the same to the last bit whichever prompts are scored with it?
 
     def __post_init__(self):
-        plain_fields(self)
+        plain_fields(self, "name") # it is in messages, and in names of columns
         if self.journal and self.version is None: _refuse_unknown(self)
         object.__setattr__(self, "description", self.described_now())
 
@@ -148,6 +149,7 @@ def agreement(
     answer:Callable=str.strip, # completion -> the answer in it
 )->Scorer: # in (0, 1]
     "Q is the share of a prompt's samples that give the same answer (self-consistency, Wang et al. 2022, arXiv 2203.11171)."
+    if answer is last_number: answer = last_value # 12.50 and 12.5 agree
     def agreement(samples):
         given = [(p, answer(c)) for p, c in zip(samples["prompt_id"][:], samples["completion"][:])]
         same, asked = Counter(given), Counter(p for p, _ in given)
@@ -159,7 +161,6 @@ def _terms(scorer:Scorer)->tuple:
     "The scorers and weights that a scorer is the sum of."
     return scorer.parts or ((scorer, 1.0),)
 
-# %% ../nbs/06_scoring.ipynb #f0400b99
 def _weighted_range(scorer:Scorer, weight:float)->list:
     "The lowest and highest value of a term; nothing is left of infinity where the weight is 0."
     return sorted(0.0 if weight == 0 else weight * bound for bound in scorer.range)

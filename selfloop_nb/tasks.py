@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
-from .backend.columns import as_arrow, dicts_of, part_of, read_into, some_rows, table_of
+from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
 from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
@@ -92,10 +92,7 @@ def round_prompts(self,
     n = min(self.n_prompts or len(pool), len(pool))
     rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
     asked = as_arrow(some_rows(self.prompts, rows))
-    def columns():
-        for name in asked.column_names: yield name, asked[name].to_pylist()
-        yield "prompt_id", rows
-    return table_of(columns())
+    return table_of([*repeated(asked), ("prompt_id", rows)])
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)
@@ -272,14 +269,25 @@ def _check_answers(prompts)->Callable:
         if not isinstance(value, dict) or "text" in value: continue
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
+    _say_empty(prompts["answer"][:])
     return exact_answer
+
+def _say_empty(answers:list):
+    "Warn where some answers are empty texts, as the empty fields of a CSV file are."
+    n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
+    if not 0 < n_empty < len(answers): return
+    warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
+                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
 
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
     if table is None or "completion" not in table.column_names: return table
+    if "answer" in table.column_names:
+        warnings.warn("the prompts bring completions beside the column 'answer': the answers are the references, and "
+                      "the completions are left out", stacklevel=3)
+        return table.remove_columns("completion")
     warnings.warn("the prompts bring completions: they are taken as references, the column 'answer', and the model "
                   "does not see them", stacklevel=3)
-    if "answer" in table.column_names: return table.remove_columns("completion")
     answers = without_thoughts(table["completion"][:])
     return table.remove_columns("completion").add_column("answer", answers)
 

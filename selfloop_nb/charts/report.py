@@ -10,8 +10,8 @@ import base64, io, json
 from pathlib import Path
 
 from ..backend.core import DamagedRunError, fixed_path
-from . import rounds as plots
 from .comparison import arms_table
+from .look import RENDERING, png
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
 from .words import SESSION, shown
@@ -79,7 +79,7 @@ def _figures(run:Run, others:dict)->str:
     "The charts, inside the page."
     figures = []
     for name, (figure, caption) in run_charts(run, others).items():
-        data = base64.b64encode(plots.png(figure, dpi=110)).decode()
+        data = base64.b64encode(png(figure, dpi=110)).decode()
         figures.append(f"<figure><img alt='{escape(name)}' src='data:image/png;base64,{data}'>"
                        f"<figcaption>{escape(shown(caption))}</figcaption></figure>")
     return f"{_h2('Figures')}<div class=charts>{''.join(figures)}</div>"
@@ -157,6 +157,7 @@ def export_figures(
     formats:tuple=FORMATS,
 )->list: # of the paths that were written
     "Write every chart (PNG at 300 dpi, SVG, PDF), the history and the last samples (CSV), and the captions."
+    formats = (formats,) if isinstance(formats, str) else tuple(formats)
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise ValueError(f"formats: {unknown} cannot be written; use some of {list(FORMATS)}")
     folder = fixed_path(folder)
@@ -177,7 +178,7 @@ def _save(figure, path:Path, formats:tuple)->list:
         if kind == "csv": continue # tables
         paths.append(path.with_name(f"{path.name}.{kind}"))
         picture = io.BytesIO()
-        with plots.RENDERING: figure.savefig(picture, format=kind, dpi=300, metadata=DATELESS.get(kind))
+        with RENDERING: figure.savefig(picture, format=kind, dpi=300, metadata=DATELESS.get(kind))
         write_file(paths[-1], picture.getvalue())
     return paths
 

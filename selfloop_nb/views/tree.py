@@ -39,7 +39,7 @@ class RunTree(View):
         self.rows, self.edges = [], {}
         self.metric = ""                   # what the tree says of each round
         self.charting = False              # is the tree moving the charts?
-        self.publisher = Publisher(weakly(self._draw_changed))
+        self.publisher = Publisher(weakly(self._draw_changed), failed=weakly(self.not_drawn))
         self.box = self._build()
         self._hear(source)
         self.refresh()
@@ -59,7 +59,8 @@ def refresh(self):
     try: self._read(store)
     except (SelfloopError, OSError, ValueError) as error: return self._say(str(error))
     self.lines = lines_of(list(self.rounds.values()), self.heads)
-    if self.shown not in self.rounds: self.show(self.heads.get(store.branch) or next(iter(self.rounds), None))
+    ids = [self.shown, self.heads.get(store.branch), *self.rounds] # a head that is damaged is no round
+    if self.shown not in self.rounds: self.show(next((id for id in ids if id in self.rounds), None))
     self._draw()
     self.show_static()
 
@@ -97,7 +98,9 @@ def _listen(self, event):
 def show(self,
     id:str|None, # of a round
 ):
-    "Show a round."
+    "Show a round; raises `SelfloopError` for one that is not there."
+    if id is not None and id not in self.rounds:
+        raise SelfloopError(f"{id!r} is no id of a round in this tree: one is {next(iter(self.rounds), None)!r}")
     before, self.shown = self.shown, id
     self._frame(before)
     self._frame(id)
