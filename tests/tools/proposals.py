@@ -11,6 +11,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "nbs" / "recipes"
 FREE = re.compile(r"public\s+domain|CC0", re.IGNORECASE)
 TITLE = re.compile(r"^Title:\s*(.+(?:\n\s+.+)*)", re.MULTILINE)
 BEGINNING = re.compile(r"^(?:Abstract|Introduction)\n[=~-]+\n+((?:.+\n)+)", re.MULTILINE)
+ADDRESS = re.compile(r"pypi\.org") # no file of this project names a package index
 MARKS = [(r":pep:`(\d+)[^`]*`", r"PEP \1"), (r"`+([^`<]*?)(\s*<[^`]*>)?`+_*", r"\1"), (r":\w+:", ""),
          (r"\[#?[\w-]+\]_", ""), (r"[*~]+", ""), (r"\s+", " "), (r" ([,.;)])", r"\1")]
 
@@ -36,7 +37,7 @@ def proposal(path):
     title, beginning = TITLE.search(text), BEGINNING.search(text)
     if not (FREE.search(text) and title and beginning): return None
     title, beginning = plain(title[1]), sentences(plain(beginning[1]), 240)
-    fits = 10 <= len(title) <= 60 and len(beginning) >= 60
+    fits = 10 <= len(title) <= 60 and len(beginning) >= 60 and not ADDRESS.search(beginning)
     return (str(int(path.stem[4:])), title, beginning) if fits else None
 
 
