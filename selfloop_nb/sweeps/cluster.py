@@ -166,7 +166,7 @@ def wanted(self)->int:
 def hire(self, most:int)->dict: # hello of each -> the actor
     "Ask for workers until there are as many as are wanted, or can be used."
     import torch
-    if len(self.team) >= most: return {}
+    if len(self.team) >= most or self.head and not is_there(self.head): return {} # who asks a head that is gone hangs
     asked, how = {}, dict(num_cpus=self.needs["CPU"], num_gpus=self.needs["GPU"], max_concurrency=AHEAD + 1)
     for _ in range(min(self.wanted(), most) - len(self.team)):
         actor = self.ray.remote(_Worker).options(**how).remote()
