@@ -86,7 +86,8 @@ def _check_export(run:Run):
 # %% ../../nbs/storage/12_archive.ipynb #2e962c02
 def _check_target(path:Path):
     "Raise where no archive can be written, before anything is packed."
-    if disk.is_dir(path): raise SelfloopError(f"{str(path)!r} is a folder: name a file, such as run.zip in it")
+    if disk.is_dir(path):
+        raise SelfloopError(f"{str(path)!r} is a folder: name the file, such as {str(path / 'run.zip')!r}")
     if not disk.is_dir(path.parent): raise SelfloopError(f"there is no folder {str(path.parent)!r}: make it first")
 
 # %% ../../nbs/storage/12_archive.ipynb #b2288e0e
