@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'whole_text', 'whole_texts', 'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed',
-           'kept_generators', 'usual_defaults', 'short_hash', 'parse_json', 'redact', 'is_secret', 'redacted',
-           'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
-           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'whole_text', 'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed',
+           'kept_generators', 'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret',
+           'redacted', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError',
+           'OutOfMemoryError', 'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
@@ -85,17 +85,6 @@ def whole_text(
 )->str: # that can be written and shown
     "The text with U+FFFD in place of each half of a character (a lone surrogate)."
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-# %% ../../nbs/00_core.ipynb #9053f6f6
-def whole_texts(
-    data, # plain JSON data
-)->object: # the same
-    "The same for all texts and names in JSON data."
-    if isinstance(data, str): return whole_text(data)
-    if isinstance(data, dict): return {whole_text(name): whole_texts(value) for name, value in data.items()}
-    return list(map(whole_texts, data)) if isinstance(data, list) else data
-
-_HALF = re.compile(r"\\u[dD][89a-fA-F]") # a half as JSON spells it, or one of a pair
 
 # %% ../../nbs/00_core.ipynb #53d4403d
 def plain_fields(
@@ -204,6 +193,17 @@ def short_hash(
 )->str:
     "A short SHA-256 of JSON data, equal for equal data whatever the order of its keys."
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:n]
+
+# %% ../../nbs/00_core.ipynb #9053f6f6
+def whole_texts(
+    data, # plain JSON data
+)->object: # the same
+    "The same for all texts and names in JSON data."
+    if isinstance(data, str): return whole_text(data)
+    if isinstance(data, dict): return {whole_text(name): whole_texts(value) for name, value in data.items()}
+    return list(map(whole_texts, data)) if isinstance(data, list) else data
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]") # a half as JSON spells it, or one of a pair
 
 # %% ../../nbs/00_core.ipynb #47ac019f
 MOST_DEPTH = 100 # of brackets in each other: who reads on goes into them, too, and each level is a call or two
