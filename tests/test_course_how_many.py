@@ -12,6 +12,7 @@ from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 ONE, OTHER = [0.35, 0.48, 0.20, 0.41], [0.33, 0.47, 0.17, 0.40]
 PAIRED, UNPAIRED = paired_error(ONE, OTHER), unpaired_error(ONE, OTHER)
+ALONE = [statistics.stdev(values) / 2 for values in (ONE, OTHER)]
 
 
 @pytest.mark.parametrize("interval", [wald, wilson])
@@ -35,7 +36,9 @@ RATINGS = {**NO_NUMBERS, "above theta": (16, "*above* theta"), "per cent": (80, 
            "just too few": (84, "it takes 16"), "far too many": (1000, "more than twice"), "a share": (0.8, "a share"),
            "multiplied": (3, "divide"), "multiplied and rounded up": (4, "divide"),
            "a share in per cent": (19, "it takes 16"),
-           "a lost sign": (-85, "without a rating"), "none": (0, "without a rating"), "a part": (84.2, "whole")}
+           "a lost sign": (-85, "without a rating"), "none": (0, "without a rating"), "a part": (84.2, "whole"),
+           "added": (35, "it takes 16"), "five times as many in per cent": (421, "more than twice"),
+           "for five per cent more or less": (385, "more than twice"), "one of": (5, "prove no more than")}
 tried(ratings_needed, RATINGS)
 
 
@@ -61,7 +64,14 @@ ERRORS = {"empty": (None, None, "`paired` is still empty"), "half": (PAIRED, Non
           "both rounded": (PAIRED, round(UNPAIRED, 1), "`unpaired` is rounded too far"),
           "added": (PAIRED, 2 * UNPAIRED / 2 ** 0.5, "`unpaired` is another"),
           "text": (str(PAIRED), UNPAIRED, "quotation marks"),
-          "lists": ([PAIRED], [UNPAIRED], "the one number")}
+          "lists": ([PAIRED], [UNPAIRED], "the one number"),
+          "not by the root": (PAIRED / 2, UNPAIRED / 2, "divide by sqrt(4), not by 4"),
+          "errors added": (PAIRED, sum(ALONE), "*squares* add up"),
+          "their mean": (PAIRED, sum(ALONE) / 2, "mean of both"),
+          "the first alone": (PAIRED, ALONE[0], "the first mean alone"),
+          "the second alone": (PAIRED, ALONE[1], "the second mean alone"),
+          "a variance": (PAIRED, UNPAIRED ** 2, "is a variance"),
+          "put together": (PAIRED, statistics.stdev(ONE + OTHER) / 8 ** 0.5, "one mean over both arms")}
 tried(two_errors, ERRORS)
 
 
@@ -213,6 +223,26 @@ def by_name(k, n):
 @wrong("nan")
 def no_number(k, n):
     return math.nan, math.nan
+
+
+def slipped(z_root=1.96, cubed=None, squared=None, middle=None, sign=-1):
+    "Wilson's formula with a slip."
+    def interval(k, n):
+        root = math.sqrt(k * (n - k) / (cubed or n ** 3) + 1.96 ** 2 / (squared or 4 * n ** 2))
+        mean = k / n + 1.96 ** 2 / (middle or 2 * n)
+        ends = mean + sign * z_root * root, mean + z_root * root
+        return [end / (1 + 1.96 ** 2 / n) for end in ends]
+    return interval
+
+
+wrong["no z"] = slipped(z_root=1), "z in front of the root"
+wrong["both ends the upper one"] = slipped(sign=1), "once minus, once plus"
+wrong["no brackets"] = lambda k, n: [end * (1 + 1.96 ** 2 / n) ** 2 for end in wilson(k, n)], "mind its brackets"
+wrong["divided by n squared"] = lambda k, n: slipped(cubed=n ** 2)(k, n), "not by n²"
+wrong["divided by 4n"] = lambda k, n: slipped(squared=4 * n)(k, n), "not by 4n"
+wrong["divided by n"] = lambda k, n: slipped(middle=n)(k, n), "not by n"
+wrong["a sentence"] = lambda k, n: "{:.2f} to {:.2f}".format(*wilson(k, n)), "two ends"
+wrong["whole numbers"] = lambda k, n: list(map(math.floor, wilson(k, n))), "is no proof"
 
 
 @pytest.mark.parametrize("interval, words", wrong.values(), ids=list(wrong))

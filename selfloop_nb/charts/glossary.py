@@ -219,6 +219,26 @@ LESSONS = {
         "（JupyterLab：Run > Run All Above Selected Cell），再运行这一个。",
     "Stopped. What was done is on the disk: run this cell again, and it goes on from there.":
         "已停止。做完的部分已存盘：再运行这个单元格，会从那里继续。",
+    "`{name}` is not installed in the Python of this kernel, {python}. Choose the kernel in which selfloop_nb was "
+    "installed (`make lab` opens it), or run `%pip install {package}` in a cell, and restart the kernel.":
+        "这个内核的 Python（{python}）里没有安装 `{name}`。请选择装有 selfloop_nb 的内核（`make lab` 会打开它），"
+        "或在单元格里运行 `%pip install {package}`，然后重启内核。",
+    "This lab and the selfloop_nb that is installed are not of one version ({version} is installed): install the one "
+    "that the lab came with, and restart the kernel.":
+        "这份实验与所安装的 selfloop_nb（{version}）不是同一版本：请安装实验附带的版本，然后重启内核。",
+    "What this cell claims does not show with the sizes of the first cell. Put them back as they were and run all "
+    "cells again; or take it for a finding, and look how far it is from what is claimed.":
+        "按第一个单元格的规模，这个单元格的主张没有显现。把规模改回原样并重新运行所有单元格；"
+        "或者把它当作一个发现，看看它离主张有多远。",
+    "there is no {path} in {folder}: copy the folder nbs/course/recorded beside the lab, or run the lab with "
+    "recorded = False":
+        "{folder} 里没有 {path}：把文件夹 nbs/course/recorded 复制到实验旁边，或以 recorded = False 运行实验",
+    "what was recorded is {names}, and the lab is set to {name}: put the first cell back as it was, with quick = "
+    "False, or run the lab with recorded = False":
+        "记录的是 {names}，而实验设成了 {name}：把第一个单元格改回原样（quick = False），或以 recorded = False 运行实验",
+    "{name} of what was recorded is {was}, and here it is {value}: put the first cell back as it was, with quick = "
+    "False, or run the lab with recorded = False":
+        "记录中的 {name} 是 {was}，而这里是 {value}：把第一个单元格改回原样（quick = False），或以 recorded = False 运行实验",
     "Not right yet": "还不对", "Not answered yet": "还没有作答",
     "`{name}` is still empty: it wants {what}": "`{name}` 还是空的：需要{what}",
     "a number": "一个数", "a share, from 0 to 1": "一个比例，从 0 到 1", "the number of a row": "行号",
@@ -240,7 +260,7 @@ LESSONS = {
     "`{name}` is nan, no number at all: something was divided by nothing?": "`{name}` 是 nan，不是数：是不是除以了零？",
     "`{name}` is infinite: it wants a number that one can write down": "`{name}` 是无穷大：需要一个能写下来的数",
     "`{name}` is {value}: a share lies between 0 and 1": "`{name}` 是 {value}：比例在 0 与 1 之间",
-    "`{name}` is {value}: a share lies between 0 and 1, {value} % is {part}":
+    "`{name}` is {value}: a share lies between 0 and 1; if per cent are meant, {value} % is {part}":
         "`{name}` 是 {value}：比例在 0 与 1 之间，{value} % 就是 {part}",
     "`{name}` is rounded too far: {value} has not digits enough, let Python work it out":
         "`{name}` 舍入过多：{value} 的位数不够，让 Python 来算",
