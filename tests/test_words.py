@@ -4,13 +4,14 @@ the table, and the sentences of guards and errors are found again in it.
 import ast, re, string, warnings
 from itertools import count
 
-import pytest
+import pandas, pytest
 
 from project import modules
 from selfloop_nb import Threshold, session
-from selfloop_nb.charts import rounds
+from selfloop_nb.charts import chart_data, rounds
 from selfloop_nb.charts.glossary import ZH
-from selfloop_nb.charts.words import LANGUAGES, SESSION, shown
+from selfloop_nb.charts.words import LANGUAGES, SESSION, headers_shown, shown, words_shown
+import selfloop_nb.course.exercises # its tables of words
 from selfloop_nb.storage.files import check_name
 from selfloop_nb.views.view import push_button, put_into_words
 from small import small_loop
@@ -126,6 +127,20 @@ def test_a_view_says_later_words_in_the_sessions_language_too():
     assert button.description == "运行"
     button.description = "Go on"
     assert button.description == "继续" and SESSION.lang == "zh"
+
+
+def test_all_that_a_page_says_of_its_own_is_put_into_words():
+    session(lang="zh")
+    assert {name: line for name, line in words_shown(chart_data.WORDS).items() if line == chart_data.WORDS[name]} == {}
+
+
+def test_of_a_table_of_pandas_headers_are_put_into_words_and_cells_stay():
+    session(lang="zh")
+    frame = pandas.DataFrame({"your guess": ["kept", "from"]}, index=pandas.Index(["cold", "run 3"], name="claim"))
+    said = headers_shown(frame._repr_html_())
+    assert re.findall(r">([^<>\s][^<>]*)</th>", said) == ["你的猜测", "主张", "cold（低温）", "run 3"]
+    assert re.findall(r"<td>(.*?)</td>", said) == ["kept", "from"]
+    assert shown("cold") == "cold", "the name of a branch, elsewhere"
 
 
 def test_a_report_speaks_the_language_of_the_session_and_leaves_what_was_written(tmp_path):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LANGUAGES', 'SESSION', 'OF_MODELS', 'AS_IT_IS', 'PIECES', 'HEADER', 'HEADERS', 'Session', 'shown', 'add_words',
-           'all_shown', 'html_shown', 'headers_shown', 'session', 'session_look', 'font_advice']
+           'all_shown', 'words_shown', 'html_shown', 'headers_shown', 'session', 'session_look', 'font_advice']
 
 # %% ../../nbs/charts/00_words.ipynb #f127cb6d
 import functools, html, re, sys, unicodedata
@@ -88,6 +88,13 @@ def all_shown(
     if isinstance(value, (list, tuple)): return type(value)(map(all_shown, value))
     return shown(value)
 
+# %% ../../nbs/charts/00_words.ipynb #f09f3517
+def words_shown(
+    words:dict, # name -> sentence
+)->dict:
+    "The sentences of a page in the language of the session."
+    return {name: shown(sentence) for name, sentence in words.items()}
+
 # %% ../../nbs/charts/00_words.ipynb #7a47ae68
 PIECES = re.compile(r"(<(?:code|style|svg)\b.*?</(?:code|style|svg)>|<[^>]*>)", re.DOTALL)
 
@@ -122,7 +129,7 @@ def _explained(shell, kind, error, trace, tb_offset=None):
     if hasattr(error, "_render_traceback_"): return # it was shown in that language already
     if shown(text) != text: print(shown(text), file=sys.stderr)
 
-# %% ../../nbs/charts/00_words.ipynb #163f74b7
+# %% ../../nbs/charts/00_words.ipynb #96822878
 HEADER = re.compile(r"(?<=>)[^<>]+(?=</th>)")
 HEADERS = {lang: {} for lang in LANGUAGES} # English header -> the same in another language
 
@@ -135,7 +142,7 @@ def headers_shown(
     def look_up(said): return known.get(said) or shown(said)
     return HEADER.sub(lambda found: _piece_shown(found[0], look_up), text)
 
-# %% ../../nbs/charts/00_words.ipynb #bfd1923e
+# %% ../../nbs/charts/00_words.ipynb #a671f339
 def _show_headers():
     "Have IPython show tables of pandas in the language of the session."
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()

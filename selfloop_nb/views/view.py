@@ -234,10 +234,10 @@ def _put(dropdown, options, value):
     finally: dropdown.offering = before
 
 # %% ../../nbs/views/02_view.ipynb #87868b33
-from ..charts.words import SESSION, all_shown, html_shown, shown
+from ..charts.words import SESSION, all_shown, html_shown, shown, words_shown
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
-SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": all_shown, "panels": all_shown,
+SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": words_shown, "panels": all_shown,
         "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
 
 def put_into_words(

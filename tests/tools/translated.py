@@ -22,6 +22,7 @@ FENCE = re.compile(r"(^ *```.*?^ *```$|^\$\$.*?\$\$$)", re.MULTILINE | re.DOTALL
 NUMBER = re.compile(r"^\d+_")
 NOT_WORDS = re.compile(r"(```|\$\$|!\[)")
 LITERAL = re.compile(r"([rRfFbBuU]*)(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
+NUMBERS = re.compile(r"\d[\d,.]*\d|\d")
 WORD = re.compile(r"[A-Za-z]{2,}")
 
 
@@ -128,13 +129,44 @@ def begun_in_chinese(nb):
 
 def in_words(text, known):
     "A text in Chinese, as far as the table goes."
-    return "".join(_put(part, known) for part in parts(text))
+    words = Words(known)
+    return "".join(_put(part, words) for part in parts(text))
 
 
-def _put(part, known):
+def _put(part, words):
     "A block in Chinese, with the blanks around it as they were."
     block = part.strip()
-    return part.replace(block, known[block]) if block in known else part
+    return part.replace(block, words.find(block)) if block else part
+
+
+class Words:
+    "A table that knows a block again in which only numbers have changed, and of a longer one the lines that stayed."
+    def __init__(self, known):
+        self.known = known
+        self.alike = {_bare(english): (english, chinese) for english, chinese in known.items()}
+        for english, chinese in known.items():
+            lines = english.split("\n"), chinese.split("\n")
+            if len(lines[0]) != len(lines[1]): continue
+            for pair in zip(*lines): self.alike.setdefault(_bare(pair[0]), pair)
+
+    def find(self, block):
+        "A block in Chinese; in English where the table does not have it."
+        if block in self.known: return self.known[block]
+        if _bare(block) in self.alike: return _with_numbers(*self.alike[_bare(block)], block)
+        return "\n".join(map(self.find, block.split("\n"))) if "\n" in block else block
+
+
+def _bare(text):
+    "A text without its numbers."
+    return NUMBERS.sub("0", text)
+
+
+def _with_numbers(english, chinese, block):
+    "The Chinese of an English text, with the numbers of another one that differs in nothing else."
+    now = {}
+    for old, new in zip(NUMBERS.findall(english), NUMBERS.findall(block)): now.setdefault(old, []).append(new)
+    def number(found): return now[found[0]].pop(0) if now.get(found[0]) else found[0]
+    return NUMBERS.sub(number, chinese)
 
 
 def changed(path):
