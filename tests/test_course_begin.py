@@ -186,7 +186,7 @@ def test_a_lab_that_is_stopped_goes_on_and_is_done_at_once_where_it_was_made(pat
     assert rounds_in(elsewhere / "runs") == rounds_in(elsewhere / "handed out" / "runs") == committed != []
 
 
-@pytest.mark.parametrize("path", [path for path in SWEPT if path.stem[:2] in ("04", "06", "08")], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in SWEPT if path.stem[:2] in ("04", "06", "08")], ids=str)
 def test_a_folder_in_which_something_else_lies_is_named(path, elsewhere):
     shell = {}
     for source in code(path):

@@ -80,8 +80,8 @@ wrong["everybody"] = counted(lambda same, asked: True), "tells nothing"
 wrong["nobody"] = counted(lambda same, asked: same > asked), "passes nothing"
 wrong["three"] = counted(lambda same, asked: same >= 3), "the most frequent answer"
 wrong["five"] = counted(lambda same, asked: same > 4), "not every problem has eight"
-wrong["without itself"] = counted(lambda same, asked: 2 * (same - 1) > asked), "5 of the 8 samples of"
-wrong["six"] = counted(lambda same, asked: same >= 6), "5 of the 8 samples of"
+wrong["without itself"] = counted(lambda same, asked: 2 * (same - 1) > asked), "say so"
+wrong["six"] = counted(lambda same, asked: same >= 6), "say so"
 
 
 @wrong("still empty")

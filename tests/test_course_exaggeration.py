@@ -175,9 +175,9 @@ def one_number_for_all_jobs(samples, shares):
 
 
 @wrong("keep more")
-def ten_of_each(samples, shares):
-    left = {(job, "m"): round(10 * share) for job, share in shares.items()}
-    left |= {(job, "f"): 10 - left[job, "m"] for job in shares}
+def twenty_of_each(samples, shares):
+    left = {(job, "m"): round(20 * share) for job, share in shares.items()}
+    left |= {(job, "f"): 20 - left[job, "m"] for job in shares}
     marks = []
     for pair in zip(samples["job"], samples["completion"]):
         marks.append(left[pair] > 0)

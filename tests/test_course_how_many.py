@@ -225,6 +225,15 @@ def no_number(k, n):
     return math.nan, math.nan
 
 
+ZIG = [(0.350, 0.344), (0.476, 0.482), (0.204, 0.194), (0.410, 0.401), (0.290, 0.301), (0.522, 0.508)]
+
+
+def test_differences_of_either_sign():
+    one, other = map(list, zip(*ZIG))
+    unsigned = statistics.stdev([abs(a - b) for a, b in ZIG]) / math.sqrt(len(ZIG))
+    assert "loses the signs" in hint(two_errors, unsigned, unpaired_error(one, other), one=one, other=other)
+
+
 def slipped(z_root=1.96, cubed=None, squared=None, middle=None, sign=-1):
     "Wilson's formula with a slip."
     def interval(k, n):
@@ -237,12 +246,36 @@ def slipped(z_root=1.96, cubed=None, squared=None, middle=None, sign=-1):
 
 wrong["no z"] = slipped(z_root=1), "z in front of the root"
 wrong["both ends the upper one"] = slipped(sign=1), "once minus, once plus"
-wrong["no brackets"] = lambda k, n: [end * (1 + 1.96 ** 2 / n) ** 2 for end in wilson(k, n)], "mind its brackets"
-wrong["divided by n squared"] = lambda k, n: slipped(cubed=n ** 2)(k, n), "not by n²"
-wrong["divided by 4n"] = lambda k, n: slipped(squared=4 * n)(k, n), "not by 4n"
-wrong["divided by n"] = lambda k, n: slipped(middle=n)(k, n), "not by n"
-wrong["a sentence"] = lambda k, n: "{:.2f} to {:.2f}".format(*wilson(k, n)), "two ends"
-wrong["whole numbers"] = lambda k, n: list(map(math.floor, wilson(k, n))), "is no proof"
+
+
+@wrong("mind its brackets")
+def without_brackets(k, n):
+    return [end * (1 + 1.96 ** 2 / n) ** 2 for end in wilson(k, n)]
+
+
+@wrong("not by n²")
+def divided_by_n_squared(k, n):
+    return slipped(cubed=n ** 2)(k, n)
+
+
+@wrong("not by 4n")
+def divided_by_4n(k, n):
+    return slipped(squared=4 * n)(k, n)
+
+
+@wrong("not by n")
+def divided_by_n(k, n):
+    return slipped(middle=n)(k, n)
+
+
+@wrong("two ends")
+def a_sentence(k, n):
+    return "{:.2f} to {:.2f}".format(*wilson(k, n))
+
+
+@wrong("is no proof")
+def whole_numbers(k, n):
+    return list(map(math.floor, wilson(k, n)))
 
 
 @pytest.mark.parametrize("interval, words", wrong.values(), ids=list(wrong))

@@ -371,7 +371,7 @@ RATIOS = {"rounded": ([round(BOTH[0], 1), BOTH[1]], "`ratio_before` is rounded t
           "left empty": ([None, None], "still empty"), "only one": ([BOTH[0], None], "`ratio_after` is still empty"),
           "only the other": ([None, BOTH[1]], "`ratio_before` is still empty"),
           "made up": ([0.9, 0.1], "`ratio_before` is another"),
-          "one made up": ([BOTH[0], 0.1], "`ratio_after` is another"), "swapped": (BOTH[::-1], "the wrong way round"),
+          "one made up": ([BOTH[0], 0.33], "`ratio_after` is another"), "swapped": (BOTH[::-1], "the wrong way round"),
           "completions": ([alone(S, "completion"), alone(S1, "completion")], "prompts belong"),
           "prompts": ([alone(S, "prompt"), alone(S1, "prompt")], "completions belong"),
           "copies": ([1 - part for part in BOTH], "*copies*"), "S twice": (BOTH[:1] * 2, "of the same table"),

@@ -46,7 +46,8 @@ def shows(source, names):
 
 @every_lab
 def test_a_lab_from_its_record_shows_what_it_was_saved_with(path, beside):
-    nb, names, compared = labs.read(path), {}, 0
+    nb, names = labs.read(path), {}
+    compared = 0
     for cell in nb.cells:
         if cell.cell_type != "code": continue
         source = re.sub(r"(?m)^recorded = False", "recorded = True", cell.source)

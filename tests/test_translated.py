@@ -60,7 +60,8 @@ def test_of_code_what_is_read_is_translated_and_nothing_else():
 
 
 def test_a_measurement_that_is_made_again_needs_no_translator():
-    words = translated.Words({"it takes 3.5 s, 12 of 40": "40 \u4e2d 12\uff0c3.5 \u79d2", "| a 1 |\n|---|": "| \u7532 1 |\n|---|"})
+    known = {"it takes 3.5 s, 12 of 40": "40 \u4e2d 12\uff0c3.5 \u79d2", "| a 1 |\n|---|": "| \u7532 1 |\n|---|"}
+    words = translated.Words(known)
     assert words.find("it takes 4 s, 13 of 1,000") == "1,000 \u4e2d 13\uff0c4 \u79d2"
     assert words.find("| a 7 |\n|---|\n| b 2 |") == "| \u7532 7 |\n|---|\n| b 2 |"
     assert words.find("it took 3.5 s, 12 of 40") == "it took 3.5 s, 12 of 40"

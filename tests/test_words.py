@@ -7,7 +7,7 @@ from itertools import count
 import pandas, pytest
 
 from project import modules
-from selfloop_nb import Threshold, session
+from selfloop_nb import Quantile, Threshold, TopK, session
 from selfloop_nb.charts import chart_data, rounds
 from selfloop_nb.charts.glossary import ZH
 from selfloop_nb.charts.words import LANGUAGES, SESSION, headers_shown, shown, words_shown
@@ -77,6 +77,39 @@ def test_an_error_is_found_again_with_what_it_names():
     with pytest.raises(ValueError) as caught:
         check_name("../x", "branch")
     assert shown(str(caught.value), "zh").startswith("'../x' 不能作为分支的名字")
+
+
+ERRORS = {
+    "a share": (lambda: Quantile(1.5), "share=1.5：必须大于 0 且不超过 1"),
+    "a language": (lambda: session(lang="de"), "lang='de'：有这些语言的词：'en', 'zh'"),
+    "a number": (lambda: TopK(0), "k=0：必须不小于 1"),
+}
+
+
+def raised_texts(path):
+    "What a module's errors say, finished."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            text = finished(node.exc.args[0])
+            if text and re.search(r"[a-z]{3,} [a-z]{2,}", text): yield text
+
+
+def test_most_of_what_a_notebook_is_refused_has_its_words():
+    method = [path for name, path in MODULES.items() if name.split(".")[0] in SPOKEN]
+    texts = [text for path in method for text in raised_texts(path)]
+    english = [text for text in texts if shown(text, "zh") == text]
+    assert len(english) <= 0.1 * len(texts), english
+
+
+SPOKEN = {"tasks", "selection", "mixing", "sampling", "guards", "loop", "opened", "phases", "tuning", "filters", "people",
+          "charts", "views", "models"}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_of_a_value_says_what_it_must_be(name):
+    call, words = ERRORS[name]
+    with pytest.raises(ValueError) as caught: call()
+    assert shown(str(caught.value), "zh") == words
 
 
 def test_a_warning_is_recorded_in_english_whatever_the_session_speaks(tmp_path):

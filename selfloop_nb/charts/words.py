@@ -11,10 +11,11 @@ import functools, html, re, sys, unicodedata
 from dataclasses import dataclass
 
 from ..backend.core import plain_arguments
+from .errors import ERRORS
 from .glossary import ZH
 
 # %% ../../nbs/charts/00_words.ipynb #f319b08c
-LANGUAGES = {"en": {}, "zh": dict(ZH)} # English sentence -> the same in another language
+LANGUAGES = {"en": {}, "zh": {**ERRORS, **ZH}} # English sentence -> the same in another language
 
 # %% ../../nbs/charts/00_words.ipynb #117128ab
 @dataclass
@@ -43,7 +44,9 @@ def _by_pattern(text:str, lang:str)->str:
     "The sentence by the line of the table that it was made from."
     for pattern, other in _patterns(lang):
         found = pattern.fullmatch(text)
-        if found: return other.format(**{name: shown(part, lang) for name, part in found.groupdict().items()})
+        if not found: continue
+        parts = {name: part if name == "setting" else shown(part, lang) for name, part in found.groupdict().items()}
+        return other.format(**parts)
     return text
 
 # %% ../../nbs/charts/00_words.ipynb #4bb9ada5
@@ -88,7 +91,7 @@ def all_shown(
     if isinstance(value, (list, tuple)): return type(value)(map(all_shown, value))
     return shown(value)
 
-# %% ../../nbs/charts/00_words.ipynb #f09f3517
+# %% ../../nbs/charts/00_words.ipynb #e5abcd40
 def words_shown(
     words:dict, # name -> sentence
 )->dict:
@@ -129,7 +132,7 @@ def _explained(shell, kind, error, trace, tb_offset=None):
     if hasattr(error, "_render_traceback_"): return # it was shown in that language already
     if shown(text) != text: print(shown(text), file=sys.stderr)
 
-# %% ../../nbs/charts/00_words.ipynb #96822878
+# %% ../../nbs/charts/00_words.ipynb #a07c2a75
 HEADER = re.compile(r"(?<=>)[^<>]+(?=</th>)")
 HEADERS = {lang: {} for lang in LANGUAGES} # English header -> the same in another language
 
@@ -142,7 +145,7 @@ def headers_shown(
     def look_up(said): return known.get(said) or shown(said)
     return HEADER.sub(lambda found: _piece_shown(found[0], look_up), text)
 
-# %% ../../nbs/charts/00_words.ipynb #a671f339
+# %% ../../nbs/charts/00_words.ipynb #87ff05ec
 def _show_headers():
     "Have IPython show tables of pandas in the language of the session."
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()

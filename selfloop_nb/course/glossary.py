@@ -143,7 +143,7 @@ HOW_MANY = {
     "under the root k(n - k) is divided by n³, not by n²": "根号下 k(n - k) 除以 n³，不是 n²",
     "under the root z² is divided by 4n², not by 4n": "根号下 z² 除以 4n²，不是 4n",
     "z² is divided by 2n in the middle, not by n": "中间项 z² 除以 2n，不是 n",
-    "both ends are the upper one: once minus, once plus": "两端都是上端：一次减，一次加",
+    "both ends are the same for every k and n: once minus, once plus": "不管 k 和 n，两端都相同：一次减，一次加",
     "in front stands 1/(1 + z²/n): mind its brackets": "前面是 1/(1 + z²/n)：注意括号",
     "divide by sqrt({n}), not by {m}": "除以 sqrt({n})，不是 {m}",
     "`paired` loses the signs: a difference below 0 counts as one": "`paired` 丢了正负号：小于 0 的差也要照样算",

@@ -40,6 +40,7 @@ def sizes(nb):
 def made(path, out):
     "Run a lab in a folder; its numbers are kept where it has such."
     nb = labs.read(path)
+    nb.cells = [cell for cell in nb.cells if not cell.source.startswith("given = recorded_run(")] # it is made here
     asked = sizes(nb)
     keep = "from pathlib import Path\n" + KEEP.format(beside=str(RECORDED), sizes=asked)
     if asked is not None: nb.cells.append(nbformat.v4.new_code_cell(keep))
