@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .backend.workers import HERE, checked_workers
 from .backend.core import SelfloopError, Stopped
 from .backend.core import natural_number, patch_to, user_path, whole_number, yes_or_no
+from .backend.workers import HERE, checked_workers
 from .guards import GUARDS, StopRules, check_guards, check_rules
 from .metrics.basic import counted
+from .metrics.doubts import doubts
 from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
-from .metrics.doubts import doubts
 from .metrics.sealed import unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel

@@ -16,17 +16,17 @@ from pathlib import Path
 
 from .backend.context import context_of
 from .backend.controls import decoder_start, own_ends
+from .backend.core import (
+    SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .backend.devices import choose_device, choose_dtype
-from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart, user_cache)
-from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
-from .backend.core import (
-    SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
-from .text import answer_texts
-from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch, word_tokenizer
+from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
+from .backend.weights import on_same_weights, with_weights, without_weights
+from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
+from .text import answer_texts
 
 # %% ../nbs/04_models.ipynb #0c5f037c
 @dataclass

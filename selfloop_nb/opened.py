@@ -14,8 +14,8 @@ from pathlib import Path
 
 from .backend.core import SelfloopError, kept_dice, patch_to, redact, user_path, whole_number
 from .storage.disk import disk
-from .storage.publish import publish
 from .storage.evidence import figure_named
+from .storage.publish import publish
 from .storage.sealed import read_sealed
 from .storage.store import Run
 

@@ -13,30 +13,30 @@ from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
-from .storage.identity import describe
-from .metrics.empty_round import nothing_kept
-from .storage.evidence import REDRAWN
-from .metrics.measures import (
-    Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
-from .metrics.monitors import add_monitors
-from .models import LanguageModel
-from .opened import Control
 from .backend.memory import memory_errors_in_words
-from .backend.threads import fitting_threads
 from .backend.thoughts import score_answers
+from .backend.threads import fitting_threads
 from .backend.weights import why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
+from .metrics.empty_round import nothing_kept
+from .metrics.measures import (
+    Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
+from .metrics.monitors import add_monitors
+from .mixing import Mix, as_mix, needs_samples
+from .models import LanguageModel
+from .opened import Control
 from .records import KEPT, Round
-from .scorers.state import look_again, watched
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
+from .scorers.state import look_again, watched
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
-from .mixing import Mix, as_mix, needs_samples
+from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.disk import disk
 from .storage.drafts import Draft, Parts
-from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
+from .storage.evidence import REDRAWN
 from .storage.files import write_file
+from .storage.identity import describe
 from .storage.store import Run
 from .tasks import Task, table_hash
 from .training.round_models import write_model

@@ -16,9 +16,6 @@ from dataclasses import dataclass, fields
 from .backend.columns import IdLists, as_arrow, as_table, some_rows, table_of
 from .backend.core import (
     derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
-from .models import LanguageModel
-from .storage.identity import describe
-from .tasks import Task
 from .backend.decode import Decoder, Watch, each_once
 from .backend.drawing import Drawing
 from .backend.refill import Session, can_refill, session_settings
@@ -27,6 +24,9 @@ from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
+from .models import LanguageModel
+from .storage.identity import describe
+from .tasks import Task
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from numbers import Real
 
 from .backend.columns import as_arrow, dicts_of, part_of, read_into, some_rows, table_of
 from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
-from .records import SAMPLE_COLUMNS
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
+from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
 from .text import answer_texts, clean_text, composed, last_number

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, whole_number
-from .models import LanguageModel
 from .backend.handover import dropout_in, hand_over, taken_over
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
@@ -25,12 +24,13 @@ from .backend.resume import Resumable
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, completion_loss, cut_step, encode_row, encode_rows, shorter_logits,
     weighted_cross_entropy)
+from .backend.team import Team, sum_gradients, summed, together
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
     shortened_warmup, trainer_arguments, undisturbed)
-from .backend.team import Team, sum_gradients, summed, together
 from .backend.weights import check_weights
 from .backend.workers import HERE, do_pieces
+from .models import LanguageModel
 
 # %% ../nbs/09_tuning.ipynb #2e89459f
 def ignore_loss(point:dict, n_steps:int): "For those who watch no losses."

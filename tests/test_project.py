@@ -207,6 +207,8 @@ def test_cells_say_one_thing_a_line(path):
     cells = density.cells(path)
     assert [fault for cell in cells for fault in density.faults(cell)] == []
     assert [cell.place for cell in cells if density.mixed_imports(cell)] == [], "imports have a cell of their own"
+    unsorted = [cell.place for cell in cells if density.unsorted_imports(cell)]
+    assert unsorted == [], "imports are in alphabetical order, our own last"
 
 
 @pytest.mark.parametrize("source", density.modules("tests", ".ci"), ids=lambda source: source.place)

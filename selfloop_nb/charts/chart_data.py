@@ -12,11 +12,11 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from ..backend.core import patch_to
 from ..backend.thoughts import answered_row
 from .monitors import live_monitors
 from .rounds import own_measures
 from .scales import drawable, score_bins
-from ..backend.core import patch_to
 from ..filters.preview import ThresholdPreview
 from ..records import KEPT, arrow_column, number_column, score_range_of, theta_of
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import matplotlib
 
 from .rounds import COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look
-from .scales import drawable
 from .rounds import finish, own_measures, round_plot
+from .scales import drawable
 
 # %% ../../nbs/charts/06_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:

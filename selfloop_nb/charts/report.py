@@ -9,15 +9,15 @@ __all__ = ['FORMATS', 'DATELESS', 'write_report', 'export_figures']
 import base64, io, json
 from pathlib import Path
 
+from ..backend.core import DamagedRunError
 from . import rounds as plots
 from .comparison import arms_table
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
 from .words import SESSION, shown
-from ..backend.core import DamagedRunError
 from ..records import KEPT, REJECTED
-from ..storage.files import fixed_path, make_folder, through_link, write_file
 from ..storage.evidence import against_controls, controls_beside
+from ..storage.files import fixed_path, make_folder, through_link, write_file
 from ..storage.sealed import read_sealed
 from ..storage.store import Run
 

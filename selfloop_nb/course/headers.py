@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'NAMES', 'CLAIMS', 'PUBLISHED']
 
-# %% ../../nbs/teaching/00_headers.ipynb #9ffdb61d
+# %% ../../nbs/teaching/00_headers.ipynb #3aaf0792
 COLUMNS = {
     "wrong_answers": "wrong_answers（答错次数）", "state": "state（状态）", "exercise": "练习", "your guess": "你的猜测",
     "from": "从", "to": "到", "claim": "主张", "published": "已发表", "here": "此处测得", "seed": "随机种子", "tokens": "词元",
@@ -18,9 +18,10 @@ COLUMNS = {
     "held-out loss": "留出损失", "mean": "平均", "level": "级别", "at the frontier": "在前沿"}
 
 COLUMNS |= {f"{n} digits": f"{n} 位数" for n in range(3, 8)}
-for n in range(1, 10): COLUMNS |= {f"p, round {n}": f"p，第 {n} 轮", f"m, round {n}": f"m，第 {n} 轮"}
+for n in range(1, 10): COLUMNS[f"p, round {n}"] = f"p，第 {n} 轮"
+for n in range(1, 10): COLUMNS[f"m, round {n}"] = f"m，第 {n} 轮"
 
-# %% ../../nbs/teaching/00_headers.ipynb #85d8aef7
+# %% ../../nbs/teaching/00_headers.ipynb #39263dd5
 NAMES = {
     "strict": "严格", "fair": "公正", "mild": "宽松", "coin": "硬币", "mild, cold": "宽松且低温", "as it is": "原样",
     "warmer": "更高温度", "more samples": "更多样本", "crowd": "众人", "D_train only": "只用 D_train", "crowd only": "只有众人",
@@ -30,7 +31,7 @@ NAMES = {
 
 COLUMNS |= {name: f"{name}（{chinese}）" for name, chinese in NAMES.items()}
 
-# %% ../../nbs/teaching/00_headers.ipynb #654d7201
+# %% ../../nbs/teaching/00_headers.ipynb #e1d7e972
 CLAIMS = {
     "Wald's interval holds at p = .95, n = 10": "p = .95、n = 10 时 Wald 区间成立", "Wilson's holds": "Wilson 区间成立",
     "gap of two seeds of one line, in the middle": "同一条线两个种子之差，中位",
@@ -51,7 +52,7 @@ CLAIMS = {
     "… over training on D_train alone": "…… 超过只用 D_train 训练", "… over a loop without a filter": "…… 超过不筛选的循环",
     "all levels: over D_train alone": "所有级别：超过只用 D_train", "all levels: over no filter": "所有级别：超过不筛选"}
 
-# %% ../../nbs/teaching/00_headers.ipynb #ae1baf9c
+# %% ../../nbs/teaching/00_headers.ipynb #f16859b6
 PUBLISHED = {
     "far below .95 (Brown et al.)": "远低于 .95（Brown 等）", "near .95 (Brown et al.)": "接近 .95（Brown 等）",
     "like an effect (1709.06560)": "看似一种效应（1709.06560）", "above 1": "大于 1", "the step": "台阶处",

@@ -18,9 +18,9 @@ from ..loop import Loop
 from ..models import tiny_llama
 from ..people.agreement import kappa, suggest_theta, wilson
 from ..sampling import Sampling, generate_samples
+from ..scoring import Scorer, verifier
 from ..selection import Threshold
 from ..storage.evidence import t_interval
-from ..scoring import Scorer, verifier
 from ..tasks import addition
 from ..tuning import FineTune
 

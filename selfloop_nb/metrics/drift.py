@@ -9,9 +9,9 @@ __all__ = ['DRIFT', 'drift_metrics', 'drift_of_some']
 import math, random
 from collections.abc import Callable
 
-from ..scorers.likelihoods import completion_logprobs
-from ..models import LanguageModel
 from ..backend.workers import HERE, never
+from ..models import LanguageModel
+from ..scorers.likelihoods import completion_logprobs
 
 # %% ../../nbs/metrics/04_drift.ipynb #dc7fbcad
 DRIFT = ("base_logprob", "kl", "kl_error", "kl_per_token")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from ..backend.core import SelfloopError
-from ..records import Round
 from ..backend.refill import can_refill
+from ..records import Round
 from ..sampling import SESSION, Sampling, plan_chunks, room_for, sample_chunk, sample_session
 from ..storage.identity import describe
 

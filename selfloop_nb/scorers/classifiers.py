@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
-from ..backend.strangers import check_judge
 from ..backend.core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
+from ..backend.strangers import check_judge
 from ..scoring import NoVerdict, Scorer
 from ..storage.identity import describe
 from ..text import import_extra, segment

@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..backend.context import NO_LIMIT, context_of
+from ..backend.core import SelfloopError, patch_to, short_hash
 from ..backend.strangers import check_judge
 from ..backend.thoughts import where_answered
 from ..models import quiet
-from ..backend.core import SelfloopError, patch_to, short_hash
 from .references import references_of
 from ..scoring import Scorer
 from ..storage.identity import describe

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..backend.core import check_sizes, plain_arguments
-from ..models import LanguageModel
-from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder
 from ..backend.workers import HERE, answers_of, never
+from ..models import LanguageModel
+from ..scoring import Scorer
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
 def _rows(lm:LanguageModel, samples, same_tokens:bool)->list: # (prompt's ids, completion's ids) of each sample

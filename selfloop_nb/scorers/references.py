@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from ..backend.workers import HERE, answers_of
 from ..backend.core import ScoringError
+from ..backend.workers import HERE, answers_of
 from ..scoring import NoVerdict, Scorer
 from ..text import answer_texts, composed, import_extra, last_number, plain_numbers, segment
 

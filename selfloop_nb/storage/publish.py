@@ -11,8 +11,8 @@ import json, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.turns import read_turns
 from ..backend.core import DamagedRunError, SelfloopError, user_path
+from ..backend.turns import read_turns
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
 from .files import damaged_files, file_hash, fixed_path, table_bytes, write_folder

@@ -13,8 +13,8 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..backend.workers import never
 from ..backend.core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
+from ..backend.workers import never
 from ..storage.environment import environment
 from ..storage.verify import computing
 from ..text import import_extra

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import matplotlib
 
+from ..backend.core import patch_to, plain_arguments, whole_number
 from ..charts.comparison import CURVES
 from ..charts.markup import escape
 from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
-from ..backend.core import patch_to, plain_arguments, whole_number
 from ..loop import Loop
 from ..opened import open_run
 from ..storage.evidence import t_interval, verdicts_among

@@ -12,9 +12,9 @@ import ipywidgets
 
 from ..backend.clips import Clips
 from ..backend.core import patch_to, plain_arguments
+from ..charts.chart_data import Bar, RoundScores, sample_row
 from ..records import STATES
 from .background import weakly
-from ..charts.chart_data import Bar, RoundScores, sample_row
 from .live import LiveCharts, missing_line
 from .view import WHOLE, RoundView, choice_list, offer, push_button, sample_card
 

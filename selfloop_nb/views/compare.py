@@ -11,12 +11,12 @@ from pathlib import Path
 
 import ipywidgets
 
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..charts import rounds as plots
 from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
 from ..charts.comparison import ecdf_plot, settings_table
-from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.markup import escape, html_table, loud
-from ..backend.core import SelfloopError, patch_to, plain_arguments
+from ..charts.several import compared_history, compared_panels, compared_scores
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import ipywidgets
 
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..charts.markup import escape, loud, warning_box, warning_lines
 from ..charts.words import session_look
-from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace

@@ -10,11 +10,11 @@ import math, threading
 
 import ipywidgets
 
+from ..backend.core import patch_to, plain_arguments
 from ..charts import rounds as plots
+from ..charts.chart_data import RoundScores
 from ..charts.markup import escape
 from ..charts.theta import preview_plot
-from ..charts.chart_data import RoundScores
-from ..backend.core import patch_to, plain_arguments
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly

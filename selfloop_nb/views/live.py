@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import anywidget, ipywidgets, traitlets
 
+from ..backend.core import SelfloopError, patch_to
 from ..charts.chart_data import MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers
 from ..charts.chart_data import sample_row, thinned
 from ..charts.linked import page_script
 from ..charts.script import part
 from ..charts.words import all_shown, words_shown
-from ..backend.core import SelfloopError, patch_to
 from ..selection import Threshold
 from .background import weakly
 

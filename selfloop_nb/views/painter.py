@@ -9,10 +9,10 @@ __all__ = ['LAST', 'COLUMNS', 'overview_png', 'paint', 'overview_table', 'serve'
 import base64, json, math, os, subprocess, sys, threading, time
 
 from ..backend.apart import answers, begin_process, end_process
+from ..backend.core import patch_to
 from ..charts import rounds as plots
 from ..charts.monitors import MONITORS, live_monitors
 from ..charts.run_charts import overview
-from ..backend.core import patch_to
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
 

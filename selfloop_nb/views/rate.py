@@ -10,11 +10,11 @@ import math
 
 import anywidget, ipywidgets, traitlets
 
+from ..backend.core import DamagedRunError, patch_to, plain_arguments
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
 from ..charts.script import part
-from ..backend.core import DamagedRunError, patch_to, plain_arguments
 from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
 from ..people.agreement import judged, rater_kappa, suggest_theta
 from ..people.scorer import run_ratings, wanted

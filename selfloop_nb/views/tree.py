@@ -8,10 +8,10 @@ __all__ = ['WIDTH', 'HEIGHT', 'PAGE', 'RunTree', 'Branch', 'tree']
 # %% ../../nbs/views/09_tree.ipynb #d7e2cf8b
 import ipywidgets
 
+from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
 from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
 from ..charts.markup import escape
-from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import ipywidgets
 
-from ..backend.thoughts import answered_row
 from ..backend.core import patch_to
+from ..backend.thoughts import answered_row
 from ..charts.markup import escape
 from ..records import KEPT, REJECTED
 from ..storage.store import check_run

@@ -128,6 +128,23 @@ def mixed_imports(cell):
     return [] if len(found) == len(body) else found
 
 
+def unsorted_imports(cell):
+    "Blocks of imports that are in no order, by what is imported: `import` before `from`, our own modules last."
+    blocks = []
+    for node in cell.tree.body:
+        if not isinstance(node, (ast.Import, ast.ImportFrom)): continue
+        goes_on = blocks and node.lineno == blocks[-1][-1].end_lineno + 1
+        if goes_on: blocks[-1].append(node)
+        else: blocks.append([node])
+    return [block for block in blocks if block != sorted(block, key=_place)]
+
+
+def _place(node):
+    "Where an import stands in its block."
+    if isinstance(node, ast.Import): return 0, node.names[0].name.lower()
+    return 2 if node.module.startswith("selfloop_nb") else 1, node.module.lower()
+
+
 def faults(source):
     "What is too full in a piece of Python, one fault a line."
     said = [f"{source.place}: {len(line)} columns: {line.strip()[:60]}" for line in wide_lines(source)]
