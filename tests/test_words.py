@@ -4,16 +4,16 @@ the table, and the sentences of guards and errors are found again in it.
 import ast, re, string, warnings
 from itertools import count
 
-import pandas, pytest
+import ipywidgets, pandas, pytest
 
 from project import modules
-from selfloop_nb import Quantile, Threshold, TopK, session
+from selfloop_nb import Quantile, Threshold, TopK, browse, compare, dashboard, explore, open_run, rate, session, tree
 from selfloop_nb.charts import chart_data, rounds
 from selfloop_nb.charts.glossary import ZH
 from selfloop_nb.charts.words import LANGUAGES, SESSION, headers_shown, shown, words_shown
 import selfloop_nb.course.exercises # its tables of words
 from selfloop_nb.storage.files import check_name
-from selfloop_nb.views.view import push_button, put_into_words
+from selfloop_nb.views.view import _widgets_in, push_button, put_into_words
 from small import small_loop
 
 MODULES = modules()
@@ -160,6 +160,30 @@ def test_a_view_says_later_words_in_the_sessions_language_too():
     assert button.description == "运行"
     button.description = "Go on"
     assert button.description == "继续" and SESSION.lang == "zh"
+
+
+TWO_WORDS = re.compile(r"[a-z]{3,} [a-z]{2,}")
+
+
+def said_by(view):
+    "What the widgets of a view say: labels, tips, what is to be chosen from, and HTML without its code."
+    put_into_words(view.box)
+    for widget in _widgets_in(view.box, {}).values():
+        texts = [getattr(widget, name, "") for name in ("description", "tooltip", "placeholder")]
+        if isinstance(widget, ipywidgets.Dropdown): texts += [label for label, _ in widget.options]
+        if isinstance(widget, ipywidgets.HTML): texts += re.sub(r"<(code|style|svg)\b.*?</\1>", "", widget.value).split("<")
+        yield from (text.split(">")[-1].strip() for text in texts if text)
+
+
+def test_views_say_nothing_in_english(tmp_path):
+    session(lang="zh")
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=2)
+    other = loop.branch("hot", round=1, select=Threshold(0.0))
+    other.run(rounds=1)
+    views = [dashboard(loop), dashboard(open_run(tmp_path / "run")), explore(loop, round=2), browse(loop, round=2),
+             rate(loop, round=2, by="me"), tree(loop), compare(loop, other)]
+    assert sorted({text for view in views for text in said_by(view) if TWO_WORDS.search(text)}) == []
 
 
 def test_all_that_a_page_says_of_its_own_is_put_into_words():

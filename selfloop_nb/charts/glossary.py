@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TERMS', 'BUTTONS', 'FIELDS', 'ANSWERS', 'TITLES', 'AXES', 'LINES', 'HINTS', 'SAID', 'STATUS', 'WARNINGS', 'ERRORS',
-           'REPORT', 'LESSONS', 'ZH']
+           'REPORT', 'TIPS', 'TREE', 'BROWSER', 'BESIDE', 'LESSONS', 'ZH']
 
 # %% ../../nbs/charts/00_glossary.ipynb #d381347d
 TERMS = {
@@ -211,6 +211,79 @@ REPORT = {
     "Training loss by step; the rounds follow each other": "各步的训练损失；各轮依次相接",
     "Loss on held-out data, which Q never sees": "留出数据上的损失，Q 从未见过这些数据"}
 
+# %% ../../nbs/charts/00_glossary.ipynb #cf67c2dc
+TIPS = {
+    "one round": "一轮", "as many rounds as it says on the right": "轮数如右边所写",
+    "hold at the next token or training step, and go on": "在下一个词元或训练步停住，再按继续",
+    "stop at the next token or training step; what is committed stays": "在下一个词元或训练步停止；已提交的都在",
+    "the next step starts from this round; nothing is deleted": "下一步从这一轮开始；什么也不删除",
+    "a second line from here; the room goes over to it": "从这里起的第二条线；控制室转到它上面"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #a105dd00
+TIPS |= {
+    "take the θ of the chart from the next round on": "从下一轮起采用图上的 θ", "other": "另一支",
+    "report, figures and tables as files": "把报告、图和表存成文件",
+    "this run is only looked at: dashboard(loop) of its Loop can steer it": "这个运行只供查看：用其 Loop 的 dashboard(loop) 才能操纵",
+    "the live charts have not been loaded: pip install anywidget where Jupyter itself runs, and load the page again; "
+    "the buttons work, and what the notebook keeps stands below":
+        "实时图表没有载入：在运行 Jupyter 的地方 pip install anywidget，再重新载入页面；按钮可用，笔记本保存的内容在下面"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #278b25c6
+TREE = {
+    "number of the round · held-out accuracy; ◀ newest round of a branch; pale and dashed: left by a rewind":
+        "轮的编号 · 留出准确率；◀ 分支最新的一轮；浅色虚线：被回退留下",
+    ", made on {branch}; lies on {names}": "，在 {branch} 上完成；位于 {names}",
+    ", made on {branch}; left by a rewind": "，在 {branch} 上完成；被回退留下", "no round yet": "还没有轮",
+    "{branch}, no round yet": "{branch}，还没有轮", "{branch}, left by a rewind": "{branch}，被回退留下"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #4397098c
+TREE |= {
+    "round {n_round}, made on {branch}: kept {n_kept} of {n_all}": "第 {n_round} 轮，在 {branch} 上完成：保留 {n_kept} / {n_all}",
+    "back at round {n_round}: the next step starts here": "回到第 {n_round} 轮：下一步从这里开始",
+    "on branch {name} from here; the others stay as they are": "从这里起在分支 {name} 上；其余不变",
+    "same settings as the round before": "与上一轮设置相同", "this round": "这一轮", "the one before": "上一轮",
+    "dropped: {reasons}": "丢弃：{reasons}"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #43f94ce2
+BROWSER = {
+    "any state": "任意状态", "any reason": "任意原因", "alone": "单独", "beside round {n_round}": "与第 {n_round} 轮并列",
+    "longest first": "最长的在前", "good": "好", "bad": "差", "{n_this} of {n_all}": "第 {n_this} 个，共 {n_all} 个",
+    "{n_this} of {n_all} rated": "已评 {n_this} / {n_all}", "nothing to rate": "没有可评的",
+    "rejected, score {score}, {reason}": "剔除，得分 {score}，{reason}", "rejected, {reason}": "剔除，{reason}",
+    "quarantined, {reason}": "隔离，{reason}", "below theta": "低于 θ"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #250b1ecd
+BESIDE = {
+    "A line a run.": "每个运行一条线。", "acceptance": "保留率", "quality: mean score Q(s)": "质量：平均得分 Q(s)",
+    "diversity: distinct-2": "多样性：distinct-2", "diversity: unique samples": "多样性：不同的样本",
+    "The share of the samples that score at most so much: a line further right scores higher.":
+        "得分不超过某值的样本比例：线越靠右得分越高。",
+    "{name}: {n_there} of {n_seeds} seeds": "{name}：{n_seeds} 个种子中的 {n_there} 个"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #1eb3def9
+BESIDE |= {
+    "scores of round {n_round} · {name}: no round {n_other}": "第 {n_round} 轮的得分 · {name}：没有第 {n_other} 轮",
+    "settings that differ": "不同的设置", "{values} from round {n_round}": "{values}，从第 {n_round} 轮起",
+    "beginning and end": "开头与结尾", "accuracy of M_0": "M_0 的准确率", "accuracy at the end": "最后的准确率",
+    "held-out loss of M_0": "M_0 的留出损失", "held-out loss at the end": "最后的留出损失",
+    "right among the kept": "保留中的正确比例", "unique samples": "不同的样本"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #83b28911
+BESIDE |= {
+    "n sampled": "采样数", "n kept": "保留数", "n rejected": "剔除数", "n quarantined": "隔离数",
+    "heldout accuracy": "留出准确率", "heldout loss": "留出损失", "score mean": "平均得分", "unique ratio": "不同样本的比例",
+    "train loss": "训练损失", "What a round is worth as training data": "一轮作为训练数据的价值",
+    "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1":
+        "模型有多犹豫：温度 1 时所采词元的 -log p 的平均"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #934e5de6
+BESIDE |= {
+    "Q, which selects, and an audit, which does not: how far each has risen since the first round, in its standard "
+    "deviations":
+        "参与筛选的 Q 与不参与的审计：自第一轮以来各上升了多少个标准差",
+    "Signs of a collapse: loss on real text, repetition, drift from M_0, what one try and many tries solve":
+        "模型崩溃的迹象：真实文本上的损失、重复、与 M_0 的漂移、一次和多次尝试各解出多少"}
+
 # %% ../../nbs/charts/00_glossary.ipynb #e67339b7
 LESSONS = {
     "`{name}` is not there: a cell above that makes it was not run, or was stopped. Run the cells above this one "
@@ -282,4 +355,4 @@ LESSONS = {
 
 # %% ../../nbs/charts/00_glossary.ipynb #8b419b8e
 ZH = {**BUTTONS, **FIELDS, **ANSWERS, **TITLES, **AXES, **LINES, **HINTS, **SAID, **STATUS, **WARNINGS, **ERRORS,
-      **REPORT, **LESSONS}
+      **REPORT, **TIPS, **TREE, **BROWSER, **BESIDE, **LESSONS}

@@ -63,7 +63,8 @@ def _pattern(line:str)->re.Pattern:
     parts, seen = re.split(r"{(\w+)}", line), set()
     for at in range(1, len(parts), 2):
         name = parts[at]
-        parts[at] = f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+        fits = r"\d[\d,]*" if name.startswith("n_") else ".+?"
+        parts[at] = f"(?P={name})" if name in seen else f"(?P<{name}>{fits})"
         seen.add(name)
     parts[::2] = map(re.escape, parts[::2])
     return re.compile("".join(parts), re.DOTALL)

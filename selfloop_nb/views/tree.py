@@ -12,6 +12,7 @@ from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
 from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
 from ..charts.markup import escape
+from ..charts.words import shown
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run
@@ -217,7 +218,7 @@ def _build(self)->ipywidgets.VBox:
 @patch_to(RunTree)
 def _buttons(self):
     "What can be done with a round."
-    self.name = ipywidgets.Text(value="other", description="named", layout={"width": "190px"},
+    self.name = ipywidgets.Text(value=shown("other"), description="named", layout={"width": "190px"},
                                 style={"description_width": "48px"})
     tip = "the next step starts from this round; nothing is deleted"
     back = push_button("Rewind here", weakly(self.rewind), tip, "104px")
