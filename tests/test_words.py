@@ -163,6 +163,7 @@ def test_a_view_says_later_words_in_the_sessions_language_too():
 
 
 TWO_WORDS = re.compile(r"[a-z]{3,} [a-z]{2,}")
+NO_WORDS = re.compile(r"<(code|style|svg)\b.*?</\1>", re.DOTALL)
 
 
 def said_by(view):
@@ -171,7 +172,7 @@ def said_by(view):
     for widget in _widgets_in(view.box, {}).values():
         texts = [getattr(widget, name, "") for name in ("description", "tooltip", "placeholder")]
         if isinstance(widget, ipywidgets.Dropdown): texts += [label for label, _ in widget.options]
-        if isinstance(widget, ipywidgets.HTML): texts += re.sub(r"<(code|style|svg)\b.*?</\1>", "", widget.value).split("<")
+        if isinstance(widget, ipywidgets.HTML): texts += NO_WORDS.sub("", widget.value).split("<")
         yield from (text.split(">")[-1].strip() for text in texts if text)
 
 
