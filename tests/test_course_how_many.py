@@ -62,7 +62,7 @@ ERRORS = {"empty": (None, None, "`paired` is still empty"), "half": (PAIRED, Non
           "Student's": (3.182 * PAIRED, UNPAIRED, "half an interval"),
           "rounded": (round(PAIRED, 2), UNPAIRED, "`paired` is rounded too far"),
           "both rounded": (PAIRED, round(UNPAIRED, 1), "`unpaired` is rounded too far"),
-          "added": (PAIRED, 2 * UNPAIRED / 2 ** 0.5, "`unpaired` is another"),
+          "added": (PAIRED, 2 * UNPAIRED / 2 ** 0.5, "*squares* add up"),
           "text": (str(PAIRED), UNPAIRED, "quotation marks"),
           "lists": ([PAIRED], [UNPAIRED], "the one number"),
           "not by the root": (PAIRED / 2, UNPAIRED / 2, "divide by sqrt(4), not by 4"),
@@ -273,7 +273,7 @@ def a_sentence(k, n):
     return "{:.2f} to {:.2f}".format(*wilson(k, n))
 
 
-@wrong("is no proof")
+@wrong("the same for every k and n")
 def whole_numbers(k, n):
     return list(map(math.floor, wilson(k, n)))
 
