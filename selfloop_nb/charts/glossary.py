@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TERMS', 'BUTTONS', 'FIELDS', 'ANSWERS', 'TITLES', 'AXES', 'LINES', 'HINTS', 'SAID', 'STATUS', 'WARNINGS', 'ERRORS',
-           'REPORT', 'TIPS', 'TREE', 'BROWSER', 'BESIDE', 'LESSONS', 'ZH']
+           'REPORT', 'TIPS', 'TREE', 'BROWSER', 'RATED', 'BESIDE', 'LESSONS', 'ZH']
 
 # %% ../../nbs/charts/00_glossary.ipynb #d381347d
 TERMS = {
@@ -70,7 +70,7 @@ TITLES = {
     "kept {kept} of {all} ({share})": "保留 {kept} / {all}（{share}）", "nothing to show yet": "还没有可显示的内容",
     "right and wrong are not both there": "对与错没有同时出现", "ROC, AUC = {auc}": "ROC，AUC = {auc}",
     "{n} rated samples, by score": "{n} 个已评样本，按得分", "nothing is rated yet": "还没有评分",
-    "scores of {name}": "{name}的得分", "round {n}": "第 {n} 轮", "{name}, not trained on yet": "{name}（尚未用于训练）",
+    "scores of {name}": "{name}的得分", "round {n_round}": "第 {n_round} 轮", "{name}, not trained on yet": "{name}（尚未用于训练）",
     "round {n}: being written now": "第 {n} 轮：正在写出"}
 
 # %% ../../nbs/charts/00_glossary.ipynb #97e8693c
@@ -252,6 +252,40 @@ BROWSER = {
     "rejected, score {score}, {reason}": "剔除，得分 {score}，{reason}", "rejected, {reason}": "剔除，{reason}",
     "quarantined, {reason}": "隔离，{reason}", "below theta": "低于 θ"}
 
+# %% ../../nbs/charts/00_glossary.ipynb #bf0a34fb
+RATED = {
+    "rated samples": "已评样本", "the generator's own accuracy, 1 − p": "生成者自己的准确率，1 − p", "precision at θ": "θ 处的精确率",
+    "agreement of Q at θ and you: 0 is chance, 1 is full": "θ 处的 Q 与你的一致性：0 是随机，1 是完全一致",
+    "how often Q puts a right one above a wrong one": "Q 有多常把正确的排在错误的之上", "kept of the right ones": "正确的里保留的",
+    "kept of the wrong ones": "错误的里保留的",
+    "the right ones are the majority of the kept while more than {share} of all are right":
+        "只要全体中正确的多于 {share}，保留的里正确的就占多数"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #db50097c
+RATED |= {
+    "kappa with {name}": "与 {name} 的 kappa", "on {n_samples} samples that you both rated": "在你们都评过的 {n_samples} 个样本上",
+    "kappa with {name}: {value}, on {n_samples} samples": "与 {name} 的 kappa：{value}，在 {n_samples} 个样本上",
+    "precision {n_per_cent}%": "精确率 {n_per_cent}%", "rating by {name}: {progress}": "{name} 在评分：{progress}",
+    "θ = {theta}: {share} of {n_kept} right, at least {low} (Wilson, 95 %)":
+        "θ = {theta}：{n_kept} 个中 {share} 正确，至少 {low}（Wilson，95 %）"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #695ec862
+RATED |= {
+    "cannot be promised yet: {n_needed} ratings above θ, all right, are the least that would show it":
+        "还不能保证：至少要有 θ 之上的 {n_needed} 个评分，且全部正确",
+    "{advice}; nearest is θ = {theta} with {share} of {n_kept}, at least {low}":
+        "{advice}；最接近的是 θ = {theta}，{n_kept} 个中 {share}，至少 {low}",
+    "Q is people's own ratings here, so there is nothing to compare it with.": "这里的 Q 就是人的评分，没有可比较的。"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #648d03df
+RATED |= {
+    "No sample of this round was picked at random: the figures are about those you saw, not about the round.":
+        "这一轮没有随机抽取的样本：数字说的是你看过的，不是这一轮。",
+    "best {share} of the samples": "最好的 {share} 的样本", "top {n_best} of each prompt": "每题前 {n_best} 个",
+    "these samples": "这些样本", "against the controls": "与对照相比", "round {n_round} waits": "第 {n_round} 轮在等待",
+    "page {n_page} of {n_pages}, {n_samples} samples, score {low} to {high} (Esc: all)":
+        "第 {n_page} 页，共 {n_pages} 页，{n_samples} 个样本，得分 {low} 至 {high}（Esc：全部）"}
+
 # %% ../../nbs/charts/00_glossary.ipynb #250b1ecd
 BESIDE = {
     "A line a run.": "每个运行一条线。", "acceptance": "保留率", "quality: mean score Q(s)": "质量：平均得分 Q(s)",
@@ -355,4 +389,4 @@ LESSONS = {
 
 # %% ../../nbs/charts/00_glossary.ipynb #8b419b8e
 ZH = {**BUTTONS, **FIELDS, **ANSWERS, **TITLES, **AXES, **LINES, **HINTS, **SAID, **STATUS, **WARNINGS, **ERRORS,
-      **REPORT, **TIPS, **TREE, **BROWSER, **BESIDE, **LESSONS}
+      **REPORT, **TIPS, **TREE, **BROWSER, **RATED, **BESIDE, **LESSONS}
