@@ -32,9 +32,9 @@ from .text import answer_texts
 @dataclass
 class LanguageModel(TextAsIds):
     "A causal language model or an encoder-decoder with its tokenizer; raises `ValueError` where they do not fit."
-    model:"transformers.PreTrainedModel"
-    tokenizer:"transformers.PreTrainedTokenizerBase"
-    name:str="model"
+    model:"transformers.PreTrainedModel" # causal, or with an encoder
+    tokenizer:"transformers.PreTrainedTokenizerBase" # its own
+    name:str="model"     # what errors and records call it
     pretrained:bool=True # is it M_0 as it is? False: M_0 is first trained on D_train
     system:str|None=None # what a chat model is told before every prompt; None: what its template says by itself
     chat:bool=True       # is it asked by its chat template, where it has one? False: prompts as they are
@@ -211,9 +211,9 @@ def _llama_config(tokenizer, layers:int, width:int, heads:int, context:int):
 def tiny_llama(
     task:"selfloop_nb.tasks.Task", # whose characters it will know
     seed:int=0,     # of the first weights
-    layers:int=2,
+    layers:int=2,   # at least 1
     width:int=64,   # of the hidden states; the feed-forward layer is 4 times as wide
-    heads:int=4,
+    heads:int=4,    # of attention; the width is a multiple of twice as many
     context:int|None=None, # tokens; None: room for four times the longest text of the task
     unit:str="character", # what a token is: "character", or "word"
 )->LanguageModel:

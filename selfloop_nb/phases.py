@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from .backend.columns import give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .backend.memory import memory_errors_in_words
+from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
 from .backend.weights import why_unchanged
@@ -33,14 +34,15 @@ from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.disk import disk
-from .storage.drafts import Draft, Parts
+from .storage.drafts import Draft
 from .storage.evidence import REDRAWN
 from .storage.files import write_file
 from .storage.identity import describe
+from .storage.sampled import end_samples, journal, parts_of, samples_draft, weights_of
 from .storage.store import Run
 from .tasks import Task, table_hash
 from .training.round_models import write_model
-from .tuning import FineTune, Tuner, TuningData, completion_loss
+from .tuning import FineTune, Tuner, TuningData
 
 # %% ../nbs/12_phases.ipynb #63b453aa
 INITIAL = FineTune(steps=600, lr=2e-3) # how M_0 is trained, unless it is said, where the model does not come trained
@@ -64,7 +66,7 @@ class Settings:
     guards:tuple=()            # what warns; no part of `config`: they change nothing
     audit:Scorer|None=None     # a scorer that never selects
     drift:bool=False           # measure how far the samples have gone from M_0?
-    measures:dict=field(default_factory=dict) # name -> figure of the answers to held-out data
+    measures:dict=field(default_factory=dict) # name -> metric of the answers to held-out data
 
     def __post_init__(self):
         for name, rule in _broken_rules(self):
@@ -160,8 +162,9 @@ class RoundDraft:
         samples = parent is not None and needs_samples(settings.mix)
         self.prompts = self._asked(task) if samples else None
         self.made_from = table_hash(self.prompts) if samples else ""
+        self.weights = weights_of(parent)
         self.draft = store.draft(f"rounds/{self._free_id()}")
-        self.sampled = _samples_draft(store, parent, settings.sampling) if samples else None
+        self.sampled = samples_draft(store, parent, settings.sampling) if samples else None
 
     @property
     def id(self)->str: return self.draft.id
@@ -178,18 +181,18 @@ class RoundDraft:
         last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
         return task.round_prompts(self.number, last)
 
-# %% ../nbs/12_phases.ipynb #4da5e95a
-def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
-    "Where the samples of a model are kept until a round is committed from them."
-    return store.draft(f"generated/{parent.id}-{short_hash(describe(sampling))}")
+# %% ../nbs/12_phases.ipynb #4edac251
+@patch_to(RoundDraft)
+def let_go(self):
+    "Take away what the round, which is committed, was made from."
+    asked = dict(scores=self.settings.score, audit=self.settings.audit)
+    if self.sampled: end_samples(self.store, self.sampled, self.parent.id, asked)
 
 # %% ../nbs/12_phases.ipynb #a0ae35ca
-@property
-def _origin(self)->str:
+@patch_to(RoundDraft, as_prop=True)
+def origin(self)->str:
     "Id of the round whose model the training starts from."
     return self.parent.id if self.settings.tune.start == "previous" else self.store.rounds()[0].id
-
-RoundDraft.origin = _origin
 
 # %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)
@@ -219,7 +222,7 @@ def phase(self,
     "What a phase makes: read from the disk where it was done before, else made now and committed."
     draft = self.sampled if name == "sample" else self.draft
     made = None
-    if draft.done(name, self.made_from): self.say(name, f"{name} was done before, going on after it")
+    if draft.done(name, self.made_from, self.weights): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
     if name == "tune": disk.rmtree(draft.folder / CHECKPOINTS, ignore_errors=True) # of no use any more
@@ -240,7 +243,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     warning = "\n".join(filter(None, [made.warning, *noted]))
     info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
-    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
+    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from, self.weights)
     give_back()
     return made
 
@@ -280,7 +283,8 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     def progress(done, total): round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
     def written(rows): round.emit("written", "sample", rows=rows)
     samples = generate_samples(model, round.prompts, sampling, room_for(model, task, sampling), round.seed,
-        (round.number, "sample"), round.sampled.parts, progress, round.control.should_stop, written, round.workers)
+        (round.number, "sample"), parts_of(round.sampled, round.weights), progress, round.control.should_stop, written,
+        round.workers)
     round.sampled.write_table("samples.parquet", samples)
     return Made(("samples.parquet",), sum(samples["n_tokens"][:]), warning=getattr(round.workers, "note", ""))
 
@@ -293,26 +297,27 @@ def judge(
     model:Callable|None=None, # -> the model that wrote the samples, for a Q that asks it
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
-    settings, who = round.settings, (round.workers, round.control.should_stop)
-    silent = ""
-    if task.check is not None: samples, silent = _checked(samples, task, *who)
+    settings, silent = round.settings, ""
+    if task.check is not None: samples, silent = _checked(round, samples, task)
     context = scorer_context(round, model)
+    def paid(kind): return lambda part: journal(round.sampled, kind, part)
     def score(seen):
         scorer = settings.score.bound(context, seen)
-        return score_samples(seen, scorer, 0.1, lambda part: _journal(round, "scores", part), *who)
+        return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
+                             should_stop=round.control.should_stop)
     samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = KEPT in samples["state"][:]
-    if kept: samples = add_monitors(round, samples, context, model_0, lambda part: _journal(round, "audit", part))
+    if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"))
     round.draft.write_table("samples.parquet", samples)
     file = round.draft.folder / "samples.parquet"
     round.emit("scored", "score", samples=samples, file=file, config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
 
-def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
-    verdicts = task.correct(samples, *who)
+def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
+    verdicts = task.correct(samples, round.workers, round.control.should_stop)
     return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)
 
 # %% ../nbs/12_phases.ipynb #15debbba
@@ -323,17 +328,13 @@ def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
     return Context(round.store.path, round.number, head, round.seed, tell, round.control.should_stop,
                    model=model, workers=round.workers)
 
-# %% ../nbs/12_phases.ipynb #1e1529ca
-def _journal(round:RoundDraft, kind:str, scorer:Scorer)->Parts:
-    "Where a scorer that costs keeps its scores as they come."
-    return Parts(round.sampled.folder / f"{kind}-{short_hash(scorer.describe())}")
-
 # %% ../nbs/12_phases.ipynb #bfd0f324
 @patch_to(RoundDraft)
 def checkpoints(self, how:Tuner)->Checkpoints:
     "Where the round's training keeps its state."
     judged = self.draft.phases.get("score", {}).get("files")
-    return Checkpoints(self.draft.folder / CHECKPOINTS, short_hash([self.made_from, judged, describe(how)]))
+    made_from = [self.made_from, self.weights, judged, describe(how)]
+    return Checkpoints(self.draft.folder / CHECKPOINTS, short_hash(made_from), lock=self.draft.lock)
 
 # %% ../nbs/12_phases.ipynb #23204ef3
 def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Made:
@@ -389,7 +390,7 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
 
 # %% ../nbs/12_phases.ipynb #dd0f657c
 def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:
-    "Write the answers, and the draws of figures of the whole table."
+    "Write the answers, and the draws of metrics of the whole table."
     round.draft.write_table("heldout.parquet", found.table)
     files = ["heldout.parquet"]
     if found.redrawn:

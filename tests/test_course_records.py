@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from course import labs, records
+from editions import labs, records
 from selfloop_nb.course.exaggeration import share_of_m
 from selfloop_nb.course.recorded import recorded_results, recorded_run
 from selfloop_nb.storage.archive import import_run

@@ -121,8 +121,8 @@ def slipping_raters(
     seed:int=0,
 )->float: # Cohen's kappa of the two
     "How well two raters agree who both err now and then."
-    dice = random.Random(seed)
-    one, other = ([verdict ^ (dice.random() < slips) for verdict in right] for _ in range(2))
+    rng = random.Random(seed)
+    one, other = ([verdict ^ (rng.random() < slips) for verdict in right] for _ in range(2))
     return kappa(one, other)
 
 # %% ../../nbs/teaching/10_how_many.ipynb #5ca48796

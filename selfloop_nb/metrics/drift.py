@@ -20,7 +20,7 @@ def drift_metrics(
     samples,           # a sample table, as the model M_t wrote it
     base:LanguageModel,# M_0, with the same tokenizer
     workers=HERE,      # who computes the likelihoods, see `workers.Here`
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked between two batches
 )->dict: # base_logprob (nats a token), kl (nats a sample), kl_error (standard error), kl_per_token; nan where nothing can be measured
     "How far the model that wrote the samples has moved from `base`."
     under_base = completion_logprobs(base, samples, True, workers=workers, should_stop=should_stop)

@@ -75,7 +75,7 @@ def _batch_logprobs(lm:LanguageModel, rows:list)->list:
 @plain_arguments
 def likelihood(
     lm:LanguageModel, # stays as it is: M_0, or a better model; its tokenizer may be another one
-    tokens_per_batch:int=8192,
+    tokens_per_batch:int=8192, # most that are held at a time; lower it when memory is short
 )->Scorer: # in (-inf, 0], nats a token
     "Q is the mean log-probability under a frozen model; perplexity is exp(-Q), so a lower perplexity is a higher Q."
     check_sizes(tokens_per_batch=tokens_per_batch)

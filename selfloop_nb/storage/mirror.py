@@ -9,12 +9,14 @@ __all__ = ['Mirror', 'mirrored']
 import threading
 from pathlib import Path
 
-from ..backend.core import SelfloopError, patch_to
+from ..backend.core import SelfloopError, fixed_path, patch_to
 from .disk import disk
 from .files import (
-    damaged_files, fixed_path, make_folder, read_file, sweep, through_link, write_file)
+    damaged_files, make_folder, read_file, sweep, through_link, write_file)
 from .lock import RunLock
+from .places import is_left_over
 from .repair import FolderCopies, fetch
+from .sealed import FILE as SEALED
 from .store import Run
 from .stored import PRUNED, pruned_files
 
@@ -29,6 +31,7 @@ class Mirror:
         self.place = fixed_path(place)
         self.lag, self.problem = len(self.run.ids()), ""
         self.has_begun = False # was it there before? A place that was and is not is away, and is not made anew
+        self.same = set()      # ids of rounds that were compared
         self.changed, self.thread = threading.Event(), None
         self.lock = threading.Lock()
 
@@ -47,7 +50,7 @@ def _check_place(self):
     if self.has_begun: raise SelfloopError("the place is away, or was emptied")
     if not disk.is_dir(self.place.parent): raise SelfloopError(f"there is no folder {str(self.place.parent)!r}")
     if self.place.resolve().is_relative_to(self.run.path.resolve()): raise SelfloopError("it lies in the run itself")
-    if any(name != "lock" for name in disk.listed(self.place)):
+    if not all(is_left_over(self.place / name) for name in disk.listed(self.place)):
         raise SelfloopError("the folder is not empty: choose another place")
 
 # %% ../../nbs/storage/23_mirror.ipynb #be5870f1
@@ -58,7 +61,15 @@ def missing(self)->list: # of `Round`, a round after the one it came from
     return sorted(records, key=lambda record: (record.number, record.id))
 
 @patch_to(Mirror)
-def _has(self, id:str)->bool: return disk.is_file(self.place / "rounds" / id / "round.json")
+def _has(self, id:str)->bool:
+    "Is a round at the place? Raises where it is another one of the same id, as of a run that was made again elsewhere."
+    name = f"rounds/{id}/round.json"
+    if not disk.is_file(self.place / name): return False
+    if id not in self.same and read_file(self.place, name) != read_file(self.run.path, name):
+        raise SelfloopError(f"round {id} at the place is another one than here, of the same id: repair the run from it "
+                            "where it is the right one, or choose another place")
+    self.same.add(id)
+    return True
 
 # %% ../../nbs/storage/23_mirror.ipynb #601055db
 @patch_to(Mirror)
@@ -119,7 +130,7 @@ def _catch_up(self):
     for n, record in enumerate(missing):
         self.lag = len(missing) - n
         self._copy_round(record)
-    self._copy_run_files("heads.log", "ratings.jsonl", "heads.json")
+    self._copy_run_files("heads.log", "ratings.jsonl", SEALED, "heads.json")
     self.lag = 0
 
 # %% ../../nbs/storage/23_mirror.ipynb #082bb92e

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, parse_json, patch_to, whole_number
+from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, whole_number
 from .disk import disk
-from .files import append, fixed_path, force_name, open_file, read_file
+from .files import force_name, open_file, read_file
+from .lines import append
 from .lock import is_alone, lock_file
 from ..text import clean_text
 

@@ -9,13 +9,14 @@ __all__ = ['Run', 'check_run']
 import json, os
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
-from ..records import FORMAT, Format, Round, history_frame, history_row
+from ..backend.core import (
+    DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, redacted, short_hash)
+from ..records import FORMAT, Format, Round, history_frame, history_row, loss_in
 from .disk import GONE, disk
 from .drafts import Draft
 from .environment import environment
 from .files import (
-    check_name, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
+    check_name, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
 from .places import check_place, not_a_run
@@ -89,7 +90,7 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
     check_place(path)
     make_folder(path / "rounds")
     about = dict(format=FORMAT, created=disk.now(), environment=environment())
-    write_file(path / "run.json", json.dumps({**about, **info}, indent=1))
+    write_file(path / "run.json", json.dumps({**about, **redacted(info)}, indent=1))
     return cls(path, branch)
 
 # %% ../../nbs/storage/09_store.ipynb #998414a2
@@ -118,15 +119,13 @@ def _check_lock(self):
     if self.lock: self.lock.check()
 
 # %% ../../nbs/storage/09_store.ipynb #e885a04b
-@property
-def _newer(self)->str:
+@patch_to(Run, as_prop=True)
+def newer(self)->str:
     "What a newer version has written, in words; '' where all is known."
     numbers = Format.of(self.info)
     if not numbers.may_write: return f"format {numbers.to_write}, this version knows {FORMAT}"
     record = self._whole(self.head) if self.head else None
     return f"round {record.id} has {', '.join(record.newer)}" if record and record.newer else ""
-
-Run.newer = _newer
 
 # %% ../../nbs/storage/09_store.ipynb #1cb7fb02
 @patch_to(Run)
@@ -311,7 +310,7 @@ def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
     try: text = read_file(self.folder(self.of_round(number).id), "losses.jsonl").decode()
     except FileNotFoundError: return []
-    try: return [parse_json(line, dict) for line in text.splitlines()]
+    try: return list(map(loss_in, text.splitlines()))
     except ValueError as error:
         raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
 
@@ -391,4 +390,6 @@ def go_back(self, id:str, why:str):
 def check_run(source)->object: # the same
     "Raise `ValueError` for what is no run."
     if isinstance(getattr(source, "store", None), Run): return source
-    raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
+    place = getattr(source, "path", source)
+    fix = f"open it first, open_run({str(place)!r})" if isinstance(place, (str, Path)) else "give what open_run returns"
+    raise ValueError(f"{source!r:.80} is no run: give a Loop, or {fix}")

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 
-from ..backend.core import EmptyRoundError, ScoringError, Stopped, TrainingError
-from ..backend.core import plain_scalar, short_hash, whole_number
+from ..backend.core import (
+    EmptyRoundError, ScoringError, Stopped, TrainingError, plain_scalar, short_hash, whole_number)
 from ..backend.workers import never
 from ..guards import check_guards
 from ..loop import Loop

@@ -357,7 +357,7 @@ def ray_cluster(
     address:str|None=None, # of a cluster, such as "auto"; None: one of this machine, which begins now
     workers:int|None=None, # processes that hold the model; None: as many as the cluster has room for, later machines too
     cpus:float=1,          # that each of them takes
-    gpus:float=0,
+    gpus:float=0,          # the same of GPUs
     keep:float=60.0,       # seconds that they stay when there is nothing to do
     **init,                # further arguments of `ray.init`
 )->RayCluster: # for Loop(workers=...)

@@ -15,16 +15,18 @@ from functools import lru_cache
 
 from ..backend.core import EmptyRoundError, patch_to
 from ..backend.resume import Resumable
+from ..backend.rows import encode_rows
 from ..backend.tokens import column_of
 from ..backend.trainer import on_one_device, shortened_warmup, undisturbed
 from ..backend.weights import with_weights
+from ..backend.workers import never
 from ..models import LanguageModel
 from ..records import KEPT
 from ..sampling import generate_samples, room_for
 from ..storage.drafts import Parts
 from ..tasks import Task
 from ..text import import_extra
-from ..tuning import Fed, FineTune, Trained, TuningData, encode_rows, ignore_loss, never, train_copy
+from ..tuning import Fed, FineTune, Trained, TuningData, ignore_loss, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
 def _no_pair(best:int, worst:int, n_valid:int, scores:list, texts:list)->str:
@@ -261,6 +263,7 @@ class SPIN(_Preferring):
         prompts = data.task.train.select_columns(["prompt"])
         bare = replace(data.sampling, templates=("{prompt}",))
         room = room_for(data.parent, data.task, data.sampling)
-        kept = Parts(data.checkpoints.folder / "answers") if data.checkpoints else None # those that were drawn before
+        states, kept = data.checkpoints, None # those that were drawn before, by the same weights
+        if states: kept = Parts(states.folder / f"answers-{states.made_from}", states.lock)
         own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), kept, should_stop=should_stop)
         return spin_pairs(data.task.train, own)

@@ -1,6 +1,6 @@
 """Run the labs at full size, and keep beside them what came of it: nbs/course/recorded.
 
-    python tests/tools/course/records.py [PART OF A LAB'S NAME] [FOLDER]
+    python tests/tools/editions/records.py [PART OF A LAB'S NAME] [FOLDER]
 
 The numbers that a lab reads off its runs go into a JSON file; the run of its first seed, some of its lines, goes
 without weights into an archive. The runs are made in FOLDER (demo_output/records), where they go on from what is there.
@@ -12,7 +12,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import nbformat
 
-from course import labs
+from editions import labs
 from project import PROJECT
 from run_notebook import run
 from selfloop_nb.storage.archive import export_run
