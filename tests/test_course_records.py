@@ -4,7 +4,7 @@ its numbers from there makes the very tables that it was saved with.
 import ast, io, json, re, shutil, zipfile
 from contextlib import redirect_stdout
 
-import pytest
+import pandas, pytest
 
 from editions import labs, records
 from selfloop_nb.course.exaggeration import share_of_m
@@ -29,8 +29,13 @@ def beside(tmp_path, monkeypatch):
 
 def saved(cell):
     "What a cell has printed and shown, as it was saved."
-    texts = [one.get("text") or one.get("data", {}).get("text/plain", "") for one in cell.outputs]
-    return "\n".join(text.strip() for text in texts if not text.startswith("<"))
+    return without_blanks(one.get("text") or one.get("data", {}).get("text/plain", "") for one in cell.outputs)
+
+
+def without_blanks(texts):
+    "The lines of some texts, without the blanks around them; pictures have none."
+    lines = [line.strip() for text in texts if not text.startswith("<") for line in text.splitlines()]
+    return list(filter(None, lines))
 
 
 def shows(source, names):
@@ -40,8 +45,8 @@ def shows(source, names):
     with redirect_stdout(io.StringIO()) as out:
         exec(compile(ast.Module(body, []), "cell", "exec"), names)
         value = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
-    texts = [out.getvalue().strip(), "" if value is None else repr(value)]
-    return "\n".join(text for text in texts if text and not text.startswith("<"))
+    with pandas.option_context("display.max_columns", 20, "display.width", 80): # as in a notebook
+        return without_blanks([out.getvalue(), "" if value is None else repr(value)])
 
 
 @every_lab
