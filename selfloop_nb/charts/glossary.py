@@ -73,7 +73,7 @@ TITLES = {
     "kept {kept} of {all} ({share})": "保留 {kept} / {all}（{share}）", "nothing to show yet": "还没有可显示的内容",
     "right and wrong are not both there": "对与错没有同时出现", "ROC, AUC = {auc}": "ROC，AUC = {auc}",
     "{n} rated samples, by score": "{n} 个已评样本，按得分", "nothing is rated yet": "还没有评分",
-    "scores of {name}": "{name}的得分", "round {n_round}": "第 {n_round} 轮", "{name}, not trained on yet": "{name}（尚未用于训练）",
+    "scores of {name}": "{name}的得分", "round {n}": "第 {n} 轮", "{name}, not trained on yet": "{name}（尚未用于训练）",
     "round {n}: being written now": "第 {n} 轮：正在写出"}
 
 # %% ../../nbs/charts/00_glossary.ipynb #97e8693c
@@ -253,7 +253,7 @@ BROWSER = {
     "longest first": "最长的在前", "good": "好", "bad": "差", "{n_this} of {n_all}": "第 {n_this} 个，共 {n_all} 个",
     "{n_this} of {n_all} rated": "已评 {n_this} / {n_all}", "nothing to rate": "没有可评的",
     "rejected, score {score}, {reason}": "剔除，得分 {score}，{reason}", "rejected, {reason}": "剔除，{reason}",
-    "quarantined, {reason}": "隔离，{reason}", "below theta": "低于 θ"}
+    "quarantined, {reason}": "隔离，{reason}"}
 
 # %% ../../nbs/charts/00_glossary.ipynb #bf0a34fb
 RATED = {
