@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
+from .backend.drawing import why_alike
 from .storage.identity import describe
 from .metrics.empty_round import nothing_kept
 from .storage.evidence import REDRAWN
@@ -274,7 +275,7 @@ def record(self,
 # %% ../nbs/12_phases.ipynb #8f07238a
 def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     "S_t = generate(M_t, prompts)"
-    if round.number == 1 and round.settings.initial is None: check_same(model, round.store.info["model"]["weights"])
+    check_same(model, round.store.info["model"], weights=round.number == 1 and round.settings.initial is None)
     sampling = round.settings.sampling
     n_samples = len(round.prompts) * sampling.n_samples
     def progress(done, total): round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
@@ -282,7 +283,8 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     samples = generate_samples(model, round.prompts, sampling, room_for(model, task, sampling), round.seed,
         (round.number, "sample"), round.sampled.parts, progress, round.control.should_stop, written, round.workers)
     round.sampled.write_table("samples.parquet", samples)
-    return Made(("samples.parquet",), sum(samples["n_tokens"][:]), warning=getattr(round.workers, "note", ""))
+    notes = filter(None, [why_alike(sampling), getattr(round.workers, "note", "")])
+    return Made(("samples.parquet",), sum(samples["n_tokens"][:]), warning="\n".join(notes))
 
 # %% ../nbs/12_phases.ipynb #204b8868
 def judge(
@@ -338,7 +340,7 @@ def checkpoints(self, how:Tuner)->Checkpoints:
 # %% ../nbs/12_phases.ipynb #23204ef3
 def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Made:
     "M_{t+1} = fine-tune(M_t or M_0, D_t)"
-    if round.number == 0: check_same(model, round.store.info["model"]["weights"])
+    check_same(model, round.store.info["model"], weights=round.number == 0)
     def on_loss(point, n_steps): round.emit("loss", "tune", **point, n_steps=n_steps)
     data = replace(data, checkpoints=round.checkpoints(how))
     tuned, losses, statistics = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
@@ -349,7 +351,7 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
 # %% ../nbs/12_phases.ipynb #01a7b16b
 def adopt(round:RoundDraft, model:LanguageModel)->Made:
     "M_0 is the model as it comes."
-    check_same(model, round.store.info["model"]["weights"])
+    check_same(model, round.store.info["model"])
     return save(round, model)
 
 # %% ../nbs/12_phases.ipynb #716e6e1c

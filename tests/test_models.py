@@ -189,6 +189,32 @@ def test_weights_that_somebody_else_has_changed_make_no_round(when, tmp_path):
     with pytest.raises(ValueError, match="were changed after the loop was made"): loop.step()
 
 
+def other_template(lm): lm.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}="
+
+
+def more_tokens(lm): lm.tokenizer.add_tokens(["12"])
+
+
+def another_end(lm): lm.tokenizer.eos_token = "0"
+
+
+@pytest.mark.parametrize("change", [other_template, more_tokens, another_end])
+def test_a_tokenizer_that_somebody_else_has_changed_makes_no_round(change, tmp_path):
+    lm = tiny()
+    loop = small_loop(tmp_path / "run", model=lm)
+    loop.start()
+    change(lm)
+    with pytest.raises(ValueError, match="tokenizer, chat template or end tokens of .* were changed after the loop"):
+        loop.step()
+
+
+def test_tokens_that_were_added_without_room_are_named_before_a_loop_begins(tmp_path):
+    lm = tiny()
+    lm.tokenizer.add_tokens(["12"])
+    with pytest.raises(ValueError, match=r"call model.resize_token_embeddings\(\d+\)"):
+        small_loop(tmp_path / "run", model=lm)
+
+
 def test_generation_settings_that_contradict_each_other_are_kept(tmp_path):
     lm = tiny()
     own = lm.model.generation_config

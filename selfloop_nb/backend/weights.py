@@ -27,16 +27,22 @@ def share_changed(
     before:"selfloop_nb.models.LanguageModel",
     after:"selfloop_nb.models.LanguageModel",  # the same, after a training
 )->float: # [0, 1]
-    "How many weights are no longer what they were, of the matrices that were changed at all."
-    old = dict(before.model.named_parameters())
-    others = {name: old[name] for name in old if old[name] is not before.model.get_input_embeddings().weight}
-    if any(weight.requires_grad for weight in others.values()): old = others
-    n_changed = n_weights = 0
-    for name, weight in after.model.named_parameters():
-        n = int((weight != old[name]).sum()) if name in old else 0
-        n_changed += n
-        n_weights += weight.numel() if n else 0
+    "How many weights are no longer what they were, of the matrices that were changed; embeddings where no others were."
+    old, table = dict(before.model.named_parameters()), before.model.get_input_embeddings().weight
+    pairs = [(weight, old[name]) for name, weight in after.model.named_parameters() if name in old]
+    others = [_changed(weight, own) for weight, own in pairs if own is not table]
+    if not any(n_changed for n_changed, _ in others): others = [_changed(*pair, by_row=True) for pair in pairs]
+    n_changed, n_weights = (sum(counts) for counts in zip(*others))
     return n_changed / n_weights if n_weights else 0.0
+
+# %% ../../nbs/backend/08_weights.ipynb #2698fd68
+def _changed(weight, own, by_row:bool=False)->tuple: # of how many; 0 of 0 where nothing has
+    "How many numbers of a weight, or of those of its rows that have changed, are no longer its own."
+    differs = weight != own
+    n_changed = int(differs.sum())
+    if not n_changed: return 0, 0
+    if by_row and differs.ndim > 1: differs = differs[differs.any(1)]
+    return n_changed, differs.numel()
 
 # %% ../../nbs/backend/08_weights.ipynb #bf65d6f5
 LEAST_CHANGED = 0.5

@@ -7,6 +7,7 @@ __all__ = ['MOST_ROWS', 'come_back', 'doubts']
 
 # %% ../../nbs/metrics/12_doubts.ipynb #1494000e
 from ..backend.tokens import Reader
+from ..backend.turns import before_answer, writes_date
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..tasks import Task, exact_answer
@@ -71,6 +72,21 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #6f546e5b
+def _unreachable(lm:LanguageModel, task:Task)->str:
+    "References that no completion can equal; '' where there are none."
+    if task.check is not exact_answer: return ""
+    answers = {row: answer_texts(value) for row, value in _some(task.prompts, "answer").items()}
+    texts = sorted({text for several in answers.values() for text in several})
+    backs = dict(zip(texts, come_back(lm, texts)))
+    def is_odd(several): return several and not any(_same(text, backs[text]) for text in several)
+    odd = [(row, several[0]) for row, several in answers.items() if is_odd(several)]
+    if not odd: return ""
+    row, text = odd[0]
+    return (f"prompts: {len(odd)} of {len(answers)} references cannot be written by the tokenizer of {lm.name}, such "
+            f"as row {row}, {text!r:.60}, which comes back as {backs[text]!r:.60}: no completion can equal them; "
+            "write them as the model does, or give a check of your own")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #255bf507
 def _worked_out(task:Task)->str:
     "References that are whole solutions, with which no completion is compared rightly; '' where they are not."
@@ -79,6 +95,20 @@ def _worked_out(task:Task)->str:
     if task.check is not exact_answer or not worked: return ""
     return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
             "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
+
+# %% ../../nbs/metrics/12_doubts.ipynb #6ef069a0
+def _asked_otherwise(lm:LanguageModel)->list: # of texts
+    "What its chat template does to the prompts that somebody may not know."
+    found, header = [], before_answer(lm.tokenizer)
+    if header:
+        found.append(f"the chat template of {lm.name} writes {header!r:.60} before an answer, and what is asked ends "
+                     "in front of it (add_generation_prompt is not heeded): the model has to write it itself, and "
+                     "D_train is learnt without it; mend tokenizer.chat_template")
+    if writes_date(lm.tokenizer):
+        found.append(f"the chat template of {lm.name} writes today's date into every prompt: on another day the run "
+                     "asks otherwise, and learns what was sampled behind other words; fix the date, such as with "
+                     "template_kwargs={'date_string': '26 Jul 2024'} where the template reads that")
+    return found
 
 # %% ../../nbs/metrics/12_doubts.ipynb #19907ca7
 def doubts(
@@ -93,5 +123,6 @@ def doubts(
     prompts = _some(task.prompts, "prompt")
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
-    found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task)]
+    found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
+    found += _asked_otherwise(lm)
     return list(filter(None, found))

@@ -6,12 +6,13 @@
 __all__ = ['PROTOCOL', 'describe', 'identity_hash', 'unknown_in']
 
 # %% ../../nbs/storage/13_identity.ipynb #a7caff74
-import copyreg, dis, enum, functools, hashlib, json, math, sys, types, uuid
+import copyreg, enum, functools, hashlib, json, math, os, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
-from .environment import file_of, is_installed, package_of
+from ..backend.code import code_text, codes, names_in, reads_files, what_it_reads
+from .environment import is_installed, package_of, source_hash
 
 # %% ../../nbs/storage/13_identity.ipynb #d0de05f3
 class _Look:
@@ -21,6 +22,7 @@ class _Look:
         self.seen = {}    # (id, hidden) -> (thing, description); of what is being described, a mark
         self.path = []    # names that lead to the thing that is looked at
         self.unknown = [] # what cannot be known, such as 'client (Socket)'
+        self.unread = []  # who reads files that cannot be told
 
     def __call__(self, thing)->object: # plain JSON data
         "Describe a thing."
@@ -103,7 +105,7 @@ def unknown_in(
     "What of a setting cannot be known."
     look = _Look()
     look(thing)
-    return look.unknown
+    return look.unknown + look.unread
 
 # %% ../../nbs/storage/13_identity.ipynb #40a5383c
 def _knows_itself(thing)->bool: return hasattr(type(thing), "_describe_")
@@ -123,7 +125,8 @@ def _dataclass(look:_Look, thing)->dict:
     code = look(type(thing))["code"]
     if code: description["code"] = code
     others = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in names}
-    return look.with_held(description, others)
+    given = {name: getattr(thing, name) for name in names}
+    return look.with_held(description, others | look.read_by_methods(thing, given | others))
 
 # %% ../../nbs/storage/13_identity.ipynb #e480c1a0
 @_describes((dict,))
@@ -212,24 +215,13 @@ def _table(look:_Look, thing)->dict:
     data = thing.to_dict() if hasattr(thing, "to_dict") else list(thing)
     return {"kind": type(thing).__qualname__, "rows": len(thing), "hash": short_hash(look(data), 12)}
 
-# %% ../../nbs/storage/13_identity.ipynb #7f0423ca
-def _code_text(code)->str:
-    "A code object as text, the same in every kernel."
-    return repr((code.co_code, code.co_names, [_constant_text(c) for c in code.co_consts]))
-
-def _constant_text(constant)->str:
-    "A constant in the code: a nested function, or a value; the items of a set have no order."
-    if isinstance(constant, types.CodeType): return _code_text(constant)
-    if isinstance(constant, frozenset): return f"frozenset({{{', '.join(sorted(map(repr, constant)))}}})"
-    return repr(constant)
-
 # %% ../../nbs/storage/13_identity.ipynb #2b2bf8d4
 def _function_hash(function)->str:
     "A hash of what a function does: its code, its plain defaults and the plain values it has captured."
     defaults = function.__defaults__
     if defaults is not None: defaults = tuple(value if _is_plain(value) else type(value) for value in defaults)
     plain = [plain_scalar(value) for value in _captured(function).values() if _is_simple(value)]
-    text = repr((_code_text(function.__code__), defaults, plain))
+    text = repr((code_text(function.__code__), defaults, plain))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 def _captured(function)->dict:
@@ -270,38 +262,47 @@ def _function(look:_Look, function)->dict:
     held |= {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
     held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ()) if not _is_plain(value)}
     held |= {f".{name}": value for name, value in vars(function).items() if name not in PROTOCOL}
-    if not is_installed(module): held |= _globals_of(function)
-    return look.with_held(description, held)
+    if is_installed(module): return look.with_held(description, held)
+    held |= _globals_of(function)
+    read = look.read_by(function, [*held.values(), *_captured(function).values(), *(function.__defaults__ or ())])
+    return look.with_held(description, held | read)
 
-# %% ../../nbs/storage/13_identity.ipynb #2f9e3986
-def _codes(code)->list:
-    "A code object and those inside it."
-    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return [code, *(deeper for c in inner for deeper in _codes(c))]
+# %% ../../nbs/storage/13_identity.ipynb #330708c4
+@patch_to(_Look)
+def read_by(self, function, values:list)->dict:
+    "What a function reads, of files those among some values; where there may be others, that is noted."
+    if not hasattr(function, "__code__"): return {}
+    read, is_known = what_it_reads(function, values)
+    place = f"{function.__qualname__} (a file that it reads)"
+    self.unread = [other for other in self.unread if other != place] + [place] * (not is_known)
+    return read
 
-def _names(code, *instructions)->list:
-    "The names that some instructions of the code speak of, sorted."
-    found = {i.argval for c in _codes(code) for i in dis.get_instructions(c) if i.opname in instructions}
-    return sorted(name for name in found if name)
+@patch_to(_Look)
+def read_by_methods(self, thing, parts:dict)->dict:
+    "The same for the methods of an object, which find their files among its parts."
+    own = [c for c in type(thing).__mro__ if not is_installed(c.__module__)]
+    methods = [value for c in own for value in vars(c).values() if isinstance(value, types.FunctionType)]
+    read = [self.read_by(method, list(parts.values())) for method in methods if reads_files(method.__code__)]
+    return {path: content for files in read for path, content in files.items()}
 
 # %% ../../nbs/storage/13_identity.ipynb #4563e783
 def _globals_of(function)->dict:
     "The globals that a function's code names, as far as they are there and are not what everybody has."
     code, scope = function.__code__, function.__globals__
     held = {}
-    for name in _names(code, "LOAD_GLOBAL", "LOAD_NAME"):
+    for name in names_in(code, "LOAD_GLOBAL", "LOAD_NAME"):
         value = scope.get(name, scope) # missing: a builtin, or not made yet
-        if value is scope or _is_called_so(value, name): continue
+        if value is scope or value is os.environ or _is_called_so(value, name): continue
         held |= _taken_from(value, name, code)
-    for name in _names(code, "IMPORT_NAME"):
-        if not is_installed(name): held[f"import {name}"] = _source_hash(name, scope)
+    for name in names_in(code, "IMPORT_NAME"):
+        if not is_installed(name): held[f"import {name}"] = source_hash(name, scope.get("__package__"))
     return held
 
 # %% ../../nbs/storage/13_identity.ipynb #d253f84b
 def _taken_from(it, name:str, code)->dict:
     "What the code may take from a global: of a module of your own the attributes that it names, of its modules, too."
     if not isinstance(it, types.ModuleType) or is_installed(it.__name__) or name.count(".") > 8: return {name: it}
-    attributes = {attribute for c in _codes(code) for attribute in c.co_names if hasattr(it, attribute)}
+    attributes = {attribute for c in codes(code) for attribute in c.co_names if hasattr(it, attribute)}
     held = [_taken_from(getattr(it, attribute), f"{name}.{attribute}", code) for attribute in sorted(attributes)]
     return dict(pair for part in held for pair in part.items())
 
@@ -310,13 +311,6 @@ def _is_called_so(value, name:str)->bool:
     is_module = isinstance(value, types.ModuleType)
     module = value.__name__ if is_module else getattr(value, "__module__", None)
     return getattr(value, "__name__", None) == name and is_installed(module)
-
-def _source_hash(name:str, scope:dict)->str:
-    "A hash of the file of a module that is imported inside a function, or of all files of its package."
-    file = file_of(package_of(name)) or file_of(package_of(scope.get("__package__")))
-    if not file: return ""
-    files = sorted(Path(file).parent.rglob("*.py")) if file.endswith("__init__.py") else [Path(file)]
-    return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:12]
 
 # %% ../../nbs/storage/13_identity.ipynb #ae56d7db
 @_describes(types.MethodType)
@@ -329,6 +323,7 @@ def _partial(look:_Look, partial)->dict:
     "A function with some of its arguments."
     held = dict(function=partial.func, arguments=partial.args, keywords=dict(sorted(partial.keywords.items())))
     inner = look(partial.func)
+    held |= look.read_by(partial.func, [*partial.args, *partial.keywords.values()])
     return look.with_held({"kind": "function", "name": f"partial {inner.get('name')}", "code": inner.get("code")}, held)
 
 # %% ../../nbs/storage/13_identity.ipynb #dde08b92
@@ -384,7 +379,8 @@ def _object(look:_Look, thing)->dict:
     cls = type(thing)
     description = {"kind": "function" if callable(thing) else "object", "name": cls.__qualname__, "code": ""}
     if not is_installed(cls.__module__): description["code"] = look(cls)["code"]
-    return look.with_held(description, _parts(thing))
+    parts = _parts(thing)
+    return look.with_held(description, parts | look.read_by_methods(thing, parts))
 
 def _parts(thing)->dict: # name -> part
     "What an object is made of; raises `TypeError` where it cannot be taken apart."

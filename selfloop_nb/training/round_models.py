@@ -30,6 +30,7 @@ def check_given(
         raise ValueError(f"model={type(model).__name__}: give LanguageModel(model, tokenizer), or load_model(...)")
     if not isinstance(task, Task):
         raise ValueError(f"task={type(task).__name__}: give a Task, such as from_dataset(train, prompts)")
+    model.check() # again: somebody may have changed it since it was made
     check_form(model)
     return model, task
 
