@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from .backend.columns import IdLists, as_arrow, as_table, some_rows, table_of
+from .backend.context import counted_places
 from .backend.core import (
     derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .models import LanguageModel
@@ -136,6 +137,7 @@ def sample_chunk(
     read = Reader(lm)
     prompts, prompt_of = each_once(ids)
     batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
+    batch |= counted_places(lm.model, batch.get("attention_mask"))
     begun = batch["decoder_input_ids" if lm.is_encoder_decoder else "input_ids"]
     watch = Watch(read, begun.shape[1], sampling.stop, progress, should_stop)
     _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
@@ -195,7 +197,7 @@ def sample_session(
         drawn = session.draw(ids, max_new_tokens, progress, should_stop)
     return sample_rows(lm, Reader(lm), ids, drawn, sampling.stop)
 
-# %% ../nbs/05_sampling.ipynb #3263dac5
+# %% ../nbs/05_sampling.ipynb #9a70f778
 def _padding(lm:LanguageModel)->int|None:
     "The token that pads; None where text is made of it, too."
     return lm.tokenizer.pad_token_id if lm.tokenizer.pad_token in lm.controls.names else None

@@ -257,6 +257,18 @@ def test_the_context_is_what_fits(config, settings, longest):
     with pytest.raises((IndexError, RuntimeError)): lm.model(torch.full((1, longest + 1), 5))
 
 
+def test_a_family_that_counts_its_places_from_the_padding_is_asked_as_it_is_taught():
+    "What it writes is as likely as a second pass says; transformers' `generate` would count from 0."
+    from selfloop_nb.sampling import generate_samples
+    from selfloop_nb.scorers.likelihoods import completion_logprobs
+    lm = of_family(transformers.RobertaConfig, max_position_embeddings=64, pad_token_id=0, is_decoder=True, **SMALL)
+    samples = generate_samples(lm, small_task().prompts, Sampling(n_samples=2, max_new_tokens=8))
+    rows = [i for i, ids in enumerate(samples["token_ids"]) if ids and 0 not in ids] # padding counts no place
+    samples = samples.select(rows)
+    assert len(samples) > 5
+    assert completion_logprobs(lm, samples) == pytest.approx(samples["logprob"][:], abs=1e-4)
+
+
 def test_a_context_under_a_name_of_long_ago_and_none():
     bloom = of_family(transformers.BloomConfig, hidden_size=16, n_layer=1, n_head=2, seq_length=48)
     assert bloom.context == 48

@@ -208,19 +208,20 @@ def continued(
     if completion.lstrip().startswith(begin): return completion.lstrip().removeprefix(begin).lstrip("\n")
     return completion if end in completion else f"{end}\n\n{completion}"
 
-# %% ../../nbs/backend/01_turns.ipynb #07f44466
+# %% ../../nbs/backend/01_turns.ipynb #fcd9ecb3
 def before_answer(
     tokenizer,
 )->str: # '' where nothing is missing
     "What the chat template writes before an answer, where what is asked ends in front of it."
-    told = conversation(tokenizer)
+    told, question = conversation(tokenizer), [{"role": "user", "content": "?"}]
     asked = ask(tokenizer, "?") if told else ""
-    if not told.startswith(asked): return ""
+    is_heeded = told and asked != tokenizer.apply_chat_template(question, tokenize=False)
+    if is_heeded or not told.startswith(asked): return ""
     header = told[len(asked):].partition(PROBE)[0]
     for begin, end in TAGS: header = header.replace(begin, "").replace(end, "")
     return header.strip()
 
-# %% ../../nbs/backend/01_turns.ipynb #2f2e9e47
+# %% ../../nbs/backend/01_turns.ipynb #18ba21ab
 def writes_date(
     tokenizer,
 )->bool:

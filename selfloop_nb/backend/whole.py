@@ -127,7 +127,7 @@ def sees_ahead(
     before = said[:, :3].float()
     return bool((before[0] - before[1]).abs().max() > torch.finfo(said.dtype).eps ** 0.7 * before.abs().max())
 
-# %% ../../nbs/backend/05_whole.ipynb #cdb5221f
+# %% ../../nbs/backend/05_whole.ipynb #fc8e0796
 def _made_alike(model)->"transformers.PreTrainedModel|None":
     "What its class and its config make of a model's weights, which are not copied; None where that cannot be made."
     import torch
@@ -137,11 +137,13 @@ def _made_alike(model)->"transformers.PreTrainedModel|None":
             made = type(model)(deepcopy(model.config))
         made.load_state_dict(model.state_dict(), assign=True)
         ours = dict(model.named_buffers()) # some are in no state
-        for name, buffer in made.named_buffers(): buffer.data = ours[name].data
+        for name in list(dict(made.named_buffers())):
+            owner, _, own = name.rpartition(".")
+            made.get_submodule(owner)._buffers[own] = ours[name]
         return made.eval()
     except Exception: return None
 
-# %% ../../nbs/backend/05_whole.ipynb #e54de151
+# %% ../../nbs/backend/05_whole.ipynb #715cac70
 def was_changed_by_hand(
     lm:"selfloop_nb.models.LanguageModel",
 )->bool:
