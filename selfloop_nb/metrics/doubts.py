@@ -72,7 +72,7 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #6f546e5b
+# %% ../../nbs/metrics/12_doubts.ipynb #ec853d07
 def _unreachable(lm:LanguageModel, task:Task)->str:
     "References that no completion can equal; '' where there are none."
     if task.check is not exact_answer: return ""
@@ -96,7 +96,18 @@ def _worked_out(task:Task)->str:
     return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
             "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #6ef069a0
+# %% ../../nbs/metrics/12_doubts.ipynb #5a21da71
+def _without_language(lm:LanguageModel)->str:
+    "A translator that writes in a language of which its decoder is told nothing; '' where it is no such one."
+    language, own = getattr(lm.tokenizer, "tgt_lang", None), lm.tokenizer
+    if not (language and lm.is_encoder_decoder): return ""
+    token = own.get_lang_id(language) if hasattr(own, "get_lang_id") else own.convert_tokens_to_ids(language)
+    is_one = hasattr(own, "get_lang_id") or token in own.added_tokens_decoder
+    if not is_one or token in lm.start_ids: return ""
+    return (f"the tokenizer of {lm.name} writes {language!r}, and its decoder begins without that: set "
+            f"model.generation_config.forced_bos_token_id = {token}, or it is taught and asked in no language")
+
+# %% ../../nbs/metrics/12_doubts.ipynb #7398fb11
 def _asked_otherwise(lm:LanguageModel)->list: # of texts
     "What its chat template does to the prompts that somebody may not know."
     found, header = [], before_answer(lm.tokenizer)
@@ -124,5 +135,5 @@ def doubts(
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
     found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
-    found += _asked_otherwise(lm)
+    found += [*_asked_otherwise(lm), _without_language(lm)]
     return list(filter(None, found))
