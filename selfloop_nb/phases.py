@@ -25,7 +25,7 @@ from .opened import Control
 from .backend.memory import memory_errors_in_words
 from .backend.threads import fitting_threads
 from .backend.thoughts import score_answers
-from .backend.weights import why_unchanged
+from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .records import KEPT, Round
@@ -296,8 +296,7 @@ def judge(
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
     settings, who = round.settings, (round.workers, round.control.should_stop)
-    silent = ""
-    if task.check is not None: samples, silent = _checked(samples, task, *who)
+    samples, silent = _checked(samples, task, *who)
     context = scorer_context(round, model)
     def score(seen):
         scorer = settings.score.bound(context, seen)
@@ -308,12 +307,12 @@ def judge(
     kept = KEPT in samples["state"][:]
     if kept: samples = add_monitors(round, samples, context, model_0, lambda part: _journal(round, "audit", part))
     round.draft.write_table("samples.parquet", samples)
-    file = round.draft.folder / "samples.parquet"
-    round.emit("scored", "score", samples=samples, file=file, config=round.config)
+    round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
 
 def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
+    if task.check is None: return samples, ""
     verdicts = task.correct(samples, *who)
     return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)
 
@@ -343,7 +342,8 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
     check_same(model, round.store.info["model"], weights=round.number == 0)
     def on_loss(point, n_steps): round.emit("loss", "tune", **point, n_steps=n_steps)
     data = replace(data, checkpoints=round.checkpoints(how))
-    tuned, losses, statistics = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
+    result = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
+    tuned, losses, statistics = as_trained(result, how, model)
     made = save(round, tuned, losses, statistics, model)
     made.warning = why_unchanged(model, tuned, losses)
     return made

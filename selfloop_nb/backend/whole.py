@@ -127,7 +127,7 @@ def sees_ahead(
     before = said[:, :3].float()
     return bool((before[0] - before[1]).abs().max() > torch.finfo(said.dtype).eps ** 0.7 * before.abs().max())
 
-# %% ../../nbs/backend/05_whole.ipynb #fc8e0796
+# %% ../../nbs/backend/05_whole.ipynb #2d4b4b92
 def _made_alike(model)->"transformers.PreTrainedModel|None":
     "What its class and its config make of a model's weights, which are not copied; None where that cannot be made."
     import torch
@@ -143,7 +143,7 @@ def _made_alike(model)->"transformers.PreTrainedModel|None":
         return made.eval()
     except Exception: return None
 
-# %% ../../nbs/backend/05_whole.ipynb #715cac70
+# %% ../../nbs/backend/05_whole.ipynb #ea95851c
 def was_changed_by_hand(
     lm:"selfloop_nb.models.LanguageModel",
 )->bool:
@@ -197,8 +197,8 @@ def check_same(
     weights:bool=True, # are its weights still those that were given?
 ):
     "Raise `ValueError` where somebody else has changed the weights, or how texts become ids."
-    changed = ""
-    if known.get("tokenizer") not in (None, lm.tokenizer_hash()): changed = "tokenizer, chat template or end tokens"
+    changed, tokenizer = "", known.get("tokenizer")
+    if tokenizer and tokenizer != lm.tokenizer_hash(): changed = "tokenizer, chat template or end tokens"
     if weights and lm.weights_hash() != known["weights"]: changed = "weights"
     if not changed: return
     raise ValueError(f"the {changed} of {lm.name} were changed after the loop was made, which goes by what they were: "

@@ -267,7 +267,7 @@ def _function(look:_Look, function)->dict:
     read = look.read_by(function, [*held.values(), *_captured(function).values(), *(function.__defaults__ or ())])
     return look.with_held(description, held | read)
 
-# %% ../../nbs/storage/13_identity.ipynb #330708c4
+# %% ../../nbs/storage/13_identity.ipynb #5d5015fe
 @patch_to(_Look)
 def read_by(self, function, values:list)->dict:
     "What a function reads, of files those among some values; where there may be others, that is noted."
