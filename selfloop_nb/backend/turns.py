@@ -208,7 +208,7 @@ def continued(
     if completion.lstrip().startswith(begin): return completion.lstrip().removeprefix(begin).lstrip("\n")
     return completion if end in completion else f"{end}\n\n{completion}"
 
-# %% ../../nbs/backend/01_turns.ipynb #fcd9ecb3
+# %% ../../nbs/backend/01_turns.ipynb #0fdc22da
 def before_answer(
     tokenizer,
 )->str: # '' where nothing is missing
@@ -221,15 +221,16 @@ def before_answer(
     for begin, end in TAGS: header = header.replace(begin, "").replace(end, "")
     return header.strip()
 
-# %% ../../nbs/backend/01_turns.ipynb #18ba21ab
+# %% ../../nbs/backend/01_turns.ipynb #b561609a
 def writes_date(
     tokenizer,
 )->bool:
     "Does the chat template ask what day it is?"
     question = [{"role": "user", "content": "?"}]
     if "strftime_now" not in str(tokenizer.chat_template): return False
-    how = dict(tokenize=False, sanitize_control_tokens=False) # or the clock would be taken for a text
-    return PROBE in tokenizer.apply_chat_template(question, **how, strftime_now=lambda form: PROBE)
+    clock = "{%- macro strftime_now(form) -%}" + PROBE + "{%- endmacro -%}"
+    template = clock + tokenizer.get_chat_template()
+    return PROBE in tokenizer.apply_chat_template(question, chat_template=template, tokenize=False)
 
 # %% ../../nbs/backend/01_turns.ipynb #f67bca21
 SECONDS = 5 # of computing, in which a question must be written down
