@@ -178,7 +178,7 @@ def _checked_choice(function:Callable, samples)->tuple: # states, reasons
     except (TypeError, ValueError): states = reasons = []
     odd = [state for state in states if state not in (KEPT, REJECTED, QUARANTINED)]
     if len(states) == len(reasons) == n and not odd: return list(map(str, states)), reasons
-    found = f"the state {odd[0]!r:.40}" if odd else f"{type(chosen).__name__}"
+    found = f"the state {odd[0]!r:.40}" if odd else type(chosen).__name__
     raise ValueError(f"the keep rule {getattr(function, '__name__', function)!r:.80} returned {found} for {n} samples: "
                      f"return two lists of {n}, the states ({KEPT!r}, {REJECTED!r} or {QUARANTINED!r}) and the reasons")
 

@@ -203,7 +203,8 @@ def reads_by_a_helper(samples, path="words.txt"): return [float(text in words_of
 def keeps_a_log(samples): return open("log.txt", "a").write(str(len(samples)))
 
 
-JUDGES = [Listed("words.txt"), Listed("words.txt").__call__, reads_by_a_helper, functools.partial(words_of, "words.txt")]
+LISTED = Listed("words.txt")
+JUDGES = [LISTED, LISTED.__call__, reads_by_a_helper, functools.partial(words_of, "words.txt")]
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=["object", "method", "helper", "partial"])
