@@ -218,6 +218,21 @@ def test_a_file_that_a_scorer_reads_tells_it_apart(judge, tmp_path, monkeypatch)
     assert describe(judge) != before
 
 
+def test_a_module_of_torch_is_more_than_its_weights():
+    import torch
+    from selfloop_nb.storage.identity import describe
+    class Judge(torch.nn.Module):
+        def __init__(self, theta):
+            super().__init__()
+            self.layer, self.theta = torch.nn.Linear(1, 1, bias=False), theta
+            torch.nn.init.ones_(self.layer.weight)
+
+    assert describe(Judge(0.1)) == describe(Judge(0.1)) != describe(Judge(0.2))
+    inside = [torch.nn.Sequential(Judge(theta)) for theta in (0.1, 0.2)]
+    assert describe(inside[0]) != describe(inside[1])
+    assert "holds" not in describe(torch.nn.Linear(1, 1))
+
+
 def test_a_variable_of_the_environment_tells_a_scorer_apart(monkeypatch):
     from selfloop_nb.storage.identity import describe
     monkeypatch.setenv("JUDGE_OF_TEST", "1")

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
-from ..backend.code import code_text, codes, names_in, reads_files, what_it_reads
+from ..backend.code import captured, code_text, codes, names_in, reads_files, what_it_reads
 from .environment import is_installed, package_of, source_hash
 
 # %% ../../nbs/storage/13_identity.ipynb #d0de05f3
@@ -125,8 +125,7 @@ def _dataclass(look:_Look, thing)->dict:
     code = look(type(thing))["code"]
     if code: description["code"] = code
     others = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in names}
-    given = {name: getattr(thing, name) for name in names}
-    return look.with_held(description, others | look.read_by_methods(thing, given | others))
+    return look.with_held(description, others | look.read_by_methods(thing, _parts(thing)))
 
 # %% ../../nbs/storage/13_identity.ipynb #e480c1a0
 @_describes((dict,))
@@ -200,10 +199,19 @@ def _torch(look:_Look, thing)->object:
     "A tensor of torch, or a model."
     if hasattr(thing, "state_dict"):
         weights = {name: look(tensor) for name, tensor in thing.state_dict().items()}
-        return {"kind": type(thing).__qualname__, "hash": short_hash([repr(thing), weights], 12)}
+        description = {"kind": type(thing).__qualname__, "hash": short_hash([repr(thing), weights], 12)}
+        return look.with_held(description, _own_modules(thing))
     if thing.ndim == 0: return look(thing.item())
     data = thing.detach().cpu().contiguous().reshape(-1).view(sys.modules["torch"].uint8).numpy().tobytes()
     return _array(thing.dtype, thing.shape, data)
+
+# %% ../../nbs/storage/13_identity.ipynb #19979d83
+def _own_modules(model)->dict: # path -> class, attributes
+    "The parts of a model that are of classes of your own: their code counts, and what they hold beside weights."
+    usual = vars(sys.modules["torch"].nn.Module())
+    parts = {path: part for path, part in model.named_modules() if not is_installed(type(part).__module__)}
+    def held(part): return {name: value for name, value in vars(part).items() if name not in usual}
+    return {f"part {path}": [type(part), held(part)] for path, part in parts.items()}
 
 # %% ../../nbs/storage/13_identity.ipynb #e66c9ad6
 def _is_table(thing)->bool:
@@ -220,21 +228,11 @@ def _function_hash(function)->str:
     "A hash of what a function does: its code, its plain defaults and the plain values it has captured."
     defaults = function.__defaults__
     if defaults is not None: defaults = tuple(value if _is_plain(value) else type(value) for value in defaults)
-    plain = [plain_scalar(value) for value in _captured(function).values() if _is_simple(value)]
+    plain = [plain_scalar(value) for value in captured(function).values() if _is_simple(value)]
     text = repr((code_text(function.__code__), defaults, plain))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-def _captured(function)->dict:
-    "The variables that a function has from the functions around it."
-    cells = zip(function.__code__.co_freevars, function.__closure__ or ())
-    return {name: cell.cell_contents for name, cell in cells if not _is_empty(cell)}
-
 def _is_simple(value)->bool: return isinstance(plain_scalar(value), (str, int, float, bool))
-
-def _is_empty(cell)->bool:
-    "Has the variable no value yet?"
-    try: return cell.cell_contents is cell
-    except ValueError: return True
 
 # %% ../../nbs/storage/13_identity.ipynb #a79b0362
 @patch_to(_Look)
@@ -258,16 +256,16 @@ def _function(look:_Look, function)->dict:
     description = {"kind": "function", "name": function.__qualname__, "code": _function_hash(function)}
     module = function.__globals__.get("__name__")
     if package_of(module) == "selfloop_nb": return description
-    held = {name: value for name, value in _captured(function).items() if not _is_simple(value)}
+    held = {name: value for name, value in captured(function).items() if not _is_simple(value)}
     held |= {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
     held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ()) if not _is_plain(value)}
     held |= {f".{name}": value for name, value in vars(function).items() if name not in PROTOCOL}
     if is_installed(module): return look.with_held(description, held)
     held |= _globals_of(function)
-    read = look.read_by(function, [*held.values(), *_captured(function).values(), *(function.__defaults__ or ())])
+    read = look.read_by(function, [*held.values(), *captured(function).values(), *(function.__defaults__ or ())])
     return look.with_held(description, held | read)
 
-# %% ../../nbs/storage/13_identity.ipynb #5d5015fe
+# %% ../../nbs/storage/13_identity.ipynb #91f27a4e
 @patch_to(_Look)
 def read_by(self, function, values:list)->dict:
     "What a function reads, of files those among some values; where there may be others, that is noted."
