@@ -6,6 +6,8 @@
 __all__ = ['MOST_ROWS', 'come_back', 'doubts']
 
 # %% ../../nbs/metrics/12_doubts.ipynb #1494000e
+import unicodedata
+
 from ..backend.tokens import Reader
 from ..backend.turns import before_answer, writes_date
 from .sealed import overlaps
@@ -48,13 +50,19 @@ def _unwritten(lm:LanguageModel, name:str, texts:dict)->str:
             f"row {row}, {text!r:.60}, which comes back as {back!r:.60}: "
             "as they stand they can neither be learnt nor given")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #64ad15c6
+def _passed_over(lm:LanguageModel, texts)->set: # of characters
+    "The letters, digits and marks of texts of which the tokenizer makes nothing."
+    characters = [char for char in set().union(*texts) if unicodedata.category(char)[0] in "LNPS"]
+    return {char for char, ids in lm.ids_of_completions(characters).items() if not ids}
+
 # %% ../../nbs/metrics/12_doubts.ipynb #01554b0a
 def _unread(lm:LanguageModel, name:str, texts:dict)->str:
     "Prompts with something in them that the tokenizer does not know; '' where there are none."
-    unknown = lm.tokenizer.unk_token_id
-    if unknown is None or unknown in lm.eos_ids: return ""
-    ids = lm.ids_of_prompts(list(texts.values()))
-    odd = [(row, text) for row, text in texts.items() if unknown in ids[text]]
+    unknown, ids = lm.tokenizer.unk_token_id, lm.ids_of_prompts(list(texts.values()))
+    if unknown in lm.eos_ids: unknown = None
+    lost = _passed_over(lm, texts.values())
+    odd = [(row, text) for row, text in texts.items() if unknown in ids[text] or lost & set(text)]
     if not odd: return ""
     row, text = odd[0]
     back = Reader(lm).decode(ids[text])
@@ -72,7 +80,7 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #ec853d07
+# %% ../../nbs/metrics/12_doubts.ipynb #e17d45da
 def _unreachable(lm:LanguageModel, task:Task)->str:
     "References that no completion can equal; '' where there are none."
     if task.check is not exact_answer: return ""
@@ -96,7 +104,7 @@ def _worked_out(task:Task)->str:
     return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
             "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #5a21da71
+# %% ../../nbs/metrics/12_doubts.ipynb #2c0eccaa
 def _without_language(lm:LanguageModel)->str:
     "A translator that writes in a language of which its decoder is told nothing; '' where it is no such one."
     language, own = getattr(lm.tokenizer, "tgt_lang", None), lm.tokenizer
@@ -107,7 +115,7 @@ def _without_language(lm:LanguageModel)->str:
     return (f"the tokenizer of {lm.name} writes {language!r}, and its decoder begins without that: set "
             f"model.generation_config.forced_bos_token_id = {token}, or it is taught and asked in no language")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #7398fb11
+# %% ../../nbs/metrics/12_doubts.ipynb #6e001069
 def _asked_otherwise(lm:LanguageModel)->list: # of texts
     "What its chat template does to the prompts that somebody may not know."
     found, header = [], before_answer(lm.tokenizer)
