@@ -50,7 +50,7 @@ def _unwritten(lm:LanguageModel, name:str, texts:dict)->str:
             f"row {row}, {text!r:.60}, which comes back as {back!r:.60}: "
             "as they stand they can neither be learnt nor given")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #64ad15c6
+# %% ../../nbs/metrics/12_doubts.ipynb #ef911a69
 def _passed_over(lm:LanguageModel, texts)->set: # of characters
     "The letters, digits and marks of texts of which the tokenizer makes nothing."
     characters = [char for char in set().union(*texts) if unicodedata.category(char)[0] in "LNPS"]
@@ -80,7 +80,7 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #e17d45da
+# %% ../../nbs/metrics/12_doubts.ipynb #7f3c573d
 def _unreachable(lm:LanguageModel, task:Task)->str:
     "References that no completion can equal; '' where there are none."
     if task.check is not exact_answer: return ""
@@ -104,7 +104,7 @@ def _worked_out(task:Task)->str:
     return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
             "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #2c0eccaa
+# %% ../../nbs/metrics/12_doubts.ipynb #79f8f5fc
 def _without_language(lm:LanguageModel)->str:
     "A translator that writes in a language of which its decoder is told nothing; '' where it is no such one."
     language, own = getattr(lm.tokenizer, "tgt_lang", None), lm.tokenizer
@@ -115,7 +115,7 @@ def _without_language(lm:LanguageModel)->str:
     return (f"the tokenizer of {lm.name} writes {language!r}, and its decoder begins without that: set "
             f"model.generation_config.forced_bos_token_id = {token}, or it is taught and asked in no language")
 
-# %% ../../nbs/metrics/12_doubts.ipynb #6e001069
+# %% ../../nbs/metrics/12_doubts.ipynb #f329fe8f
 def _asked_otherwise(lm:LanguageModel)->list: # of texts
     "What its chat template does to the prompts that somebody may not know."
     found, header = [], before_answer(lm.tokenizer)

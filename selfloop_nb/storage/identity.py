@@ -22,7 +22,8 @@ class _Look:
         self.seen = {}    # (id, hidden) -> (thing, description); of what is being described, a mark
         self.path = []    # names that lead to the thing that is looked at
         self.unknown = [] # what cannot be known, such as 'client (Socket)'
-        self.unread = []  # who reads files that cannot be told
+        self.unread = []  # who reads files that cannot be told,
+        self.told = set() # unless by whoever calls them
 
     def __call__(self, thing)->object: # plain JSON data
         "Describe a thing."
@@ -105,7 +106,8 @@ def unknown_in(
     "What of a setting cannot be known."
     look = _Look()
     look(thing)
-    return look.unknown + look.unread
+    unread = [name for name in dict.fromkeys(look.unread) if name not in look.told]
+    return look.unknown + [f"{name} (a file that it reads)" for name in unread]
 
 # %% ../../nbs/storage/13_identity.ipynb #40a5383c
 def _knows_itself(thing)->bool: return hasattr(type(thing), "_describe_")
@@ -205,7 +207,7 @@ def _torch(look:_Look, thing)->object:
     data = thing.detach().cpu().contiguous().reshape(-1).view(sys.modules["torch"].uint8).numpy().tobytes()
     return _array(thing.dtype, thing.shape, data)
 
-# %% ../../nbs/storage/13_identity.ipynb #19979d83
+# %% ../../nbs/storage/13_identity.ipynb #de48e93e
 def _own_modules(model)->dict: # path -> class, attributes
     "The parts of a model that are of classes of your own: their code counts, and what they hold beside weights."
     usual = vars(sys.modules["torch"].nn.Module())
@@ -265,14 +267,16 @@ def _function(look:_Look, function)->dict:
     read = look.read_by(function, [*held.values(), *captured(function).values(), *(function.__defaults__ or ())])
     return look.with_held(description, held | read)
 
-# %% ../../nbs/storage/13_identity.ipynb #91f27a4e
+# %% ../../nbs/storage/13_identity.ipynb #19b0e456
 @patch_to(_Look)
 def read_by(self, function, values:list)->dict:
     "What a function reads, of files those among some values; where there may be others, that is noted."
     if not hasattr(function, "__code__"): return {}
     read, is_known = what_it_reads(function, values)
-    place = f"{function.__qualname__} (a file that it reads)"
-    self.unread = [other for other in self.unread if other != place] + [place] * (not is_known)
+    helpers = [value for value in values if isinstance(value, types.FunctionType)]
+    are_told = any(not name.startswith("$") for name in read)
+    self.told |= {reader.__qualname__ for reader in [function] * is_known + helpers * are_told}
+    if not is_known: self.unread.append(function.__qualname__)
     return read
 
 @patch_to(_Look)
