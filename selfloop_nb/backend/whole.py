@@ -74,6 +74,9 @@ def why_not_the_same_again(
     if any(isinstance(vars(part).get("forward"), FunctionType) for part in model.modules()):
         return ("its forward was replaced by a function, which goes on asking the weights that it was made with, also "
                 "in a copy that is trained; take it out, or give it to the class")
+    if model.main_input_name == "input_ids" and not _is_of_text(kind):
+        return (f"it is a {kind}, which is neither a causal language model nor an encoder-decoder by transformers' own "
+                "lists, and is not loaded again; give the part of it that writes text, as a model of its own")
     made = _made_of_config(model)
     if made is None: return ""
     if _is_tied(model) and not _is_tied(made):
@@ -87,6 +90,14 @@ def why_not_the_same_again(
     if not others: return ""
     return (f"{others[0]!r}, and {len(others) - 1} more of its weights, are not what its config says, so that it would "
             "come back from the disk as another model; change the config, and make the model from it")
+
+# %% ../../nbs/backend/05_whole.ipynb #759a61f0
+def _is_of_text(kind:str)->bool:
+    "Is a class among those that transformers loads as models of text?"
+    from transformers.models.auto import modeling_auto as auto
+    lists = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    names = [names for known in lists for names in known.values()]
+    return any(kind == name or kind in name and not isinstance(name, str) for name in names)
 
 # %% ../../nbs/backend/05_whole.ipynb #548decc4
 def _made_of_config(model)->"transformers.PreTrainedModel|None":
@@ -127,7 +138,7 @@ def sees_ahead(
     before = said[:, :3].float()
     return bool((before[0] - before[1]).abs().max() > torch.finfo(said.dtype).eps ** 0.7 * before.abs().max())
 
-# %% ../../nbs/backend/05_whole.ipynb #2d4b4b92
+# %% ../../nbs/backend/05_whole.ipynb #2b0e30fd
 def _made_alike(model)->"transformers.PreTrainedModel|None":
     "What its class and its config make of a model's weights, which are not copied; None where that cannot be made."
     import torch
@@ -143,7 +154,7 @@ def _made_alike(model)->"transformers.PreTrainedModel|None":
         return made.eval()
     except Exception: return None
 
-# %% ../../nbs/backend/05_whole.ipynb #ea95851c
+# %% ../../nbs/backend/05_whole.ipynb #0994d996
 def was_changed_by_hand(
     lm:"selfloop_nb.models.LanguageModel",
 )->bool:

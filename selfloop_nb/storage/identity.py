@@ -127,7 +127,8 @@ def _dataclass(look:_Look, thing)->dict:
     code = look(type(thing))["code"]
     if code: description["code"] = code
     others = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in names}
-    return look.with_held(description, others | look.read_by_methods(thing, _parts(thing)))
+    given = {name: getattr(thing, name) for name in names}
+    return look.with_held(description, others | look.read_by_methods(thing, given | others))
 
 # %% ../../nbs/storage/13_identity.ipynb #e480c1a0
 @_describes((dict,))
@@ -207,7 +208,7 @@ def _torch(look:_Look, thing)->object:
     data = thing.detach().cpu().contiguous().reshape(-1).view(sys.modules["torch"].uint8).numpy().tobytes()
     return _array(thing.dtype, thing.shape, data)
 
-# %% ../../nbs/storage/13_identity.ipynb #de48e93e
+# %% ../../nbs/storage/13_identity.ipynb #35c17903
 def _own_modules(model)->dict: # path -> class, attributes
     "The parts of a model that are of classes of your own: their code counts, and what they hold beside weights."
     usual = vars(sys.modules["torch"].nn.Module())
@@ -267,7 +268,7 @@ def _function(look:_Look, function)->dict:
     read = look.read_by(function, [*held.values(), *captured(function).values(), *(function.__defaults__ or ())])
     return look.with_held(description, held | read)
 
-# %% ../../nbs/storage/13_identity.ipynb #19b0e456
+# %% ../../nbs/storage/13_identity.ipynb #a0ca78f1
 @patch_to(_Look)
 def read_by(self, function, values:list)->dict:
     "What a function reads, of files those among some values; where there may be others, that is noted."
