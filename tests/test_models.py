@@ -229,8 +229,13 @@ def test_a_loop_within_a_block_without_gradients_learns_as_outside(around, tmp_p
     def made(name): return small_loop(tmp_path / name, score=half_digits, select=Threshold(0))
     outside, inside = made("outside"), made("inside")
     outside.step()
-    with around(): inside.step()
-    assert files_of(inside, 1) == files_of(outside, 1)
+    with around():
+        inside.step()
+        inside.rewind(0)
+        inside.step()
+    first, again = files_of(inside, 1)
+    assert [first] == [again] == files_of(outside, 1)
+    assert inside.samples(1)["logprob"][:] == outside.samples(1)["logprob"][:], "M_0 was read from the disk"
 
 
 def test_what_a_launcher_has_left_in_the_environment_changes_nothing(tmp_path, monkeypatch):

@@ -170,14 +170,17 @@ def usual_defaults():
     is_elsewhere = torch.get_default_device().type != "cpu"
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.device("cpu") if is_elsewhere else nullcontext(), _no_autocast(torch): yield
+        with torch.device("cpu") if is_elsewhere else nullcontext(), _outside(torch): yield
     finally: torch.set_default_dtype(before)
 
-def _no_autocast(torch)->ExitStack:
-    "A block in which nothing is cast that does not ask for it."
+def _outside(torch)->ExitStack:
+    "A block in which nothing is cast that does not ask for it, and tensors are ordinary ones."
     around = ExitStack()
     for kind in ("cpu", "cuda", "mps"):
         if torch.is_autocast_enabled(kind): around.enter_context(torch.autocast(kind, enabled=False))
+    if torch.is_inference_mode_enabled():
+        around.enter_context(torch.inference_mode(False))
+        around.enter_context(torch.no_grad())
     return around
 
 # %% ../../nbs/00_core.ipynb #40539c63

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..backend.lora import with_adapter
 from ..backend.whole import check_form
-from ..backend.core import DamagedRunError, SelfloopError, patch_to
+from ..backend.core import DamagedRunError, SelfloopError, patch_to, usual_defaults
 from ..models import LanguageModel
 from ..storage.disk import disk
 from ..storage.files import open_file, write_folder
@@ -69,6 +69,7 @@ def look(self, store:Run, id:str)->LanguageModel:
 
 # %% ../../nbs/training/04_round_models.ipynb #5ca15a3a
 @patch_to(RoundModels)
+@usual_defaults()
 def read(self,
     store:Run,
     folder:Path, # of a round, or of one that is being made
