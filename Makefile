@@ -47,7 +47,7 @@ docs: .venv-docs/.done ## the site, built offline into _docs/html: course, recip
 	@.venv-docs/bin/python tests/tools/docs
 
 course: .venv-course/.done ## the labs for students, teachers, nbgrader and otter-grader; slides, pages to print, quizzes, syllabus: into _course
-	@.venv-course/bin/python tests/tools/course
+	@.venv-course/bin/python tests/tools/editions
 
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py
@@ -89,7 +89,7 @@ clean: ## remove the environments and everything that was made
 .venv-course/.done: .venv/.done
 	@echo "setting up .venv-course (once, some seconds)"
 	@$(PY) -m venv .venv-course
-	@$(PY) tests/tools/course/beside.py .venv-course
+	@$(PY) tests/tools/editions/beside.py .venv-course
 	@.venv-course/bin/python $(PIP) -c constraints.txt $$(sed -n '/^course_requirements/,/^[a-z]*_requirements/s/^    //p' settings.ini)
 	@.venv-course/bin/python $(PIP) -c constraints.txt --no-deps --ignore-installed alembic sphinx-revealjs
 	@touch $@

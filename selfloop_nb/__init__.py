@@ -24,7 +24,8 @@ _names = {
     "filters.theta": "AcceptanceTarget Annealed theta_for_precision",
     "filters.refine": "Refinement NoNearDuplicates Decontaminated PerCluster FarthestFirst Balanced Curriculum",
     "filters.staircase": "Staircase", "filters.chance": "chance Chance", "mixing": "Accumulate Replace Window OnlyTrain",
-    "tuning": "fine_tune completion_loss FineTune", "backend.lora": "LoRA", "training.masked": "MaskedLM",
+    "tuning": "fine_tune FineTune", "backend.rows": "completion_loss", "backend.lora": "LoRA",
+    "training.masked": "MaskedLM",
     "training.thinking": "LearnOnly", "training.speech": "SpeechModel", "training.until": "Until",
     "backend.processes": "Processes", "sweeps.cluster": "ray_cluster", "sweeps.server": "Server",
     "training.preferences": "DPO SPIN", "storage.verify": "verify", "storage.archive": "export_run import_run",
@@ -32,9 +33,9 @@ _names = {
     "metrics.diversity": "diversity_metrics", "metrics.pass_at_k": "pass_at_k majority_at_k",
     "metrics.drift": "drift_metrics", "metrics.audit": "audit_history balance_score",
     "metrics.per_round": "round_figures round_metrics", "metrics.measures": "Measure",
-    "guards": "GUARDS HeldoutLossGuard DiversityGuard AcceptanceGuard SpreadGuard "
+    "guards": "GUARDS HeldoutLossGuard DiversityGuard AcceptanceGuard SpreadGuard RoomGuard "
         "JudgeGuard MeasureGuard AuditGuard DriftGuard CoverageGuard RepetitionGuard BalanceGuard",
-    "charts.words": "session",
+    "charts.words": "session", "charts.rounds": "accuracy_plot", "charts.comparison": "arms_table",
     "charts.monitors": "audit_plot collapse_plot balance_plot", "opened": "open_run", "loop": "Loop",
     "sweeps.arms": "ByRound", "sweeps.sweep": "sweep sweep_plot against search",
     "sweeps.controls": "controls control_arms", "sweeps.examine": "examine", "views.dashboard": "dashboard",

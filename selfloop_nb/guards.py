@@ -43,8 +43,8 @@ class HeldoutLossGuard(Guard):
 @dataclass(frozen=True)
 class DiversityGuard(Guard):
     "Distinct-2 of the samples below a share of M_0's: the model repeats itself."
-    share:float=0.5
-    stop:bool=False
+    share:float=0.5  # of M_0's distinct-2
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         first = _first(history, "distinct_2")
         last = _last(history, "distinct_2")
@@ -55,8 +55,8 @@ class DiversityGuard(Guard):
 @dataclass(frozen=True)
 class AcceptanceGuard(Guard):
     "A share of the samples so small is kept that the next model learns from next to nothing."
-    least:float=0.02
-    stop:bool=False
+    least:float=0.02 # share of the samples
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         rate = _last(history, "accept_rate")
         if rate < self.least: return f"only {rate:.1%} of the samples were kept, less than {self.least:.1%}"
@@ -66,7 +66,7 @@ class AcceptanceGuard(Guard):
 @dataclass(frozen=True)
 class SpreadGuard(Guard):
     "All scores are equal: Q tells nothing apart, and theta keeps all or nothing."
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         low = _last(history, "score_min")
         if low == _last(history, "score_max"): return f"all scores of the round are {low:.3g}: Q tells nothing apart"
@@ -90,7 +90,7 @@ def room_advice(
 class RoomGuard(Guard):
     "Most samples, or most held-out answers, ended at max_new_tokens and not by themselves."
     most:float=0.5   # share that may
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         room = _last(history, "max_new_tokens")
         for name, what in (("cut_share", "samples"), ("heldout_cut_share", "held-out answers")):
@@ -103,7 +103,7 @@ class RoomGuard(Guard):
 class JudgeGuard(Guard):
     "A language model that judges gives answers without content its better verdict."
     most:float=0.0   # share of the controls that may pass
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         passed = _last(history, "controls_passed")
         if passed > self.most:
@@ -116,7 +116,7 @@ class AuditGuard(Guard):
     "Q has risen, and an audit that never selects has fallen, or has stayed far behind: the model learns to please Q."
     fall:float=0.25   # how far the audit may fall, in standard deviations of the first round
     gap:float=0.5     # how far Q may rise above the audit, in the same; inf: as far as it likes
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         return self._failures(history) or self._divergence(history)
 
@@ -152,7 +152,7 @@ class DriftGuard(Guard):
     "The samples have gone far from M_0: a large KL divergence, or texts that M_0 finds much less likely than its own."
     kl:float=1.0     # nats a token
     fall:float=1.0   # nats a token by which the samples may become less likely under M_0
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         kl = _last(history, "kl_per_token")
         fall = _first(history, "base_logprob") - _last(history, "base_logprob")
@@ -168,7 +168,7 @@ class DriftGuard(Guard):
 class CoverageGuard(Guard):
     "pass@1 has risen and pass@k has fallen: right answers come more often, and fewer problems are solved at all."
     fall:float=0.05   # of pass@k since the first round with as many samples a prompt
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         k = _last(history, "tries")
         same = [row for row in history if row.get("tries") == k]
@@ -187,7 +187,7 @@ class CoverageGuard(Guard):
 class RepetitionGuard(Guard):
     "Self-BLEU or the share of near-duplicates is well on its way from M_0's value to 1: the samples repeat each other."
     share:float=0.5   # of the way, and at least 0.1
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         if _last(history, "pass_at_1") > _first(history, "pass_at_1"): return ""
         for name, what in (("self_bleu", "self-BLEU"), ("near_duplicate_ratio", "the share of near-duplicates")):
@@ -201,9 +201,9 @@ class RepetitionGuard(Guard):
 @dataclass(frozen=True)
 class BalanceGuard(Guard):
     "The balance score below a share of its best: too few different right samples are kept, or too many wrong ones."
-    share:float=0.5
+    share:float=0.5   # of the best balance score so far
     least:float=0.05  # a best that is lower is nothing to lose
-    stop:bool=False
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         values = [row.get("balance", math.nan) for row in history]
         best = max((value for value in values if not math.isnan(value)), default=math.nan)
@@ -215,10 +215,10 @@ class BalanceGuard(Guard):
 # %% ../nbs/10_guards.ipynb #c2121ebf
 @dataclass(frozen=True)
 class MeasureGuard(Guard):
-    "A held-out figure has become worse than M_0's by more than its interval over the rows explains."
+    "A held-out measure has become worse than M_0's by more than its interval over the rows explains."
     name:str         # of the measure, such as "chrf"; or "accuracy"
-    lower_is_better:bool=False
-    stop:bool=False
+    lower_is_better:bool=False # such as of an error rate
+    stop:bool=False  # stop the run? else warn
     def __call__(self, history):
         column = f"heldout_{self.name}"
         first = _first(history, column)
@@ -251,11 +251,11 @@ def check_guards(
 @dataclass(frozen=True)
 class StopRules:
     "When a run ends; raises `ValueError` for a value out of range."
-    target:float|None=None  # of the figure `by`: enough; of accuracy in [0, 1]
+    target:float|None=None  # of the metric `by`: enough; of accuracy in [0, 1]
     patience:int|None=None  # rounds without a better one
     minutes:float|None=None # time for this run; the round under way is ended
-    by:str="accuracy"       # the held-out figure: accuracy (loss where there is none), loss, or an own measure
-    lower_is_better:bool=False # of that figure
+    by:str="accuracy"       # the held-out metric: accuracy (loss where there is none), loss, or an own measure
+    lower_is_better:bool=False # of that metric
 
     def __post_init__(self):
         plain_fields(self)
@@ -273,7 +273,7 @@ def check_rules(
     rules:StopRules,
     task, # `heldout` and `check`, see `Task`
 )->StopRules: # the same
-    "Raise `ValueError` for a rule that waits for a figure which the task cannot give."
+    "Raise `ValueError` for a rule that waits for a metric which the task cannot give."
     for name in ("target", "patience"):
         if getattr(rules, name) is None: continue
         given = f"{name}={getattr(rules, name)!r}"
@@ -287,7 +287,7 @@ def check_rules(
 # %% ../nbs/10_guards.ipynb #7e70200f
 def rounds_without_progress(
     history:list,
-    by:str="accuracy", # the held-out figure that counts; where there is no accuracy, the loss
+    by:str="accuracy", # the held-out metric that counts; where there is no accuracy, the loss
     lower_is_better:bool=False,
 )->int:
     "How many rounds ago the best held-out value was reached."
@@ -314,6 +314,6 @@ def __call__(self,
 # %% ../nbs/10_guards.ipynb #58c0bf24
 @patch_to(StopRules)
 def _is_enough(self, value:float)->bool:
-    "Has the figure reached its target?"
+    "Has the metric reached its target?"
     if self.target is None: return False
     return value <= self.target if self.lower_is_better else value >= self.target

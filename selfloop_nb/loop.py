@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from .backend.core import (
+    SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no)
 from .backend.workers import HERE, checked_workers
-from .backend.core import SelfloopError, Stopped
-from .backend.core import natural_number, patch_to, user_path, whole_number, yes_or_no
 from .guards import GUARDS, StopRules, check_guards, check_rules
 from .metrics.basic import counted
+from .metrics.doubts import doubts
 from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
-from .metrics.doubts import doubts
 from .metrics.sealed import unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
@@ -31,13 +31,14 @@ from .scoring import verifier
 from .selection import Threshold, kept_rows
 from .storage.disk import disk
 from .storage.files import check_name
-from .storage.heads import UNDO
 from .storage.mirror import mirrored
-from .storage.prune import checked_keep, prune as prune_run
+from .storage.moves import find_round, rewind, undo
+from .storage.prune import checked_keep, prune, pruned
+from .storage.publish import publish
 from .storage.store import Run
 from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
-from .training.remake import kept_samples, to_remake, train_again
+from .training.remake import kept_samples, remade
 from .training.round_models import RoundModels, check_given
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
@@ -60,12 +61,12 @@ class Loop:
         progress:bool=True,      # show a progress bar?
         audit=None,              # a scorer that never selects: it is written down beside Q, on at most 1,000 samples a round
         drift:bool=False,        # measure how far the samples have gone from M_0? It is then read for each round
-        measures:dict|None=None, # name -> figure of the answers to held-out data: a scorer, or table -> number; see `Measure`
+        measures:dict|None=None, # name -> metric of the answers to held-out data: a scorer, or table -> number; see `Measure`
         keep:int|None=None,      # of how many rounds of each branch the weights stay on the disk, beside M_0 and the best; None: all
         workers=HERE,            # who draws, scores and measures: this process, or such as ray_cluster(); no part of what a round is
     ):
         model, self.task = check_given(model, task)
-        self._models = RoundModels(model)
+        self.models = RoundModels(model)
         self.seed = whole_number(seed, "seed")
         self.keep, self.workers = checked_keep(keep), checked_workers(workers)
         score = verifier() if score is None else score
@@ -88,79 +89,13 @@ class Loop:
     @property
     def model(self)->LanguageModel:
         "What M_0 is made from; read from the disk where it is not in memory any more."
-        return self._model_0() if self._models.given.is_empty else self._models.given
-
-# %% ../nbs/13_loop.ipynb #78e68f33
-def _setting(name:str)->property:
-    "A setting, to look at."
-    def read(self): return getattr(self.settings, name)
-    def refuse(self, value): raise AttributeError(f"loop.{name} cannot be assigned: use loop.change({name}=...)")
-    return property(read, refuse, doc=f"The setting `{name}`; `change({name}=...)` replaces it.")
-
-for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
-
-# %% ../nbs/13_loop.ipynb #ac9efff0
-for _name in ("rounds", "history", "samples", "answers", "best", "sealed", "losses", "report", "export"):
-    setattr(Loop, _name, handed_on("reader", _name))
-for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
-    setattr(Loop, _name, handed_on("control", _name))
-
-# %% ../nbs/13_loop.ipynb #42e935ee
-@patch_to(Loop)
-def _open(self, path:Path, branch:str):
-    "Open the run folder, new or old, and take its lock."
-    task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
-    given = self._models.given
-    info = dict(seed=self.seed, task=task, model=given.identity()) # what the folder belongs to
-    about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
-    self._look_at(Run.open_to_write(path, {**info, **about}, branch))
-    self.lock = self.store.lock
-    for doubt in doubts(given, self.task, bool(self.store.head)): self.emit("message", text=doubt)
-    check_belongs(self.store, info)
-    fall_back(self.store)
-    if not self.store.head: return
-    if self.settings.initial is None: self._models.let_go()
-    for text in what_changed(self.store): self.emit("message", text=text)
-
-# %% ../nbs/13_loop.ipynb #27638fbb
-@patch_to(Loop)
-def _look_at(self, store:Run):
-    "Work on this branch of this folder."
-    self.store, self.reader = store, RunReader(store)
-    self._kept = KeptTables(partial(kept_samples, store))
-    self.loops[store.branch] = self
-
-# %% ../nbs/13_loop.ipynb #8e61cff2
-@patch_to(Loop)
-def start(self)->Round:
-    "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
-    self.control.clear()
-    with self.control.work(): return self.rounds[0] if self.store.head else self._begin()
-
-# %% ../nbs/13_loop.ipynb #de034c78
-@patch_to(Loop)
-def _begin(self)->Round:
-    "M_0 = train(D_train)"
-    given, initial = self._models.given, self.settings.initial
-    if initial is not None and self.task.train is None:
-        raise ValueError("M_0 must be trained and the task has no D_train: "
-                         "give the task labelled examples, or a model that comes trained")
-    with self._turn():
-        round = self._new_round(None)
-        check_weights(given)
-        if initial is None: model_0 = round.phase("tune", adopt, given)
-        else: model_0 = round.phase("tune", tune, given, self._data_of(round), initial)
-        self._models.keep(round.id, model_0)
-        round.phase("measure", measure, model_0, self.task)
-        record = self._commit(round, *counted(None))
-        if initial is None: self._models.let_go()
-        return record
+        return self._model_0() if self.models.given.is_empty else self.models.given
 
 # %% ../nbs/13_loop.ipynb #ded43e44
 @patch_to(Loop)
 def _round(self)->Round:
     "M_t -> S_t -> q -> K_t -> D_t -> M_{t+1}"
-    with self._turn():
+    with self.turn():
         say_if_other(self, self.rounds[-1])
         round = self._new_round(self.rounds[-1])
         def writer(): return self.model_of(round.parent.id)
@@ -170,7 +105,7 @@ def _round(self)->Round:
             judged = round.phase("score", judge, samples, self.task, self._model_0, writer)
         data = self._data_of(round, judged)
         tuned = round.phase("tune", tune, self.model_of(round.origin), data, self.settings.tune)
-        self._models.keep(round.id, tuned)
+        self.models.keep(round.id, tuned)
         round.phase("measure", measure, tuned, self.task)
         return self._commit(round, *counted(judged))
 
@@ -195,7 +130,7 @@ def next_round(self)->Round:
 def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one."
     self.settings = self._next
-    load = partial(self._models.read, self.store)
+    load = partial(self.models.read, self.store)
     return RoundDraft(self.store, parent, self.settings, self.seed, self.control, load, self.task, self.workers)
 
 # %% ../nbs/13_loop.ipynb #527fce4e
@@ -210,7 +145,7 @@ def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningDat
     "What a round has to learn from that comes after some others."
     mixing, newest = self.settings.mix, [] if judged is None else [kept_rows(judged)]
     def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), *newest], seed)
-    load = partial(self._models.look, self.store, parent)
+    load = partial(self.models.look, self.store, parent)
     return TuningData(mix, self.task, judged, load, self.settings.sampling, say, workers=self.workers)
 
 # %% ../nbs/13_loop.ipynb #16743d95
@@ -219,24 +154,93 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
     record = round.record(counts, metrics)
     warnings, self._halt = check_guards(self.settings.guards, [*self.store.rows(), history_row(record)])
-    record.warnings += [*warnings, *(() if round.number else doubts(self._models.given, self.task))]
+    record.warnings += warnings
+    if record.number == 0: record.warnings += self._doubts
     self.store.commit(round.draft, record)
-    if self.keep: prune_run(self.store, self.keep)
-    for text in record.warnings: self.emit("message", round.number, text=f"round {round.number}: {text}")
-    self.emit("round", round.number, record=record)
+    if self.keep: prune(self.store, self.keep)
+    for text in record.warnings: self.emit("message", record.number, text=f"round {record.number}: {text}")
+    self.emit("round", record.number, record=record)
     if round.sampled: disk.rmtree(round.sampled.folder)
     return record
+
+# %% ../nbs/13_loop.ipynb #8e61cff2
+@patch_to(Loop)
+def start(self)->Round:
+    "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
+    self.control.clear()
+    with self.control.work():
+        return self.rounds[0] if self.store.head else self._begin()
+
+# %% ../nbs/13_loop.ipynb #de034c78
+@patch_to(Loop)
+def _begin(self)->Round:
+    "M_0 = train(D_train)"
+    given, initial = self.models.given, self.settings.initial
+    if initial is not None and self.task.train is None:
+        raise ValueError("M_0 must be trained and the task has no D_train: "
+                         "give the task labelled examples, or a model that comes trained")
+    with self.turn():
+        round = self._new_round(None)
+        check_weights(given)
+        if initial is None: model_0 = round.phase("tune", adopt, given)
+        else: model_0 = round.phase("tune", tune, given, self._data_of(round), initial)
+        self.models.keep(round.id, model_0)
+        round.phase("measure", measure, model_0, self.task)
+        record = self._commit(round, *counted(None))
+        if initial is None: self.models.let_go()
+        return record
+
+# %% ../nbs/13_loop.ipynb #78e68f33
+def _setting(name:str)->property:
+    "A setting, to look at."
+    def read(self): return getattr(self.settings, name)
+    def refuse(self, value): raise AttributeError(f"loop.{name} cannot be assigned: use loop.change({name}=...)")
+    return property(read, refuse, doc=f"The setting `{name}`; `change({name}=...)` replaces it.")
+
+for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
+
+# %% ../nbs/13_loop.ipynb #ac9efff0
+for _name in ("rounds", "history", "samples", "answers", "best", "sealed", "losses", "report", "export"):
+    setattr(Loop, _name, handed_on("reader", _name))
+for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
+    setattr(Loop, _name, handed_on("control", _name))
+
+# %% ../nbs/13_loop.ipynb #42e935ee
+@patch_to(Loop)
+def _open(self, path:Path, branch:str):
+    "Open the run folder, new or old, and take its lock."
+    task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
+    given = self.models.given
+    info = dict(seed=self.seed, task=task, model=given.identity()) # what the folder belongs to
+    about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
+    self._look_at(Run.open_to_write(path, {**info, **about}, branch))
+    self.lock = self.store.lock
+    self._doubts = doubts(given, self.task, bool(self.store.head)) # of M_0, whose record holds them
+    for doubt in self._doubts: self.emit("message", text=doubt)
+    check_belongs(self.store, info)
+    fall_back(self.store)
+    if not self.store.head: return
+    if self.settings.initial is None: self.models.let_go()
+    for text in what_changed(self.store): self.emit("message", text=text)
+
+# %% ../nbs/13_loop.ipynb #27638fbb
+@patch_to(Loop)
+def _look_at(self, store:Run):
+    "Work on this branch of this folder."
+    self.store, self.reader = store, RunReader(store)
+    self._kept = KeptTables(partial(kept_samples, store))
+    self.loops[store.branch] = self
 
 # %% ../nbs/13_loop.ipynb #ae25ba43
 @patch_to(Loop)
 def model_of(self, id:str)->LanguageModel:
     "The model of a round: the one at hand, or from disk."
-    return self._models.of(self.store, id)
+    return self.models.of(self.store, id)
 
 @patch_to(Loop)
 def _model_0(self)->LanguageModel:
     "M_0, where the drift from it is measured."
-    return self._models.look(self.store, self.rounds[0].id)
+    return self.models.look(self.store, self.rounds[0].id)
 
 # %% ../nbs/13_loop.ipynb #123c9346
 @patch_to(Loop)
@@ -245,37 +249,50 @@ def language_model(self,
 )->LanguageModel: # a copy: what you do with it leaves the run alone
     "The model that a round has made."
     number = None if round == -1 else whole_number(round, "round")
-    return self.model_of(self._round_of(number).id).copy(pretrained=True)
-
-Loop.unseal = unseal
+    return self.model_of(find_round(self.store, number).id).copy(pretrained=True)
 
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
-def _turn(self):
+def turn(self):
     """The right to work on the run.
 
     Raises `RunLockedError` while another has it or is at it, `SelfloopError` where the folder is gone."""
     self.store.heads # asked first: it knows whether the folder is still there
     return self.lock.at_work(self.store.name, self.control)
 
-Loop.in_charge = property(lambda self: self.lock.in_charge(self.control), doc="Whom to ask to stop or to wait.")
-Loop.at_work = property(lambda self: self.lock.turn.locked(), doc="Is a round being made, in this kernel?")
-Loop.is_temporary = property(lambda self: self._temporary is not None, doc="Does the folder go with the program?")
-Loop.clips = property(lambda self: getattr(self._models.given, "clips", None), doc="The sounds that prompts name.")
-Loop.mirror, Loop.publish = mirrored, RunReader.publish
+@patch_to(Loop, as_prop=True)
+def at_work(self)->bool:
+    "Is a round being made, in this kernel?"
+    return self.lock.turn.locked()
+
+@patch_to(Loop, as_prop=True)
+def in_charge(self)->Control:
+    "Whom to ask to stop or to wait."
+    return self.lock.in_charge(self.control)
+
+# %% ../nbs/13_loop.ipynb #f196c3c0
+@patch_to(Loop, as_prop=True)
+def is_temporary(self)->bool:
+    "Does the folder go with the program?"
+    return self._temporary is not None
+
+@patch_to(Loop, as_prop=True)
+def clips(self)->"selfloop_nb.backend.clips.Clips|None":
+    "The sounds that prompts name."
+    return getattr(self.models.given, "clips", None)
 
 # %% ../nbs/13_loop.ipynb #45e93f0b
 @patch_to(Loop)
 def run(self,
     rounds:int=6,     # how many more
-    target:float|None=None,  # held-out accuracy, or figure `by`, that is enough
+    target:float|None=None,  # held-out accuracy, or metric `by`, that is enough
     patience:int|None=None,  # rounds without progress on held-out data
     minutes:float|None=None, # time; the round under way is ended
-    by:str="accuracy",       # the held-out figure of both rules: "accuracy" (loss where there is none), "loss", or a measure
+    by:str="accuracy",       # the held-out metric of both rules: "accuracy" (loss where there is none), "loss", or a measure
 )->"pandas.DataFrame":
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
 
-    Raises `ValueError` for a rule out of range, and a figure that there is not."""
+    Raises `ValueError` for a rule out of range, and a metric that there is not."""
     rules = check_rules(StopRules(target, patience, minutes, by, lower_is_better(by, self.measures)), self.task)
     self.control.clear()
     return self.go_on(natural_number(rounds, "rounds"), rules)
@@ -306,41 +323,14 @@ def _end(self, record:Round, why:str)->str:
     if why: self.emit("message", record.number, text=f"stopped after round {record.number}: {why}")
     return why
 
-# %% ../nbs/13_loop.ipynb #dcaf9a34
-@patch_to(Loop)
-def rewind(self,
-    round:int, # its number: 0 is M_0
-)->Round:
-    "Go back: the next step starts from this round. The rounds after it stay on the disk."
-    with self._turn(): return self._stand_at(self.store.of_round(whole_number(round, "round")), "rewind")
-
-# %% ../nbs/13_loop.ipynb #258ce21b
-@patch_to(Loop)
-def undo(self)->Round:
-    "Take back the last move: a round, a rewind; the next step starts from where this branch stood before it."
-    with self._turn(): return self._stand_at(self.store.record(self.store.before_last_move()), UNDO)
-
-# %% ../nbs/13_loop.ipynb #f7ca1bab
-@patch_to(Loop)
-def _stand_at(self, record:Round, why:str)->Round:
-    "Move the head to a round, and tell the listeners."
-    check_whole(self.store, record.id)
-    self.store.set_head(record.id, why)
-    self.emit("rewind", record.number)
-    return record
-
-# %% ../nbs/13_loop.ipynb #bc55553f
-@patch_to(Loop)
-def change(self,
-    **changed, # score, select, mix, tune, sampling, guards, audit, drift, measures
-):
-    """Other settings from the next round on; the round under way and those that are done keep theirs.
-
-    Raises `ValueError` for what does not fit; then nothing is changed."""
-    settings = self._next.changed(**changed)
-    settings.check(self._models.given, self.task)
-    self._next = settings
-    if not self.at_work: self.settings = settings
+# %% ../nbs/13_loop.ipynb #38a1cae7
+Loop.rewind = rewind
+Loop.undo = undo
+Loop.prune = pruned
+Loop.remake = remade
+Loop.mirror = mirrored
+Loop.publish = publish
+Loop.unseal = unseal
 
 # %% ../nbs/13_loop.ipynb #7088b5cd
 @patch_to(Loop)
@@ -354,8 +344,8 @@ def branch(self,
         raise ValueError(f"run {self.store.name!r} has a branch {name!r} already: "
                          f"choose another name, or open it with Loop(..., branch={name!r})")
     if not self.store.head: raise SelfloopError("there is no round to branch from yet: call start() first")
-    with self._turn():
-        start = self._round_of(round)
+    with self.turn():
+        start = find_round(self.store, round)
         check_whole(self.store, start.id)
         other = self._on_branch(name, self.settings.changed(**changed))
         other.store.set_head(start.id, f"branch from {self.store.branch}")
@@ -364,37 +354,27 @@ def branch(self,
 
 # %% ../nbs/13_loop.ipynb #cf8403e4
 @patch_to(Loop)
-def _round_of(self, round:int|str|None)->Round:
-    "A round by its number on this branch, by its id, or the newest."
-    if isinstance(round, str): return self.store.of_id(round)
-    return self.rounds[-1] if round is None else self.store.of_round(whole_number(round, "round"))
-
-@patch_to(Loop)
 def _on_branch(self, name:str, settings:Settings)->"Loop":
     "This loop on another branch: model, task, folder and lock are shared; settings, control and place are its own."
-    settings.check(self._models.given, self.task)
+    settings.check(self.models.given, self.task)
     other = copy.copy(self)
     other.settings = other._next = settings
     is_shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
     other.control = Control([ProgressBar()] if is_shown else [])
-    other._models = self._models.apart()
+    other.models = self.models.apart()
     other._look_at(Run(self.store.path, name))
     other.store.lock = self.lock
     return other
 
-# %% ../nbs/13_loop.ipynb #7a207b5d
+# %% ../nbs/13_loop.ipynb #bc55553f
 @patch_to(Loop)
-def prune(self,
-    keep:int=3,  # newest rounds of each branch
-    every:int=0, # and of the older ones, each whose number is a multiple of this; 0: none
-)->list: # ids of the rounds whose weights went
-    "Take away the weights of old rounds; M_0, the best, and what the others stand on stay, and so do all samples."
-    with self._turn(): return prune_run(self.store, keep, every)
+def change(self,
+    **changed, # score, select, mix, tune, sampling, guards, audit, drift, measures
+):
+    """Other settings from the next round on; the round under way and those that are done keep theirs.
 
-@patch_to(Loop)
-def remake(self, round:int|str)->Round: # a number of this branch, or an id
-    "Make the weights of a pruned round again; raises `SelfloopError` where they come out otherwise."
-    record = self._round_of(round if isinstance(round, str) else whole_number(round, "round"))
-    with self.control.work(), self._turn():
-        for one in to_remake(self.store, record): self._models.keep(one.id, train_again(self, one))
-    return record
+    Raises `ValueError` for what does not fit; then nothing is changed."""
+    settings = self._next.changed(**changed)
+    settings.check(self.models.given, self.task)
+    self._next = settings
+    if not self.at_work: self.settings = settings

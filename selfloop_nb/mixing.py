@@ -239,7 +239,7 @@ class Window(_Mix):
 @dataclass(frozen=True)
 class Replace(_Mix):
     "Only the newest kept samples, unless `real_share` asks for D_train as well."
-    real_share:float|None=0.0
+    real_share:float|None=0.0 # share of D_train in the mix, [0, 1)
     def rounds(self, n:int)->int: return min(n, 1)
 
 # %% ../nbs/08_mixing.ipynb #f4c9a0ec

@@ -16,25 +16,25 @@ from pathlib import Path
 
 from .backend.context import context_of
 from .backend.controls import decoder_start, own_ends
+from .backend.core import (
+    SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .backend.devices import choose_device, choose_dtype
-from .backend.weights import on_same_weights, with_weights, without_weights
 from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart, user_cache)
-from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
-from .backend.core import (
-    SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
-from .text import answer_texts
-from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch, word_tokenizer
+from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
+from .backend.weights import on_same_weights, with_weights, without_weights
+from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
+from .text import answer_texts
 
 # %% ../nbs/04_models.ipynb #0c5f037c
 @dataclass
 class LanguageModel(TextAsIds):
     "A causal language model or an encoder-decoder with its tokenizer; raises `ValueError` where they do not fit."
-    model:"transformers.PreTrainedModel"
-    tokenizer:"transformers.PreTrainedTokenizerBase"
-    name:str="model"
+    model:"transformers.PreTrainedModel" # causal, or with an encoder
+    tokenizer:"transformers.PreTrainedTokenizerBase" # its own
+    name:str="model"     # what errors and records call it
     pretrained:bool=True # is it M_0 as it is? False: M_0 is first trained on D_train
     system:str|None=None # what a chat model is told before every prompt; None: what its template says by itself
     chat:bool=True       # is it asked by its chat template, where it has one? False: prompts as they are
@@ -211,9 +211,9 @@ def _llama_config(tokenizer, layers:int, width:int, heads:int, context:int):
 def tiny_llama(
     task:"selfloop_nb.tasks.Task", # whose characters it will know
     seed:int=0,     # of the first weights
-    layers:int=2,
+    layers:int=2,   # at least 1
     width:int=64,   # of the hidden states; the feed-forward layer is 4 times as wide
-    heads:int=4,
+    heads:int=4,    # of attention; the width is a multiple of twice as many
     context:int|None=None, # tokens; None: room for four times the longest text of the task
     unit:str="character", # what a token is: "character", or "word"
 )->LanguageModel:

@@ -14,34 +14,34 @@ from dataclasses import dataclass, field, fields, replace
 from .backend.columns import give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .backend.drawing import why_alike
-from .storage.identity import describe
-from .metrics.empty_round import nothing_kept
-from .storage.evidence import REDRAWN
-from .metrics.measures import (
-    Answers, answer, answer_metrics, as_measures, check_questions, measure_answers)
-from .metrics.monitors import add_monitors
-from .models import LanguageModel
-from .opened import Control
 from .backend.memory import memory_errors_in_words
-from .backend.threads import fitting_threads
+from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
+from .backend.threads import fitting_threads
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
+from .metrics.empty_round import nothing_kept
+from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
+from .metrics.monitors import add_monitors
+from .mixing import Mix, as_mix, needs_samples
+from .models import LanguageModel
+from .opened import Control
 from .records import KEPT, Round
-from .scorers.state import look_again, watched
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
+from .scorers.state import look_again, watched
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
-from .mixing import Mix, as_mix, needs_samples
+from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.disk import disk
 from .storage.drafts import Draft, Parts
-from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
+from .storage.evidence import REDRAWN
 from .storage.files import write_file
+from .storage.identity import describe
 from .storage.store import Run
 from .tasks import Task, table_hash
 from .training.round_models import write_model
-from .tuning import FineTune, Tuner, TuningData, completion_loss
+from .tuning import FineTune, Tuner, TuningData
 
 # %% ../nbs/12_phases.ipynb #63b453aa
 INITIAL = FineTune(steps=600, lr=2e-3) # how M_0 is trained, unless it is said, where the model does not come trained
@@ -65,7 +65,7 @@ class Settings:
     guards:tuple=()            # what warns; no part of `config`: they change nothing
     audit:Scorer|None=None     # a scorer that never selects
     drift:bool=False           # measure how far the samples have gone from M_0?
-    measures:dict=field(default_factory=dict) # name -> figure of the answers to held-out data
+    measures:dict=field(default_factory=dict) # name -> metric of the answers to held-out data
 
     def __post_init__(self):
         for name, rule in _broken_rules(self):
@@ -185,12 +185,10 @@ def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
     return store.draft(f"generated/{parent.id}-{short_hash(describe(sampling))}")
 
 # %% ../nbs/12_phases.ipynb #a0ae35ca
-@property
-def _origin(self)->str:
+@patch_to(RoundDraft, as_prop=True)
+def origin(self)->str:
     "Id of the round whose model the training starts from."
     return self.parent.id if self.settings.tune.start == "previous" else self.store.rounds()[0].id
-
-RoundDraft.origin = _origin
 
 # %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)
@@ -295,12 +293,14 @@ def judge(
     model:Callable|None=None, # -> the model that wrote the samples, for a Q that asks it
 )->Made:
     "q = Q(s), and K_t = {s : q >= theta}"
-    settings, who = round.settings, (round.workers, round.control.should_stop)
-    samples, silent = _checked(samples, task, *who)
+    settings = round.settings
+    samples, silent = _checked(round, samples, task)
     context = scorer_context(round, model)
     def score(seen):
         scorer = settings.score.bound(context, seen)
-        return score_samples(seen, scorer, 0.1, lambda part: _journal(round, "scores", part), *who)
+        def journal(part): return _journal(round, "scores", part)
+        return score_samples(seen, scorer, journal=journal, workers=round.workers,
+                             should_stop=round.control.should_stop)
     samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
@@ -311,9 +311,9 @@ def judge(
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
 
-def _checked(samples, task:Task, *who)->tuple: # the samples with what the check says; why it says nothing of any
+def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
     if task.check is None: return samples, ""
-    verdicts = task.correct(samples, *who)
+    verdicts = task.correct(samples, round.workers, round.control.should_stop)
     return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)
 
 # %% ../nbs/12_phases.ipynb #15debbba
@@ -391,7 +391,7 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
 
 # %% ../nbs/12_phases.ipynb #dd0f657c
 def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:
-    "Write the answers, and the draws of figures of the whole table."
+    "Write the answers, and the draws of metrics of the whole table."
     round.draft.write_table("heldout.parquet", found.table)
     files = ["heldout.parquet"]
     if found.redrawn:

@@ -11,15 +11,12 @@ __all__ = ['GREEDY', 'SESSION', 'ROOM', 'CUT_AT_ONCE', 'Sampling', 'Chunk', 'pla
 import itertools, math
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 
 from .backend.columns import IdLists, as_arrow, as_table, some_rows, table_of
 from .backend.context import counted_places
 from .backend.core import (
-    derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
-from .models import LanguageModel
-from .storage.identity import describe
-from .tasks import Task
+    LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once
 from .backend.drawing import Drawing
 from .backend.refill import Session, can_refill, session_settings
@@ -28,6 +25,9 @@ from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
+from .models import LanguageModel
+from .storage.identity import describe
+from .tasks import Task
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Sampling:
     stop:tuple=()                # strings that end a sample; they are cut off
     templates:tuple=("{prompt}",)# ways to ask, taken in turn by a prompt's samples: they steer topic or style
     tokens_per_batch:int=16384   # most tokens that are held at a time; lower it when memory is short
-    refill:bool=False            # on CUDA, let another prompt take the place of a row that has ended: quicker, and other tokens
+    refill:bool=field(default=False, metadata=LATER) # on CUDA, others take the place of rows that have ended: quicker, and other tokens
 
     def __post_init__(self):
         plain_fields(self)
@@ -68,13 +68,6 @@ def _are_texts(values)->bool: return not isinstance(values, str) and all(isinsta
 
 # %% ../nbs/05_sampling.ipynb #3cccf465
 GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
-
-# %% ../nbs/05_sampling.ipynb #93d1e216
-@patch_to(Sampling)
-def _describe_(self)->dict:
-    "What `describe` says of it."
-    used = {f.name: describe(getattr(self, f.name)) for f in fields(self) if f.name != "refill" or self.refill}
-    return {"kind": "Sampling", **used}
 
 # %% ../nbs/05_sampling.ipynb #6a0619f9
 @dataclass(frozen=True)
@@ -131,7 +124,7 @@ def sample_chunk(
     sampling:Sampling,
     max_new_tokens:int,
     progress:Callable=lambda n: None, # is told the number of tokens of each step
-    should_stop:Callable=lambda: False,
+    should_stop:Callable=never,
 )->list: # a dict a request: token_ids, n_tokens, logprob, finished, completion
     "Draw one sample a request, all in one batch."
     read = Reader(lm)
@@ -175,7 +168,7 @@ def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder,
     devices = [lm.device] if lm.device.type == "cuda" else []
     with usual_defaults(), torch.inference_mode(), _own_settings_aside(lm.model), torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        decoder.dice = torch.Generator(lm.device).manual_seed(seed)
+        decoder.rng = torch.Generator(lm.device).manual_seed(seed)
         lm.generate(
             **batch, generation_config=settings, logits_processor=LogitsProcessorList([decoder.own]),
             stopping_criteria=StoppingCriteriaList([watch]), custom_generate=decoder)
@@ -333,15 +326,15 @@ def _fitting_ids(lm:LanguageModel, requests:Requests, max_new_tokens:int, worker
 # %% ../nbs/05_sampling.ipynb #8b418a74
 @plain_arguments
 def generate_samples(
-    lm:LanguageModel,
+    lm:LanguageModel,      # who writes; stays as it is
     prompts,               # Dataset with `prompt`; `prompt_id` where it has one; further columns are carried along
-    sampling:Sampling=Sampling(),
+    sampling:Sampling=Sampling(), # how
     max_new_tokens:int=64, # used where the settings leave it open
-    seed:int=0,
+    seed:int=0,            # of the run
     place:tuple=(),        # of the seeds: round, phase
     parts:dict|None=None,  # chunk_id -> its rows: chunks that are here already are not drawn again
     progress:Callable=lambda done, total: None, # tokens
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked at each token; then `Stopped` is raised
     written:Callable=lambda rows: None, # the first eight samples of each chunk, as it is drawn: prompt, completion
     workers=HERE,          # who draws the chunks, see `workers.Here`
 )->"datasets.Dataset": # the sample table, in the order of the prompts

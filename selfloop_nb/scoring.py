@@ -19,12 +19,13 @@ from .backend.core import ScoringError, patch_to, plain_arguments, plain_fields,
 from .backend.thoughts import NO_ANSWER, where_answered
 from .backend.workers import HERE, do_pieces, never
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
+from .text import last_number, last_value
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)
 class Scorer:
     "Q: a function from a sample table to one number a row, with a name and a range."
-    name:str
+    name:str                                  # in columns, records and errors
     function:Callable                         # sample table -> list of floats; nan or None: no verdict
     range:tuple=(-math.inf, math.inf)         # lowest and highest score there can be
     settings:dict=field(default_factory=dict) # what else decides the score; stored with the run
@@ -148,6 +149,7 @@ def agreement(
     answer:Callable=str.strip, # completion -> the answer in it
 )->Scorer: # in (0, 1]
     "Q is the share of a prompt's samples that give the same answer (self-consistency, Wang et al. 2022, arXiv 2203.11171)."
+    if answer is last_number: answer = last_value # 12.50 and 12.5 agree
     def agreement(samples):
         given = [(p, answer(c)) for p, c in zip(samples["prompt_id"][:], samples["completion"][:])]
         same, asked = Counter(given), Counter(p for p, _ in given)
@@ -159,7 +161,6 @@ def _terms(scorer:Scorer)->tuple:
     "The scorers and weights that a scorer is the sum of."
     return scorer.parts or ((scorer, 1.0),)
 
-# %% ../nbs/06_scoring.ipynb #f0400b99
 def _weighted_range(scorer:Scorer, weight:float)->list:
     "The lowest and highest value of a term; nothing is left of infinity where the weight is 0."
     return sorted(0.0 if weight == 0 else weight * bound for bound in scorer.range)
@@ -380,11 +381,11 @@ def _check_budget(scorer:Scorer, failures:list, budget:float):
 @plain_arguments
 def score_samples(
     samples,        # a sample table
-    scorer:Scorer,
+    scorer:Scorer,  # Q; of a function, `as_scorer` makes one
     failure_budget:float=0.1, # share of samples that may fail before the round stops, [0, 1]
     journal:Callable=lambda scorer: {}, # scorer -> a dict that outlives the program, for one that keeps its scores
     workers=HERE,   # who does the work of scorers that can work apart, see `workers.Here`
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked between two pieces of work
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
     terms = _terms(scorer)

@@ -14,12 +14,12 @@ from numbers import Real
 
 from .backend.columns import as_arrow, dicts_of, part_of, read_into, some_rows, table_of
 from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
-from .records import SAMPLE_COLUMNS
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
+from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
-from .text import answer_texts, clean_text, composed, last_number
+from .text import answer_texts, clean_text, composed, import_extra
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
@@ -238,7 +238,7 @@ def from_dataset(
     prompts,       # with `prompt` and any further columns; their completions become references, the column `answer`
     heldout=None,  # with `prompt` and `completion`, or in another form of TRL's
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
-    name:str="task",
+    name:str="task",          # letters, digits, dot, dash, underscore
     n_prompts:int|None=None,  # prompts a round; None: all
     sealed=None,   # with `prompt` and `completion`; a test that is opened once
     ask:Callable|None=None,   # which prompts a round may ask, such as `Staircase()`; None: all
@@ -272,14 +272,25 @@ def _check_answers(prompts)->Callable:
         if not isinstance(value, dict) or "text" in value: continue
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
+    _say_empty(prompts["answer"][:])
     return exact_answer
+
+def _say_empty(answers:list):
+    "Warn where some answers are empty texts, as the empty fields of a CSV file are."
+    n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
+    if not 0 < n_empty < len(answers): return
+    warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
+                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
 
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
     if table is None or "completion" not in table.column_names: return table
+    if "answer" in table.column_names:
+        warnings.warn("the prompts bring completions beside the column 'answer': the answers are the references, and "
+                      "the completions are left out", stacklevel=3)
+        return table.remove_columns("completion")
     warnings.warn("the prompts bring completions: they are taken as references, the column 'answer', and the model "
                   "does not see them", stacklevel=3)
-    if "answer" in table.column_names: return table.remove_columns("completion")
     answers = without_thoughts(table["completion"][:])
     return table.remove_columns("completion").add_column("answer", answers)
 
@@ -292,9 +303,7 @@ def _with_answers(table):
 # %% ../nbs/03_tasks.ipynb #001fbbfd
 def _gym_rows(name:str, needed:int, more:int, seed:int, config:dict)->tuple:
     "Up to `needed + more` different questions of a reasoning-gym dataset, and the dataset."
-    try: import reasoning_gym
-    except ImportError:
-        raise ImportError("reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'") from None
+    reasoning_gym = import_extra("reasoning_gym", "reasoning", "reasoning-gym")
     gym = reasoning_gym.create_dataset(name, seed=seed * 1_000_003 + 1, size=4 * (needed + more), **config)
     rows = {}
     for item in gym:

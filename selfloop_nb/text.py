@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['AT_ONCE', 'clean_text', 'segment', 'ngrams', 'number_units', 'number_ngrams', 'signatures', 'jaccard',
            'near_duplicates', 'runs', 'known_runs', 'seen_share', 'composed', 'answer_texts', 'rewrite',
-           'plain_numbers', 'last_number', 'import_extra']
+           'plain_numbers', 'last_number', 'last_value', 'import_extra']
 
 # %% ../nbs/02_text.ipynb #74194e12
 import re, unicodedata
 from datetime import datetime, time
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from importlib import import_module
 
@@ -259,12 +260,18 @@ def _joined(match)->str:
 # %% ../nbs/02_text.ipynb #86f0ce2e
 def _without_commas(match)->str: return match[0].replace(",", "")
 
+def _parted(match)->str:
+    "1200.50 for 1 200,50."
+    return re.sub(r"\s", "", match[0]).replace(",", ".")
+
 # %% ../nbs/02_text.ipynb #f0baef3a
 _PLAIN = (
     (r"[−–﹣－‐‑]", "-"), (r"(?<=\d)⁄(?=\d)", "/"),
     (r"(?![0-9])\d", lambda digit: str(int(digit[0]))), # of any script
     (r"(?<![\d.,])\d{1,3}(?:(?:\.\d{3}){2,6}(?:,\d+)?|\.\d{3},\d{1,2})(?![.,]?\d)", _joined),
-    (r"(?<![\d.,])(\d+),(0\d|\d{1,2}(?=\s?€))(?![.,]?\d)", r"\1.\2"), # 3,05 and 12,50 €
+    (r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3}){1,6},\d{1,2}(?![.,]?\d)", _parted), # 1 200,50
+    (r"(?<![\d.,])(\d+),(0\d|\d{1,2}(?=\s?(?:€|\\?%)))(?![.,]?\d)", r"\1.\2"), # 3,05, 12,50 € and 12,5 %
+    (r"(?i)(?<![\d)}] )\b(?:minus|negative) (?=[$€£]?[.\d])", "-"), # but not 10 minus 3
     (r"(?<![\d.,])\d{1,2}(?:,\d\d)*,0\d(?:,\d\d)*,\d{3}(?!,?\d)", _without_commas), # 1,00,000 of India
     (r"(?<=\d)[，٬](?=\d{3}(?!\d))", ","), (r"(?<=\d)[．٫](?=\d)", "."),
     (r"(?<=\d)(?:\{,\}|,?\\[,!;:]\s?|[\u00a0\u2009\u202f'’_])(?=\d{3}(?!\d))", ""), # 1{,}234, 1\,234, 1'234
@@ -316,6 +323,13 @@ _NUMBER = re.compile(r"""
       | (?: \d{1,3}(?:,\d{3}){1,8}(?!,?\d) | \d+ ) (?:\.\d+)? (?:[eE][+-]?\d+(?!\w))?
       | (?<![\w.]) \.\d+ )                                             # .5""", re.VERBOSE)
 
+# %% ../nbs/02_text.ipynb #09420eda
+def _in_a_name(number)->bool: # a match
+    "Does a number follow the letters of a name?"
+    at = number.start("number")
+    before = re.search(r"\\?[A-Za-z]*$", number.string[max(0, at - 12):at])[0]
+    return bool(before) and not re.fullmatch(r"\\.*|[A-Z]{3}|Rs|Fr|kr", before)
+
 # %% ../nbs/02_text.ipynb #8ce2fa4d
 def last_number(
     text:str,
@@ -323,10 +337,18 @@ def last_number(
     "The last whole number, decimal or fraction in a text: what a model that explains itself usually means."
     numbers = list(_NUMBER.finditer(rewrite(text, _ONE_LINE)))
     if not numbers: return ""
-    last = numbers[-1]
+    last = next((number for number in reversed(numbers) if not _in_a_name(number)), numbers[-1])
     sign = "-" if last["minus"] or last["inner"] else ""
     number = last["number"].replace(",", "")
     return sign + (f"0{number}" if number.startswith(".") else number)
+
+# %% ../nbs/02_text.ipynb #9f1a16f5
+def last_value(text:str)->str:
+    "The value of the last number in a text: 72 for 72.0, 1/2 for 0.5; '' where there is none."
+    number = last_number(text)
+    power = re.search(r"[eE][+-]?(\d+)", number)
+    is_small = number and (power is None or int(power[1]) < 1000)
+    return str(Fraction(number)) if is_small else number
 
 # %% ../nbs/02_text.ipynb #b451ec54
 def import_extra(

@@ -26,6 +26,9 @@ NUMBERS = {
     "10/2 = 5": "5", "9/11/2001": "2001", "1.2.3": "3",
     "1.5E-3": "1.5E-3", "6.02 × 10^23": "6.02e23", r"1.5 \times 10^{-3}": "1.5e-3", "10^6": "1e6",
     "3 * 10^2 = 300": "300", "12 m^2": "12", "2^10": "", "x^2 + 3": "3",
+    "12,5 %": "12.5", r"12,5\%": "12.5", "1 200,50 €": "1200.50", "5\u202f000,5": "5000.5", "minus 5": "-5",
+    "10 minus 3": "3", "it is negative 0.5": "-0.5", "x1 = 5, so x1": "5", "12 m2": "12", "H2O": "2",
+    "3 for USD500": "500", "costs Rs500": "500", r"first 3, so \boxed5": "5",
     "答案是5个": "5", "１２": "12", "5km": "5", "5!": "5", "#### 1,234": "1234", r"\boxed{-7}": "-7", "none": ""}
 
 
@@ -66,7 +69,10 @@ EQUAL = [
     ("12 inches", r"12 \text{ inches}"), (r"12\textrm{ in}", "12"), ("5 m^2", "5"), (r"5 \text{ cm}^2", "5"),
     ("10 m/s", "10"), ("1.234,56 €", "1234.56"), ("3+4=<<3+4=7>>7", "7"), (r"\boxed {5}", "5"), ("<b>5</b>", "5"),
     ("the 2nd", "2"), ("x = - 5", "-5"), ("x=-1", "x+1=0"), ("y=2x+1", "2x-y+1=0"), ("12", "12_5"),
-    ("cafe\u0301: 5", "5")]
+    ("cafe\u0301: 5", "5"), ("1.5 × 10³", "1500"), ("x²+1", "x^2+1"), ("0.333…", "1/3"), (r"0.\overline{3}", "1/3"),
+    ("1/6", r"0.1\overline{6}"), ("2.(45)", "27/11"), ("infinity", r"\infty"), ("∅", r"\emptyset"), ("minus 5", "-5"),
+    ("It is Monday.", r"\text{Monday}"), (r"\boxed{\text{even}}", r"\text{even}"), ("12,5 %", r"12.5\%"),
+    ("(A) or (C)? I choose (C)", "C")]
 DIFFERENT = [
     ("1728", "1331 and 1728"), ("1331 and 1728", "1728"), (r"\boxed{2}", r"\{2,3\}"), ("2 or 3", "3"), ("2, 3", "3"),
     ("$2021$", r"$\pm 2021$"), (r"\boxed{2} and \boxed{3}", "3"), ("2, 3, 4, 5, 6, 7, 8, 9", "9"), ("(2,3)", "(3,2)"),
@@ -76,7 +82,9 @@ DIFFERENT = [
     ("1000000", "1000001"), ("100000000000000000000", "100000000000000000001"), ("5", "-5"), ("1,2", "12"),
     ("24", "48/2=<<48/2=24>>24 clips. #### 72"), ("no idea", "72"), ("", "72"), ("x<3", r"x \le 3"), ("y=5", "x=5"),
     ("x+1=0", "x=-1"), ("2x+3=7", "x=2"), ("x=1", "x+1=0"), ("12_5", "12_7"), ("x = - 5", "5"),
-    ("12 inches", r"13 \text{ inches}")]
+    ("12 inches", r"13 \text{ inches}"), ("10⁻³", "10"), ("x²", "x"), ("0.333", "1/3"), ("0.3333", "1/3"),
+    ("(A) or (B)", "B"), ("The answer is A or B.", "A"), ("It is not even", r"\text{even}"),
+    ("Monday", r"\text{Sunday}"), ("minus 5", "5")]
 
 
 def problems(pairs):
@@ -134,4 +142,6 @@ def test_numbers_of_a_column_in_which_one_is_missing_stay_whole():
 def test_numbers_are_compared_by_value_and_texts_as_unicode_means_them():
     pairs = [("it is 72.00", "72"), ("0.5", "1/2"), ("1,000", "1000.0"), ("71", "72")]
     assert selfloop_nb.exact_match(normalise=last_number)(problems(pairs)) == [1, 1, 1, 0]
+    said = Dataset.from_dict({"prompt_id": [0, 0, 0], "completion": ["it is 12.50", "$12.5", "13"]})
+    assert selfloop_nb.agreement(last_number)(said) == [2 / 3, 2 / 3, 1 / 3]
     assert selfloop_nb.exact_match()(problems([("caf\u00e9", "cafe\u0301")])) == [1]

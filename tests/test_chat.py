@@ -170,7 +170,7 @@ def sums_loop(kind, store=None, task=None, **changed):
 
 
 def trained_ids(lm, table):
-    from selfloop_nb.tuning import encode_rows
+    from selfloop_nb.backend.rows import encode_rows
     return [[label for label in row["labels"] if label != -100] for row in encode_rows(lm, table)]
 
 

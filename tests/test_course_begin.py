@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import KernelManager
 
 import run_notebook
-from course import labs
+from editions import labs
 from project import PROJECT
 from selfloop_nb import import_run, session
 from selfloop_nb.backend.core import SelfloopError

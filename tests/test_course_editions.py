@@ -8,7 +8,7 @@ import ast, json, os, re, subprocess
 import nbformat, pytest
 
 import translated
-from course import editions, labs, printed, quizzes, slides
+from editions import labs, notebooks, printed, quizzes, slides
 from docs.addresses import in_page
 from project import PROJECT
 from run_notebook import override
@@ -84,8 +84,8 @@ def test_a_lab_that_is_written_otherwise_is_refused_with_its_name(name):
 def test_nothing_of_the_teachers_reaches_students(path):
     nb = labs.read(path)
     nb.cells.insert(1, nbformat.v4.new_markdown_cell("only for teachers", metadata=dict(tags=["teacher"])))
-    made = editions.student(nb)
-    assert "only for teachers" not in text(made) and "only for teachers" in text(editions.teacher(nb))
+    made = notebooks.student(nb)
+    assert "only for teachers" not in text(made) and "only for teachers" in text(notebooks.teacher(nb))
     assert not any(cell.get("outputs") for cell in made.cells)
     for one in labs.questions(nb):
         assert one.solution.splitlines()[-1] not in text(made) and f"{one.name}.check(" in text(made)
@@ -102,17 +102,17 @@ def test_links_of_an_edition_lead_to_what_is_beside_it(path):
 def test_the_graders_sources_hold_each_solution_between_their_marks(path):
     nb = labs.read(path)
     for one in labs.questions(nb):
-        assert f"### BEGIN SOLUTION\n{one.solution}\n### END SOLUTION" in text(editions.nbgrader(nb))
-        assert f"# BEGIN SOLUTION NO PROMPT\n{one.solution}\n# END SOLUTION" in text(editions.otter(nb))
-    graded = [cell.metadata["nbgrader"] for cell in editions.nbgrader(nb).cells if "nbgrader" in cell.metadata]
-    assert sum(one.get("points", 0) for one in graded) == editions.POINTS * len(labs.questions(nb))
+        assert f"### BEGIN SOLUTION\n{one.solution}\n### END SOLUTION" in text(notebooks.nbgrader(nb))
+        assert f"# BEGIN SOLUTION NO PROMPT\n{one.solution}\n# END SOLUTION" in text(notebooks.otter(nb))
+    graded = [cell.metadata["nbgrader"] for cell in notebooks.nbgrader(nb).cells if "nbgrader" in cell.metadata]
+    assert sum(one.get("points", 0) for one in graded) == notebooks.POINTS * len(labs.questions(nb))
     assert len({one["grade_id"] for one in graded}) == len(graded)
 
 
 @every_lab
 def test_what_a_test_of_otter_asks_for_was_made_before_it(path):
     known = set()
-    for cell in editions.otter(labs.read(path)).cells:
+    for cell in notebooks.otter(labs.read(path)).cells:
         if cell.cell_type != "code": continue
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -242,7 +242,7 @@ def put(nb, path):
 @every_lab
 def test_nbgrader_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, path):
     folder, nb = graders / "nbgrader", small(path)
-    put(editions.nbgrader(nb), folder / "source" / path.stem / path.name)
+    put(notebooks.nbgrader(nb), folder / "source" / path.stem / path.name)
     ask("nbgrader", "generate_assignment", path.stem, "--create", "--force", cwd=folder)
     released = nbformat.read(folder / "release" / path.stem / path.name, as_version=4)
     assert not any(one.solution in text(released) for one in labs.questions(nb))
@@ -255,14 +255,14 @@ def test_nbgrader_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, 
     ask("nbgrader", "autograde", path.stem, "--create", "--force", cwd=folder)
     (folder / "grades.py").write_text(GRADES)
     grades = dict(map(json.loads, ask("python", "grades.py", path.stem, cwd=folder).splitlines()))
-    assert grades == {"empty": 0, "solved": editions.POINTS * len(labs.questions(nb))}
+    assert grades == {"empty": 0, "solved": notebooks.POINTS * len(labs.questions(nb))}
 
 
 @pytest.mark.long
 @every_lab
 def test_otter_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, path):
     folder, nb = graders / "otter" / path.stem, small(path)
-    put(editions.otter(nb), folder / path.name)
+    put(notebooks.otter(nb), folder / path.name)
     ask("otter", "assign", path.name, ".", "--no-run-tests", "--no-pdfs", cwd=folder)
     student = text(nbformat.read(folder / "student" / path.name, as_version=4))
     assert not any(one.solution in student for one in labs.questions(nb))
@@ -272,12 +272,12 @@ def test_otter_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, pat
         ask("otter", "run", folder / edition / path.name, "-a", autograder, "-o", folder, cwd=folder)
         tests = json.loads((folder / "results.json").read_text())["tests"]
         grades[edition] = sum(one.get("score", 0) for one in tests)
-    assert grades == {"student": 0, "autograder": editions.POINTS * len(labs.questions(nb))}
+    assert grades == {"student": 0, "autograder": notebooks.POINTS * len(labs.questions(nb))}
 
 
 @pytest.mark.long
 def test_all_editions_are_made_at_once(tmp_path):
-    done = subprocess.run([PYTHON, "tests/tools/course", tmp_path], cwd=PROJECT, capture_output=True, text=True)
+    done = subprocess.run([PYTHON, "tests/tools/editions", tmp_path], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for path in labs.paths():
         assert "Reveal.initialize" in (tmp_path / "slides" / f"{path.stem}.html").read_text(encoding="utf-8")

@@ -127,9 +127,9 @@ def chances(samples):
 
 @wrong("in another order")
 def one_seed_for_all(samples):
-    dice = random.Random(0)
+    rng = random.Random(0)
     rows = zip(samples["completion"], samples["answer"])
-    return [float(dice.random() < (0.8 if text == answer else 0.4)) for text, answer in rows]
+    return [float(rng.random() < (0.8 if text == answer else 0.4)) for text, answer in rows]
 
 
 @wrong("differs in each kernel")

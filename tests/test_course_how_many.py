@@ -16,9 +16,9 @@ PAIRED, UNPAIRED = paired_error(ONE, OTHER), unpaired_error(ONE, OTHER)
 
 @pytest.mark.parametrize("interval", [wald, wilson])
 def test_coverage_is_what_is_counted(interval):
-    dice = random.Random(0)
+    rng = random.Random(0)
     p, n = 0.9, 20
-    found = [sum(dice.random() < p for _ in range(n)) for _ in range(4000)]
+    found = [sum(rng.random() < p for _ in range(n)) for _ in range(4000)]
     held = sum(low <= p <= high for low, high in (interval(k, n) for k in found)) / len(found)
     assert held == pytest.approx(coverage(interval, p, n), abs=0.03)
 

@@ -145,8 +145,8 @@ def test_a_wrong_function(function, words):
 
 
 def by_hundreds_of_draws(verdicts, k):
-    dice = random.Random(0)
-    return sum(any(dice.sample(one, k)) for one in verdicts for _ in range(100)) / len(verdicts) / 100
+    rng = random.Random(0)
+    return sum(any(rng.sample(one, k)) for one in verdicts for _ in range(100)) / len(verdicts) / 100
 
 
 def test_a_right_function_and_one_that_draws():

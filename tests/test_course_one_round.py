@@ -12,19 +12,19 @@ SCORES = [-(i / 400) ** 2 for i in range(400)] # of a confidence: most lie close
 FIFTH = sorted(SCORES)[320]
 
 
-def sample(a, b, dice):
+def sample(a, b, rng):
     "What a model might write for a + b."
     total = f"{a + b:03d}"[::-1]
-    completion = dice.choice([total, total, total[0] + "9" + total[2], f"{dice.randrange(1000):03d}", "", "+1"])
+    completion = rng.choice([total, total, total[0] + "9" + total[2], f"{rng.randrange(1000):03d}", "", "+1"])
     one, other = (f"{number:02d}"[::-1] for number in (a, b))
     return dict(prompt=f"{one}+{other}=", completion=completion, answer=total, correct=completion == total)
 
 
 def table(seed, n_problems):
     "400 samples of some problems."
-    dice = random.Random(seed)
-    problems = [(dice.randrange(100), dice.randrange(100)) for _ in range(n_problems)]
-    return Dataset.from_list([sample(*dice.choice(problems), dice) for _ in range(400)])
+    rng = random.Random(seed)
+    problems = [(rng.randrange(100), rng.randrange(100)) for _ in range(n_problems)]
+    return Dataset.from_list([sample(*rng.choice(problems), rng) for _ in range(400)])
 
 
 S, S1 = table(0, 200), table(1, 40)

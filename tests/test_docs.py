@@ -80,6 +80,12 @@ def test_a_reference_shows_parameters_with_their_comments(site):
         assert words in page
 
 
+def test_methods_that_are_told_elsewhere_stand_with_their_class(site):
+    page = re.sub(r"<[^>]+>", "", text(site / "reference" / "loop.html"))
+    for name in ("Loop.step", "Loop.rewind", "Loop.undo", "Loop.remake", "Loop.publish", "Loop.at_work"):
+        assert name in page, name
+
+
 def test_every_module_can_be_searched(site):
     index = text(site / "searchindex.js")
     found = json.loads(re.search(r"setIndex\((.*)\)\s*$", index, re.DOTALL)[1])

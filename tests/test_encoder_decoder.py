@@ -125,7 +125,7 @@ def test_log_probabilities_are_those_of_a_computation_by_hand(kind):
     from selfloop_nb import Sampling, likelihood
     from selfloop_nb.scorers.likelihoods import completion_logprobs
     from selfloop_nb.sampling import generate_samples
-    from selfloop_nb.tuning import completion_loss
+    from selfloop_nb.backend.rows import completion_loss
     task = capitals()
     lm = model(kind, task)
     how = Sampling(n_samples=1, tokens_per_batch=100)
@@ -186,7 +186,7 @@ def test_what_does_not_fit_is_named():
     from selfloop_nb import Sampling
     from selfloop_nb.scorers.likelihoods import completion_logprobs
     from selfloop_nb.sampling import generate_samples
-    from selfloop_nb.tuning import encode_rows
+    from selfloop_nb.backend.rows import encode_rows
     lm = model("bart", capitals())
     fits, long = "a" * 32, "a" * 33
     assert len(encode_rows(lm, one_row(fits, "A" * 29))) == 1, "each side has places of its own"

@@ -195,7 +195,7 @@ def test_what_the_loop_was_given_is_let_go_and_read_back(tmp_path):
     given = lm.weights_hash()
     loop = small_loop(tmp_path / "run", model=lm, score=half_digits, select=Threshold(0))
     loop.run(rounds=1)
-    assert loop._models.given.is_empty and loop.model.weights_hash() == given == lm.weights_hash()
+    assert loop.models.given.is_empty and loop.model.weights_hash() == given == lm.weights_hash()
     loop.change(tune=FineTune(steps=3))
     loop.branch("other", round=0, tune=FineTune(**FEW, lora=LoRA())).step()
     assert loop.model.pretrained and verify(loop).is_whole
@@ -246,14 +246,14 @@ def test_what_is_made_again_otherwise_stays_pruned(tmp_path):
     loop.change(tune=FineTune(**FEW))
     folder = loop.store.folder(loop.rounds[0].id) / "model"
     other = tiny_llama(small_task(), width=32, seed=7)
-    loop._models.at_hand = {}
+    loop.models.at_hand = {}
     kept = {file.name: file.read_bytes() for file in folder.iterdir()}
     other.model.save_pretrained(folder)
     otherwise = "trained again and model/.* is not what it was.*stays pruned"
     with pytest.raises(SelfloopError, match=otherwise): loop.remake(gone)
     for name, data in kept.items(): (folder / name).write_bytes(data)
     assert verify(loop).is_whole and (loop.store.folder(gone) / PRUNED).is_file()
-    loop._models.at_hand = {}
+    loop.models.at_hand = {}
     loop.remake(gone)
     assert verify(loop).n_pruned == 0
 

@@ -9,7 +9,8 @@ from listening import messages_of, trained_on
 from selfloop_nb import (DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition,
                          tiny_llama)
 from selfloop_nb.backend.core import EmptyRoundError
-from selfloop_nb.tuning import completion_loss, fine_tune
+from selfloop_nb.backend.rows import completion_loss
+from selfloop_nb.tuning import fine_tune
 from small import half_digits, small_loop, small_task
 from test_resume import outcome
 

@@ -30,7 +30,8 @@ OTHER_FILES = { # what is no file of a run: an entry of an archive, a pipe, the 
     "storage.tables": {"path.is_file", "path.read_text", "path.read_bytes"},
     "storage.repair": {"archive.open", "place.open", "self.open", "FolderCopies(folder).open", "os.link",
                        "shutil.copy", "shutil.copytree", "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own
-    "views.background": {"place.glob", "place.with_name('torch.libs').glob"}}
+    "views.background": {"place.glob", "place.with_name('torch.libs').glob"},
+    "views.painter": {"Image.open"}} # of what is in memory
 PLACES = re.compile(rf"{re.escape(str(Path.home()))}/|(?<![\w.])/(?:root|tmp|work|home/\w+|Users/\w+|var/folders)/")
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 BANNED = re.compile(r"""pypi\.org|python[h]osted|npmjs\.(?:org|com)|deb\.debian\.org|download\.pytorch\.org
@@ -207,6 +208,9 @@ def test_cells_say_one_thing_a_line(path):
     cells = density.cells(path)
     assert [fault for cell in cells for fault in density.faults(cell)] == []
     assert [cell.place for cell in cells if density.mixed_imports(cell)] == [], "imports have a cell of their own"
+    unsorted = [cell.place for cell in cells if density.unsorted_imports(cell)]
+    assert unsorted == [], "imports are in alphabetical order, our own last"
+    assert [cell.place for cell in density.late_imports(cells)] == [], "a module's imports stand in its first cell"
 
 
 @pytest.mark.parametrize("source", density.modules("tests", ".ci"), ids=lambda source: source.place)

@@ -131,6 +131,25 @@ def test_a_source_cannot_write_outside(whole, copy, tmp_path):
     with pytest.raises(SelfloopError, match="no archive, no run and no folder of runs"): repair(copy, tmp_path / "none")
 
 
+@pytest.mark.parametrize("lost", ["run.json", "record", "round", "all records"])
+def test_a_run_of_another_seed_is_no_copy(lost, whole, copy, tmp_path):
+    "The rounds of a sweep have the same ids, whatever the seed."
+    twin = tiny_loop(copy.parent / "twin", seed=1)
+    twin.run(2)
+    assert [record.id for record in twin.rounds] == sorted(os.listdir(copy / "rounds"))
+    records = sorted(copy.glob("rounds/*/round.json"))
+    if lost == "run.json": cut(copy / "run.json")
+    if lost == "record": cut(records[1])
+    if lost == "round": shutil.rmtree(records[1].parent)
+    if lost == "all records": list(map(cut, records))
+    before = files_of(copy)
+    if lost == "run.json":
+        with pytest.raises(DamagedRunError, match="a copy or an archive of this very run"): repair(copy)
+    else: assert "another seed or task has other rounds" in str(repair(copy))
+    assert files_of(copy) == before, "nothing of another run was put into this one"
+    assert repair(copy, [twin, whole[1]]).is_whole and files_of(copy) == whole[2]
+
+
 def test_only_who_may_write_repairs(whole, copy):
     loop = tiny_loop(copy)
     status, reports = child(lambda report: report(refusal(copy, whole[1])))

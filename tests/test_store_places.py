@@ -53,6 +53,8 @@ NO_PLACES = {
     "a\0b": "null character",
     "~nobody-has-this-name/run": "is no path",
     "s3://bucket/run": "it is an address",
+    "$NOBODY_HAS_THIS/run": "a variable of the environment",
+    "runs/${PATH}": "a variable of the environment",
     "x" * 300 + "/run": "too long",
     "nowhere/run": "'.*nowhere' is a link to nothing"}
 

@@ -130,7 +130,6 @@ def alive(pid):
     except FileNotFoundError: return False
 
 
-@pytest.mark.long
 class Backwards(Here):
     "The last piece first."
     def map(self, work, common, keys, *how): yield from super().map(work, common, list(keys)[::-1], *how)

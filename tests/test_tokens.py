@@ -40,7 +40,7 @@ def taught():
 def test_ids_trained_are_ids_sampled(make, kind):
     "Of a model that knows nothing: it spells as no tokenizer would, and writes special tokens in the middle."
     from selfloop_nb.scorers.likelihoods import completion_logprobs
-    from selfloop_nb.tuning import encode_rows
+    from selfloop_nb.backend.rows import encode_rows
     lm = make(kind)
     samples = drawn(lm)
     assert trained_ids(encode_rows(lm, samples)) == samples["token_ids"][:]
@@ -50,7 +50,7 @@ def test_ids_trained_are_ids_sampled(make, kind):
 
 @pytest.mark.parametrize("make, kind", BOTH)
 def test_an_answer_that_the_model_gives_has_no_heldout_loss(make, kind, taught):
-    from selfloop_nb.tuning import completion_loss
+    from selfloop_nb.backend.rows import completion_loss
     lm = taught(make, kind)
     answers = drawn(lm, n=1, temperature=0.0)
     assert all(answers["finished"]) and set(ids[-1] for ids in answers["token_ids"]) == {lm.end_id}
@@ -89,7 +89,7 @@ def test_text_never_becomes_a_control_token(kind):
 
 
 def test_tags_stay_what_they_are(taught):
-    from selfloop_nb.tuning import encode_rows
+    from selfloop_nb.backend.rows import encode_rows
     kind = "tags that are special, and plain ones"
     lm = causal(kind)
     more = [("1=", "<think>1</think><tool>2")] * 8
@@ -116,7 +116,7 @@ def test_pairs_are_the_ids_that_were_sampled(kind):
 def test_half_a_character_is_set_apart():
     from selfloop_nb import Threshold
     from selfloop_nb.selection import select_samples
-    from selfloop_nb.tuning import encode_rows
+    from selfloop_nb.backend.rows import encode_rows
     lm = causal("bytes")
     half = lm.tokenizer.convert_tokens_to_ids("Ã")
     samples = drawn(lm, n=1).select([0])
@@ -129,7 +129,7 @@ def test_half_a_character_is_set_apart():
 
 
 def test_a_stop_string_cuts_text_and_ids_alike():
-    from selfloop_nb.tuning import encode_rows
+    from selfloop_nb.backend.rows import encode_rows
     lm = causal("characters")
     samples = drawn(lm, stop=("1",)).filter(lambda s: s["finished"] and s["token_ids"][-1] != lm.end_id)
     assert len(samples) > 3 and not any("1" in text for text in samples["completion"])
@@ -220,8 +220,8 @@ class Counting:
         self.encode = tuning.encode_rows
         monkeypatch.setattr(tuning, "encode_rows", self)
 
-    def __call__(self, lm, table):
-        encoded = self.encode(lm, table)
+    def __call__(self, lm, table, *how):
+        encoded = self.encode(lm, table, *how)
         if "token_ids" not in table.column_names: return encoded
         sampled = [(ids, row) for ids, row in zip(table["token_ids"], trained_ids(encoded)) if ids]
         self.rows += len(sampled)

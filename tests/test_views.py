@@ -2,13 +2,14 @@
 
 A view asks the loop what goes on, lets go of all it has when it goes, and shows whatever there is to show.
 """
-import gc, sys, threading
+import copy, gc, pickle, sys, threading
+from html import unescape
 
 import pytest
 from hostile_texts import commit_round, hostile_table
 from ipywidgets import widgets
 from selfloop_nb import Threshold, browse, compare, dashboard, explore, open_run, rate, tree
-from selfloop_nb.backend.core import RunLockedError
+from selfloop_nb.backend.core import RunLockedError, SelfloopError
 from selfloop_nb.storage.store import Run
 from small import half_digits, small_loop
 from waiting import wait_until
@@ -39,6 +40,27 @@ def test_a_run_folder_that_vanishes_is_said_in_every_view(tmp_path):
     explorer.rounds.value = 2
     room.live.round = 2
     assert explorer.seen is not None and room.live.scores["round"] == 2 and len(room.live.samples["rows"]) == 8
+
+
+def numbers(view): return [number for _, number in view.rounds.options]
+
+
+def test_a_run_that_goes_on_elsewhere_is_followed(room):
+    run = open_run(room.loop.store.path)
+    views = explore(run), browse(run), rate(run)
+    room.loop.step()
+    wait_until(lambda: all(numbers(view) == [1, 2] for view in views))
+    for view in views: view.rounds.value = 2
+    views[0].watcher.close() # nobody tells it that round 2 goes
+    room.loop.rewind(1)
+    wait_until(lambda: all(numbers(view) == [1] for view in views[1:]))
+    views[0].rounds.value = 1
+    views[0].rounds.value = 2
+    assert "round 2 is not on branch" in views[0].answer.value
+    room.loop.rewind(0)
+    wait_until(lambda: not any(map(numbers, views[1:])))
+    wait_until(lambda: "nothing is written yet" in views[1].answer.value)
+    assert not views[1].live.samples["rows"], "no sample of a round that is gone"
 
 
 # ---- views that are made again, closed, or shown once more
@@ -217,6 +239,19 @@ def test_an_error_is_seen_in_a_room_that_is_made_again(room):
     says(dashboard(room.loop), "returned 1 scores for 80 samples")
 
 
+def test_what_is_applied_is_what_is_seen(room):
+    room.live.theta = 0.25 # dragged, over the scores of round 1
+    click(room, "Step")
+    says(room, "round 2 is done")
+    assert "drag" in answered(room, "Apply θ") and room.loop.select == Threshold(1.0)
+
+
+def test_what_is_no_number_of_rounds_is_named(room):
+    for rounds in (-1, 2.5, "2"):
+        room.run(rounds)
+        assert f"rounds={rounds!r}" in unescape(room.answer.value) and not room.busy
+
+
 # ---- branches
 
 
@@ -343,6 +378,32 @@ def test_a_long_sample_is_there_to_its_end(tmp_path):
 def test_what_is_no_run_is_named(view, source):
     import selfloop_nb
     with pytest.raises(ValueError, match="is no run|has no name"): getattr(selfloop_nb, view)(source)
+
+
+def test_before_the_first_round_a_view_says_so(tmp_path):
+    early = explore(small_loop(tmp_path / "run"))
+    for ask in (lambda: early.theta, early.choices):
+        with pytest.raises(SelfloopError, match="make a round first"): ask()
+    early.apply()
+    assert "make a round first" in early.answer.value
+    with pytest.raises(ValueError, match="theta='0.5'"): early.theta = "0.5"
+
+
+def test_a_table_is_shown_in_whatever_hands_it_is(room, tmp_path):
+    table = room.loop.samples(1)
+    frame = table.to_pandas()
+    for held in (frame[frame["n_tokens"] > 0], table.to_list(), table.to_dict()):
+        assert len(browse(held).found) == len(explore(held).seen.samples) == len(table)
+        assert rate(held, ratings=tmp_path / "ratings.jsonl").samples["prompt"][:] == table["prompt"][:]
+    with pytest.raises(ValueError, match="open it first, open_run"): dashboard(str(room.loop.store.path))
+
+
+def test_a_loop_and_its_views_are_not_copied(room):
+    for live in (room, room.loop, browse(room.loop)):
+        for copied in (copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="hand on the run folder"): copied(live)
+    with pytest.raises(ValueError, match="5 is no listener"): room.loop.on(5)
+    with pytest.raises(ValueError, match="font_scale=0: it must be in"): dashboard(room.loop, font_scale=0)
 
 
 def test_a_table_without_what_is_shown_is_named():

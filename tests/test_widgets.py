@@ -105,6 +105,14 @@ def test_a_run_folder_that_has_vanished(room):
     says(room, "round 2 is done")
 
 
+def test_what_cannot_be_drawn_is_said(room):
+    folder = room.loop.store.folder(room.loop.rounds[1].id)
+    (folder / "samples.parquet").unlink() # to save space, by hand
+    guest = dashboard(open_run(room.loop.store.path))
+    wait_until(lambda: "not drawn, so what is shown may be old" in guest.answer.value)
+    assert "samples.parquet" in guest.answer.value and "round 1 is done" in guest.status.value
+
+
 def test_a_scorer_that_fails_costs_no_round_and_can_be_mended(room):
     good = room.loop.score
     room.loop.change(score=lambda samples: [1.0])

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_dice', 'usual_defaults',
-           'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError',
-           'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError',
-           'Stopped']
+           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_generators',
+           'usual_defaults', 'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to',
+           'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError',
+           'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
-import functools, hashlib, inspect, json, operator, random, re, sys, unicodedata
+import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -144,7 +144,7 @@ def derive_seed(
 
 # %% ../../nbs/00_core.ipynb #ec22636a
 @contextmanager
-def kept_dice():
+def kept_generators():
     "Give the random generators of Python, and of numpy and torch where they are loaded, back as they were."
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     of_python = random.getstate()
@@ -267,13 +267,24 @@ def is_secret(name:str)->bool:
 
 # %% ../../nbs/00_core.ipynb #8ad02900
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/") # s3://..., and what a Path makes of it; C:/ is a disk
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?|%(\w+)%")
 
+def _why_no_path(text:str)->str: # '' where it can be one
+    "What is wrong with a path, as far as its text tells."
+    if not text: return "it is empty"
+    if "\0" in text: return "it holds a null character"
+    if _ADDRESS.match(text): return "it is an address, and not on this machine: fetch or mount it"
+    for found in _VARIABLE.finditer(text):
+        begins = found.start() == 0 and found[1] is not None
+        if begins or (found[1] or found[2]) in os.environ:
+            return f"{found[0]} is a variable of the environment: os.path.expandvars puts its value there"
+    return ""
+
+# %% ../../nbs/00_core.ipynb #21411e74
 def user_path(path)->Path:
     "A path as the user means it; raises `ValueError` for what is none."
     try:
-        if path != "" and "\0" not in str(path) and not _ADDRESS.match(str(path)): return Path(path).expanduser()
-        why = "it holds a null character" if path else "it is empty"
-        if path and "\0" not in str(path): why = "it is an address, and not on this machine: fetch or mount it"
+        if not (why := _why_no_path(str(path))): return Path(path).expanduser()
     except (TypeError, RuntimeError) as error: why = str(error) # no text, or ~ of somebody without a home
     raise ValueError(f"{path!r:.80} is no path: {why}")
 
@@ -289,11 +300,14 @@ def fixed_path(
                             "or give a whole path") from error
 
 # %% ../../nbs/00_core.ipynb #f99acd68
-def patch_to(cls):
-    "A decorator that makes a function a method of `cls`."
+def patch_to(
+    cls,
+    as_prop:bool=False, # a property, which is read like an attribute?
+):
+    "A decorator that makes a function a method of `cls`, or a property of it."
     def add(function):
         function.__qualname__ = f"{cls.__name__}.{function.__name__}"
-        setattr(cls, function.__name__, function)
+        setattr(cls, function.__name__, property(function) if as_prop else function)
         return function
     return add
 

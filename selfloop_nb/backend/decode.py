@@ -54,18 +54,18 @@ def noise_of(
     rows,          # the places of those that go on, in order
     n_rows:int,    # that there were
     vocabulary:int,
-    dice=None,     # a `torch.Generator`; None: the one that all share
+    rng=None,     # a `torch.Generator`; None: the one that all share
 )->"torch.Tensor": # rows x vocabulary
     "The noise that `torch.multinomial` would draw for these rows; the generator then stands where it would."
     import torch
     alone = len(rows) == n_rows or n_rows * vocabulary < LARGE or rows.device.type != "cpu" or not _skips_alike()
-    if alone: return torch.empty(n_rows, vocabulary, device=rows.device).exponential_(generator=dice)[rows]
+    if alone: return torch.empty(n_rows, vocabulary, device=rows.device).exponential_(generator=rng)[rows]
     noise = torch.empty(len(rows), vocabulary)
     gaps = _gaps(rows.tolist(), n_rows)
     for row, gap in zip(noise, gaps):
-        _skip(gap * vocabulary, dice)
-        row.exponential_(generator=dice)
-    _skip(gaps[-1] * vocabulary, dice)
+        _skip(gap * vocabulary, rng)
+        row.exponential_(generator=rng)
+    _skip(gaps[-1] * vocabulary, rng)
     return noise
 
 LARGE = 2**18 # numbers, from which on those that nobody needs are not made
@@ -76,10 +76,10 @@ def _gaps(rows:list, n_rows:int)->list:
     edges = [-1, *rows, n_rows]
     return [after - before - 1 for before, after in zip(edges, edges[1:])]
 
-def _skip(n:int, dice=None):
+def _skip(n:int, rng=None):
     "Pass over as many exponential numbers."
     import torch
-    if n: torch.empty(n, dtype=torch.int64).random_(generator=dice)
+    if n: torch.empty(n, dtype=torch.int64).random_(generator=rng)
 
 # %% ../../nbs/backend/10_decode.ipynb #0f0f2156
 @lru_cache(maxsize=1)
@@ -147,7 +147,7 @@ class Decoder:
     ):
         self.prompt_of, self.room = prompt_of, room
         self.own = OwnScores() # to be given to `generate` as a logits processor
-        self.dice = None       # its own `torch.Generator`: whoever draws beside it changes no sample
+        self.rng = None       # its own `torch.Generator`: whoever draws beside it changes no sample
 
     def __call__(self, model, input_ids, logits_processor, stopping_criteria, generation_config, **inputs):
         import torch
@@ -216,7 +216,7 @@ def draw(self, logits):
     import torch
     scores = self.process(self.ids, logits)
     if self.how.do_sample:
-        noise = noise_of(self.rows, self.n_rows, scores.shape[1], self.dice)
+        noise = noise_of(self.rows, self.n_rows, scores.shape[1], self.rng)
         tokens = (scores.softmax(-1) / noise).argmax(-1)
     else: tokens = scores.argmax(-1)
     logprobs = self.own.of(tokens)

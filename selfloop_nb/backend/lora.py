@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .core import LATER, SelfloopError, TrainingError, parse_json, plain_fields
+from ..text import import_extra
 
 # %% ../../nbs/backend/07_lora.ipynb #dd116dd8
 def _checked_names(targets)->tuple:
@@ -45,8 +46,7 @@ def with_lora(
     lora:LoRA,
 )->"peft.PeftModel":
     "The model with low-rank additions; raises `ImportError` that names the extra."
-    try: from peft import LoraConfig, get_peft_model
-    except ImportError: raise ImportError("peft is not installed: pip install 'selfloop_nb[lora]'") from None
+    peft = import_extra("peft", "lora")
     kind = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     if model.main_input_name != "input_ids": kind = None # else peft would give token ids to a model that hears
     size = dict(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, use_rslora=lora.rslora)
@@ -54,7 +54,7 @@ def with_lora(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "fan_in_fan_out") # of GPT-2's layers; it is set
-        return get_peft_model(model, LoraConfig(**size, target_modules=targets, task_type=kind))
+        return peft.get_peft_model(model, peft.LoraConfig(**size, target_modules=targets, task_type=kind))
 
 # %% ../../nbs/backend/07_lora.ipynb #04bd3129
 def merged(

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from .apart import answers, begin_process, end_process
-from .workers import never
 from .core import SelfloopError, Stopped, patch_to, whole_number
+from .workers import never
 
 # %% ../../nbs/backend/22_processes.ipynb #65ff4e37
 _PACKING = threading.Lock() # dill reads bytecode by turning the standard output aside: two at once print it

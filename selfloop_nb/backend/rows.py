@@ -194,10 +194,10 @@ def _summed_loss(lm, rows:list)->tuple: # nats, tokens
 
 # %% ../../nbs/backend/16_rows.ipynb #792331a5
 def completion_loss(
-    lm:"selfloop_nb.models.LanguageModel",
+    lm:"selfloop_nb.models.LanguageModel", # stays as it is
     table, # prompt, completion
     workers=HERE, # who computes the batches, see `workers.Here`
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked between two batches
 )->float: # nats a token of the completions
     "The mean loss on the completions of a table."
     batches = [dict(rows=rows) for rows in _even_batches(lm, encode_rows(lm, table))]

@@ -83,23 +83,21 @@ def in_thought(self,
     asked = self.asked(prompts)
     return [thought_begun(asked[prompt]) is not None for prompt in prompts]
 
-def _mentions_thoughts(self)->bool:
+@patch_to(TextAsIds, as_prop=True)
+def mentions_thoughts(self)->bool:
     "Does the chat template know of thoughts?"
     template = str(self.tokenizer.chat_template or "")
     return any(end in template or begin in template for begin, end in TAGS)
 
-TextAsIds.mentions_thoughts = property(_mentions_thoughts)
-
 # %% ../../nbs/backend/11_thoughts.ipynb #7ad3e1dc
 ROOM_TO_THINK = 2048 # tokens of a thought and its answer, where nothing else is said
 
-def _thinks(self)->bool:
+@patch_to(TextAsIds, as_prop=True)
+def thinks(self)->bool:
     "Will the model think before it answers? Not where the template closes the thought before it begins."
     if not self.mentions_thoughts: return False
     asked = self.asked(["?"])["?"].rstrip()
     return not any(asked.endswith(end) for _, end in TAGS)
-
-TextAsIds.thinks = property(_thinks)
 
 # %% ../../nbs/backend/11_thoughts.ipynb #71ae66e5
 def with_thoughts(

@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import groupby
 
 from .controls import HIDDEN, Controls, controls, cut_hidden
-from .turns import ask, continued, read_turns, turn_end
 from .core import SelfloopError, patch_to
+from .turns import ask, continued, read_turns, turn_end
 from ..text import clean_text
 
 # %% ../../nbs/backend/03_tokens.ipynb #0508891d

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 
-from .core import Stopped, TrainingError, kept_dice, usual_defaults
+from .core import Stopped, TrainingError, kept_generators, usual_defaults
 
 # %% ../../nbs/backend/06_trainer.ipynb #eff3be9f
 def trainer_arguments(
@@ -166,4 +166,4 @@ def _own_environment():
 @contextmanager
 def undisturbed():
     "A place to train in: what is around does not disturb the training, nor the training what is around."
-    with usual_defaults(), _own_environment(), kept_dice(), _quick_collection(), _with_gradients(): yield
+    with usual_defaults(), _own_environment(), kept_generators(), _quick_collection(), _with_gradients(): yield

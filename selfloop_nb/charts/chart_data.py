@@ -12,13 +12,14 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+from ..backend.columns import arrow_column, number_column
+from ..backend.core import patch_to
 from ..backend.thoughts import answered_row
 from .monitors import live_monitors
 from .rounds import own_measures
 from .scales import drawable, score_bins
-from ..backend.core import patch_to
 from ..filters.preview import ThresholdPreview
-from ..records import KEPT, arrow_column, number_column, score_range_of, theta_of
+from ..records import KEPT, score_range_of, theta_of
 
 # %% ../../nbs/charts/12_chart_data.ipynb #7189090b
 BARS = 40     # of the histogram of a round
@@ -260,7 +261,7 @@ def columns_of(
     return {name: json_numbers(history[name].astype(float)) for name in dict.fromkeys(names) if name in history}
 
 # %% ../../nbs/charts/12_chart_data.ipynb #82a51a5d
-MOST_POINTS = 3000 # of the losses of all rounds
+MOST_POINTS = 2000 # of the losses of all rounds
 
 def run_numbers(
     rounds:list,     # records, M_0 first

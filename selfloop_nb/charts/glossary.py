@@ -40,6 +40,9 @@ ANSWERS = {
     "paused: press it again to go on": "已暂停：再按一次继续", "going on": "继续进行",
     "drag θ in the chart of the scores first, then apply it": "先在得分图上拖动 θ，再应用它",
     "θ = {theta} applies from the next round; the rounds so far keep theirs": "从下一轮起 θ = {theta}；已完成的轮次不变",
+    "not drawn, so what is shown may be old: {error}": "未能绘制，显示的可能是旧的：{error}",
+    "θ = {theta} applies from the next round; the rounds so far keep theirs; it takes the place of {rule}":
+        "从下一轮起 θ = {theta}，取代 {rule}；已完成的轮次不变",
     "{report}, and {n} files in {folder}": "{report}，以及 {folder} 中的 {n} 个文件",
     "on branch {name}": "在分支 {name} 上",
     "branch {name} has no loop in this kernel, so it is there to look at": "分支 {name} 在此内核中没有循环，只能查看",

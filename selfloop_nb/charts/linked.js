@@ -87,7 +87,8 @@ class Room {
         const names = ["theta", "kept", "right", "known", "fresh", "bigrams"];
         this.table = Object.fromEntries(names.map((name, k) => [name, all.subarray(k * n, (k + 1) * n)]));
         if (this.seen === this.scores.key) return;
-        Object.assign(this, { seen: this.scores.key, theta: this.scores.theta ?? 0, moved: false });
+        const moved = this.model.get("theta") ?? null; // by a hand, before this page was loaded
+        Object.assign(this, { seen: this.scores.key, theta: moved ?? this.scores.theta ?? 0, moved: moved != null });
     }
     later(work) { // once a frame
         this.work.push(work);

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look
+from .rounds import (
+    COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look, finish, own_measures, round_plot)
 from .scales import drawable
-from .rounds import finish, own_measures, round_plot
 
 # %% ../../nbs/charts/06_monitors.ipynb #90ad3c4b
 def _known(history, *columns:str)->bool:
@@ -23,7 +23,10 @@ def _known(history, *columns:str)->bool:
     return all(c in history and history[c].notna().any() for c in columns)
 
 # %% ../../nbs/charts/06_monitors.ipynb #4e15d1b8
-def audit_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
+def audit_plot(
+    history, # of one run
+    ax=None, **style, # see `canvas`
+)->"matplotlib.figure.Figure":
     "Q and an audit by round, with the gap between them."
     with canvas(ax, **style) as ax:
         round_plot(history, {"q_rise": "Q", "audit_rise": "audit"}, "Q and audit", "rise, in std. dev.", ax=ax, **style)
@@ -60,7 +63,7 @@ SIGNS = {heldout_loss_plot: "heldout_loss", repetition_plot: "distinct_2",
 
 def collapse_plot(
     history, # of one run
-    size:tuple=(10, 6.4), **style,
+    size:tuple=(10, 6.4), **style, # inches; see `canvas`
 )->"matplotlib.figure.Figure":
     "The signs of a collapse side by side, those that the run has numbers for."
     charts = [chart for chart, column in SIGNS.items() if _known(history, column)] or [heldout_loss_plot]
@@ -73,7 +76,10 @@ def collapse_plot(
     return figure
 
 # %% ../../nbs/charts/06_monitors.ipynb #345104f4
-def balance_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
+def balance_plot(
+    history, # of one run
+    ax=None, **style, # see `canvas`
+)->"matplotlib.figure.Figure":
     "A round as training data: its balance score, the two errors of Q, and how far Q is from a probability."
     columns = {"balance": "balance score", "kept_but_wrong": "kept, but wrong",
                "right_but_dropped": "right, but dropped", "calibration_error": "calibration"}

@@ -9,15 +9,15 @@ __all__ = ['FORMATS', 'DATELESS', 'write_report', 'export_figures']
 import base64, io, json
 from pathlib import Path
 
+from ..backend.core import DamagedRunError, fixed_path
 from . import rounds as plots
 from .comparison import arms_table
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
 from .words import SESSION, shown
-from ..backend.core import DamagedRunError
 from ..records import KEPT, REJECTED
-from ..storage.files import fixed_path, make_folder, through_link, write_file
 from ..storage.evidence import against_controls, controls_beside
+from ..storage.files import make_folder, through_link, write_file
 from ..storage.sealed import read_sealed
 from ..storage.store import Run
 
@@ -157,6 +157,7 @@ def export_figures(
     formats:tuple=FORMATS,
 )->list: # of the paths that were written
     "Write every chart (PNG at 300 dpi, SVG, PDF), the history and the last samples (CSV), and the captions."
+    formats = (formats,) if isinstance(formats, str) else tuple(formats)
     if unknown := sorted(set(formats) - set(FORMATS)):
         raise ValueError(f"formats: {unknown} cannot be written; use some of {list(FORMATS)}")
     folder = fixed_path(folder)

@@ -346,7 +346,7 @@ def own_measures(
 
 # %% ../../nbs/charts/03_rounds.ipynb #45f7e03f
 def accuracy_plot(runs, ax=None, **style)->"matplotlib.figure.Figure":
-    "Held-out accuracy by round, of one run or several (see `named_runs`)."
+    "Held-out accuracy by round, of one history, or of several by name (see `named_runs`)."
     return round_plot(runs, {"heldout_accuracy": ""}, "held-out accuracy", "share right", True, ax, **style)
 
 # %% ../../nbs/charts/03_rounds.ipynb #2a7e3632

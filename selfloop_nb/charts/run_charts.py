@@ -13,10 +13,10 @@ from functools import cached_property
 
 import matplotlib
 
+from ..backend.core import patch_to
 from . import rounds as plots
 from .markup import short_value
 from .monitors import MONITORS, monitors_of
-from ..backend.core import patch_to
 from ..records import score_range_of, theta_of
 from ..storage.store import Run
 

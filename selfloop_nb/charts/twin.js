@@ -14,7 +14,7 @@ class Twin {
         this.state[name] = value;
         if (name !== "round" || !this.state.rounds[value]) return;
         const { scores, table, rows } = this.state.rounds[value];
-        Object.assign(this.state, { scores, table, samples: this.cards(rows) });
+        Object.assign(this.state, { scores, table, theta: null, samples: this.cards(rows) });
         for (const changed of ["scores", "samples"]) this.tell(`change:${changed}`);
     }
     save_changes() {}

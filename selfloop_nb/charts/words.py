@@ -122,6 +122,12 @@ def _explained(shell, kind, error, trace, tb_offset=None):
     if hasattr(error, "_render_traceback_"): return # it was shown in that language already
     if shown(text) != text: print(shown(text), file=sys.stderr)
 
+# %% ../../nbs/charts/00_words.ipynb #3897e1b6
+def _check_size(font_scale:float):
+    "Raise `ValueError` for a size that nobody can read."
+    if not 0.5 <= font_scale <= 4:
+        raise ValueError(f"font_scale={font_scale!r}: it must be in 0.5 to 4; 1.6 is for a projector")
+
 # %% ../../nbs/charts/00_words.ipynb #6a12d7ef
 @plain_arguments
 def session(
@@ -134,8 +140,7 @@ def session(
     Raises `ValueError` for a language that the table of words does not have, and for a size that nobody can read."""
     if lang is not None and lang not in LANGUAGES:
         raise ValueError(f"lang={lang!r}: there are words in {', '.join(map(repr, LANGUAGES))}")
-    if font_scale is not None and not 0.5 <= font_scale <= 4:
-        raise ValueError(f"font_scale={font_scale!r}: it must be in 0.5 to 4; 1.6 is for a projector")
+    if font_scale is not None: _check_size(font_scale)
     if lang is not None: SESSION.lang = lang
     if font_scale is not None: SESSION.font_scale = float(font_scale)
     if dark is not None: SESSION.dark = bool(dark)
@@ -147,7 +152,8 @@ def session_look(
     font_scale:float|None, # as it was asked for; None: not at all
     dark:bool|None,
 )->tuple: # font_scale, dark
-    "Size and paper of a view."
+    "Size and paper of a view; raises `ValueError` for a size that nobody can read."
+    if font_scale is not None: _check_size(font_scale)
     scale = SESSION.font_scale if font_scale is None else font_scale
     return scale, SESSION.dark if dark is None else dark
 

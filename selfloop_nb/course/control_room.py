@@ -6,9 +6,9 @@
 __all__ = ['STRICT', 'TOP', 'line', 'strict_enough', 'fooled_by', 'try_line', 'own_experiment']
 
 # %% ../../nbs/teaching/04_control_room.ipynb #b2ec0f9a
+from ..charts.comparison import settings_table
 from .answers import Kind, NotRight, name_kind, number, row_number, sentence
 from .exercises import exercise
-from ..charts.comparison import settings_table
 from ..loop import Loop
 from ..sweeps.arms import Arm, open_arm
 

@@ -77,9 +77,9 @@ def carry_samples(
 )->"datasets.Dataset":
     "Samples as a model might write them that forgets a share of the carries, to try a judge on."
     from datasets import Dataset
-    dice = random.Random(seed)
-    rows = [dice.choice(carry_problems()) for _ in range(n)]
-    texts = [row["forgot"] if dice.random() < p else row["answer"] for row in rows]
+    rng = random.Random(seed)
+    rows = [rng.choice(carry_problems()) for _ in range(n)]
+    texts = [row["forgot"] if rng.random() < p else row["answer"] for row in rows]
     return Dataset.from_list([dict(row, completion=text, sample_id=f"1-sample-{i // 16}-{i % 16}")
                               for i, (row, text) in enumerate(zip(rows, texts))])
 

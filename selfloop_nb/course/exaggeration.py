@@ -125,13 +125,13 @@ def job_samples(
 )->tuple: # a table with prompt, completion, job, sample_id; job -> share of m that it should have
     "Samples as a model that exaggerates might write them: m in a larger share of each job than in D_train."
     from datasets import Dataset
-    dice, shares = random.Random(seed), job_shares(seed)
+    rng, shares = random.Random(seed), job_shares(seed)
     rows = []
     for job in JOBS:
         n_m = round(n_each * next_share(shares[job], 1.2, 0.8))
-        words = dice.sample(["m"] * n_m + ["f"] * (n_each - n_m), n_each)
+        words = rng.sample(["m"] * n_m + ["f"] * (n_each - n_m), n_each)
         rows += [dict(prompt=f"{job}:", completion=word, job=job) for word in words]
-    dice.shuffle(rows)
+    rng.shuffle(rows)
     table = Dataset.from_list([dict(row, sample_id=f"3-sample-{i}") for i, row in enumerate(rows)])
     return table, shares
 

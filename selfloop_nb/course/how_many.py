@@ -18,9 +18,9 @@ from ..loop import Loop
 from ..models import tiny_llama
 from ..people.agreement import kappa, suggest_theta, wilson
 from ..sampling import Sampling, generate_samples
+from ..scoring import Scorer, verifier
 from ..selection import Threshold
 from ..storage.evidence import t_interval
-from ..scoring import Scorer, verifier
 from ..tasks import addition
 from ..tuning import FineTune
 
@@ -121,8 +121,8 @@ def slipping_raters(
     seed:int=0,
 )->float: # Cohen's kappa of the two
     "How well two raters agree who both err now and then."
-    dice = random.Random(seed)
-    one, other = ([verdict ^ (dice.random() < slips) for verdict in right] for _ in range(2))
+    rng = random.Random(seed)
+    one, other = ([verdict ^ (rng.random() < slips) for verdict in right] for _ in range(2))
     return kappa(one, other)
 
 # %% ../../nbs/teaching/10_how_many.ipynb #5ca48796

@@ -22,18 +22,18 @@ from ..tasks import Task, from_dataset
 from ..tuning import FineTune
 
 # %% ../../nbs/teaching/11_ladder.ipynb #4fcbbf11
-def _long_number(dice:random.Random, n:int)->int: return dice.randrange(10 ** (n - 1) if n > 1 else 0, 10 ** n)
+def _long_number(rng:random.Random, n:int)->int: return rng.randrange(10 ** (n - 1) if n > 1 else 0, 10 ** n)
 
 # %% ../../nbs/teaching/11_ladder.ipynb #125e56a1
 def ladder_problem(
-    dice:random.Random,
+    rng:random.Random,
     n:int,       # digits of the longer number
     field:int=7, # digits of the field
 )->dict: # prompt, answer, level
     "A sum of n digits somewhere in the field."
-    a, b = _long_number(dice, n), _long_number(dice, n)
-    if dice.random() < 0.5: b = _long_number(dice, dice.randint(1, n))
-    shift = 10 ** dice.randint(0, field - n)
+    a, b = _long_number(rng, n), _long_number(rng, n)
+    if rng.random() < 0.5: b = _long_number(rng, rng.randint(1, n))
+    shift = 10 ** rng.randint(0, field - n)
     one, other = (f"{value * shift:0{field}d}"[::-1] for value in (a, b))
     return dict(prompt=f"{one}+{other}=", answer=f"{(a + b) * shift:0{field + 1}d}"[::-1], level=n)
 
@@ -48,11 +48,11 @@ def ladder_task(
     up:float=0.75,    # see `Staircase`
 )->Task:
     "Sums of up to `taught` digits to learn from; from there on to be asked, level by level."
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     levels = range(taught, field + 1)
-    train = [ladder_problem(dice, dice.randint(1, taught), field) for _ in range(n_train)]
-    pool = [ladder_problem(dice, n, field) for n in levels for _ in range(800)]
-    heldout = [ladder_problem(dice, n, field) for n in levels for _ in range(n_each)]
+    train = [ladder_problem(rng, rng.randint(1, taught), field) for _ in range(n_train)]
+    pool = [ladder_problem(rng, n, field) for n in levels for _ in range(800)]
+    heldout = [ladder_problem(rng, n, field) for n in levels for _ in range(n_each)]
     given = [[dict(row, completion=row["answer"]) for row in rows] for rows in (train, heldout)]
     climb = Staircase("level", up, down=0.2)
     return from_dataset(given[0], pool, given[1], name="ladder", n_prompts=n_prompts, ask=climb)

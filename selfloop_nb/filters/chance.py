@@ -6,13 +6,13 @@
 __all__ = ['Chance', 'chance']
 
 # %% ../../nbs/filters/05_chance.ipynb #2663ae25
-import math, random
+import random
 from dataclasses import dataclass
 
 from ..backend.core import derive_seed, plain_arguments, plain_fields, short_hash
-from ..records import KEPT, QUARANTINED, REJECTED
+from ..records import KEPT
 from ..scoring import Scorer
-from ..selection import KeepRule, drop_reasons
+from ..selection import KeepRule, drop_reasons, state_of
 
 # %% ../../nbs/filters/05_chance.ipynb #fba5047f
 @dataclass(frozen=True)
@@ -31,22 +31,17 @@ class Chance(KeepRule):
         may = [i for i, reasons in enumerate(zip(dropped, own)) if not any(reasons) or states[i] == KEPT]
         drawn = set(_draw(may, states.count(KEPT), self.seed, samples["sample_id"][:]))
         reasons = ["" if i in drawn else own[i] or dropped[i] or "not drawn" for i in range(len(samples))]
-        return [_state(*row) for row in zip(samples["score"][:], reasons)], reasons
+        return list(map(state_of, samples["score"][:], reasons)), reasons
 
 # %% ../../nbs/filters/05_chance.ipynb #ce91e632
 def _draw(rows:list, n:int, seed:int, ids:list)->list:
     "n of the rows; another round draws others."
     return random.Random(derive_seed(seed, short_hash(ids), "chance")).sample(rows, n)
 
-def _state(score:float, reason:str)->str:
-    "The state of a sample."
-    if not reason: return KEPT
-    return REJECTED if math.isfinite(score) else QUARANTINED
-
 # %% ../../nbs/filters/05_chance.ipynb #bd0e6f2e
 @plain_arguments
 def chance(
-    seed:int=0,
+    seed:int=0, # another one gives other scores
 )->Scorer: # in [0, 1)
     "A score that says nothing: uniform, by the sample's id and text (the random reward of Shao et al. 2025, arXiv 2506.10947)."
     def chance(samples):

@@ -9,8 +9,8 @@ __all__ = ['ThresholdPreview', 'KeptMetrics']
 import math
 from dataclasses import dataclass
 
+from ..backend.columns import arrow_column, number_column
 from ..backend.core import patch_to
-from ..records import arrow_column, number_column
 from ..selection import drop_reasons
 from ..text import number_ngrams, number_units
 

@@ -104,7 +104,7 @@ def word_vectors(
 @dataclass(frozen=True)
 class PerCluster(Refinement):
     "At most `k` samples of a kind, the best; a sample is of the kind of the first one as near as `radius`."
-    k:int=1
+    k:int=1                    # samples of a kind, at least 1
     radius:float=0.5           # cosine distance up to which two samples are of a kind, (0, 1)
     vectors:Callable=word_vectors # texts -> rows of length 1, such as an `Encoder`
 

@@ -49,7 +49,7 @@ def wilson_low(
 # %% ../../nbs/filters/02_theta.ipynb #cbb7f407
 @plain_arguments
 def theta_for_precision(
-    scores:list,
+    scores:list,         # finite, one a sample
     correct:list,        # True, False, or None for not rated
     precision:float=0.9, # that is wanted of the kept samples, (0, 1)
 )->float: # theta, for `Threshold`
@@ -89,9 +89,9 @@ class Annealed(KeepRule):
     first:float    # theta of round 1
     last:float     # theta from round `rounds` on
     rounds:int=5   # at least 1
-    unique:bool=True
-    finished:bool=True
-    max_tokens:int|None=None
+    unique:bool=True          # drop copies of a prompt's sample?
+    finished:bool=True        # drop what never ended?
+    max_tokens:int|None=None  # drop what is longer
 
     def __post_init__(self):
         plain_fields(self)

@@ -10,8 +10,8 @@ __all__ = ['some_samples', 'audit_column', 'audit_metrics', 'audit_rises', 'firs
 import math, random
 from collections.abc import Callable
 
-from ..backend.workers import HERE, never
 from ..backend.core import Stopped, plain_arguments
+from ..backend.workers import HERE, never
 from ..records import KEPT
 from ..scoring import Context, as_scorer, score_samples
 

@@ -167,7 +167,7 @@ def on_parts(
 # %% ../../nbs/metrics/02_diversity.ipynb #32780c43
 @plain_arguments
 def diversity_metrics(
-    texts:list,
+    texts:list, # completions, in any script
     seed:int=0, # of the draws of the Vendi score
 )->dict: # self_bleu, near_duplicate_ratio, entropy_1, entropy_2, compression_ratio, vendi, vendi_error
     "Every metric of this notebook for the samples of a round."

@@ -9,9 +9,9 @@ __all__ = ['DRIFT', 'drift_metrics', 'drift_of_some']
 import math, random
 from collections.abc import Callable
 
-from ..scorers.likelihoods import completion_logprobs
-from ..models import LanguageModel
 from ..backend.workers import HERE, never
+from ..models import LanguageModel
+from ..scorers.likelihoods import completion_logprobs
 
 # %% ../../nbs/metrics/04_drift.ipynb #dc7fbcad
 DRIFT = ("base_logprob", "kl", "kl_error", "kl_per_token")
@@ -20,7 +20,7 @@ def drift_metrics(
     samples,           # a sample table, as the model M_t wrote it
     base:LanguageModel,# M_0, with the same tokenizer
     workers=HERE,      # who computes the likelihoods, see `workers.Here`
-    should_stop:Callable=never,
+    should_stop:Callable=never, # is asked between two batches
 )->dict: # base_logprob (nats a token), kl (nats a sample), kl_error (standard error), kl_per_token; nan where nothing can be measured
     "How far the model that wrote the samples has moved from `base`."
     under_base = completion_logprobs(base, samples, True, workers=workers, should_stop=should_stop)

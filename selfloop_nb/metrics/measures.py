@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 
 from ..backend.columns import with_column
-from ..storage.evidence import drawn_rows, ends_of, row_interval
+from ..backend.core import Stopped, patch_to, plain_fields, redact, whole_number
 from ..backend.thoughts import answered
 from ..backend.workers import HERE, never
-from ..backend.core import Stopped, patch_to, plain_fields, redact, whole_number
 from .basic import share_true
 from ..models import LanguageModel
 from ..people.agreement import wilson
 from ..records import SAMPLE_COLUMNS
 from ..sampling import GREEDY, Sampling, check_prompts, cut_off, generate_samples, room_for
 from ..scoring import Context, Scorer, score_samples
+from ..storage.evidence import drawn_rows, ends_of, row_interval
 from ..tasks import Task
 
 # %% ../../nbs/metrics/08_measures.ipynb #831883a3

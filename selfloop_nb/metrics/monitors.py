@@ -29,8 +29,8 @@ def add_monitors(
     context.notes.update(round_metrics(answered(samples), settings.score.range, round.seed_of("figures")))
     context.notes["entropy_decline"] = entropy_decline(samples, round.store.rows())
     if settings.drift:
-        seed, who = round.seed_of("drift"), (context.workers, context.asked_to_stop)
-        context.notes.update(drift_of_some(samples, model_0(), seed, *who))
+        drift = drift_of_some(samples, model_0(), round.seed_of("drift"), context.workers, context.asked_to_stop)
+        context.notes.update(drift)
     return samples if settings.audit is None else _add_audit(round, samples, context, journal)
 
 # %% ../../nbs/metrics/11_monitors.ipynb #584d720c
@@ -43,7 +43,7 @@ def _add_audit(round, samples, context:Context, journal:Callable)->"datasets.Dat
                            f"the round goes on. The first: {errors[0]}")
     samples = with_column(samples, "audit", values)
     metrics = audit_metrics(samples)
-    judges = round.settings.score, audit
-    rises = audit_rises(metrics, first_audit(round.store.rounds(), round.store.rows(), *judges) or metrics)
+    first = first_audit(round.store.rounds(), round.store.rows(), round.settings.score, audit)
+    rises = audit_rises(metrics, first or metrics)
     context.notes.update(audit_failed=len(errors), **metrics, **rises)
     return samples

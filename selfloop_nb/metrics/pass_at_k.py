@@ -39,7 +39,7 @@ def _verdicts(prompt_ids:list, correct:list)->tuple: # two dicts
 def pass_at_k(
     prompt_ids:list, # of the samples
     correct:list,    # True, False, or None for unknown
-    k:int=1,
+    k:int=1,         # tries, at least 1
 )->float: # in [0, 1]; nan where no verdict is known
     "pass@k over all prompts; raises `ValueError` where a prompt has fewer than k samples with a verdict."
     n_known, n_right = _verdicts(prompt_ids, correct)
@@ -66,12 +66,12 @@ def _choices(answers:list, k:int, draws:int, rng:random.Random):
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #82edc7e5
 @plain_arguments
 def majority_at_k(
-    prompt_ids:list,
+    prompt_ids:list, # of the samples
     answers:list, # of the samples, such as `agreement` compares them
     correct:list, # True, False, or None for unknown
-    k:int,
+    k:int,        # answers that vote, at least 1
     draws:int=64, # most ways to choose k that are tried
-    seed:int=0,
+    seed:int=0,   # of these draws
 )->float: # in [0, 1]; nan where no verdict is known
     """maj@k: accuracy of the most frequent of k answers (Wang et al. 2022, arXiv 2203.11171).
 

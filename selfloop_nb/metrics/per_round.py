@@ -10,9 +10,9 @@ import random
 from collections import Counter
 
 from ..backend.core import plain_arguments
-from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
 from .audit import balance_score
 from .diversity import compression_ratio, near_duplicate_ratio, ngram_entropy, self_bleu
+from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
 
 # %% ../../nbs/metrics/06_per_round.ipynb #0f2c307d
 def text_metrics(

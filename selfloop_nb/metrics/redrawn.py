@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from ..backend.core import SelfloopError
-from ..records import Round
 from ..backend.refill import can_refill
+from ..backend.workers import never
+from ..records import Round
 from ..sampling import SESSION, Sampling, plan_chunks, room_for, sample_chunk, sample_session
 from ..storage.identity import describe
 
@@ -45,7 +46,7 @@ def redraw(
     room:int,          # max_new_tokens, where the settings leave it open
     seed:int,          # of the run
     number:int,        # of the round
-    should_stop:Callable=lambda: False,
+    should_stop:Callable=never,
 )->Redrawn:
     "Draw the chunk again that takes the fewest tokens."
     texts, written = samples["prompt"][:], samples["token_ids"][:]

@@ -10,12 +10,12 @@ import json, time, unicodedata
 from dataclasses import dataclass, replace
 
 from ..backend.core import SelfloopError, whole_number
+from ..backend.rows import completion_loss
 from .measures import answer, answer_metrics, measure_answers
 from ..sampling import asked_in_turn, check_prompts
 from ..storage.evidence import figure_named
 from ..storage.sealed import Unsealed, read_sealed, write_sealed
 from ..tasks import Task
-from ..tuning import completion_loss
 
 # %% ../../nbs/metrics/10_sealed.ipynb #3576d5a8
 def normalised(text)->str:

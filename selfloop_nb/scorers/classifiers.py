@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
-from ..backend.strangers import check_judge
 from ..backend.core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
+from ..backend.strangers import check_judge
 from ..scoring import NoVerdict, Scorer
 from ..storage.identity import describe
 from ..text import import_extra, segment
@@ -73,7 +73,7 @@ def _vectorizer():
 # %% ../../nbs/scorers/03_classifiers.ipynb #4aa94951
 @plain_arguments
 def train_classifier(
-    texts:list,
+    texts:list,          # completions to learn from
     labels:list,         # one a text
     positive=None,       # the label whose probability is the score; None: True, or the larger of two
     strength:float=10.0, # inverse of the regularisation
@@ -183,8 +183,8 @@ def _output(labels:dict, label, name)->int:
 def reward_model(
     name,                # a folder, or a name on the hub
     label:str|None=None, # of a classifier: the label whose probability is the score; None: a reward model, one output
-    batch_size:int=32,
-    device:str="cpu",
+    batch_size:int=32,   # samples, at least 1
+    device:str="cpu",    # or such as "cuda"
 )->Scorer: # in (-inf, inf), or in [0, 1] with a label
     "Q from a sequence classifier of transformers, which reads prompt and completion; too long a sample has no score."
     check_sizes(batch_size=batch_size)

@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..backend.context import NO_LIMIT, context_of
+from ..backend.core import SelfloopError, patch_to, short_hash
 from ..backend.strangers import check_judge
 from ..backend.thoughts import where_answered
 from ..models import quiet
-from ..backend.core import SelfloopError, patch_to, short_hash
 from .references import references_of
 from ..scoring import Scorer
 from ..storage.identity import describe
@@ -88,7 +88,7 @@ def _minilm():
 # %% ../../nbs/scorers/04_embeddings.ipynb #550655f9
 def load_encoder(
     name=None, # a folder or a name on the hub; None: all-MiniLM-L6-v2, from its package or from the hub
-    device:str="cpu",
+    device:str="cpu", # or such as "cuda"
 )->Encoder:
     "Load an encoder of transformers; raises `SelfloopError` that says what to do where it cannot."
     from transformers import AutoModel, AutoTokenizer
@@ -115,7 +115,7 @@ def _clip(cosine)->float:
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #00664429
 def similarity(
-    encoder:Encoder,
+    encoder:Encoder, # see `load_encoder`
     reference:str="answer", # column: text, or list of texts of which the nearest counts
 )->Scorer: # in [-1, 1]
     "Q is the cosine of the completion's embedding with a reference's."
@@ -129,7 +129,7 @@ def similarity(
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #456100e7
 def embedding_agreement(
-    encoder:Encoder,
+    encoder:Encoder, # see `load_encoder`
 )->Scorer: # in [-1, 1]
     "Q is the mean cosine of a sample with the others of its prompt; no verdict without others, or unread."
     def agreement(samples):

@@ -10,9 +10,9 @@ import math, warnings
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from ..backend.core import patch_to, plain_arguments, short_hash
 from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel
-from ..backend.core import patch_to, plain_arguments, short_hash
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..backend.core import check_sizes, plain_arguments
-from ..models import LanguageModel
-from ..scoring import Scorer
 from ..backend.tokens import n_places, places, row_ids, with_encoder
 from ..backend.workers import HERE, answers_of, never
+from ..models import LanguageModel
+from ..scoring import Scorer
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
 def _rows(lm:LanguageModel, samples, same_tokens:bool)->list: # (prompt's ids, completion's ids) of each sample
@@ -75,7 +75,7 @@ def _batch_logprobs(lm:LanguageModel, rows:list)->list:
 @plain_arguments
 def likelihood(
     lm:LanguageModel, # stays as it is: M_0, or a better model; its tokenizer may be another one
-    tokens_per_batch:int=8192,
+    tokens_per_batch:int=8192, # most that are held at a time; lower it when memory is short
 )->Scorer: # in (-inf, 0], nats a token
     "Q is the mean log-probability under a frozen model; perplexity is exp(-Q), so a lower perplexity is a higher Q."
     check_sizes(tokens_per_batch=tokens_per_batch)

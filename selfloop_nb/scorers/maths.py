@@ -8,6 +8,7 @@ __all__ = ['delimit', 'serve', 'maths']
 # %% ../../nbs/scorers/10_maths.ipynb #e810d39e
 import atexit, json, math, os, re, signal, subprocess, sys, threading, time
 from functools import lru_cache
+from unicodedata import normalize
 
 from ..backend.apart import answers, begin_process, end_process
 from ..backend.core import ScoringError, patch_to, real_number
@@ -15,8 +16,22 @@ from .references import against_references
 from ..scoring import NoVerdict, Scorer
 from ..text import import_extra, plain_numbers, rewrite
 
+# %% ../../nbs/scorers/10_maths.ipynb #2b7208a4
+def _raised(match)->str:
+    "x^{2} for x²."
+    return f"^{{{normalize('NFKC', match[0])}}}"
+
+def _repeating(match)->str:
+    "Decimals that come again for ever, as the fraction that they are."
+    whole, once, again = [part for part in match.groups() if part is not None][:3]
+    above = int(whole + once + again) - int(whole + once)
+    return rf"\frac{{{above}}}{{{10 ** len(once) * (10 ** len(again) - 1)}}}"
+
 # %% ../../nbs/scorers/10_maths.ipynb #986e3973
 _LATEX = (
+    (r"⁻?[⁰¹²³⁴-⁹]+", _raised), # x² is no x
+    (r"(\d+)\.(\d*)\\overline\s*\{(\d{1,20})\}|(\d+)\.()\((\d{1,20})\)", _repeating),
+    (r"(\d+)\.(\d*?)((\d)\4{2,20})\s*(?:\.{3}|…|\\l?dots\b)", _repeating), # 0.333...
     (r"<<[^<>\n]*>>", ""), (r"</?(?:b|i|u|p|em|strong|br)\s*/?>", " "), # of GSM8K's calculator, and of HTML
     (r"\\boxed\s+(?=\{)", r"\\boxed"), (r"(?<=\d)(?:st|nd|rd|th)\b", ""), (r"(?<==)\s*-\s+(?=[\d\\.(])", " -"),
     (r"\\text(?:rm|bf|it|up)(?=\s*\{)", r"\\text"),
@@ -25,7 +40,8 @@ _LATEX = (
     (r"(?<![A-Za-z\\])pi(?![A-Za-z])|π", r"\\pi "),
     (r"(?<![A-Za-z\\])(log|ln|exp|sin|cos|tan)(?=\s*\()", r"\\\1"),
     (r"×|(?<=\d) x (?=\d)", r"\\times "), (r"·", r"\\cdot "), (r"÷", r"\\div "), (r"±", r"\\pm "),
-    (r"≤", r"\\le "), (r"≥", r"\\ge "), (r"≠", r"\\ne "), (r"∞", r"\\infty "), (r"°", r"^\\circ "),
+    (r"≤", r"\\le "), (r"≥", r"\\ge "), (r"≠", r"\\ne "), (r"∞", r"\\infty "),
+    (r"(?i)(?<![A-Za-z\\])infinity(?![A-Za-z])", r"\\infty "), (r"∅", r"\\emptyset "), (r"°", r"^\\circ "),
     (r"(?<=\d)[eE]([+-]?\d+)(?!\w)", r"\\cdot 10^{\1}"),
     (r"(?<=[\w)])\*\*(?=[\d(-])", "^"), (r"[ \t]+", " "))
 
@@ -177,17 +193,32 @@ _CHOICES = (
     re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]{0,4}(?:\s|$))"))
 
 # %% ../../nbs/scorers/10_maths.ipynb #fc80be13
-def _chosen(text:str)->str: # '' where none is
-    "The letter that a text chooses."
-    found = next(filter(None, (letters.findall(text) for letters in _CHOICES)), [""])
-    return found[-1]
+def _chosen(text:str)->str|None: # None: there is no letter; '': there are two
+    "The letter that a text chooses; who says A or B has chosen none."
+    found = next(filter(None, (list(letters.finditer(text)) for letters in _CHOICES)), None)
+    if not found: return None
+    start, end = found[-1].span(1)
+    both = _OR_BEFORE.search(text[max(0, start - 20):start]) or _OR_AFTER.match(text[end:end + 20])
+    return "" if both else found[-1][1]
+
+_OR_BEFORE = re.compile(r"(?<![\w'])[A-J][)*]*\s*(?:/|&|\bor\b|\band\b)\s*\(?$")
+_OR_AFTER = re.compile(r"[)*]*\s*(?:/|&|\bor\b|\band\b)\s*\(?[A-J](?![\w'])")
+
+# %% ../../nbs/scorers/10_maths.ipynb #8785848e
+_WORDS = re.compile(r"\s*\$?\\(?:text(?:rm|bf|it)?|mbox|mathrm)\s*\{\s*([A-Za-z][A-Za-z -]*[A-Za-z])\s*\}\$?\.?\s*")
+
+def _ends_in_words(text:str, reference:str)->bool:
+    "Does a text end in the words of a reference that is nothing else?"
+    if not (words := _WORDS.fullmatch(reference)): return False
+    return bool(re.search(rf"(?<!not )(?<![\w-]){re.escape(words[1])}\W*$", text, re.IGNORECASE))
 
 # %% ../../nbs/scorers/10_maths.ipynb #8fd9a90f
 def _has_value(reference:str, text:str)->bool:
     "Has the last expression of a text the value of the reference?"
     import math_verify
     choice = re.fullmatch(r"\s*\(?([A-J])\)?\.?\s*", reference)
-    if choice and (chosen := _chosen(text)): return chosen == choice[1]
+    if choice and (chosen := _chosen(text)) is not None: return chosen == choice[1]
+    if _ends_in_words(text, reference): return True
     wanted, given = _read(reference), _read(_without_units(text, reference))
     if not wanted or not given or _other_base(wanted[-1], given[-1]): return False
     if _same_equation(wanted[0], given[0]): return True

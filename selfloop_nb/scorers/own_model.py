@@ -51,7 +51,7 @@ def round_trip(
     compare=same_text,  # source, what came back -> a number; or a scorer against the column `answer`, such as chrf()
     source="prompt",    # column that should come back, or a function row -> text
     max_new_tokens:int=64, # room for what comes back
-    stop:tuple=(),
+    stop:tuple=(),         # strings that end it, as of `Sampling`
 )->Scorer: # in [0, 1], or in the range of the scorer that compares
     "Q is how much of the source returns when the model of the round takes its own answer back (greedy)."
     def trip(samples, model):

@@ -28,7 +28,7 @@ def text_rule(
 @plain_arguments
 def length(
     low:int,  # units of `segment`: words, digits, marks
-    high:int,
+    high:int, # at least `low`
 )->Scorer: # in [0, 1]
     "Q is 1 from `low` to `high` units; below it falls to 0 in proportion, above it as high/n."
     if not 0 <= low <= high or high == 0:

@@ -9,11 +9,11 @@ __all__ = ['MOST_FILES', 'MOST_RECORD', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'e
 import hashlib, json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json
 from ..records import STATES, Format, Round
 from .disk import disk
 from selfloop_nb.storage.files import (
-    SMALL_TABLE, beside, check_name, damaged_files, fixed_path, make_folder, open_file, read_file, sync, table_size,
+    SMALL_TABLE, beside, check_name, damaged_files, make_folder, open_file, read_file, sync, table_size,
     write_error)
 from .ratings import Ratings, rating_lines
 from .store import Run
@@ -111,7 +111,7 @@ def export_run(
     """Write a run as one zip file, and import it again for a moment, to see that it can be.
 
     Raises `DamagedRunError` naming what is not as it was written; the disk must have room for the run once more."""
-    run, path = Run(Path(getattr(getattr(run, "store", run), "path", run))), fixed_path(path)
+    run, path = Run(getattr(getattr(run, "store", run), "path", run)), fixed_path(path)
     _check_export(run)
     texts, temporary = _texts_of(run), beside(path)
     try:

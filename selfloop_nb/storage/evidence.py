@@ -268,18 +268,18 @@ class AgainstControls:
         return [*said, self.summary]
 
 # %% ../../nbs/storage/16_evidence.ipynb #9e26205d
-def _summary(self)->str:
+@patch_to(AgainstControls, as_prop=True)
+def summary(self)->str:
     "Does the loop beat every control? An effect is what all of them leave standing."
     lost = [other for other, gap in self.gaps.items() if gap.verdict != "beats"]
     if not self.gaps: return f"{self.name}: there is no control to hold it against"
     if not lost: return f"{self.name} beats every control in {self.figure.name}"
     return f"{self.name}: no effect of Q is shown in {self.figure.name}: it does not beat {', '.join(lost)}"
 
-def _has_effect(self)->bool:
+@patch_to(AgainstControls, as_prop=True)
+def has_effect(self)->bool:
     "Does the loop beat every control there is?"
     return bool(self.gaps) and all(gap.verdict == "beats" for gap in self.gaps.values())
-
-AgainstControls.summary, AgainstControls.has_effect = property(_summary), property(_has_effect)
 
 # %% ../../nbs/storage/16_evidence.ipynb #a2f6dc72
 @patch_to(AgainstControls)

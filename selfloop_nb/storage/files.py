@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, is_name, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, is_name, parse_json
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4

@@ -6,9 +6,9 @@
 __all__ = ['lend', 'adopt']
 
 # %% ../../nbs/storage/24_lend.ipynb #b99d742c
-from ..backend.core import SelfloopError
+from ..backend.core import SelfloopError, fixed_path
 from .disk import disk
-from .files import fixed_path, write_file
+from .files import write_file
 from .lock import RunLock
 from .mirror import Mirror
 from .store import Run

@@ -174,13 +174,11 @@ class RunLock:
         return lock
 
 # %% ../../nbs/storage/03_lock.ipynb #82dddeeb
-@property
-def _is_mine(self)->bool:
+@patch_to(RunLock, as_prop=True)
+def is_mine(self)->bool:
     "Does this process hold it, and is it the lock of what lies in the folder now?"
     if self.pid != disk.process(): return False
     return os.name == "nt" or _signature(self.folder) == self.signature # there it is locked for reading, too
-
-RunLock.is_mine = _is_mine
 
 # %% ../../nbs/storage/03_lock.ipynb #3d1e34cd
 @patch_to(RunLock)

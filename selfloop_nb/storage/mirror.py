@@ -9,11 +9,12 @@ __all__ = ['Mirror', 'mirrored']
 import threading
 from pathlib import Path
 
-from ..backend.core import SelfloopError, patch_to
+from ..backend.core import SelfloopError, fixed_path, patch_to
 from .disk import disk
 from .files import (
-    damaged_files, fixed_path, make_folder, read_file, sweep, through_link, write_file)
+    damaged_files, make_folder, read_file, sweep, through_link, write_file)
 from .lock import RunLock
+from .places import is_left_over
 from .repair import FolderCopies, fetch
 from .store import Run
 from .stored import PRUNED, pruned_files
@@ -47,7 +48,7 @@ def _check_place(self):
     if self.has_begun: raise SelfloopError("the place is away, or was emptied")
     if not disk.is_dir(self.place.parent): raise SelfloopError(f"there is no folder {str(self.place.parent)!r}")
     if self.place.resolve().is_relative_to(self.run.path.resolve()): raise SelfloopError("it lies in the run itself")
-    if any(name != "lock" for name in disk.listed(self.place)):
+    if not all(is_left_over(self.place / name) for name in disk.listed(self.place)):
         raise SelfloopError("the folder is not empty: choose another place")
 
 # %% ../../nbs/storage/23_mirror.ipynb #be5870f1

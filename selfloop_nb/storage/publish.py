@@ -11,11 +11,11 @@ import json, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path
 from ..backend.turns import read_turns
-from ..backend.core import DamagedRunError, SelfloopError, user_path
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
-from .files import damaged_files, file_hash, fixed_path, table_bytes, write_folder
+from .files import damaged_files, file_hash, table_bytes, write_folder
 from .prune import best_round
 from .store import Run
 

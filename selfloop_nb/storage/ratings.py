@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, parse_json, patch_to, whole_number
+from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, whole_number
 from .disk import disk
-from .files import append, fixed_path, force_name, open_file, read_file
+from .files import append, force_name, open_file, read_file
 from .lock import is_alone, lock_file
 from ..text import clean_text
 

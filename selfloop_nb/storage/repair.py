@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json
 from ..records import Format, Round
 from .archive import check_entry
 from .disk import GONE, disk
 from selfloop_nb.storage.files import (
-    MOST_TEXT, beside, damaged_files, fixed_path, force, make_folder, open_file, read_file, sync, through_link,
+    MOST_TEXT, beside, damaged_files, force, make_folder, open_file, read_file, sync, through_link,
     write_file)
 from .lock import RunLock
 from .store import Run
@@ -150,9 +150,40 @@ class Repaired:
 
     __repr__ = __str__
 
+# %% ../../nbs/storage/22_repair.ipynb #b43c1d79
+def _same_file(place, path:Path, name:str)->bool:
+    "Has a place the same file as a run folder, to the last byte?"
+    try: return place.read(name) == read_file(path, name)
+    except _UNREADABLE: return False
+
+def _is_copy(place, path:Path)->bool:
+    "Is a place a copy of this very run, as far as that can be seen?"
+    names = ["run.json", *FolderCopies(path).names()]
+    return any(_same_file(place, path, name) for name in names)
+
+# %% ../../nbs/storage/22_repair.ipynb #963cdf62
+def _is_told(path:Path)->bool:
+    "Is anything left that tells which run it is?"
+    try: return bool(parse_json(read_file(path, "run.json").decode(), dict))
+    except (*GONE, DamagedRunError, ValueError): pass
+    own = FolderCopies(path)
+    return any(_record_from(own, name.split("/")[1]) for name in own.names())
+
+def _told_by(place)->bytes|None: # None: nothing
+    "Which run a place is, as its run.json tells it."
+    try: return place.read("run.json")
+    except _UNREADABLE: return None
+
+# %% ../../nbs/storage/22_repair.ipynb #387dd8d5
+def _copies_of(path:Path, places:dict)->dict: # place -> its files by hash
+    "The copies of this very run; where nothing is left to know it by, all places, if they are of one run."
+    copies = {place: index for place, index in places.items() if _is_copy(place, path)}
+    if copies or _is_told(path): return copies
+    return places if len(set(map(_told_by, places))) == 1 else {}
+
 # %% ../../nbs/storage/22_repair.ipynb #ff8a8c88
 def _mend_info(path:Path, places:dict, done:Repaired):
-    "Put a run.json back that cannot be read, from a place that has rounds of this run."
+    "Put a run.json back that cannot be read, from a copy of this run."
     try: return Format.of(parse_json(read_file(path, "run.json").decode(), dict))
     except (*GONE, DamagedRunError, ValueError): pass
     ours = set(disk.listed(path / "rounds"))
@@ -166,19 +197,23 @@ def _mend_info(path:Path, places:dict, done:Repaired):
         write_file(path / "run.json", data)
         done.mended["run.json"] = str(place)
         return
-    raise DamagedRunError(f"run.json of run {path.name!r} cannot be read, and no place that was named has it")
+    raise DamagedRunError(f"run.json of run {path.name!r} cannot be read, and no place that was named has it: "
+                          "name a copy or an archive of this very run")
 
 # %% ../../nbs/storage/22_repair.ipynb #cd47d55c
 def _mend_records(run:Run, places:dict, done:Repaired):
     "Put the records back that cannot be read, or are missing though a head or a later round leads to them."
-    asked = [*run.heads.values(), *disk.listed(run.path / "rounds")]
-    seen = set()
+    needed, seen = set(run.heads.values()), set()
+    asked = [*needed, *disk.listed(run.path / "rounds")]
     while asked:
         id = asked.pop()
         if id in seen or through_link(run.path, f"rounds/{id}"): continue
         seen.add(id)
         record = _whole_record(run, id) or _mend_record(run, id, places, done)
-        if record and record.parent: asked.append(record.parent)
+        if record and record.parent:
+            needed.add(record.parent)
+            asked.append(record.parent)
+        if record is None: _note_lost(run, id, id in needed, done)
 
 def _whole_record(run:Run, id:str)->Round|None:
     run._records.pop(id, None)
@@ -187,7 +222,7 @@ def _whole_record(run:Run, id:str)->Round|None:
 
 # %% ../../nbs/storage/22_repair.ipynb #a80e582f
 def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
-    "Put a record back; one that is half made, and was never committed, is left alone."
+    "Put a record back, where a place has it."
     name = f"rounds/{id}/round.json"
     for place in places:
         record = _record_from(place, id)
@@ -196,8 +231,13 @@ def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
         write_file(run.path / name, place.read(name))
         done.mended[name] = str(place)
         return record
-    if id in run.heads.values() or disk.exists(run.path / name): done.left[name] = "no place that was named has it"
     return None
+
+def _note_lost(run:Run, id:str, is_needed:bool, done:Repaired):
+    "Say that a record is lost, unless the round is half made, and was never committed."
+    name = f"rounds/{id}/round.json"
+    if not is_needed and not disk.exists(run.path / name): return
+    done.left[name] = "no place that was named has it: a run of another seed or task has other rounds of the same ids"
 
 # %% ../../nbs/storage/22_repair.ipynb #c4f2cca5
 def _mend_files(run:Run, places:dict, done:Repaired):
@@ -304,9 +344,10 @@ def repair(
     places = {place: _index(place) for place in places_of(given or near, path)}
     lock, done = RunLock(path), Repaired()
     lock.check()
-    _mend_info(path, places, done)
+    copies = _copies_of(path, places)
+    _mend_info(path, copies, done)
     mended = Run(path)
-    _mend_records(mended, places, done)
+    _mend_records(mended, copies, done)
     _mend_files(mended, places, done)
     for loop in loops[:1]: _make_again(mended, loop, done)
     if isinstance(getattr(run, "store", None), Run): _look_again(run.store)

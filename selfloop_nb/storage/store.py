@@ -9,13 +9,13 @@ __all__ = ['Run', 'check_run']
 import json, os
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to, short_hash
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, short_hash
 from ..records import FORMAT, Format, Round, history_frame, history_row
 from .disk import GONE, disk
 from .drafts import Draft
 from .environment import environment
 from .files import (
-    check_name, fixed_path, make_folder, read_file, read_table, sync, through_link, write_file)
+    check_name, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import Heads, Move
 from .lock import RunLock
 from .places import check_place, not_a_run
@@ -118,15 +118,13 @@ def _check_lock(self):
     if self.lock: self.lock.check()
 
 # %% ../../nbs/storage/09_store.ipynb #e885a04b
-@property
-def _newer(self)->str:
+@patch_to(Run, as_prop=True)
+def newer(self)->str:
     "What a newer version has written, in words; '' where all is known."
     numbers = Format.of(self.info)
     if not numbers.may_write: return f"format {numbers.to_write}, this version knows {FORMAT}"
     record = self._whole(self.head) if self.head else None
     return f"round {record.id} has {', '.join(record.newer)}" if record and record.newer else ""
-
-Run.newer = _newer
 
 # %% ../../nbs/storage/09_store.ipynb #1cb7fb02
 @patch_to(Run)
@@ -391,4 +389,6 @@ def go_back(self, id:str, why:str):
 def check_run(source)->object: # the same
     "Raise `ValueError` for what is no run."
     if isinstance(getattr(source, "store", None), Run): return source
-    raise ValueError(f"{source!r:.80} is no run: give a Loop, or what open_run returns")
+    place = getattr(source, "path", source)
+    fix = f"open it first, open_run({str(place)!r})" if isinstance(place, (str, Path)) else "give what open_run returns"
+    raise ValueError(f"{source!r:.80} is no run: give a Loop, or {fix}")

@@ -9,7 +9,6 @@ __all__ = ['TOLD_SINCE', 'TRAINED_ON_IDS', 'computing', 'differences', 'damage',
 # %% ../../nbs/storage/11_verify.ipynb #1fe531a2
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..backend.core import DamagedRunError, SelfloopError
 from .disk import GONE, disk
@@ -103,7 +102,7 @@ def verify(
     run, # a run folder, or a Loop or run that is open
 )->Verdict:
     "Read every file of a run again; would it go on bit-exact here? Raises `SelfloopError` for a folder that is no run."
-    run = Run(Path(getattr(getattr(run, "store", run), "path", run)))
+    run = Run(getattr(getattr(run, "store", run), "path", run))
     ids = run.ids()
     known = {}
     faults = {id: damage(run, id, known) for id in ids}

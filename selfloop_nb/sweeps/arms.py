@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 
+from ..backend.core import (
+    EmptyRoundError, ScoringError, Stopped, TrainingError, plain_scalar, short_hash, whole_number)
 from ..backend.workers import never
-from ..backend.core import EmptyRoundError, ScoringError, Stopped, TrainingError
-from ..backend.core import plain_scalar, short_hash, whole_number
-from ..storage.identity import describe
 from ..guards import check_guards
 from ..loop import Loop
 from ..sampling import Sampling
 from ..scoring import Scorer
+from ..storage.identity import describe
 
 # %% ../../nbs/sweeps/01_arms.ipynb #63624f49
 # Settings that can be an axis as they are; each field of one can be an axis, too.

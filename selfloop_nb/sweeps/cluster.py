@@ -13,8 +13,8 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..backend.workers import never
 from ..backend.core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
+from ..backend.workers import never
 from ..storage.environment import environment
 from ..storage.verify import computing
 from ..text import import_extra
@@ -357,7 +357,7 @@ def ray_cluster(
     address:str|None=None, # of a cluster, such as "auto"; None: one of this machine, which begins now
     workers:int|None=None, # processes that hold the model; None: as many as the cluster has room for, later machines too
     cpus:float=1,          # that each of them takes
-    gpus:float=0,
+    gpus:float=0,          # the same of GPUs
     keep:float=60.0,       # seconds that they stay when there is nothing to do
     **init,                # further arguments of `ray.init`
 )->RayCluster: # for Loop(workers=...)

@@ -19,7 +19,7 @@ from .arms import Arm, open_arm, run_arm
 
 # %% ../../nbs/sweeps/04_controls.ipynb #98772331
 def control_arms(
-    loop:Loop,
+    loop:Loop, # that is to be held against them
 )->dict: # name -> settings, as `sweep(arms=...)` takes them
     "The settings in which each control differs from a loop."
     rule = loop.select

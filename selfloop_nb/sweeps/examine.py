@@ -50,10 +50,10 @@ def pass_rows(
 # %% ../../nbs/sweeps/05_examine.ipynb #487c38eb
 @plain_arguments
 def examine(
-    loop:Loop,
+    loop:Loop,            # whose models are asked
     rounds:tuple=(0, -1), # numbers of rounds; -1: the newest
     n:int=16,             # samples of a problem, at least 1
-    temperature:float=1.0,
+    temperature:float=1.0, # that they are asked at, above 0
 )->"pandas.DataFrame": # round, k, pass_at_k, low, high, majority_at_k: a row a round and k
     "Ask the models of some rounds each held-out problem n times. Raises `ValueError` where the task cannot check."
     import pandas

@@ -10,9 +10,9 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
+from ..backend.core import SelfloopError, patch_to, short_hash
 from ..backend.processes import Processes
 from ..backend.workers import HERE, do_pieces
-from ..backend.core import SelfloopError, patch_to, short_hash
 from ..loop import Loop
 from ..storage.disk import disk
 from ..storage.identity import describe

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.workers import HERE, never
 from ..backend.core import (
     SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, redact, short_hash)
-from ..models import LanguageModel
 from ..backend.tokens import Reader
+from ..backend.workers import HERE, never
+from ..models import LanguageModel
 from ..sampling import sample_chunk, sample_rows
 from ..scorers.judges import RUBRIC, judge_prompt
 from ..scoring import Scorer

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import matplotlib
 
+from ..backend.core import patch_to, plain_arguments, whole_number
 from ..charts.comparison import CURVES
 from ..charts.markup import escape
 from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
-from ..backend.core import patch_to, plain_arguments, whole_number
 from ..loop import Loop
 from ..opened import open_run
 from ..storage.evidence import t_interval, verdicts_among
@@ -60,13 +60,15 @@ def _row(self, arm)->dict:
     return row
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #0a502aca
-def _measures(self)->list:
+@patch_to(Sweep, as_prop=True)
+def measures(self)->list:
     "The metrics that there are, own measures first."
     own = [f"heldout_{name}" for name in own_measures(self.histories)]
     return [measure for measure in (*own, *MEASURES) if self._is_known(measure)]
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #fa9f3fa8
-def _table(self)->"pandas.DataFrame": # one row an arm
+@patch_to(Sweep, as_prop=True)
+def table(self)->"pandas.DataFrame": # one row an arm
     "Each metric at the end of each arm: mean over the seeds, and Student's 95 % interval."
     import pandas
     return pandas.DataFrame([self._row(arm) for arm in self.arms], index=[arm.name for arm in self.arms])
@@ -77,18 +79,15 @@ def _repr_html_(self):
     words = "".join(f"{escape(line)}<br>" for found in self.verdicts.values() for line in found.lines)
     return self.table.round(3).to_html(escape=True) + words
 
-Sweep.measures, Sweep.table = property(_measures), property(_table)
-
 # %% ../../nbs/sweeps/03_sweep.ipynb #798255ba
-def _verdicts(self)->dict: # name of an arm that is no control -> `AgainstControls`
+@patch_to(Sweep, as_prop=True)
+def verdicts(self)->dict: # name of an arm that is no control -> `AgainstControls`
     "What each arm has over the controls among them; empty where there are none."
     return verdicts_among(self.runs)
 
-Sweep.verdicts = property(_verdicts)
-
 # %% ../../nbs/sweeps/03_sweep.ipynb #b63ae8d3
 def against(
-    done:Sweep,
+    done:Sweep,  # what `sweep` has made
     name:str,    # of the arm that the others are held against
     measure:str="heldout_accuracy", # a column of the history
 )->"pandas.DataFrame": # one row for each other arm: mean, low, high
@@ -103,7 +102,7 @@ def against(
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #894835ae
 def sweep_plot(
-    done:Sweep,
+    done:Sweep,            # what `sweep` has made
     measure:str|None=None, # a column of the history; None: the first that is known
     x:str|None=None,       # the axis from left to right; None: the first with numbers, else the first
     ax=None, **style,      # see `canvas`
@@ -270,10 +269,10 @@ def _check_space(space:dict):
 def search(
     loop,                # as for `sweep`
     n_trials:int,        # in all, those of an earlier call with the same seed included
-    rounds:int=6,
+    rounds:int=6,        # of each trial
     measure:str="heldout_accuracy", # what is to be large; a loss is to be small
-    seeds:list|None=None,
-    workers=1,
+    seeds:list|None=None, # as for `sweep`
+    workers=1,           # as for `sweep`
     seed:int=0,          # of the choice
     **space,             # name=(low, high), or name=[values]
 )->"optuna.Study": # `best_params`, `best_value`, `trials_dataframe()`

@@ -16,7 +16,7 @@ def tiny_t5(
     seed:int=0,     # of the first weights
     layers:int=2,   # of the encoder, and as many of the decoder
     width:int=64,   # of the hidden states; the feed-forward layer is 4 times as wide
-    heads:int=4,
+    heads:int=4,    # of attention
 )->LanguageModel:
     "A T5 (Raffel et al. 2020, arXiv 1910.10683) with random weights, small enough to train on a CPU in seconds."
     import torch

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
 from ..backend.core import derive_seed, patch_to, short_hash
+from ..backend.rows import encode_row
+from ..backend.workers import never
 from ..models import LanguageModel
-from ..tuning import (FineTune, Trained, Tuner, TuningData, check_setting, encode_row, fine_tune, ignore_loss,
-    never, plain_settings, train_rows)
+from ..tuning import (FineTune, Trained, Tuner, TuningData, check_setting, fine_tune, ignore_loss,
+    plain_settings, train_rows)
 
 # %% ../../nbs/training/02_masked.ipynb #f7b7cdab
 def _parts(total:int, n:int, rng:random.Random)->list:

@@ -14,17 +14,19 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..backend.core import EmptyRoundError, patch_to
+from ..backend.resume import Resumable
+from ..backend.rows import encode_rows
+from ..backend.tokens import column_of
+from ..backend.trainer import on_one_device, shortened_warmup, undisturbed
+from ..backend.weights import with_weights
+from ..backend.workers import never
 from ..models import LanguageModel
 from ..records import KEPT
 from ..sampling import generate_samples, room_for
 from ..storage.drafts import Parts
 from ..tasks import Task
 from ..text import import_extra
-from ..backend.tokens import column_of
-from ..backend.resume import Resumable
-from ..backend.trainer import on_one_device, shortened_warmup, undisturbed
-from ..backend.weights import with_weights
-from ..tuning import Fed, FineTune, Trained, TuningData, encode_rows, ignore_loss, never, train_copy
+from ..tuning import Fed, FineTune, Trained, TuningData, ignore_loss, train_copy
 
 # %% ../../nbs/training/01_preferences.ipynb #113492d8
 def _no_pair(best:int, worst:int, n_valid:int, scores:list, texts:list)->str:

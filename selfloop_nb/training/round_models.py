@@ -9,9 +9,9 @@ __all__ = ['check_given', 'RoundModels', 'write_model']
 import warnings
 from pathlib import Path
 
+from ..backend.core import DamagedRunError, SelfloopError, patch_to, usual_defaults
 from ..backend.lora import with_adapter
 from ..backend.whole import check_form
-from ..backend.core import DamagedRunError, SelfloopError, patch_to, usual_defaults
 from ..models import LanguageModel
 from ..storage.disk import disk
 from ..storage.files import open_file, write_folder

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..backend.clips import Clips
-from ..backend.tokens import character_tokenizer
 from ..backend.core import patch_to, short_hash, whole_number
+from ..backend.tokens import character_tokenizer
 from ..models import LanguageModel, task_texts
 
 # %% ../../nbs/training/07_speech.ipynb #850597de

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..backend.core import derive_seed, patch_to
+from ..backend.workers import never
 from ..models import LanguageModel
 from ..sampling import GREEDY, generate_samples, room_for
 from .masked import joint_statistics
 from ..tuning import (
-    FineTune, Trained, Tuner, TuningData, check_setting, fine_tune, ignore_loss, never, plain_settings)
+    FineTune, Trained, Tuner, TuningData, check_setting, fine_tune, ignore_loss, plain_settings)
 
 # %% ../../nbs/training/08_until.ipynb #39bc6150
 @dataclass(frozen=True)

@@ -97,8 +97,9 @@ class Publisher:
         draw,
         rate:float=4.0,
         apart:bool|None=None, # in a thread of its own? None: where threads repaint
+        failed=None,          # is called with the error, where drawing raises one
     ):
-        self.draw = draw
+        self.draw, self.failed = draw, failed
         self.pause = 1 / rate
         self.apart = threads_repaint() if apart is None else apart
         self.lock = threading.Lock()
@@ -138,7 +139,9 @@ def _draw_changed(self)->bool: # was there anything?
         if not what: self.thread = None
     if not what: return False
     try: self.draw(what)
-    except Exception as error: self.errors = [*self.errors[-9:], error]
+    except Exception as error:
+        self.errors = [*self.errors[-9:], error]
+        if self.failed is not None: self.failed(error)
     self.drawing, self.drawn_at = False, time.monotonic()
     return True
 

@@ -12,11 +12,13 @@ import ipywidgets
 
 from ..backend.clips import Clips
 from ..backend.core import patch_to, plain_arguments
+from ..charts.cards import WHOLE, sample_card
+from ..charts.chart_data import Bar, RoundScores, sample_row
+from ..charts.words import session_look
 from ..records import STATES
 from .background import weakly
-from ..charts.chart_data import Bar, RoundScores, sample_row
 from .live import LiveCharts, missing_line
-from .view import WHOLE, RoundView, choice_list, offer, push_button, sample_card
+from .view import RoundView, choice_list, magnified, offer, push_button, run_or_table
 
 # %% ../../nbs/views/07_browse.ipynb #53c4892c
 ORDERS = ("as written", "best first", "worst first", "longest first")
@@ -92,7 +94,7 @@ class Browser(RoundView):
         self.seen, self.bar = None, None # its scores; the bar that is clicked
         self.page = 0
         self.box = self._build()
-        self.show_round()
+        self.begin()
 
 # %% ../../nbs/views/07_browse.ipynb #e573e675
 @patch_to(Browser)
@@ -100,13 +102,21 @@ def show_round(self):
     "Read the round that is chosen."
     self.samples, config = self._scored()
     self.bar = None
-    if self.samples is None: return self._say("nothing is written yet: make a round first")
+    if self.samples is None: return self._show_nothing()
     reasons = sorted({reason for reason in self.samples["reason"][:] if reason})
     reason = self.reason.value if self.reason.value in reasons else ""
     offer(self.reason, [("any reason", ""), *((reason, reason) for reason in reasons)], reason)
     self._offer_others()
     if "scores" in self.live.parts: self._show_bars(config)
     self.search()
+
+@patch_to(Browser)
+def _show_nothing(self):
+    "No round has samples: none is made, or the run has gone back to its beginning."
+    self.seen = None
+    self.live.show_nothing()
+    self.search()
+    self._say("nothing is written yet: make a round first")
 
 @patch_to(Browser)
 def _show_bars(self, config:dict):
@@ -133,10 +143,10 @@ def _offer_others(self):
     offer(self.beside, [("alone", 0), *((f"beside round {n}", n) for n in numbers)], beside)
 
 @patch_to(Browser)
-def _follow(self, event):
-    "Keep up with the loop: a new round can stand beside this one."
-    RoundView._follow(self, event)
-    if event.kind in ("round", "rewind"): self._offer_others()
+def keep_up(self):
+    "Offer the rounds there are now; a new one can stand beside this one."
+    RoundView.keep_up(self)
+    self._offer_others()
 
 # %% ../../nbs/views/07_browse.ipynb #5b900568
 @patch_to(Browser)
@@ -243,10 +253,6 @@ def _filters(self):
 @patch_to(Browser)
 def _typed(self, change:dict): self.search()
 
-# %% ../../nbs/views/07_browse.ipynb #5d852122
-from ..charts.words import session_look
-from .view import magnified
-
 # %% ../../nbs/views/07_browse.ipynb #fc40a830
 @plain_arguments
 def browse(
@@ -258,7 +264,7 @@ def browse(
     "Read the samples of a round, or the answers to held-out data; where prompts name sounds, hear them."
     if clips is None: clips = getattr(source, "clips", None)
     elif not isinstance(clips, Clips): clips = Clips(clips)
-    return magnified(Browser(_as_samples(source), round, clips), session_look(font_scale, None)[0])
+    return magnified(Browser(_as_samples(run_or_table(source)), round, clips), session_look(font_scale, None)[0])
 
 # %% ../../nbs/views/07_browse.ipynb #c7997494
 def _as_samples(source):

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import selfloop_nb
+
 from ..backend.core import SelfloopError, user_path
 from ..opened import open_run
 from ..storage.store import environment

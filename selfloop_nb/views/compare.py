@@ -11,12 +11,13 @@ from pathlib import Path
 
 import ipywidgets
 
-from ..charts import rounds as plots
-from ..charts.comparison import CURVES, arms_table, comparison_plot, curve_plot, curves_of
-from ..charts.comparison import ecdf_plot, settings_table
-from ..charts.several import compared_history, compared_panels, compared_scores
-from ..charts.markup import escape, html_table, loud
 from ..backend.core import SelfloopError, patch_to, plain_arguments
+from ..charts import rounds as plots
+from ..charts.comparison import (
+    CURVES, arms_table, comparison_plot, curve_plot, curves_of, ecdf_plot, settings_table)
+from ..charts.markup import escape, html_table, loud
+from ..charts.several import compared_history, compared_panels, compared_scores
+from ..charts.words import session_look
 from ..opened import open_run
 from ..records import score_range_of, theta_of
 from ..storage.evidence import verdicts_among
@@ -207,11 +208,10 @@ def _tables(self)->str: # HTML
     return f"{held}<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
 
 # %% ../../nbs/views/10_compare.ipynb #151719fe
-def _verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
+@patch_to(Comparison, as_prop=True)
+def verdicts(self)->dict: # name of a run that is no control -> `AgainstControls`
     "What each run has over the controls among them; empty where there are none."
     return verdicts_among(self.runs)
-
-Comparison.verdicts = property(_verdicts)
 
 # %% ../../nbs/views/10_compare.ipynb #ec7f1b24
 @patch_to(Comparison)
@@ -247,9 +247,6 @@ def plain(self)->list: # of three outputs by MIME type
     return [picture_output(self.pictures[0], "the charts of the runs"),
             picture_output(self.pictures[1], "their scores"),
             {"text/html": self.tables.value, "text/plain": text}]
-
-# %% ../../nbs/views/10_compare.ipynb #7556a6f4
-from ..charts.words import session_look
 
 # %% ../../nbs/views/10_compare.ipynb #9c3b4f3d
 @plain_arguments

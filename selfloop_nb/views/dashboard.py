@@ -12,9 +12,9 @@ from pathlib import Path
 
 import ipywidgets
 
+from ..backend.core import SelfloopError, natural_number, patch_to, plain_arguments
 from ..charts.markup import escape, loud, warning_box, warning_lines
 from ..charts.words import session_look
-from ..backend.core import SelfloopError, patch_to, plain_arguments
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace
@@ -35,7 +35,7 @@ class ControlRoom(View):
         self.picture = b""   # of all charts, as it was painted last
         self.passing = False # does the answer go when the work is done?
         self.painter = Painter(weakly(self._show), apart)
-        self.publisher = Publisher(weakly(self._draw), apart=apart)
+        self.publisher = Publisher(weakly(self._draw), apart=apart, failed=weakly(self.not_drawn))
         self.box = self._build()
         self._look_at(source)
 
@@ -89,7 +89,8 @@ def step(self):
 @patch_to(ControlRoom)
 def run(self, rounds:int|None=None):
     "Some rounds; None: as many as the field says."
-    n = self.n_rounds.value if rounds is None else rounds
+    try: n = self.n_rounds.value if rounds is None else natural_number(rounds, "rounds")
+    except ValueError as error: return self._say(str(error))
     self._ask("running…", partial(self.loop.go_on, n, StopRules()))
 
 # %% ../../nbs/views/05_dashboard.ipynb #ff2d3adf
@@ -142,9 +143,8 @@ def apply(self):
     "Take the theta of the chart from the next round on; also while a round is made."
     theta = self.live.theta
     if theta is None: return self._say("drag θ in the chart of the scores first, then apply it")
-    try: apply_theta(self.loop, theta)
-    except ValueError as error: return self._say(str(error))
-    self._say(f"θ = {theta:.4g} applies from the next round; the rounds so far keep theirs")
+    try: self._say(apply_theta(self.loop, theta))
+    except ValueError as error: self._say(str(error))
 
 # %% ../../nbs/views/05_dashboard.ipynb #776aa2cf
 @patch_to(ControlRoom)
@@ -232,7 +232,8 @@ BUTTONS = {
 def _buttons(self):
     "A button for each method of its name; it says in words what it does."
     self.letters = {"font_size": f"{13 * self.scale:.0f}px"}
-    look = dict(width=f"{70 * self.scale:.0f}px", style=self.letters)
+    layout = ipywidgets.Layout(width=f"{70 * self.scale:.0f}px", flex="0 0 auto")
+    look = dict(layout=layout, style=ipywidgets.ButtonStyle(**self.letters)) # one for all
     def made(name, tip): return push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
     self.buttons = {name: made(name, tip) for name, tip in BUTTONS.items()}
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import anywidget, ipywidgets, traitlets
 
-from ..charts.chart_data import MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers
-from ..charts.chart_data import sample_row, thinned
+from ..backend.core import SelfloopError, patch_to
+from ..charts.chart_data import (
+    MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers, sample_row, thinned)
 from ..charts.linked import page_script
 from ..charts.script import part
 from ..charts.words import all_shown
-from ..backend.core import SelfloopError, patch_to
-from ..selection import Threshold
+from ..selection import KeepRule, Threshold
 from .background import weakly
 
 # %% ../../nbs/views/04_live.ipynb #fb73eb26
@@ -112,6 +112,7 @@ def _show(self, number:int):
 def show_nothing(self):
     "No round is chosen, or one without samples."
     self.scores, self.table = {}, b""
+    self.theta = None
     self.samples, self.bar = {}, None
 
 # %% ../../nbs/views/04_live.ipynb #492d8b55
@@ -124,7 +125,9 @@ def show_scores(self,
     by_theta:bool|None=None, # see `RoundScores.state`
 ):
     "Show these scores and the first of their samples, unless a bar of theirs is being read."
-    is_read = self.bar is not None and self.scores.get("key") == key
+    is_same = self.scores.get("key") == key
+    is_read = self.bar is not None and is_same
+    if not is_same: self.theta = None
     self.seen = {**self.seen, key: seen}
     self.scores, self.table = seen.state(number, key, f"scores of {name}", by_theta), seen.table.tobytes()
     if not is_read: self.samples, self.bar = seen.cards(name), None
@@ -200,8 +203,14 @@ def missing_line(**look)->ipywidgets.HTML:
     return ipywidgets.HTML(f"<i class='selfloop-missing'>{MISSING}</i>", **look)
 
 # %% ../../nbs/views/04_live.ipynb #62ded4c0
-def apply_theta(loop, theta:float):
+def apply_theta(loop, theta:float)->str: # what there is to say of it
     "Have a loop use this theta from the next round on; raises `ValueError` where it does not fit its scorer."
     now = loop.select
-    rule = replace(now, theta=theta) if isinstance(now, Threshold) else Threshold(theta)
-    loop.change(select=rule)
+    loop.change(select=_with_theta(now, theta))
+    said = f"θ = {theta:.4g} applies from the next round; the rounds so far keep theirs"
+    return said if isinstance(now, Threshold) else f"{said}; it takes the place of {now}"
+
+def _with_theta(rule:KeepRule, theta:float)->Threshold:
+    "A rule with this theta; what else is dropped stays dropped."
+    if isinstance(rule, Threshold): return replace(rule, theta=theta)
+    return Threshold(theta, rule.unique, rule.finished, rule.max_tokens)

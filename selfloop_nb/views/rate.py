@@ -10,18 +10,22 @@ import math
 
 import anywidget, ipywidgets, traitlets
 
+from ..backend.core import DamagedRunError, patch_to, plain_arguments
+from ..charts.cards import WHOLE
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
 from ..charts.rounds import png
 from ..charts.script import part
-from ..backend.core import DamagedRunError, patch_to, plain_arguments
-from ..people.agreement import AgreementMetrics, ThetaSuggestion, agreement_metrics
-from ..people.agreement import judged, rater_kappa, suggest_theta
-from ..people.scorer import run_ratings, wanted
+from ..charts.words import session_look
+from ..people.agreement import (
+    AgreementMetrics, ThetaSuggestion, agreement_metrics, judged, rater_kappa, suggest_theta)
+from ..people.scorer import asked_at, run_ratings, wanted
 from ..records import KEPT, score_range_of, theta_of
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
+from ..storage.store import Run
 from .background import weakly
-from .view import BLANK, WHOLE, RoundView, labelled, offer, picture_output, picture_place, push_button
+from .view import (
+    BLANK, RoundView, labelled, offer, picture_output, picture_place, push_button, run_or_table)
 
 # %% ../../nbs/views/08_rate.ipynb #5faaeecf
 def blind_card(
@@ -102,7 +106,7 @@ class Rater(RoundView):
         self.ratings = _ratings_of(source, ratings)
         super().__init__(source, round)
         self.box = self._build()
-        self.show_round()
+        self.begin()
 
     @property
     def waiting(self)->bool: return self.waits is not None and self.rounds.value == self.waits
@@ -324,6 +328,13 @@ def _find_rounds(self, round:int|None=None):
     choices = [(text, number) for number, text in options.items()]
     offer(self.rounds, choices, self._chosen_round(round, options))
 
+# %% ../../nbs/views/08_rate.ipynb #e833ca68
+def _stands(run:Run):
+    "Where a run stands, and whether another kernel's loop asks for ratings."
+    return run.heads, asked_at(run)
+
+Rater.stands = staticmethod(_stands)
+
 # %% ../../nbs/views/08_rate.ipynb #3a7223bc
 @patch_to(Rater)
 def _chosen_round(self, round:int|None, options:dict)->int|None:
@@ -341,17 +352,13 @@ def _follow(self, event):
     "Keep up with the loop; what goes wrong here is said here, and does not disturb the loop."
     if event.kind not in ("round", "rewind", "waiting"): return
     if event.kind == "waiting" and self.waits == event.round: return
-    try:
-        before = self.rounds.value, self.shown_id
-        self._find_rounds()
-        if (self.rounds.value, self._id()) != before: self.show_round()
-    except Exception as error: self._say(str(error))
+    self.keep_up()
 
 # %% ../../nbs/views/08_rate.ipynb #a90653d4
 @patch_to(Rater)
 def _id(self)->str|None:
     "Which round it is that is chosen; None for one that waits."
-    return None if self.waiting or self.rounds.value is None else self.source.rounds[self.rounds.value].id
+    return None if self.waiting else RoundView._id(self)
 
 # %% ../../nbs/views/08_rate.ipynb #09f26ab9
 @patch_to(Rater)
@@ -360,9 +367,6 @@ def _scored(self)->tuple: # samples or None, and the settings they were made wit
     if not self.waiting: return RoundView._scored(self)
     self.shown_id = None
     return self.asked, {}
-
-# %% ../../nbs/views/08_rate.ipynb #6a139bb4
-from ..charts.words import session_look
 
 # %% ../../nbs/views/08_rate.ipynb #15346aa6
 @plain_arguments
@@ -377,4 +381,4 @@ def rate(
     dark:bool|None=None,  # for a dark theme; None: the session's
 )->Rater: # show it as the last line of a cell
     "Rate samples of a round by hand, blind; then see how far Q agrees. A run of another kernel can be rated too."
-    return Rater(source, round, by, how, n, ratings, *session_look(font_scale, dark))
+    return Rater(run_or_table(source), round, by, how, n, ratings, *session_look(font_scale, dark))

@@ -8,16 +8,18 @@ __all__ = ['WIDTH', 'HEIGHT', 'PAGE', 'RunTree', 'Branch', 'tree']
 # %% ../../nbs/views/09_tree.ipynb #d7e2cf8b
 import ipywidgets
 
-from ..charts.lineage import LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of
-from ..charts.lineage import round_summary, round_text, shade_of, tree_html, tree_text
-from ..charts.markup import escape
 from ..backend.core import SelfloopError, patch_to, plain_arguments
+from selfloop_nb.charts.lineage import (
+    LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of, round_summary, round_text, shade_of,
+    tree_html, tree_text)
+from ..charts.markup import escape
+from ..charts.words import session_look
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run
 from .background import Publisher, answering, weakly
 from .live import LiveCharts, missing_line
-from .view import View, push_button
+from .view import View, magnified, push_button
 
 # %% ../../nbs/views/09_tree.ipynb #a1d587af
 WIDTH, HEIGHT = 88, 34 # pixels of a cell
@@ -37,7 +39,7 @@ class RunTree(View):
         self.rows, self.edges = [], {}
         self.metric = ""                   # what the tree says of each round
         self.charting = False              # is the tree moving the charts?
-        self.publisher = Publisher(weakly(self._draw_changed))
+        self.publisher = Publisher(weakly(self._draw_changed), failed=weakly(self.not_drawn))
         self.box = self._build()
         self._hear(source)
         self.refresh()
@@ -57,7 +59,8 @@ def refresh(self):
     try: self._read(store)
     except (SelfloopError, OSError, ValueError) as error: return self._say(str(error))
     self.lines = lines_of(list(self.rounds.values()), self.heads)
-    if self.shown not in self.rounds: self.show(self.heads.get(store.branch) or next(iter(self.rounds), None))
+    ids = [self.shown, self.heads.get(store.branch), *self.rounds] # a head that is damaged is no round
+    if self.shown not in self.rounds: self.show(next((id for id in ids if id in self.rounds), None))
     self._draw()
     self.show_static()
 
@@ -95,7 +98,9 @@ def _listen(self, event):
 def show(self,
     id:str|None, # of a round
 ):
-    "Show a round."
+    "Show a round; raises `SelfloopError` for one that is not there."
+    if id is not None and id not in self.rounds:
+        raise SelfloopError(f"{id!r} is no id of a round in this tree: one is {next(iter(self.rounds), None)!r}")
     before, self.shown = self.shown, id
     self._frame(before)
     self._frame(id)
@@ -376,10 +381,6 @@ def unfold(self, first:int, last:int):
     "Show the rounds of a stretch that is folded, a page at a time."
     self.opened |= set(range(first, min(first + PAGE, last + 1)))
     self._draw()
-
-# %% ../../nbs/views/09_tree.ipynb #a342d716
-from ..charts.words import session_look
-from .view import magnified
 
 # %% ../../nbs/views/09_tree.ipynb #b6872759
 @plain_arguments

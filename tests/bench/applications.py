@@ -31,6 +31,7 @@ APPLICATIONS = [
     Application("sentiment, polarity", "sentiment", "film", "accuracy", "accuracy"),
     Application("sentiment, strength", "sentiment", "film", "pearson", "Pearson's r"),
     Application("topics", "topics", "glosses", "nmi", "NMI"),
+    Application("speech", "speech", "telephone", "wer", "word error rate"),
     Application("augmentation", "augmentation", "questions", "accuracy", "exact"),
 ]
 

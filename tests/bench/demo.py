@@ -6,7 +6,8 @@ from heldout import accuracy
 from selfloop_nb import FineTune, Loop, Quantile, Threshold, addition, confidence, tiny_llama, verifier
 from selfloop_nb.backend.core import derive_seed
 from selfloop_nb.charts.comparison import arms_table
-from selfloop_nb.tuning import completion_loss, fine_tune
+from selfloop_nb.backend.rows import completion_loss
+from selfloop_nb.tuning import fine_tune
 from timing import say
 
 ROUNDS = 6

@@ -11,7 +11,7 @@ from bare import BareLlama, BareRound
 from plain import plain_rows
 from selfloop_nb.backend.decode import Decoder
 from selfloop_nb.sampling import sample_chunk
-from selfloop_nb.tasks import last_number
+from selfloop_nb.text import last_number
 from timing import cpu_seconds, say
 
 

@@ -3,7 +3,7 @@ import resource, time
 
 import torch
 from selfloop_nb import FineTune, LoRA, Loop, Sampling, Threshold, reasoning, smollm2, verifier
-from selfloop_nb.tasks import last_number
+from selfloop_nb.text import last_number
 
 torch.set_num_threads(2)
 began = time.monotonic()

@@ -120,14 +120,18 @@ def note_stranger(page, url):
     if not url.startswith(HOME): page.noted["strangers"].append(url)
 
 
+def middle_of(mark):
+    "Where the mouse meets a mark, in pixels, once the page is scrolled to it."
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 def drag_theta(page):
     "Drag theta to the right in the chart; a higher theta must keep fewer, and the table below must say so."
     def n_kept(): return int(page.locator(".widget-html td").nth(1).inner_text().replace(",", ""))
     before = n_kept()
-    grip = page.locator(".selfloop-room .theta circle").last
-    grip.scroll_into_view_if_needed()
-    box = grip.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    x, y = middle_of(page.locator(".selfloop-room .theta circle").last)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 90, y, steps=8)
@@ -140,17 +144,18 @@ def answers_the_hand(page):
     "A round is pointed at, theta dragged, a bar read, in the room of any front end."
     room = page.locator(".selfloop-room").first
     room.locator("figure", has_text="held-out accuracy").locator("svg").hover()
-    wait_until(lambda: room.locator(".hovered:visible").count() >= 1)
+    lines = room.locator(".hovered") # upright, and so of no width: Playwright calls none of them visible
+    wait_until(lambda: lines.evaluate_all("lines => lines.some(line => line.style.display === '')"))
     said, note = room.locator(".said"), room.locator(".note")
-    grip = room.locator(".theta circle").bounding_box()
-    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    x, y = middle_of(room.locator(".theta circle"))
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 40, y, steps=4)
     wait_until(lambda: "would keep" in said.inner_text())
     page.mouse.up()
-    bar = room.locator("rect.rejected").last.bounding_box()
-    page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] - 3)
+    bar = room.locator("rect.rejected").last
+    x, _ = middle_of(bar)
+    page.mouse.click(x, bar.bounding_box()["y"] - 3)
     wait_until(lambda: "score" in note.inner_text())
 
 

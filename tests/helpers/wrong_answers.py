@@ -60,7 +60,7 @@ def tried(exercise, answers):
 
 def counted():
     "Lab -> exercise -> how many wrong answers: of its own, and such as are no number whatever the exercise."
-    from course import labs
+    from editions import labs
     for path in sorted(TESTS.glob("test_course_*.py")): importlib.import_module(path.stem)
     names = {path.stem: [one.name for one in labs.questions(labs.read(path))] for path in labs.paths()}
     return {lab: {name: _split(TRIED.get(name, {})) for name in exercises} for lab, exercises in names.items()}

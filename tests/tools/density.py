@@ -121,11 +121,37 @@ def crowded_lines(source):
     return [second for first, second in pairs if first.end_lineno == second.lineno]
 
 
+def imports_of(cell):
+    "The imports of a notebook's cell."
+    return [node for node in cell.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
 def mixed_imports(cell):
     "Imports of a notebook's cell that holds other code, too: whoever makes pages of the notebooks runs such cells."
-    body = cell.tree.body
-    found = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    return [] if len(found) == len(body) else found
+    found = imports_of(cell)
+    return [] if len(found) == len(cell.tree.body) else found
+
+
+def late_imports(cells):
+    "Cells of a notebook with imports of the module that do not stand at its head."
+    exported = [cell for cell in cells if cell.text.startswith("#| export")]
+    return [cell for cell in exported[1:] if imports_of(cell)]
+
+
+def unsorted_imports(cell):
+    "Blocks of imports that are in no order, by what is imported: `import` before `from`, our own modules last."
+    blocks = []
+    for node in imports_of(cell):
+        goes_on = blocks and node.lineno == blocks[-1][-1].end_lineno + 1
+        if goes_on: blocks[-1].append(node)
+        else: blocks.append([node])
+    return [block for block in blocks if block != sorted(block, key=_place)]
+
+
+def _place(node):
+    "Where an import stands in its block."
+    if isinstance(node, ast.Import): return 0, node.names[0].name.lower()
+    return 2 if node.module.startswith("selfloop_nb") else 1, node.module.lower()
 
 
 def faults(source):

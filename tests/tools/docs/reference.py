@@ -109,6 +109,28 @@ def methods(name, module):
     return [node for node in public if node.name == "__init__" or not node.name.startswith("_")]
 
 
+def origins(module):
+    "Name -> the module of the library that it is imported from."
+    package = module.name.split(".")[:-1]
+    found = {}
+    for node in module.tree.body:
+        if not isinstance(node, ast.ImportFrom) or not node.level or not node.module: continue
+        above = package[:len(package) - node.level + 1]
+        for alias in node.names: found[alias.asname or alias.name] = ".".join([*above, node.module])
+    return found
+
+
+def attached(name, module):
+    "Functions of other modules that a module makes methods of a class: the method's name, the function, its module."
+    known = origins(module)
+    for node in module.tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if not isinstance(target, ast.Attribute) or ast.unparse(target.value) != name: continue
+        if getattr(node.value, "id", "") not in known: continue
+        theirs = Module(known[node.value.id], "")
+        yield target.attr, next(one for one in theirs.tree.body if getattr(one, "name", "") == node.value.id), theirs
+
+
 def entry(name, module):
     "What the page of a module says of a public name."
     lines = module.source.splitlines()
@@ -119,6 +141,8 @@ def entry(name, module):
     for method in methods(name, module) if isinstance(nodes[0], ast.ClassDef) else []:
         title = f"{name}()" if method.name == "__init__" else f"{name}.{method.name}"
         parts.append(definition(title, method, lines, 3))
+    for method, node, theirs in attached(name, module):
+        parts.append(definition(f"{name}.{method}", node, theirs.source.splitlines(), 3))
     return "\n".join(parts)
 
 

@@ -3,7 +3,7 @@ import ast, builtins
 
 import nbformat
 
-from course import labs
+from editions import labs
 
 POINTS = 2 # for an exercise
 RAW = nbformat.v4.new_raw_cell

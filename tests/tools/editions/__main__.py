@@ -1,6 +1,6 @@
 """Make the course's editions out of the labs in nbs/course.
 
-    python tests/tools/course [FOLDER]
+    python tests/tools/editions [FOLDER]
 
 Nothing is executed and nothing is fetched. What it needs is the extra `course`; how a lab says what belongs into which
 edition stands in labs.py.
@@ -18,7 +18,7 @@ if missing: sys.exit(f"this Python has no {', '.join(missing)}: `make course` se
 import nbformat
 
 import translated
-from course import editions, labs, pages, printed, quizzes, slides
+from editions import labs, notebooks, pages, printed, quizzes, slides
 from docs.addresses import fetched
 from project import PROJECT
 
@@ -32,10 +32,10 @@ def write(folder):
     found = {path: lab(path) for path in labs.paths()}
     for path, nb in found.items():
         shown = labs.pictures(labs.read(path))
-        for name, make in dict(student=editions.student, teacher=editions.teacher).items():
+        for name, make in dict(student=notebooks.student, teacher=notebooks.teacher).items():
             save(make(nb), folder / name / path.name, shown)
-        save(editions.nbgrader(nb), folder / "nbgrader" / "source" / path.stem / path.name, shown)
-        save(editions.otter(nb), folder / "otter" / path.stem / path.name, [])
+        save(notebooks.nbgrader(nb), folder / "nbgrader" / "source" / path.stem / path.name, shown)
+        save(notebooks.otter(nb), folder / "otter" / path.stem / path.name, [])
         put(folder / "slides" / f"{path.stem}.html", slides.page(nb))
         put(folder / "print" / f"{path.stem}.html", printed.page(nb))
         if quizzes.items(nb): write_quiz(nb, folder / "quizzes", path.stem)
@@ -48,9 +48,9 @@ def write_chinese(folder):
     for path in (PROJECT / "nbs" / "quickstart.ipynb", *labs.paths()):
         if not translated.po_of(path).exists(): continue
         pictures, nb = labs.pictures(labs.read(path)), translated.translated(lab(path), at_hand(path))
-        save(editions.student(nb), folder / "student" / path.name, pictures)
+        save(notebooks.student(nb), folder / "student" / path.name, pictures)
         if path.parent == labs.FOLDER:
-            save(editions.teacher(nb), folder / "teacher" / path.name, pictures)
+            save(notebooks.teacher(nb), folder / "teacher" / path.name, pictures)
             write_quiz(nb, folder / "quizzes", path.stem, "zh")
             put(folder / "slides" / f"{path.stem}.html", slides.page(nb, "zh"))
             put(folder / "print" / f"{path.stem}.html", printed.page(nb, "zh"))

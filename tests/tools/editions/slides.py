@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from course import labs, pages
+from editions import labs, pages
 
 ROOM = 12.5 # lines that a slide holds
 WIDTH = 58  # letters of a line

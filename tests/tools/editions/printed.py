@@ -2,7 +2,7 @@
 the exercises, and what the lab does not show."""
 import ast, html, math, re
 
-from course import labs, pages
+from editions import labs, pages
 
 SHEET = """
 @page { size: A4; margin: 11mm 13mm; }

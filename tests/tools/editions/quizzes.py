@@ -2,7 +2,7 @@
 import re
 from dataclasses import dataclass
 
-from course import labs, pages
+from editions import labs, pages
 
 ASKED = re.compile(r"^\d+\. +(.+)$")
 OPTION = re.compile(r"^ +- \[( |x)\] +(.+?)(?: +\*([^*]+)\*)?$")

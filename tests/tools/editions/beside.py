@@ -1,6 +1,6 @@
 """Let another environment find the packages of this one, behind its own.
 
-    python tests/tools/course/beside.py ENVIRONMENT
+    python tests/tools/editions/beside.py ENVIRONMENT
 """
 import sys, sysconfig
 from pathlib import Path

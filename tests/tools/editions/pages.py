@@ -8,7 +8,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from course import labs
+from editions import labs
 
 STYLE = labs.HERE / "static" / "course.css"
 MARKDOWN = MarkdownIt("commonmark").enable("table")
