@@ -20,6 +20,7 @@ def code_text(
     "A code object as text, the same in every kernel."
     return repr((code.co_code, code.co_names, [_constant_text(c) for c in code.co_consts]))
 
+# %% ../../nbs/backend/27_code.ipynb #996fe4a7
 def _constant_text(constant)->str:
     "A constant in the code: a nested function, or a value; the items of a set have no order."
     if isinstance(constant, CodeType): return code_text(constant)
@@ -34,6 +35,7 @@ def codes(
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return [code, *(deeper for c in inner for deeper in codes(c))]
 
+# %% ../../nbs/backend/27_code.ipynb #73ac3254
 def names_in(
     code,
     *instructions, # such as "LOAD_GLOBAL"
@@ -50,6 +52,7 @@ def captured(
     cells = zip(function.__code__.co_freevars, function.__closure__ or ())
     return {name: cell.cell_contents for name, cell in cells if not _is_empty(cell)}
 
+# %% ../../nbs/backend/27_code.ipynb #f525cc3d
 def _is_empty(cell)->bool:
     "Has the variable no value yet?"
     try: return cell.cell_contents is cell
@@ -95,10 +98,12 @@ def files_among(
     paths = [value for value in values if isinstance(value, (str, Path)) and _is_file(value)]
     return {str(path): _content(Path(path).expanduser()) for path in paths}
 
+# %% ../../nbs/backend/27_code.ipynb #42fb66f3
 def _is_file(path)->bool:
     try: return os.access(Path(path).expanduser(), os.R_OK) and Path(path).expanduser().is_file()
     except (OSError, ValueError, RuntimeError): return False # too long, with a null character, ~ of nobody
 
+# %% ../../nbs/backend/27_code.ipynb #09abaf2b
 def _content(path:Path)->str:
     about = path.stat()
     if about.st_size > MOST_READ: return f"{about.st_size} {about.st_mtime_ns}"

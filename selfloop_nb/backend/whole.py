@@ -107,12 +107,14 @@ def _made_of_config(model)->"transformers.PreTrainedModel|None":
         with torch.random.fork_rng(devices=[]), torch.device("meta"): return type(model)(deepcopy(model.config))
     except Exception: return None # some need more than that
 
+# %% ../../nbs/backend/05_whole.ipynb #7cec66e1
 def _shared(model)->set: # of tuples of names
     "The names of weights that are one."
     names = {}
     for name, weight in model.named_parameters(remove_duplicate=False): names.setdefault(id(weight), []).append(name)
     return {tuple(sorted(group)) for group in names.values() if len(group) > 1}
 
+# %% ../../nbs/backend/05_whole.ipynb #34e0c84a
 def _shapes(model)->dict: # name -> shape; without poolers, which are never asked
     return {name: tuple(weight.shape) for name, weight in model.state_dict().items() if ".pooler." not in name}
 

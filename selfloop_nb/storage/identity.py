@@ -10,8 +10,8 @@ import copyreg, enum, functools, hashlib, json, math, os, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
 from ..backend.code import captured, code_text, codes, names_in, reads_files, what_it_reads
+from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
 from .environment import is_installed, package_of, source_hash
 
 # %% ../../nbs/storage/13_identity.ipynb #d0de05f3
@@ -280,6 +280,7 @@ def read_by(self, function, values:list)->dict:
     if not is_known: self.unread.append(function.__qualname__)
     return read
 
+# %% ../../nbs/storage/13_identity.ipynb #4b656709
 @patch_to(_Look)
 def read_by_methods(self, thing, parts:dict)->dict:
     "The same for the methods of an object, which find their files among its parts."
