@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 torch_came_first = "torch" in _modules and "GOMP_SPINCOUNT" not in _environ # then this line comes too late:
 _environ.setdefault("GOMP_SPINCOUNT", "2000") # torch's threads wait for each other a moment, not for ever
 _names = {
-    "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model smollm2 LanguageModel",
-    "training.encoder_decoder": "tiny_t5", "sampling": "Sampling generate_samples",
+    "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model LanguageModel",
+    "training.encoder_decoder": "tiny_t5", "training.smollm": "smollm2", "sampling": "Sampling generate_samples",
     "scoring": "Scorer score_samples verifier confidence agreement", "people.scorer": "human",
     "scorers.references": "exact_match word_f1 bleu chrf rouge", "scorers.maths": "maths",
     "scorers.rules": "length no_repetition readability script style novelty",

@@ -29,7 +29,6 @@ from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
-from .storage.disk import disk
 from .storage.files import check_name
 from .storage.mirror import mirrored
 from .storage.moves import find_round, rewind, undo
@@ -101,8 +100,8 @@ def _round(self)->Round:
         def writer(): return self.model_of(round.parent.id)
         judged = None
         if needs_samples(self.settings.mix):
-            samples = round.phase("sample", sample, writer(), self.task)
-            judged = round.phase("score", judge, samples, self.task, self._model_0, writer)
+            about = self.task, self._model_0, writer
+            judged = round.phase("score", judge, round.phase("sample", sample, writer(), self.task), *about)
         data = self._data_of(round, judged)
         tuned = round.phase("tune", tune, self.model_of(round.origin), data, self.settings.tune)
         self.models.keep(round.id, tuned)
@@ -160,7 +159,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     if self.keep: prune(self.store, self.keep)
     for text in record.warnings: self.emit("message", record.number, text=f"round {record.number}: {text}")
     self.emit("round", record.number, record=record)
-    if round.sampled: disk.rmtree(round.sampled.folder)
+    round.let_go()
     return record
 
 # %% ../nbs/13_loop.ipynb #8e61cff2

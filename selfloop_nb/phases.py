@@ -11,7 +11,7 @@ import itertools, json, math, time, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from .backend.columns import give_back, with_column
+from .backend.columns import Cells, give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .backend.drawing import why_alike
 from .backend.memory import memory_errors_in_words
@@ -27,17 +27,18 @@ from .metrics.monitors import add_monitors
 from .mixing import Mix, as_mix, needs_samples
 from .models import LanguageModel
 from .opened import Control
-from .records import KEPT, Round
+from .records import Round, where_kept
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scorers.state import look_again, watched
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.disk import disk
-from .storage.drafts import Draft, Parts
+from .storage.drafts import Draft
 from .storage.evidence import REDRAWN
 from .storage.files import write_file
 from .storage.identity import describe
+from .storage.sampled import end_samples, journal, parts_of, samples_draft, weights_of
 from .storage.store import Run
 from .tasks import Task, table_hash
 from .training.round_models import write_model
@@ -161,8 +162,9 @@ class RoundDraft:
         samples = parent is not None and needs_samples(settings.mix)
         self.prompts = self._asked(task) if samples else None
         self.made_from = table_hash(self.prompts) if samples else ""
+        self.weights = weights_of(parent)
         self.draft = store.draft(f"rounds/{self._free_id()}")
-        self.sampled = _samples_draft(store, parent, settings.sampling) if samples else None
+        self.sampled = samples_draft(store, parent, settings.sampling) if samples else None
 
     @property
     def id(self)->str: return self.draft.id
@@ -179,10 +181,12 @@ class RoundDraft:
         last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
         return task.round_prompts(self.number, last)
 
-# %% ../nbs/12_phases.ipynb #4da5e95a
-def _samples_draft(store:Run, parent:Round, sampling:Sampling)->Draft:
-    "Where the samples of a model are kept until a round is committed from them."
-    return store.draft(f"generated/{parent.id}-{short_hash(describe(sampling))}")
+# %% ../nbs/12_phases.ipynb #4edac251
+@patch_to(RoundDraft)
+def let_go(self):
+    "Take away what the round, which is committed, was made from."
+    asked = dict(scores=self.settings.score, audit=self.settings.audit)
+    if self.sampled: end_samples(self.store, self.sampled, self.parent.id, asked)
 
 # %% ../nbs/12_phases.ipynb #a0ae35ca
 @patch_to(RoundDraft, as_prop=True)
@@ -218,11 +222,12 @@ def phase(self,
     "What a phase makes: read from the disk where it was done before, else made now and committed."
     draft = self.sampled if name == "sample" else self.draft
     made = None
-    if draft.done(name, self.made_from): self.say(name, f"{name} was done before, going on after it")
+    if draft.done(name, self.made_from, self.weights): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
     if name == "tune": disk.rmtree(draft.folder / CHECKPOINTS, ignore_errors=True) # of no use any more
     if made and made.model: return made.model
+    del args # a table that nobody else holds makes room for the next
     return self._read(draft, name)
 
 # %% ../nbs/12_phases.ipynb #4f17c4da
@@ -239,7 +244,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     warning = "\n".join(filter(None, [made.warning, *noted]))
     info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
-    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from)
+    draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from, self.weights)
     give_back()
     return made
 
@@ -263,12 +268,11 @@ def record(self,
     warnings = [text for info in infos for text in info.get("warning", "").splitlines()]
     for info in infos: metrics = metrics | info
     metrics.pop("warning", None)
-    parent = self.parent.id if self.parent else None
     seeds = dict(run=self.seed, tune=self.seed_of("tune"))
     seconds = {name: phase["seconds"] for name, phase in phases.items()}
     tokens = {name: phase["tokens"] for name, phase in phases.items()}
-    return Round(self.id, self.number, parent, self.store.branch, self.config, seeds, counts, metrics,
-        seconds, tokens, warnings)
+    return Round(self.id, self.number, self.parent and self.parent.id, self.store.branch, self.config, seeds,
+        counts, metrics, seconds, tokens, warnings)
 
 # %% ../nbs/12_phases.ipynb #8f07238a
 def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
@@ -279,10 +283,11 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     def progress(done, total): round.emit("progress", "sample", done=done, total=total, n_samples=n_samples)
     def written(rows): round.emit("written", "sample", rows=rows)
     samples = generate_samples(model, round.prompts, sampling, room_for(model, task, sampling), round.seed,
-        (round.number, "sample"), round.sampled.parts, progress, round.control.should_stop, written, round.workers)
+        (round.number, "sample"), parts_of(round.sampled, round.weights), progress, round.control.should_stop, written,
+        round.workers)
     round.sampled.write_table("samples.parquet", samples)
     notes = filter(None, [why_alike(sampling), getattr(round.workers, "note", "")])
-    return Made(("samples.parquet",), sum(samples["n_tokens"][:]), warning="\n".join(notes))
+    return Made(("samples.parquet",), sum(Cells(samples, "n_tokens")), warning="\n".join(notes))
 
 # %% ../nbs/12_phases.ipynb #204b8868
 def judge(
@@ -296,16 +301,16 @@ def judge(
     settings = round.settings
     samples, silent = _checked(round, samples, task)
     context = scorer_context(round, model)
+    def paid(kind): return lambda part: journal(round.sampled, kind, part)
     def score(seen):
         scorer = settings.score.bound(context, seen)
-        def journal(part): return _journal(round, "scores", part)
-        return score_samples(seen, scorer, journal=journal, workers=round.workers,
+        return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
     samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
-    kept = KEPT in samples["state"][:]
-    if kept: samples = add_monitors(round, samples, context, model_0, lambda part: _journal(round, "audit", part))
+    kept = where_kept(samples).any()
+    if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"))
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
@@ -324,17 +329,13 @@ def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
     return Context(round.store.path, round.number, head, round.seed, tell, round.control.should_stop,
                    model=model, workers=round.workers)
 
-# %% ../nbs/12_phases.ipynb #1e1529ca
-def _journal(round:RoundDraft, kind:str, scorer:Scorer)->Parts:
-    "Where a scorer that costs keeps its scores as they come."
-    return Parts(round.sampled.folder / f"{kind}-{short_hash(scorer.describe())}")
-
 # %% ../nbs/12_phases.ipynb #bfd0f324
 @patch_to(RoundDraft)
 def checkpoints(self, how:Tuner)->Checkpoints:
     "Where the round's training keeps its state."
     judged = self.draft.phases.get("score", {}).get("files")
-    return Checkpoints(self.draft.folder / CHECKPOINTS, short_hash([self.made_from, judged, describe(how)]))
+    made_from = [self.made_from, self.weights, judged, describe(how)]
+    return Checkpoints(self.draft.folder / CHECKPOINTS, short_hash(made_from), lock=self.draft.lock)
 
 # %% ../nbs/12_phases.ipynb #23204ef3
 def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Made:
@@ -383,8 +384,7 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     def progress(done, total): round.emit("progress", "measure", done=done, total=total)
     answers = answer(model, task, heldout, sampling, progress, round.control.should_stop, round.workers)
     metrics |= answer_metrics(answers)
-    context = scorer_context(round, lambda: model)
-    found = measure_answers(answers, measures, context)
+    found = measure_answers(answers, measures, scorer_context(round, lambda: model))
     silent = task.why_silent(answers, answers["correct"][:]) if task.check is not None else ""
     if silent: found.warnings.insert(0, f"held-out: {silent}")
     return _save_answers(round, found, metrics)

@@ -38,7 +38,7 @@ class Scorer:
     apart:bool=False        # is a prompt's score the same to the last bit whichever prompts are scored with it?
 
     def __post_init__(self):
-        plain_fields(self)
+        plain_fields(self, "name") # it is in messages, and in names of columns
         if self.journal and self.version is None: _refuse_unknown(self)
         object.__setattr__(self, "description", self.described_now())
 

@@ -139,9 +139,10 @@ def test_text_stays_text(surface, run, tmp_path):
 
 
 def test_plots_with_hostile_names(run):
-    from selfloop_nb.charts import rounds as plots
+    from selfloop_nb.charts.look import png
+    from selfloop_nb.charts.rounds import accuracy_plot
     history = run.history()
-    for text in SHORT: plots.png(plots.accuracy_plot({text: history, "other": history}))
+    for text in SHORT: png(accuracy_plot({text: history, "other": history}))
 
 
 def test_every_text_survives_the_store(run):

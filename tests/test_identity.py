@@ -330,6 +330,86 @@ def test_a_mended_check_is_asked_again(tmp_path):
     with pytest.raises(EmptyRoundError): loop.step()
 
 
+def paid_judge():
+    "A scorer that is paid for each prompt; which it was asked; how to have it cut off after some more."
+    asked, end = [], []
+    def judge(samples):
+        if end and len(asked) == end[0]: raise KeyboardInterrupt
+        asked.extend(sorted(set(samples["prompt_id"])))
+        return [float(len(set(text))) for text in samples["completion"]]
+    def cut_off(loop, after):
+        end.append(len(asked) + after)
+        with pytest.raises(KeyboardInterrupt): loop.step()
+        end.clear()
+    judge.journal, judge.version = True, "1"
+    return judge, asked, cut_off
+
+
+@pytest.mark.parametrize("by", ["another scorer", "the same scorer", pytest.param("an audit", marks=pytest.mark.long)])
+def test_a_round_of_another_branch_leaves_what_was_paid_for(by, tmp_path):
+    from selfloop_nb import Threshold
+    from tiny import tiny_loop
+    judge, asked, cut_off = paid_judge()
+    loop = tiny_loop(tmp_path / "run")
+    loop.start()
+    settings = dict(audit=judge) if by == "an audit" else dict(score=judge)
+    other = loop.branch("other", select=Threshold(0.5, finished=False), **settings)
+    cut_off(other, after=4)
+    if by == "the same scorer": loop.change(score=judge)
+    loop.step()
+    other.step()
+    assert sorted(asked) == list(range(6)), "each prompt once"
+    assert not list((tmp_path / "run" / "generated").iterdir()), "and in the end nothing is left"
+
+
+def test_who_goes_back_to_a_scorer_has_its_answers_still(tmp_path):
+    from tiny import tiny_loop, tiny_score
+    judge, asked, cut_off = paid_judge()
+    loop = tiny_loop(tmp_path / "run", score=judge)
+    loop.start()
+    cut_off(loop, after=4)
+    loop.change(score=tiny_score)
+    loop.step()
+    loop.rewind(0)
+    loop.change(score=judge)
+    loop.step()
+    assert sorted(asked) == list(range(6))
+    assert not list((tmp_path / "run" / "generated").iterdir())
+
+
+@pytest.mark.parametrize("phase", ["sample", pytest.param("tune", marks=pytest.mark.long)])
+def test_a_round_made_again_with_other_weights_has_samples_of_its_own(phase, tmp_path, monkeypatch):
+    "As when the newest round is lost, and made again on another machine: its id is the same."
+    import shutil
+    from selfloop_nb import FineTune
+    from small import is_halfway
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    first = loop.rounds[1]
+    def stop(event):
+        if is_halfway(event, phase): raise SystemExit
+    loop.on(stop)
+    with pytest.raises(SystemExit): loop.step()
+    asked_of = loop.language_model().weights_hash()
+    del loop
+    gc.collect()
+    shutil.rmtree(tmp_path / "run" / "rounds" / first.id)
+    (tmp_path / "run" / "heads.json").write_text(json.dumps({"main": first.parent}), encoding="utf-8")
+    train = FineTune.train
+    def otherwise(self, model, data, seed, *more): return train(self, model, data, seed + 1, *more)
+    monkeypatch.setattr(FineTune, "train", otherwise)
+    loop = small_loop(tmp_path / "run")
+    assert loop.step().id == first.id and loop.language_model().weights_hash() != asked_of
+    loop.step()
+    undisturbed = small_loop(tmp_path / "other")
+    with monkeypatch.context() as patched:
+        patched.setattr(FineTune, "train", train)
+        undisturbed.start()
+    undisturbed.run(rounds=2)
+    assert undisturbed.samples(2)["completion"][:] == loop.samples(2)["completion"][:]
+    assert undisturbed.language_model().weights_hash() == loop.language_model().weights_hash()
+
+
 def test_other_prompts_are_sampled_anew(tmp_path):
     task = small_task()
     task.n_prompts = 10

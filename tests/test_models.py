@@ -163,6 +163,18 @@ def tied_by_hand(lm):
     return lm.model
 
 
+def layers_tied_by_hand(lm):
+    first, second = lm.model.model.layers
+    second.mlp.up_proj = first.mlp.up_proj
+    return lm.model
+
+
+def weights_tied_by_hand(lm):
+    first, second = lm.model.model.layers
+    second.mlp.down_proj.weight = first.mlp.down_proj.weight
+    return lm.model
+
+
 def looks_ahead(lm):
     config = transformers.BertConfig(vocab_size=len(lm.tokenizer), bos_token_id=1, eos_token_id=2, **SMALL)
     return transformers.BertLMHeadModel(config)
@@ -171,12 +183,20 @@ def looks_ahead(lm):
 @pytest.mark.parametrize("make, message", [
     (with_own_class, "class Mine is not one of transformers"), (with_value_head, "'value_head.bias', and 1 more"),
     (shortened, "not what its config says"), (tied_by_hand, "tie_word_embeddings = True"),
+    (layers_tied_by_hand, "layers.0.mlp.up_proj.weight' and 'model.layers.1.mlp.up_proj.weight' are one"),
+    (weights_tied_by_hand, "come back from the disk as two.*copy"),
     (looks_ahead, "hangs on what follows.*is_decoder=True")])
 def test_what_would_come_back_as_another_model_is_refused_before_a_loop_begins(make, message, tmp_path):
     lm = tiny()
     other = LanguageModel(make(lm), lm.tokenizer, "given")
     with pytest.raises(ValueError, match=f"^given: .*{message}"): small_loop(tmp_path / "run", model=other)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_would_come_back_as_another_one_is_not_written(tmp_path):
+    lm = tiny()
+    layers_tied_by_hand(lm)
+    with pytest.raises(ValueError, match="cannot be written: its weights .* are one"): lm.save(tmp_path / "model")
 
 
 @pytest.mark.parametrize("when", ["before M_0", "after it"])

@@ -29,6 +29,7 @@ OTHER_FILES = { # what is no file of a run: an entry of an archive, a pipe, the 
     "storage.archive": {"archive.open"}, "sweeps.seeds": {"os.read"},
     "storage.environment": {"Path(file).parent.rglob"},
     "storage.tables": {"path.is_file", "path.read_text", "path.read_bytes"},
+    "storage.environment": {"package.rglob", "file.read_bytes"}, # this library's own code
     "storage.repair": {"archive.open", "place.open", "self.open", "FolderCopies(folder).open", "os.link",
                        "shutil.copy", "shutil.copytree", "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own
     "views.background": {"place.glob", "place.with_name('torch.libs').glob"},

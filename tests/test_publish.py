@@ -120,6 +120,10 @@ def test_a_folder_of_others_is_left_alone(loop, tmp_path):
     assert (tmp_path / "mine" / "thesis.tex").exists()
     loop.publish(tmp_path / "out", round=1)
     assert loop.publish(tmp_path / "out", round=2).round == 2, "what was published is replaced"
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(SelfloopError, match="is a link"): loop.publish(tmp_path / "link")
+    thesis = tmp_path / "mine" / "thesis.tex"
+    with pytest.raises(SelfloopError, match="thesis.tex' is a file"): loop.publish(thesis / "out")
 
 
 def test_a_damaged_round_is_not_published(tmp_path):

@@ -32,6 +32,9 @@ def into_fifo(path):
     os.mkfifo(path)
 
 
+def long(*values): return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
 HARM = dict(deleted=Path.unlink, cut=cut, emptied=lambda path: path.write_bytes(b""), flipped=flip, fifo=into_fifo)
 
 
@@ -131,7 +134,7 @@ def test_a_source_cannot_write_outside(whole, copy, tmp_path):
     with pytest.raises(SelfloopError, match="no archive, no run and no folder of runs"): repair(copy, tmp_path / "none")
 
 
-@pytest.mark.parametrize("lost", ["run.json", "record", "round", "all records"])
+@pytest.mark.parametrize("lost", ["run.json", "record", *long("round", "all records")])
 def test_a_run_of_another_seed_is_no_copy(lost, whole, copy, tmp_path):
     "The rounds of a sweep have the same ids, whatever the seed."
     twin = tiny_loop(copy.parent / "twin", seed=1)
@@ -208,6 +211,31 @@ def test_a_mirror_keeps_up_and_can_be_gone_on_with(tmp_path):
     same = {name: data for name, data in files_of(loop.store.path).items() if "generated" not in name}
     assert {name: data for name, data in files_of(tmp_path / "copy").items()} == same
     assert finish(tmp_path / "copy", rounds=3) == finish(tmp_path / "run", rounds=3)
+
+
+def test_a_mirror_knows_of_a_sealed_test_that_was_opened(tmp_path):
+    from selfloop_nb.storage.mirror import Mirror
+    from selfloop_nb.storage.sealed import Unsealed, read_sealed, write_sealed
+    finish(tmp_path / "run")
+    gc.collect()
+    write_sealed(tmp_path / "run", Unsealed("0001-a", 1, "main", "best", "today", {"accuracy": 0.5}))
+    assert Mirror(tmp_path / "run", tmp_path / "copy").catch_up() == 0
+    assert read_sealed(tmp_path / "copy").metrics == {"accuracy": 0.5}, "else it could be opened again there"
+
+
+def test_a_round_of_the_same_id_that_is_another_one_is_not_taken_for_it(whole, tmp_path):
+    "As of a run whose newest round was lost, and made again on another machine."
+    from selfloop_nb.storage.mirror import Mirror
+    run = shutil.copytree(whole[0], tmp_path / "run")
+    shutil.copytree(run, tmp_path / "copy")
+    record = sorted(run.glob("rounds/*/round.json"))[2]
+    data = json.loads(record.read_text(encoding="utf-8"))
+    data.pop("sealed")
+    record.write_text(json.dumps({**data, "seconds": {"tune": 1.0}}), encoding="utf-8")
+    mirror = Mirror(run, tmp_path / "copy")
+    mirror.catch_up()
+    assert f"round {record.parent.name} at the place is another one than here" in mirror.problem
+    assert verify(tmp_path / "copy").is_whole, "it is left as it was"
 
 
 def test_a_place_that_is_away_stops_nothing(tmp_path):

@@ -540,7 +540,7 @@ def test_what_explore_works_out_grows_no_faster_than_the_samples():
 def test_two_threads_draw_the_same_pictures():
     from concurrent.futures import ThreadPoolExecutor
     from made_up import scored
-    from selfloop_nb.charts.rounds import png
+    from selfloop_nb.charts.look import png
     from selfloop_nb.charts.theta import preview_plot
     from selfloop_nb.filters.preview import ThresholdPreview
     preview = ThresholdPreview(scored(2000))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from selfloop_nb import export_run, import_run, open_run, verify
+from selfloop_nb import export_run, import_run, open_run, tree, verify
 from selfloop_nb.backend.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
 
 TESTS = Path(__file__).parent
@@ -48,6 +48,16 @@ def records(run): return sorted(run.glob("rounds/*/round.json"))
 
 
 def what_stands(run): return {path: path.read_bytes() for path in run.rglob("*.json")}
+
+
+def test_a_branch_by_another_name_is_said_to_be_new(run):
+    with pytest.warns(UserWarning, match=r"no branch 'Main', it has \['main'\]"): tiny_loop(run, branch="Main")
+
+
+def test_a_copy_that_a_cloud_has_put_beside_a_round_is_no_round(run):
+    newest = records(run)[-1].parent
+    shutil.copytree(newest, newest.with_name(f"{newest.name} (conflicted copy)"))
+    assert verify(run).n_rounds == 3 and len(tree(open_run(run)).rounds) == 3
 
 
 def test_a_program_that_ends_with_a_loop_in_a_global_says_nothing(tmp_path):
@@ -408,3 +418,48 @@ def test_an_undo_that_cannot_write_leaves_the_head_where_it_was_or_moves_it(run,
         assert [move.to[:4] for move in again.store.moves()][-1] == "0002"
         del again
         gc.collect()
+
+
+def test_an_archive_that_is_not_there_or_has_no_place_is_said(run, tmp_path):
+    archive = export_run(run, tmp_path / "run.zip")
+    with pytest.raises(SelfloopError, match="there is no archive"): import_run(tmp_path / "none.zip", tmp_path / "copy")
+    with pytest.raises(SelfloopError, match="a file and no folder"): import_run(archive, archive / "copy")
+
+
+def test_of_two_imports_at_once_one_makes_the_run_and_the_other_says_so(run, tmp_path, monkeypatch):
+    from selfloop_nb.storage import archive as module
+    archive, unpack = export_run(run, tmp_path / "run.zip"), module._unpack
+    def slow(path, folder):
+        unpack(path, folder)
+        monkeypatch.setattr(module, "_unpack", unpack)
+        import_run(archive, tmp_path / "copy")
+    monkeypatch.setattr(module, "_unpack", slow)
+    with pytest.raises(SelfloopError, match="is there already"): import_run(archive, tmp_path / "copy")
+    assert verify(tmp_path / "copy").is_whole
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "run") == ["copy", "run.zip"]
+
+
+@pytest.mark.parametrize("forged", [dict(why=5), dict(to=[1]), dict(origin=5), dict(branch=["main"]), dict(by={}),
+                                    dict(origin="../../elsewhere"), dict(origin="0009-nowhere")])
+def test_a_move_that_somebody_has_forged_moves_no_head(forged, run):
+    lines = (run / "heads.log").read_text().splitlines()
+    (run / "heads.log").write_text("\n".join([*lines[:-1], json.dumps({**json.loads(lines[-1]), **forged})]) + "\n")
+    loop = tiny_loop(run)
+    head, numbers = loop.store.head, [record.number for record in loop.rounds]
+    try: assert loop.undo().number < numbers[-1]
+    except SelfloopError: assert loop.store.head == head
+    assert loop.step().number <= numbers[-1] + 1 and verify(run).is_whole
+
+
+def test_losses_and_sealed_tests_that_are_none_are_damage_in_words(run):
+    from selfloop_nb.storage.sealed import read_sealed
+    losses = sorted(run.glob("rounds/*/losses.jsonl"))[1]
+    for line in ('{}', '{"step": 1, "loss": "low"}', '{"step": null, "loss": 1.0}'):
+        losses.write_text(line)
+        with pytest.raises(DamagedRunError, match="no step and loss that are numbers"): open_run(run).losses(1)
+    good = dict(round="a", number=1, branch="main", how="best", opened="today", metrics={"accuracy": 0.5})
+    wrong = [dict(metrics={"accuracy": "all"}), dict(metrics=[1]), dict(answers=["a"]), dict(warnings=[5])]
+    wrong.append(dict(number="1"))
+    for odd in wrong:
+        (run / "sealed.json").write_text(json.dumps({**good, **odd}))
+        with pytest.raises(DamagedRunError, match="sealed.json"): read_sealed(run)

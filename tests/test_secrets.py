@@ -1,5 +1,5 @@
 "What is secret by its form or its name stays out of all that a run keeps; sums and prose stay as they are."
-import json, random, string
+import gc, json, random, string
 
 import pytest
 
@@ -39,6 +39,26 @@ FORMS = { # as the services write them; {} is the part that is secret
     "age": "AGE-SECRET-KEY-1{58U}", "facebook": "EAA{150}", "discord": "M{25}.{6}.{38}",
     "slack hook": "https://hooks.slack.com/services/T{10U}/B{10U}/{24}", "databricks": "dapi{32x}", "twilio": "SK{32x}",
     "mailgun": "key-{32x}",
+    "gitlab deploy": "gldt-{20}", "gitlab runner": "glrt-{20}", "gitlab trigger": "glptt-{40x}", "session": "sess-{40}",
+    "azure client": "a7c8Q~{34}", "google refresh": "1//0{70}", "aws xml": "<SecretAccessKey>{40}</SecretAccessKey>",
+    "netrc": "machine api.x.org login me password {20}", "nobody's address": "redis://:{24}@h:6379",
+    "token in an address": "https://{40x}@github.com/a/b", "discord hook": "https://discord.com/api/webhooks/1/{68}",
+    "teams hook": "https://x.webhook.office.com/webhookb2/{36}/IncomingWebhook/{32x}/{36}",
+    "rubygems": "rubygems_{48x}", "crates": "cio{32}", "clojars": "CLOJARS_{60x}", "postman": "PMAK-{24x}-{34x}",
+    "pulumi": "pul-{40x}", "terraform": "aB3{11}.atlasv1.{64}", "doppler": "dp.pt.{43}", "square": "sq0atp-{22}",
+    "airtable": "pat{14}.{64x}", "heroku": "HRKU-{36}", "fly": "FlyV1 fm2_{90}", "together": "tgp_v1_{43}",
+    "fireworks": "fw_{24}", "hugging face team": "api_org_{34}", "runpod": "rpa_{43}", "mailchimp": "{32x}-us12",
+    "brevo": "xkeysib-{64x}-{16}", "sourcegraph": "sgp_{40x}", "prefect": "pnu_{36}", "typeform": "tfp_{59}",
+    "dynatrace": "dt0c01.{24}.{64}", "contentful": "CFPAT-{43}", "vercel": "vercel_{24}", "slack cookie": "xoxd-{60}",
+    "second cookie": "Cookie: a=1; session_id={32}; b=2", "cookies": "cookies={{'session': '{32}'}}",
+    "aws header": "Authorization: AWS4-HMAC-SHA256 Credential={20U}/20240101/x/s3/aws4_request, Signature={64x}",
+    "said so": "api key {32}", "it is": "Token is {40}", "sshpass": "sshpass -p {16} ssh me@x",
+    "mysql": "mysql -u me -p{16}",
+    "putty": "Private-Lines: 1\n{64}", "kubernetes": "client-key-data: {120}", "jwk": '{{"kty": "RSA", "d": "{86}"}}',
+    "listed": "- name: API_TOKEN\n  value: {32}", "jwe": "eyJhbGciOiJSU0EifQ.{60}.{16}.{40}.{22}",
+    "pass": "pass=a{15}1", "pw": "pw: a{15}1", "arrow": "key => {32}", "twice quoted": '{{\\"api_key\\": \\"{32}\\"}}',
+    "paypal": "access_token$production${16x}${32x}",
+    "google file": '{{"private_key": "-----BEGIN PRIVATE KEY-----\\n{64}"}}',
 }
 
 
@@ -108,6 +128,10 @@ PLAIN = [ # nothing of this is secret
     "round 3: 12 of 40 samples are others", "你好，世界 = 42", "key=value", "public key cryptography",
     "jina_embeddings_v3_base_en", "xai-org-grok-1-model-card", "key-value-store-with-1-shard", "nvapi", "EAA", "SK-42",
     "12345678:AB", "figd_demo", "phc_mean_of_all_of_3_parts", "glc-1", "csk-means-clustering-with-10-centres",
+    "pass=0.8123456789", "pass@8: 0.75", "a token of appreciation", "the password is wrong", "name: keyboard value: 3",
+    "cookies: 12 of 40", "cookie = a small cake", "mysql -u me -p", "https://example.org/@user",
+    "mailto:me@example.org",
+    "<key>theta</key>", "login with a password", "sess-ion", "vercel_app", "fw_layers_of_the_model", "dp.pt", "1//0",
     "primary key (id)", "The key: understanding the problem", "Answer key: {answer}", "secret: nobody knows",
 ]
 
@@ -125,13 +149,15 @@ def test_sums_and_code_stay():
     assert list(map(redact, texts)) == texts
 
 
-DOORS = ("error", "guard", "setting", "list", "message", "audit", "rule")
+DOORS = ("error", "guard", "setting", "list", "message", "audit", "rule", "name", "task")
 
 
 def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
-    "A judge's error, a check's, a guard's warning, a rule's reason, settings, the system's words."
+    "A judge's error, a check's, a guard's warning, a rule's reason, settings, names, the system's words."
+    from dataclasses import replace
     from selfloop_nb import Threshold
-    from small import small_loop
+    from selfloop_nb.scoring import Scorer, as_scorer
+    from small import small_loop, small_task
     rng = random.Random(0)
     secrets = {door: f"sk-proj-{made(rng, 40)}" for door in DOORS}
     class Judge:
@@ -148,7 +174,10 @@ def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
     def rule(samples):
         states, reasons = Threshold(1.0)(samples)
         return states, [reason and f"{reason}, as {secrets['rule']} says" for reason in reasons]
-    loop = small_loop(tmp_path / "run", score=Judge(), select=rule, guards=(guard,), audit=audit)
+    score = as_scorer(Judge()) + 0.0 * Scorer(f"by {secrets['name']}", lambda samples: [1.0] * len(samples))
+    settings = dict(score=score, select=rule, guards=(guard,), audit=audit,
+                    task=replace(small_task(), name=f"sums of {secrets['task']}"))
+    loop = small_loop(tmp_path / "run", **settings)
     heard = []
     loop.on(lambda event: heard.append(event.data.get("text", "")))
     loop.step()
@@ -159,3 +188,6 @@ def test_a_secret_enters_no_file_of_a_run_by_any_door(tmp_path):
         assert not [name for name, data in kept.items() if secret.encode() in data], door
         assert not [text for text in heard if secret in text], door
     assert any("[redacted]" in text for text in heard)
+    del loop
+    gc.collect()
+    assert len(small_loop(tmp_path / "run", **settings).rounds) == 2, "and it is the same run still"

@@ -8,7 +8,7 @@ import pytest
 
 from project import modules
 from selfloop_nb import Threshold, session
-from selfloop_nb.charts import rounds
+from selfloop_nb.charts import look, rounds
 from selfloop_nb.charts.glossary import ZH
 from selfloop_nb.charts.words import LANGUAGES, SESSION, shown
 from selfloop_nb.storage.files import check_name
@@ -90,21 +90,21 @@ def test_a_warning_is_recorded_in_english_whatever_the_session_speaks(tmp_path):
 
 def test_a_chart_is_in_the_sessions_language_and_size():
     session(lang="zh", font_scale=1.6)
-    with rounds.canvas() as ax:
+    with look.canvas() as ax:
         rounds.finish(ax, "held-out accuracy", "accuracy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore") # a machine may have no font with these signs
-        rounds.png(ax.figure)
+        look.png(ax.figure)
     assert "".join(ax._left_title.get_text().split()) == "留出准确率" and ax.get_xlabel() == "轮"
     assert ax.xaxis.label.get_fontsize() == 16
 
 
 def test_signs_that_no_font_has_are_named_once_with_the_cure(monkeypatch):
-    monkeypatch.setattr(rounds, "fonts", lambda: ["DejaVu Sans"])
-    with rounds.canvas() as ax:
+    monkeypatch.setattr(look, "fonts", lambda: ["DejaVu Sans"])
+    with look.canvas() as ax:
         ax.set_title("样本 θ")
     with pytest.warns(UserWarning, match="no font that matplotlib knows has '本样'") as heard:
-        rounds.png(ax.figure)
+        look.png(ax.figure)
     assert len(heard) == 1 and "delete" in str(heard[0].message)
 
 

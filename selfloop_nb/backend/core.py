@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
            'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_generators',
-           'usual_defaults', 'short_hash', 'parse_json', 'redact', 'is_secret', 'user_path', 'fixed_path', 'patch_to',
-           'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError', 'EmptyRoundError', 'RunLockedError',
-           'DamagedRunError', 'Stopped']
+           'usual_defaults', 'short_hash', 'whole_text', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted',
+           'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
@@ -80,15 +80,20 @@ def is_unused(
     return bool(field.metadata.get("later")) and getattr(settings, field.name) == field.default
 
 # %% ../../nbs/00_core.ipynb #53d4403d
-def plain_fields(settings):
-    "Make plain Python numbers of the fields of a dataclass that are annotated as numbers; raises `ValueError`."
+def plain_fields(
+    settings, # a dataclass
+    *shown:str, # fields whose text is shown everywhere: secrets stay out of it
+):
+    "Make plain Python numbers of the fields that are annotated as numbers; raises `ValueError`."
     for f in fields(settings):
         value = _plain_field(getattr(settings, f.name), f.name, get_args(f.type) or (f.type,))
-        object.__setattr__(settings, f.name, value)
+        object.__setattr__(settings, f.name, redact(value) if f.name in shown and isinstance(value, str) else value)
 
+# %% ../../nbs/00_core.ipynb #ff4370e7
 def _plain_field(value, name:str, kinds:tuple):
     "The value of a field that may be of some kinds."
     if value is None and NoneType in kinds: return None
+    if isinstance(value, str) and str in kinds: return whole_text(value)
     if bool in kinds: return yes_or_no(value, name)
     if float in kinds: return real_number(value, name)
     if int in kinds: return whole_number(value, name)
@@ -108,7 +113,8 @@ def yes_or_no(value, name:str)->bool:
     raise ValueError(f"{name}={value!r}: it must be True or False")
 
 def plain_scalar(value):
-    "A number as Python has it; anything else as it is."
+    "A number as Python has it, a text without halves of characters; anything else as it is."
+    if isinstance(value, str): return whole_text(value)
     return value.item() if getattr(value, "ndim", None) == 0 else value
 
 # %% ../../nbs/00_core.ipynb #12ae9288
@@ -191,12 +197,31 @@ def short_hash(
     "A short SHA-256 of JSON data, equal for equal data whatever the order of its keys."
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:n]
 
+# %% ../../nbs/00_core.ipynb #32eb83d9
+def whole_text(
+    text:str, # from anywhere
+)->str: # that can be written and shown
+    "The text with U+FFFD in place of each half of a character (a lone surrogate)."
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+# %% ../../nbs/00_core.ipynb #9053f6f6
+def whole_texts(
+    data, # plain JSON data
+)->object: # the same
+    "The same for all texts and names in JSON data."
+    if isinstance(data, str): return whole_text(data)
+    if isinstance(data, dict): return {whole_text(name): whole_texts(value) for name, value in data.items()}
+    return list(map(whole_texts, data)) if isinstance(data, list) else data
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]") # a half as JSON spells it, or one of a pair
+
 # %% ../../nbs/00_core.ipynb #47ac019f
 MOST_DEPTH = 100 # of brackets in each other: who reads on goes into them, too, and each level is a call or two
 
 def parse_json(
     text:str|bytes,   # in UTF-8
     kind:type=object, # what it must be: dict or list
+    as_written:bool=False, # leave halves of characters as they are? See `whole_text`
 )->object:
     "Read JSON that a stranger may have written; raises `ValueError` for all that is wrong with it."
     text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -205,7 +230,7 @@ def parse_json(
     if text.count("[") + text.count("{") > MOST_DEPTH and _is_deep(data):
         raise ValueError(f"its brackets are nested deeper than {MOST_DEPTH}")
     if not isinstance(data, kind): raise ValueError(f"it holds {type(data).__name__} where {kind.__name__} is needed")
-    return data
+    return data if as_written or not _HALF.search(text) else whole_texts(data)
 
 def _is_deep(data)->bool:
     "Are lists and dicts nested deeper than `MOST_DEPTH`?"
@@ -227,29 +252,47 @@ _SECRET_NAME = re.compile(r"""(?ix)
       | (?: api | access | private | account | shared | signing | ssh )[-_]?key
       | (?: api | access | auth | hf | hub | bot | id | refresh | session | github )[-_]?token )""")
 _SECRET = re.compile(r"""(?xs)
-    \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[abeoprs]|xapp)[-_]
+    \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[a-eoprs]|xapp)[-_]
         | AKIA | ASIA | AIza | SG\. | ya29\. ) [\w.-]{16,}                  # keys of services
-  | \b(?: (?:csk|pplx|xai|sbp|glc|ntn|ph[cx]|jina|hv[bs])[-_.] (?=\w*\d) [A-Za-z0-9]{20,}
+  | \b(?: (?:csk|pplx|xai|sbp|glc|ntn|ph[cx]|jina|hv[bs]|sess|rubygems|CLOJARS|PMAK|pul|fm[12]|tgp_v1|fw|api_org|rpa
+            |xkeysib|sgp|pn[bu]|aio|tfp|vercel|dp\.[a-z]+|dt0[a-z]\d\d)[-_.] (?=\w{0,99}\d) [A-Za-z0-9]{20,}
+        | (?:gl(?:dt|rt|ptt|oas|cbt|ft|soat|agent|imt)|sq0(?:atp|csp)|HRKU|CFPAT)- (?=[\w-]{0,99}\d) [\w-]{20,}
         | (?:dckr_pat|GOCSPX|nvapi|figd|sntry[su]|shp(?:at|ca|pa|ss)|whsec|NRAK|lsv2_[ps]t|pcsk|glsa|lin_api
-            |do[opr]_v1|tvly|ATATT3|pscale_(?:tkn|pw))[-_]? (?=[\w-]*\d) [\w-]{20,}
+            |do[opr]_v1|tvly|ATATT3|pscale_(?:tkn|pw))[-_]? (?=[\w-]{0,99}\d) [\w-]{20,}
         | (?:dapi|SK|key-) [0-9a-f]{32} | \d{8,10}:AA[\w-]{30,} | AGE-SECRET-KEY-1[0-9A-Z]{50,}
-        | EAA[A-Za-z0-9]{60,} | [MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,} ) [\w.-]*
-  | (?<=hooks\.slack\.com/services/) [\w/]{20,}
-  | \beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?                                # JSON web tokens
+        | EAA[A-Za-z0-9]{60,} | [MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,} | 1//0[\w-]{40,} | \w{3}\dQ~[\w.~-]{31,}
+        | \w{14}\.atlasv1\.[\w-]{60,} | pat\w{14}\.[0-9a-f]{64} | (?=cio\w*\d) cio[A-Za-z0-9]{32} \b
+        | [0-9a-f]{32}-us\d\d? | access_token\$\w+\$[\w$]+ ) [\w.-]*
+  | (?P<hook> discord(?:app)?\.com/api/webhooks/\d+/ | webhook\.office\.com/webhookb2/ | hooks\.slack\.com/services/
+        | hooks\.zapier\.com/hooks/catch/ ) [\w@/-]{12,}
+  | \beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*){0,3}                            # JSON web tokens
   | -----BEGIN[^-]*KEY[^-]*-----.*?(?:-----END[^-]*-----|\Z)            # keys in files
-  | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)                                     # passwords in addresses
-  | (?P<scheme> (?i: \b(?:bearer|basic)\s+ ) ) (?=\S*(?:\d|[a-z][A-Z])) [\w.~+/=-]{16,} # headers
+  | (?P<putty> Private-Lines:\s*\d+\s+ ) [\w+/=\s]{20,}
+  | (?P<jwk> "(?:d|p|q|dp|dq|qi|k)"\s*:\s*" ) [\w-]{40,}
+  | (?<=://) (?: [^/\s:@]*:[^/\s@]+ | (?=[^/\s@]{0,99}\d) [^/\s:@]{20,} ) (?=@) # passwords and tokens in addresses
+  | (?P<cookies> (?i: \b(?:set-)?cookies?\s*:\s* (?=[\w-]+=) ) ) [^\n"']+
+  | (?P<jar> (?i: \bcookies?\s*=\s*\{ ) ) [^}]+
+  | (?P<netrc> (?i: \b(?:machine|login)\s [^\n]{0,200}? \bpassword\s+ ) ) \S+
+  | (?P<tag> (?i: <[\w:-]{0,40}? (?: key | token | secret | passw(?:or)?d | credentials? ) > ) ) [^<\s]{6,}
+  | (?P<listed> (?i: \bname:\s*["']?[\w-]{0,40}? (?: key | token | secret | passw(?:or)?d ) ["']?\s+value:\s* ) ) \S{6,}
+  | (?P<command> \bsshpass\s+-p\s* | \bmysql\w*\s[^\n]{0,200}?(?<=\s)-p ) \S+
+  | (?P<short> (?i: (?<![\w-]) (?:pass|pw) ["']?\s*[=:]\s*["']? ) ) (?=\S{0,99}\d) (?=\S{0,99}[A-Za-z]) [^\s"'&,;<>]{8,}
+  | (?P<words> (?i: \b(?:api[ ]?key|token|secret|password) \s+ (?:is\s+)? ) )
+        (?=\S{0,99}\d) (?=\S{0,99}[A-Z]) [\w-]{20,}
+  | (?P<scheme> (?i: \b(?:bearer|basic)\s+ ) ) (?=\S{0,99}(?:\d|[a-z][A-Z])) [\w.~+/=-]{16,} # headers
   | (?P<given> (?i: (?<![\w-])[\w-]{0,40}?                              # name=value, 'name': 'value'
           (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
-            | authorization | credentials? | cookie | sig )
-          (?: ["']?\s*=\s*["']? | ["']\s*:\s*["'] ) ) ) (?!lambda\b) [^\s"'&,;<>]{6,}
+            | authorization | credentials? | cookie | sig(?:nature)? )
+          (?: \\*["']?\s*=>?\s*\\*["']? | \\*["']\s*:\s*\\*["'] ) ) ) (?!lambda\b|-----BEGIN) [^\s"'&,;<>\\]{6,}
   | (?P<said> (?i: (?<![\w-])[\w-]{0,40}?                               # name: value
           (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
             | authorization | credentials? | cookie | sig )
-          (?:\ provided)? \s*:\s* (?:(?:bearer|basic|token)\s+)? ) ) (?=\S*\d|\S{16}) [^\s"'&,;<>]{6,}
+          (?:[-_]data)? (?:\ provided)? \s*:\s* (?:(?:bearer|basic|token)\s+)? ) )
+        (?!-----BEGIN) (?=\S{0,99}\d|\S{16}) [^\s"'&,;<>]{6,}
   | (?P<flag> (?i: (?<!\S) (?: (?:-u|--user)[\s=]+[^\s:]+:              # --name value, -u who:value
           | --?[\w-]{0,40}? (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
-            | authorization | credentials? | cookie ) \s+ ) ) ) (?=\S*\d|\S{16}) [^\s"'&,;<>]{6,}""")
+            | authorization | credentials? | cookie ) \s+ ) ) )
+        (?!-----BEGIN) (?=\S{0,99}\d|\S{16}) [^\s"'&,;<>]{6,}""")
 
 # %% ../../nbs/00_core.ipynb #bc0743b2
 def redact(
@@ -258,17 +301,29 @@ def redact(
 )->str: # with [redacted] in the place of keys, tokens and passwords
     "The text as it may stand in a record; nothing of it where its name says that it is a secret."
     if is_secret(name): return "[redacted]"
-    def hidden(match): return (match["scheme"] or match["given"] or match["said"] or match["flag"] or "") + "[redacted]"
-    return _SECRET.sub(hidden, text)
+    def hidden(match): return (match[match.lastgroup] if match.lastgroup else "") + "[redacted]"
+    return whole_text(_SECRET.sub(hidden, text))
 
+# %% ../../nbs/00_core.ipynb #58d89a51
 def is_secret(name:str)->bool:
     "Is this what a secret is called?"
     return _SECRET_NAME.search(name) is not None
+
+# %% ../../nbs/00_core.ipynb #730acf21
+def redacted(
+    data, # plain JSON data
+    name:str="", # of what it is the value of
+)->object: # the same
+    "The same for all texts and names in JSON data."
+    if isinstance(data, str): return redact(data, name)
+    if isinstance(data, dict): return {redact(key): redacted(value, key) for key, value in data.items()}
+    return [redacted(item, name) for item in data] if isinstance(data, list | tuple) else data
 
 # %% ../../nbs/00_core.ipynb #8ad02900
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/") # s3://..., and what a Path makes of it; C:/ is a disk
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?|%(\w+)%")
 
+# %% ../../nbs/00_core.ipynb #3fd973e8
 def _why_no_path(text:str)->str: # '' where it can be one
     "What is wrong with a path, as far as its text tells."
     if not text: return "it is empty"
@@ -323,6 +378,9 @@ class TrainingError(SelfloopError):
 
 class OutOfMemoryError(SelfloopError):
     "The memory does not hold what a phase needs at once."
+
+class RunFolderError(SelfloopError, OSError):
+    "The folder of the run is gone, or cannot be written any more."
 
 # %% ../../nbs/00_core.ipynb #1534f9ba
 class EmptyRoundError(SelfloopError):

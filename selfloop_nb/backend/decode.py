@@ -54,7 +54,7 @@ def noise_of(
     rows,          # the places of those that go on, in order
     n_rows:int,    # that there were
     vocabulary:int,
-    rng=None,     # a `torch.Generator`; None: the one that all share
+    rng=None,      # a `torch.Generator`; None: the one that all share
 )->"torch.Tensor": # rows x vocabulary
     "The noise that `torch.multinomial` would draw for these rows; the generator then stands where it would."
     import torch
@@ -147,7 +147,7 @@ class Decoder:
     ):
         self.prompt_of, self.room = prompt_of, room
         self.own = OwnScores() # to be given to `generate` as a logits processor
-        self.rng = None       # its own `torch.Generator`: whoever draws beside it changes no sample
+        self.rng = None        # its own `torch.Generator`: whoever draws beside it changes no sample
 
     def __call__(self, model, input_ids, logits_processor, stopping_criteria, generation_config, **inputs):
         import torch

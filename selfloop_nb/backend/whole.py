@@ -81,10 +81,9 @@ def why_not_the_same_again(
     if made is None: return ""
     if _is_tied(model) and not _is_tied(made):
         return "its head is its embeddings, which its config does not say; set model.config.tie_word_embeddings = True"
-    alike = sorted(_shared(model) - _shared(made))
-    if alike:
-        return (f"{alike[0][0]!r} and {alike[0][1]!r} are one weight, which its config does not say; "
-                "give each a weight of its own, with Parameter(weight.clone())")
+    if pair := _tied_by_hand(model, made):
+        return (f"its weights {pair[0]!r} and {pair[1]!r} are one, which its config does not say, so that they would "
+                "come back from the disk as two; give one of the two a copy (copy.deepcopy) of its own")
     ours, theirs = _shapes(model), _shapes(made)
     others = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     if not others: return ""
@@ -107,14 +106,20 @@ def _made_of_config(model)->"transformers.PreTrainedModel|None":
         with torch.random.fork_rng(devices=[]), torch.device("meta"): return type(model)(deepcopy(model.config))
     except Exception: return None # some need more than that
 
-# %% ../../nbs/backend/05_whole.ipynb #7cec66e1
-def _shared(model)->set: # of tuples of names
-    "The names of weights that are one."
+def _tied(model)->set: # of pairs of names
+    "The weights that are one, by the names that they have."
     names = {}
-    for name, weight in model.named_parameters(remove_duplicate=False): names.setdefault(id(weight), []).append(name)
-    return {tuple(sorted(group)) for group in names.values() if len(group) > 1}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        place = id(weight) if weight.is_meta or not weight.numel() else weight.data_ptr()
+        names.setdefault(place, []).append(name)
+    return {(first, other) for first, *others in names.values() for other in others}
 
-# %% ../../nbs/backend/05_whole.ipynb #34e0c84a
+# %% ../../nbs/backend/05_whole.ipynb #e9da406f
+def _tied_by_hand(model, made)->tuple: # two names; empty for none
+    "Weights that are one here, and two in a model that was made from the same config."
+    return next(iter(sorted(_tied(model) - _tied(made))), ())
+
+# %% ../../nbs/backend/05_whole.ipynb #528dae37
 def _shapes(model)->dict: # name -> shape; without poolers, which are never asked
     return {name: tuple(weight.shape) for name, weight in model.state_dict().items() if ".pooler." not in name}
 
@@ -253,6 +258,10 @@ def settings_as_they_are(
     try: own.validate(strict=True)
     except ValueError: model.generation_config = GenerationConfig()
     try: yield
+    except RuntimeError as error: # weights that are one, for all that safetensors knows
+        reason = why_not_the_same_again(model)
+        if reason: raise ValueError(f"the model cannot be written: {reason}") from error
+        raise
     finally:
         contradict, model.generation_config = model.generation_config is not own, own
     if contradict: own.to_json_file(Path(folder) / "generation_config.json")

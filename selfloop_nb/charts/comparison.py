@@ -12,7 +12,8 @@ import json, math, textwrap
 import matplotlib
 
 from . import rounds as plots
-from .rounds import COLOURS, DASHES, MARKERS, RENDERING, Chart, canvas
+from .look import RENDERING, Chart, canvas, line_look, look
+from .scales import drawable, score_bins
 
 # %% ../../nbs/charts/05_comparison.ipynb #19567638
 def flat_settings(
@@ -122,7 +123,7 @@ def _shared_legend(figure, runs:dict, width:float, **style)->int:
     names = [textwrap.fill(name, 60) for name in runs]
     columns = _legend_columns(names, width)
     title = "band: lowest to highest seed" if _banded(runs) else None
-    with RENDERING, matplotlib.rc_context(plots.look(**style)):
+    with RENDERING, matplotlib.rc_context(look(**style)):
         lines = [_sample_line(place) for place in range(len(runs))]
         legend = figure.legend(lines, names, loc="upper left", ncols=columns, handlelength=3.5, title=title,
                                alignment="left", frameon=False, fontsize=matplotlib.rcParams["font.size"])
@@ -133,8 +134,7 @@ def _shared_legend(figure, runs:dict, width:float, **style)->int:
 # %% ../../nbs/charts/05_comparison.ipynb #53b6d843
 def _sample_line(place:int):
     "The line of a run, for the legend."
-    look = dict(color=COLOURS[place % 7], marker=MARKERS[place % 7], linestyle=DASHES[place % 7])
-    return matplotlib.lines.Line2D([], [], linewidth=2.2, **look)
+    return matplotlib.lines.Line2D([], [], linewidth=2.2, **line_look(place))
 
 # %% ../../nbs/charts/05_comparison.ipynb #18c96678
 def comparison_plot(
@@ -145,7 +145,7 @@ def comparison_plot(
     "All curves on one page, under one legend."
     runs = plots.named_runs(runs)
     grown = max(1.0, style.get("font_scale", 1.0) / 0.85) # margins grow with the letters
-    with RENDERING, matplotlib.rc_context(plots.look(**style)):
+    with RENDERING, matplotlib.rc_context(look(**style)):
         figure = Chart(figsize=(width / 100, height / 100))
         n_lines = _shared_legend(figure, runs, width / grown, **style)
         axes = list(figure.subplots(2, 3).flat)
@@ -170,13 +170,12 @@ def ecdf_plot(
     low, high = score_limits(finite, score_range)
     with canvas(ax, **style) as ax:
         for place, (name, seeds) in enumerate(finite.items()):
-            look = dict(color=COLOURS[place % 7], linestyle=DASHES[place % 7])
-            look["linewidth"] = 2.2 if len(scores[name]) == 1 else 1.4
+            look = {**line_look(place), "marker": "", "linewidth": 2.2 if len(scores[name]) == 1 else 1.4}
             ax.plot([], [], label=_with_losses(name, scores[name]), **look)
             for seed in seeds: _steps(ax, seed, low, high, label="_", **look)
             theta = thetas.get(name, math.nan)
             if not math.isfinite(theta): continue
-            ax.axvline(plots.drawable(theta), color=look["color"], linestyle=":", linewidth=1.5, label="_")
+            ax.axvline(drawable(theta), color=look["color"], linestyle=":", linewidth=1.5, label="_")
         plots.finish(ax, title, "share at or below")
         ax.xaxis.set_major_locator(matplotlib.ticker.AutoLocator())
         ax.set(xlabel="score Q(s), dotted: θ", xlim=(low, high), ylim=(-0.03, 1.03))
@@ -194,14 +193,14 @@ def _with_losses(name:str, seeds:list)->str:
 def sorted_seeds(seeds:list)->list:
     "The finite scores of each seed in order; seeds without any are left out."
     import numpy
-    finite = [numpy.sort(plots.drawable(list(filter(math.isfinite, seed)))) for seed in seeds]
+    finite = [numpy.sort(drawable(list(filter(math.isfinite, seed)))) for seed in seeds]
     return [scores for scores in finite if len(scores)]
 
 # %% ../../nbs/charts/05_comparison.ipynb #9dc2366a
 def score_limits(finite:dict, score_range:tuple)->tuple:
     "Where the scale begins and ends: a little beyond the scores."
     ends = [float(end) for seeds in finite.values() for scores in seeds for end in (scores[0], scores[-1])]
-    edges = plots.score_bins(ends, score_range)
+    edges = score_bins(ends, score_range)
     margin = 0.04 * (edges[-1] - edges[0])
     return edges[0] - margin, edges[-1] + margin
 

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 from .comparison import changed_settings
+from .look import line_look
 from .markup import escape, html_table
-from .rounds import COLOURS
 from ..records import Round, history_row, theta_of
 
 # %% ../../nbs/charts/10_lineage.ipynb #76fbdf8a
@@ -176,7 +176,8 @@ def shade_of(
     line:Line, heads:dict,
 )->str: # CSS colour
     "The colour of a line: that of its branch."
-    return COLOURS[[*heads, line.branch].index(line.branch) % 7]
+    branches = [*heads, line.branch] # one without a head is the last
+    return line_look(branches.index(line.branch))["color"]
 
 # %% ../../nbs/charts/10_lineage.ipynb #f9be04a8
 def ink_on(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import matplotlib
 
-from .rounds import (
-    COLOURS, RENDERING, Chart, canvas, heldout_loss_plot, look, finish, own_measures, round_plot)
+from .look import COLOURS, RENDERING, Chart, canvas, line_look, look
+from .rounds import finish, heldout_loss_plot, own_measures, round_plot
 from .scales import drawable
 
 # %% ../../nbs/charts/06_monitors.ipynb #90ad3c4b
@@ -128,7 +128,7 @@ def measures_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
         for place, column in enumerate(columns):
             known = history[history[f"{column}_low"].notna()]
             ends = drawable(known[f"{column}_low"]), drawable(known[f"{column}_high"])
-            ax.fill_between(known["round"], *ends, color=COLOURS[place % 7], alpha=0.2, linewidth=0)
+            ax.fill_between(known["round"], *ends, color=line_look(place)["color"], alpha=0.2, linewidth=0)
     return ax.figure
 
 # %% ../../nbs/charts/06_monitors.ipynb #5c72c156

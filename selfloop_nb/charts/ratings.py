@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import matplotlib
 
-from .rounds import COLOURS, RENDERING, Chart, canvas, look
+from .look import COLOURS, RENDERING, Chart, canvas, look
 from .scales import drawable, score_bins
 from ..people.agreement import keep_rates, roc, wilson
 

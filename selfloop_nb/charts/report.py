@@ -9,9 +9,9 @@ __all__ = ['FORMATS', 'DATELESS', 'write_report', 'export_figures']
 import base64, io, json
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, fixed_path
-from . import rounds as plots
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path
 from .comparison import arms_table
+from .look import RENDERING, png
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
 from .words import SESSION, shown
@@ -79,7 +79,7 @@ def _figures(run:Run, others:dict)->str:
     "The charts, inside the page."
     figures = []
     for name, (figure, caption) in run_charts(run, others).items():
-        data = base64.b64encode(plots.png(figure, dpi=110)).decode()
+        data = base64.b64encode(png(figure, dpi=110)).decode()
         figures.append(f"<figure><img alt='{escape(name)}' src='data:image/png;base64,{data}'>"
                        f"<figcaption>{escape(shown(caption))}</figcaption></figure>")
     return f"{_h2('Figures')}<div class=charts>{''.join(figures)}</div>"
@@ -121,7 +121,9 @@ def _make_place(run:Run, folder:Path):
     if folder.is_relative_to(run.path) and through_link(run.path, folder.relative_to(run.path)):
         raise DamagedRunError(f"{str(folder)!r} is reached by a link out of the run folder: nothing is written there; "
                               "remove the link, or choose another place")
-    make_folder(folder)
+    try: make_folder(folder)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SelfloopError(f"{str(folder)!r} cannot be a folder, since a file is there: name another") from error
 
 def _write_text(path:Path, text:str):
     "Write text whole or not at all; what UTF-8 cannot hold is replaced."
@@ -178,7 +180,7 @@ def _save(figure, path:Path, formats:tuple)->list:
         if kind == "csv": continue # tables
         paths.append(path.with_name(f"{path.name}.{kind}"))
         picture = io.BytesIO()
-        with plots.RENDERING: figure.savefig(picture, format=kind, dpi=300, metadata=DATELESS.get(kind))
+        with RENDERING: figure.savefig(picture, format=kind, dpi=300, metadata=DATELESS.get(kind))
         write_file(paths[-1], picture.getvalue())
     return paths
 

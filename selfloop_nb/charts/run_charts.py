@@ -15,6 +15,7 @@ import matplotlib
 
 from ..backend.core import patch_to
 from . import rounds as plots
+from .look import RENDERING, Chart, look
 from .markup import short_value
 from .monitors import MONITORS, monitors_of
 from ..records import score_range_of, theta_of
@@ -150,8 +151,8 @@ def overview(
 )->"matplotlib.figure.Figure":
     "The charts of a run on one page."
     rows = 3 if more else 2
-    with plots.RENDERING, matplotlib.rc_context(plots.look(**style)):
-        figure = plots.Chart(figsize=(size[0], size[1] * rows / 2), layout="constrained")
+    with RENDERING, matplotlib.rc_context(look(**style)):
+        figure = Chart(figsize=(size[0], size[1] * rows / 2), layout="constrained")
         axes = list(figure.subplots(rows, 4).flat)
     last = max(samples_by_round, default=None)
     plots.score_histogram(samples_by_round.get(last), thetas.get(last), score_range, axes[0], **style)

@@ -10,7 +10,7 @@ import math
 
 import matplotlib
 
-from .rounds import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, look
+from .look import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, look
 from .scales import drawable, score_bins
 from ..records import KEPT, REJECTED
 

@@ -109,7 +109,7 @@ def _of_scorer(scorer:Scorer, answers, context:Context|None)->Measured:
     workers, should_stop = (context.workers, context.asked_to_stop) if context else (HERE, never)
     try:
         bound = scorer.bound(context, asked) if context else scorer
-        scored = score_samples(asked, bound, 1.0, workers=workers, should_stop=should_stop)
+        scored = score_samples(asked, bound, failure_budget=1.0, workers=workers, should_stop=should_stop)
     except Stopped: raise
     except Exception as error: return Measured(why=f"it raised {type(error).__name__}: {error}")
     values = scored["score"][:]

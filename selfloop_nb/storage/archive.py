@@ -6,15 +6,16 @@
 __all__ = ['MOST_FILES', 'MOST_RECORD', 'MOST_BYTES', 'MOST_RATIO', 'listed', 'export_run', 'check_entry', 'import_run']
 
 # %% ../../nbs/storage/12_archive.ipynb #d26e70f0
-import hashlib, json, os, re, shutil, stat, zipfile, zlib
+import errno, hashlib, json, os, re, shutil, stat, zipfile, zlib
 from pathlib import Path
 
 from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json
 from ..records import STATES, Format, Round
 from .disk import disk
 from selfloop_nb.storage.files import (
-    SMALL_TABLE, beside, check_name, damaged_files, make_folder, open_file, read_file, sync, table_size,
+    SMALL_TABLE, beside, check_name, damaged_files, make_folder, open_file, read_file, read_table, sync, table_size,
     write_error)
+from .places import check_place
 from .ratings import Ratings, rating_lines
 from .store import Run
 from .stored import PRUNED, is_weights, pruned_files
@@ -112,6 +113,8 @@ def export_run(
 
     Raises `DamagedRunError` naming what is not as it was written; the disk must have room for the run once more."""
     run, path = Run(getattr(getattr(run, "store", run), "path", run)), fixed_path(path)
+    if disk.is_dir(path):
+        raise SelfloopError(f"{str(path)!r} is a folder: name the file, such as {str(path / 'run.zip')!r}")
     _check_export(run)
     texts, temporary = _texts_of(run), beside(path)
     try:
@@ -272,25 +275,38 @@ def _check_columns(columns:dict, file:Path, path:Path):
         _refuse(path, f"{file.name} has {columns.get(name, 'nothing')!r:.40} for {name!r}, where {kinds[0]} is needed")
 
 # %% ../../nbs/storage/12_archive.ipynb #88ac3281
-def _check_judged(file:Path, columns:list, path:Path):
-    "Raise where a sample is in a state that there is not, or its score is neither a number nor nan."
-    import pyarrow.parquet
-    with disk.file(open_file(file.parent, file.name), "rb") as source:
-        judged = pyarrow.parquet.read_table(source, columns=columns).to_pydict()
-    odd = [state for state in dict.fromkeys(judged.get("state", ())) if state not in STATES]
+def _check_cells(table, file:Path, path:Path):
+    "Raise where a cell is null that no sample leaves so, an id is none, or a sample is in a state that there is not."
+    import pyarrow.compute
+    columns = table.with_format("arrow")[:]
+    held = [name for name in (*_COLUMNS, *_JUDGED) if name in columns.column_names]
+    for name in [name for name in held if columns[name].null_count]:
+        _refuse(path, f"{file.name} has cells in {name!r} that are null; nan stands for no score")
+    if not _are_ids(pyarrow.compute.list_flatten(columns["token_ids"])):
+        _refuse(path, f"{file.name} has token_ids that are none")
+    states = columns["state"].unique().to_pylist() if "state" in held else []
+    odd = [state for state in states if state not in STATES]
     if odd: _refuse(path, f"{file.name} has samples in the state {odd[0]!r:.40}: there are {', '.join(STATES)}")
-    n_null = judged.get("score", []).count(None)
-    if n_null: _refuse(path, f"{file.name} has {n_null} scores that are null, where nan stands for no score")
+
+# %% ../../nbs/storage/12_archive.ipynb #7c0f72b1
+def _are_ids(column)->bool:
+    "Are these numbers that tokens can have?"
+    import pyarrow.compute
+    if not pyarrow.types.is_integer(column.type) or column.null_count: return len(column) == 0
+    ends = pyarrow.compute.min_max(column).as_py()
+    return len(column) == 0 or 0 <= ends["min"] <= ends["max"] < 2**31
 
 # %% ../../nbs/storage/12_archive.ipynb #351a569c
 def _check_table(file:Path, n_rows:int|None, path:Path):
     "Raise where a table would fill the memory, or a sample table is not as long as it should be, or is none."
     size, small = table_size(file), max(SMALL_TABLE, MOST_RATIO * disk.stat(file).st_size)
     if size.n_bytes > small: _refuse(path, f"{file.name} would take {size.n_bytes:,} bytes of memory")
+    try: table = read_table(file) # bytes that are no text are found here, and not by whoever looks at a row
+    except DamagedRunError as error: _refuse(path, str(error))
     if file.name != "samples.parquet": return
     if size.n_rows != n_rows: _refuse(path, f"{file.name} has {size.n_rows:,} rows, its record tells of {n_rows}")
     _check_columns(size.columns, file, path)
-    _check_judged(file, [name for name in _JUDGED if name in size.columns], path)
+    _check_cells(table, file, path)
 
 def _check_tables(run:Run, record:Round, path:Path):
     "Raise where a table of a round cannot be what its record tells of."
@@ -324,11 +340,17 @@ def _unpack(path:Path, folder:Path):
     except _UNREADABLE as error: _refuse(path, f"it cannot be read ({error})")
 
 # %% ../../nbs/storage/12_archive.ipynb #475501c2
+def _taken(store:Path)->str: return f"{str(store)!r} is there already: choose another name"
+
+# %% ../../nbs/storage/12_archive.ipynb #659f39ff
 def _name_it(temporary:Path, store:Path):
     "Force the folders to the disk, and give the whole its name."
     folders = [folder for folder in disk.below(temporary) if disk.is_dir(folder)]
     for folder in (*folders, temporary): sync(folder)
-    disk.replace(temporary, store)
+    try: disk.replace(temporary, store)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR): raise
+        raise SelfloopError(_taken(store)) from error # by another import, meanwhile
     sync(store.parent)
 
 # %% ../../nbs/storage/12_archive.ipynb #8c720739
@@ -339,9 +361,10 @@ def import_run(
     "Unpack an archive as a new run, after checking all of it; `SelfloopError` says what is wrong, and nothing is left."
     path, store = fixed_path(path), fixed_path(store)
     check_name(store.name)
-    if disk.exists(store):
-        raise SelfloopError(f"{str(store)!r} is there already: choose another name")
-    if disk.exists(path) and not disk.is_file(path): _refuse(path, "it is no plain file") # a FIFO would be waited for
+    if disk.exists(store): raise SelfloopError(_taken(store))
+    if not disk.exists(path): raise SelfloopError(f"there is no archive {str(path)!r}")
+    if not disk.is_file(path): _refuse(path, "it is no plain file") # a FIFO would be waited for
+    check_place(store)
     make_folder(store.parent)
     temporary = beside(store)
     try:

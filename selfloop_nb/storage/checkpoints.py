@@ -14,6 +14,7 @@ from ..backend.core import DamagedRunError, parse_json, patch_to
 from .disk import disk
 from .files import (
     damaged_files, file_hash, make_folder, read_file, sweep, write_file, write_folder)
+from .lock import RunLock
 
 # %% ../../nbs/storage/15_checkpoints.ipynb #825a365a
 SECONDS = 60.0 # between two checkpoints, at least
@@ -26,14 +27,16 @@ class Checkpoints:
         folder:Path,
         made_from:str,      # tells this training from any other: the state of another one is not used
         ends:bool=False,    # keep the last state too? Where another training goes on from it
+        lock:RunLock|None=None, # of the run, looked at before each write
     ):
         self.folder, self.made_from = folder, made_from
+        self.lock = lock
         self.ends = ends
         self.written, self.cost = time.monotonic(), 0.0 # when, and how long it took
 
     def part(self, name:str, ends:bool=False)->"Checkpoints":
         "Those of a training that is one of several."
-        return Checkpoints(self.folder / name, f"{self.made_from} {name}", ends)
+        return Checkpoints(self.folder / name, f"{self.made_from} {name}", ends, self.lock)
 
     @property
     def seconds(self)->float:
@@ -55,6 +58,7 @@ def write(self,
         about = json.dumps(dict(made_from=self.made_from, files=hashes))
         write_file(folder / "checkpoint.json", about)
     began = time.monotonic()
+    if self.lock: self.lock.check()
     make_folder(self.folder)
     sweep(self.folder)
     write_folder(self.folder / f"{step:08d}", whole)

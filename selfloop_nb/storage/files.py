@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_TEXT', 'SMALL_TABLE', 'check_name', 'through_link', 'open_file', 'read_file', 'force', 'sync', 'force_name',
-           'make_folder', 'write_error', 'beside', 'write_file', 'append', 'append_line', 'write_folder', 'sweep',
-           'file_hash', 'damaged_files', 'table_bytes', 'TableSize', 'table_size', 'read_table']
+           'make_folder', 'write_error', 'beside', 'write_file', 'write_folder', 'sweep', 'file_hash', 'damaged_files',
+           'table_bytes', 'TableSize', 'table_size', 'read_table']
 
 # %% ../../nbs/storage/02_files.ipynb #4bbb5d6b
 import errno, hashlib, io, os, re, secrets, stat, unicodedata, warnings
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, is_name, parse_json
+from ..backend.columns import as_arrow, as_table
+from ..backend.core import DamagedRunError, SelfloopError, is_name, parse_json, whole_text
 from .disk import GONE, disk
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4
@@ -149,7 +150,7 @@ def write_file(
     data:bytes|str,
 ):
     "Write a file whole or not at all; a link in its place is replaced. An `OSError` names the path and the bytes."
-    data = data.encode() if isinstance(data, str) else data
+    data = whole_text(data).encode() if isinstance(data, str) else data
     temporary = beside(path)
     try:
         with disk.file(open_file(path.parent, temporary.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
@@ -162,39 +163,6 @@ def write_file(
         disk.remove(temporary)
         if not isinstance(error, OSError): raise
         raise write_error(error, path, f"{len(data):,} bytes") from error
-
-# %% ../../nbs/storage/02_files.ipynb #b8988bc1
-def append(
-    handle:int, # of a file that was opened for appending
-    data:bytes,
-    path:Path,
-):
-    "Add to the end of a file, all of it or with an `OSError`."
-    n = disk.write(handle, data)
-    if n < len(data): raise OSError(errno.ENOSPC, f"only {n} of {len(data)} bytes could be written", str(path))
-    force(handle, path)
-
-# %% ../../nbs/storage/02_files.ipynb #37808c2d
-def append_line(
-    path:Path,
-    line:str,
-):
-    "Add a line to a file that one process writes; it is made where there is none."
-    is_new, data = not disk.exists(path), line.encode() + b"\n"
-    if not is_new and disk.stat(path).st_nlink > 1: write_file(path, read_file(path.parent, path.name)) # a copy's, too
-    handle = open_file(path.parent, path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-    try: append(handle, b"\n" + data if _ends_torn(handle) else data, path)
-    except OSError as error: raise write_error(error, path, f"{len(data):,} bytes") from error
-    finally: disk.close(handle)
-    force_name(path, is_new)
-
-# %% ../../nbs/storage/02_files.ipynb #868f4991
-def _ends_torn(handle:int)->bool:
-    "Does a file end in the middle of a line?"
-    size = disk.about(handle).st_size
-    if not size: return False
-    disk.seek(handle, size - 1)
-    return disk.read(handle, 1) != b"\n"
 
 # %% ../../nbs/storage/02_files.ipynb #378637f4
 def _error_number(error:Exception)->int|None:
@@ -283,7 +251,7 @@ def table_bytes(
     "A table as the bytes of a parquet file."
     import pyarrow.parquet
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(table.with_format("arrow")[:], buffer)
+    pyarrow.parquet.write_table(as_arrow(table), buffer, row_group_size=100_000) # what it takes beside the table
     return buffer.getvalue()
 
 # %% ../../nbs/storage/02_files.ipynb #fd185006
@@ -390,11 +358,11 @@ def read_table(
 )->"datasets.Dataset":
     "Read a table into memory, past any cache; raises `DamagedRunError` naming the file, or what it would take."
     import pyarrow.parquet
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
     size, memory = table_size(path, small=_memory()), _memory()
     if size.n_bytes > memory:
         raise DamagedRunError(
             f"{path.parent.name}/{path.name} would take {size.n_bytes:,} bytes of memory, there are {memory:,}")
     with _parquet_errors(path), disk.file(open_file(path.parent, path.name), "rb") as file:
-        return Dataset(InMemoryTable(pyarrow.parquet.read_table(file)))
+        table = pyarrow.parquet.read_table(file)
+        table.validate(full=True) # bytes that are no text, for one
+        return as_table(table)

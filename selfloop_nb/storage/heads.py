@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to
 from .disk import GONE, disk
-from .files import append_line, check_name, read_file, write_file
-from .lock import this_process
+from .files import check_name, read_file, write_file
+from .lines import append_line
+from .lock import gone, this_process
 
 # %% ../../nbs/storage/05_heads.ipynb #031da878
 UNDO = "undo" # why a head is moved by `Loop.undo`
@@ -39,6 +40,8 @@ def _move_in(line:bytes)->Move|None:
     try: data = parse_json(line.decode(), dict)
     except ValueError: return None
     known = {field.name: data[field.name] for field in fields(Move) if field.name in data} # others are newer
+    if not all(isinstance(known.get(name, ""), str) for name in ("at", "branch", "to", "why", "by")): return None
+    if not isinstance(known.get("origin"), str | None): return None
     try: return Move(**known)
     except TypeError: return None # something is missing
 
@@ -63,7 +66,7 @@ class Heads:
         "Branch -> id of its newest round, as the disk says; raises `SelfloopError` where the folder has vanished."
         stamp = _stamp(self.folder / "heads.json")
         if stamp is None and _stamp(self.folder / "run.json") is None:
-            raise SelfloopError(f"the run folder {str(self.folder)!r} is gone: put it back, or use another store")
+            raise gone(self.folder)
         if stamp is None or self._read_before[0] != stamp: self._read_before = stamp, self._read()
         return dict(self._read_before[1])
 
@@ -93,6 +96,7 @@ def _checked(heads:dict)->dict:
 @patch_to(Heads)
 def write(self, moves:list):
     "Move the heads, one move after the other; for whoever holds the lock of the run."
+    self._read_before = None, {} # a file of before can have the same time and the same number
     heads = self.now()
     for move in moves:
         append_line(self.folder / "heads.log", json.dumps(asdict(move)))

@@ -16,6 +16,7 @@ from .files import (
 from .lock import RunLock
 from .places import is_left_over
 from .repair import FolderCopies, fetch
+from .sealed import FILE as SEALED
 from .store import Run
 from .stored import PRUNED, pruned_files
 
@@ -30,6 +31,7 @@ class Mirror:
         self.place = fixed_path(place)
         self.lag, self.problem = len(self.run.ids()), ""
         self.has_begun = False # was it there before? A place that was and is not is away, and is not made anew
+        self.same = set()      # ids of rounds that were compared
         self.changed, self.thread = threading.Event(), None
         self.lock = threading.Lock()
 
@@ -59,7 +61,15 @@ def missing(self)->list: # of `Round`, a round after the one it came from
     return sorted(records, key=lambda record: (record.number, record.id))
 
 @patch_to(Mirror)
-def _has(self, id:str)->bool: return disk.is_file(self.place / "rounds" / id / "round.json")
+def _has(self, id:str)->bool:
+    "Is a round at the place? Raises where it is another one of the same id, as of a run that was made again elsewhere."
+    name = f"rounds/{id}/round.json"
+    if not disk.is_file(self.place / name): return False
+    if id not in self.same and read_file(self.place, name) != read_file(self.run.path, name):
+        raise SelfloopError(f"round {id} at the place is another one than here, of the same id: repair the run from it "
+                            "where it is the right one, or choose another place")
+    self.same.add(id)
+    return True
 
 # %% ../../nbs/storage/23_mirror.ipynb #601055db
 @patch_to(Mirror)
@@ -120,7 +130,7 @@ def _catch_up(self):
     for n, record in enumerate(missing):
         self.lag = len(missing) - n
         self._copy_round(record)
-    self._copy_run_files("heads.log", "ratings.jsonl", "heads.json")
+    self._copy_run_files("heads.log", "ratings.jsonl", SEALED, "heads.json")
     self.lag = 0
 
 # %% ../../nbs/storage/23_mirror.ipynb #082bb92e

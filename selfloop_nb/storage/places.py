@@ -8,7 +8,7 @@ __all__ = ['not_a_run', 'is_left_over', 'check_place']
 # %% ../../nbs/storage/08_places.ipynb #1430ebcc
 from pathlib import Path
 
-from ..backend.core import SelfloopError
+from ..backend.core import SelfloopError, whole_text
 from .disk import disk
 from .files import check_name
 
@@ -32,6 +32,8 @@ def is_left_over(path:Path)->bool:
 def check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
     name = path.resolve().name
+    if whole_text(str(path)) != str(path):
+        raise ValueError(f"{str(path)!r}: a name in it is no text, so no model is written there; rename it")
     if (fixed := check_name(name)) != name:
         raise ValueError(f"{name!r} has two spellings: write it as Unicode's NFC has it, {fixed!r}")
     for place in (path, *path.parents):

@@ -134,7 +134,9 @@ MANIFEST = "selfloop.json"
 
 def _check_place(folder:Path):
     "Raise `SelfloopError` where a folder holds something that was not published."
-    if folder.exists() and not folder.is_dir(): raise SelfloopError(f"{str(folder)!r} is a file: name a folder")
+    if folder.is_symlink(): raise SelfloopError(f"{str(folder)!r} is a link: name the folder itself")
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir(): raise SelfloopError(f"{str(place)!r} is a file: name a folder")
     if not folder.is_dir() or not any(folder.iterdir()) or (folder / MANIFEST).is_file(): return
     raise SelfloopError(f"{str(folder)!r} holds something else, which would be lost: name a new folder")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, whole_number
 from .disk import disk
-from .files import append, force_name, open_file, read_file
+from .files import force_name, open_file, read_file
+from .lines import append
 from .lock import is_alone, lock_file
 from ..text import clean_text
 

@@ -156,6 +156,7 @@ def _same_file(place, path:Path, name:str)->bool:
     try: return place.read(name) == read_file(path, name)
     except _UNREADABLE: return False
 
+# %% ../../nbs/storage/22_repair.ipynb #f5f497fa
 def _is_copy(place, path:Path)->bool:
     "Is a place a copy of this very run, as far as that can be seen?"
     names = ["run.json", *FolderCopies(path).names()]
@@ -169,6 +170,7 @@ def _is_told(path:Path)->bool:
     own = FolderCopies(path)
     return any(_record_from(own, name.split("/")[1]) for name in own.names())
 
+# %% ../../nbs/storage/22_repair.ipynb #969b8143
 def _told_by(place)->bytes|None: # None: nothing
     "Which run a place is, as its run.json tells it."
     try: return place.read("run.json")
@@ -233,6 +235,7 @@ def _mend_record(run:Run, id:str, places:dict, done:Repaired)->Round|None:
         return record
     return None
 
+# %% ../../nbs/storage/22_repair.ipynb #ba7da3f2
 def _note_lost(run:Run, id:str, is_needed:bool, done:Repaired):
     "Say that a record is lost, unless the round is half made, and was never committed."
     name = f"rounds/{id}/round.json"

@@ -55,9 +55,23 @@ def read_sealed(
     try: data = parse_json(read_file(folder, FILE), dict)
     except FileNotFoundError: return None
     except ValueError as error: raise DamagedRunError(f"{FILE} in {str(folder)!r} cannot be read: {error}") from error
-    try: return Unsealed(**{name: data[name] for name in names if name in data})
+    try: return _checked(Unsealed(**{name: data[name] for name in names if name in data}))
     except TypeError as error: raise DamagedRunError(f"{FILE} in {str(folder)!r} is not whole: {error}") from error
 
+# %% ../../nbs/storage/20_sealed.ipynb #716c8054
+def _checked(opened:Unsealed)->Unsealed:
+    "The same; raises `TypeError` where something is not what it is called."
+    for one in fields(Unsealed):
+        value = getattr(opened, one.name)
+        if not isinstance(value, one.type): raise TypeError(f"{one.name} is {value!r:.40}")
+    figures = [*opened.metrics.values(), *opened.metrics_0.values()]
+    odd = [value for value in figures if not isinstance(value, int | float | None)]
+    odd += [row for row in opened.answers if not isinstance(row, dict)]
+    odd += [text for text in opened.warnings if not isinstance(text, str)]
+    if odd: raise TypeError(f"it holds {odd[0]!r:.40}")
+    return opened
+
+# %% ../../nbs/storage/20_sealed.ipynb #ec428323
 def write_sealed(
     folder:Path, # of the run
     opened:Unsealed,

@@ -6,11 +6,12 @@
 __all__ = ['Run', 'check_run']
 
 # %% ../../nbs/storage/09_store.ipynb #b1087ef9
-import json, os
+import json, os, warnings
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, short_hash
-from ..records import FORMAT, Format, Round, history_frame, history_row
+from ..backend.core import (
+    DamagedRunError, SelfloopError, fixed_path, is_name, parse_json, patch_to, redacted, short_hash)
+from ..records import FORMAT, Format, Round, history_frame, history_row, loss_in
 from .disk import GONE, disk
 from .drafts import Draft
 from .environment import environment
@@ -89,7 +90,7 @@ def create(cls, path, info:dict, branch:str="main")->"Run":
     check_place(path)
     make_folder(path / "rounds")
     about = dict(format=FORMAT, created=disk.now(), environment=environment())
-    write_file(path / "run.json", json.dumps({**about, **info}, indent=1))
+    write_file(path / "run.json", json.dumps({**about, **redacted(info)}, indent=1))
     return cls(path, branch)
 
 # %% ../../nbs/storage/09_store.ipynb #998414a2
@@ -109,6 +110,9 @@ def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
         f"run {run.name!r} was made by a newer version of selfloop_nb ({run.newer}): "
         f"update selfloop_nb to go on with it; look at it with open_run({str(path)!r})")
     run.tidy()
+    if run.heads and branch not in run.heads: # a slip, more often than not
+        warnings.warn(f"run {run.name!r} has no branch {branch!r}, it has {sorted(run.heads)}: this one begins with an "
+                      f"M_0 of its own; loop.branch({branch!r}) begins at a round", stacklevel=4)
     return run
 
 # %% ../../nbs/storage/09_store.ipynb #3db7750e
@@ -139,7 +143,8 @@ def _settled(self)->list:
     "The ids of the rounds that are committed whatever the heads say."
     folders = map((self.path / "rounds").joinpath, disk.listed(self.path / "rounds"))
     written = [folder for folder in folders if disk.is_file(folder / "round.json")]
-    return [folder.name for folder in written if not disk.exists(folder / "phases.json")]
+    rounds = [folder for folder in written if is_name(folder.name)] # no "0001-ab (conflicted copy)"
+    return [folder.name for folder in rounds if not disk.exists(folder / "phases.json")]
 
 # %% ../../nbs/storage/09_store.ipynb #54268574
 @patch_to(Run)
@@ -309,7 +314,7 @@ def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
     try: text = read_file(self.folder(self.of_round(number).id), "losses.jsonl").decode()
     except FileNotFoundError: return []
-    try: return [parse_json(line, dict) for line in text.splitlines()]
+    try: return list(map(loss_in, text.splitlines()))
     except ValueError as error:
         raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
 

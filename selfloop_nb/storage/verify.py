@@ -10,7 +10,7 @@ __all__ = ['TOLD_SINCE', 'TRAINED_ON_IDS', 'computing', 'differences', 'damage',
 import warnings
 from dataclasses import dataclass, field
 
-from ..backend.core import DamagedRunError, SelfloopError
+from ..backend.core import DamagedRunError, SelfloopError, redacted
 from .disk import GONE, disk
 from .environment import environment
 from .store import Run
@@ -122,7 +122,7 @@ def check_belongs(
     "Raise `SelfloopError` where the folder belongs to something else."
     for name, ours in info.items():
         theirs = run.info.get(name)
-        if theirs == _as_known(ours, theirs): continue
+        if redacted(theirs) == redacted(_as_known(ours, theirs)): continue
         raise SelfloopError(f"run {run.name!r} was made with {name} {theirs}, this loop has {ours}: "
                             "use the same, or another store")
 
@@ -157,8 +157,8 @@ def fall_back(
     if id is None: return
     bad = damage(run, id)
     if not bad and run.can_be_followed(id): return
-    words = ", ".join(bad or ["a round before it"])
-    text = f"round {id} of run {run.name!r} is damaged ({words} missing or changed): "
+    words = ", ".join(bad or ["a round before it missing or changed"])
+    text = f"round {id} of run {run.name!r} is damaged ({words}): "
     whole = run.whole_before(id)
     if whole is None: raise DamagedRunError(text + "no round before it is left")
     warnings.warn(text + f"going back to {whole}", stacklevel=5)

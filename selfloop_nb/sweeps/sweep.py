@@ -13,8 +13,9 @@ import matplotlib
 
 from ..backend.core import patch_to, plain_arguments, whole_number
 from ..charts.comparison import CURVES
+from ..charts.look import canvas, line_look
 from ..charts.markup import escape
-from ..charts.rounds import COLOURS, DASHES, MARKERS, canvas, own_measures
+from ..charts.rounds import own_measures
 from ..loop import Loop
 from ..opened import open_run
 from ..storage.evidence import t_interval, verdicts_among
@@ -114,8 +115,7 @@ def sweep_plot(
     with canvas(ax, **style) as ax:
         for i, (label, points) in enumerate(lines.items()):
             aside = (i - (len(lines) - 1) / 2) * 0.02 * axis.width # so that bars do not cover each other
-            _bars(ax, done, measure, sorted(points), aside, label=label, color=COLOURS[i % 7],
-                  marker=MARKERS[i % 7], linestyle=DASHES[i % 7])
+            _bars(ax, done, measure, sorted(points), aside, label=label, **line_look(i))
         _dress(ax, done, measure, axis)
     return ax.figure
 

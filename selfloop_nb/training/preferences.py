@@ -263,6 +263,7 @@ class SPIN(_Preferring):
         prompts = data.task.train.select_columns(["prompt"])
         bare = replace(data.sampling, templates=("{prompt}",))
         room = room_for(data.parent, data.task, data.sampling)
-        kept = Parts(data.checkpoints.folder / "answers") if data.checkpoints else None # those that were drawn before
+        states, kept = data.checkpoints, None # those that were drawn before, by the same weights
+        if states: kept = Parts(states.folder / f"answers-{states.made_from}", states.lock)
         own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), kept, should_stop=should_stop)
         return spin_pairs(data.task.train, own)

@@ -54,9 +54,9 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     table = data.mix()
     losses, parts = [], []
     for n in range(self.most):
+        before = len(losses) # of the trainings before this one
         def counted_on(point): return {**point, "step": point["step"] + before}
         def on_later_loss(point, n_steps): on_loss(counted_on(point), before + n_steps)
-        before = len(losses)
         checkpoints = data.part(f"training-{n}", ends=True)
         lm, found, part = fine_tune(lm, table, self.how, derive_seed(seed, n), on_later_loss, should_stop, checkpoints)
         losses += map(counted_on, found)

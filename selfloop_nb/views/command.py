@@ -13,7 +13,8 @@ from pathlib import Path
 
 import selfloop_nb
 
-from ..backend.core import SelfloopError, user_path
+from ..backend.core import SelfloopError, natural_number, user_path, whole_text
+from ..guards import StopRules, check_rules
 from ..opened import open_run
 from ..storage.store import environment
 from ..storage.verify import verify
@@ -83,7 +84,7 @@ def read_plan(
     path = user_path(path)
     try: plan = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error: raise PlanError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error: raise PlanError(f"{path.name} is no TOML: {error}") from error
+    except (ValueError, RecursionError) as error: raise PlanError(f"{path.name} is no TOML: {error}") from error
     faults = plan_faults(plan)
     if faults: raise PlanError("\n".join([f"{path.name} says what is not known:", *faults]))
     if not plan.get("run", {}).get("store"): raise PlanError(f"{path.name}: [run] needs store = \"a folder\"")
@@ -126,7 +127,10 @@ def loop_of(
         if "score" in plan: parts["score"] = _score(plan["score"])
     except (TypeError, ValueError) as error: raise PlanError(f"the plan cannot be followed: {error}") from error
     place = dict(store=about["store"], branch=about["branch"], seed=about["seed"], drift=about["drift"])
-    try: return Loop(model, task, **parts, **place)
+    try:
+        natural_number(about["rounds"], "rounds")
+        check_rules(StopRules(about["target"], about["patience"], about["minutes"]), task)
+        return Loop(model, task, **parts, **place)
     except ValueError as error: raise PlanError(f"the plan cannot be followed: {error}") from error
 
 # %% ../../nbs/views/12_command.ipynb #1adf6e0a
@@ -139,14 +143,13 @@ def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     plan = read_plan(path)
     about = {**RUN, **plan["run"]}
     loop = loop_of(plan)
-    n_done = max(0, len(loop.rounds) - 1)
+    n_more = about["rounds"] - max(0, len(loop.rounds) - 1)
     if loop.rounds and not goes_on:
         raise PlanError(f"{about['store']} holds {len(loop.rounds)} rounds already: "
                         f"go on with `selfloop resume {path}`, or name another store")
     tracker = _tracker(plan)
     if tracker: loop.on(tracker)
     loop.start()
-    n_more = about["rounds"] - n_done
     if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
     if tracker: tracker.close()
     return _run_in_short(loop), OK
@@ -229,8 +232,8 @@ def main(
     except PlanError as error: said, code = dict(error=str(error)), WRONG
     except (SelfloopError, OSError, ImportError) as error: said, code = dict(error=f"{error}"), FAILED
     if asked.json: print(json.dumps(said, allow_nan=False))
-    elif "error" in said: print(said["error"], file=sys.stderr)
-    else: print("\n".join(_lines(said)))
+    elif "error" in said: print(whole_text(said["error"]), file=sys.stderr)
+    else: print(whole_text("\n".join(_lines(said))))
     return code
 
 def _lines(said:dict):

@@ -12,9 +12,9 @@ from pathlib import Path
 import ipywidgets
 
 from ..backend.core import SelfloopError, patch_to, plain_arguments
-from ..charts import rounds as plots
 from ..charts.comparison import (
     CURVES, arms_table, comparison_plot, curve_plot, curves_of, ecdf_plot, settings_table)
+from ..charts.look import COLOURS, png
 from ..charts.markup import escape, html_table, loud
 from ..charts.several import compared_history, compared_panels, compared_scores
 from ..charts.words import session_look
@@ -56,7 +56,7 @@ def _as_run(source):
 # %% ../../nbs/views/10_compare.ipynb #ce60a857
 def _check_names(pairs:list):
     "Raise `ValueError` where runs cannot be told apart by name or colour, or where there are none."
-    names, most = [name for name, _ in pairs], len(plots.COLOURS)
+    names, most = [name for name, _ in pairs], len(COLOURS)
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two runs are called {name!r}: give them names of their own, "
@@ -240,8 +240,8 @@ def _chosen(self, change:dict):
 def plain(self)->list: # of three outputs by MIME type
     "Pictures and tables without any widget."
     if not self.pictures:
-        curves = plots.png(comparison_plot(self.histories, *self.sizes[0], **self.look))
-        self.pictures = [curves, plots.png(self._scores(), *self.sizes[1])]
+        curves = png(comparison_plot(self.histories, *self.sizes[0], **self.look))
+        self.pictures = [curves, png(self._scores(), *self.sizes[1])]
     words = "".join(f"\n\n{found}" for found in self.verdicts.values())
     text = f"{self.table.to_string()}\n\nsettings that differ\n{self.settings.to_string()}{words}"
     return [picture_output(self.pictures[0], "the charts of the runs"),

@@ -11,8 +11,8 @@ import math, threading
 import ipywidgets
 
 from ..backend.core import SelfloopError, patch_to, plain_arguments, real_number
-from ..charts import rounds as plots
 from ..charts.chart_data import RoundScores
+from ..charts.look import png
 from ..charts.markup import escape
 from ..charts.theta import preview_plot
 from ..charts.words import session_look
@@ -53,7 +53,7 @@ def _table_row(texts:list, tag:str)->str: # HTML
 # %% ../../nbs/views/06_explore.ipynb #a5713d03
 class Explorer(RoundView):
     "Theta, dragged over the scored samples of a round; made by `explore`."
-    needs = ("prompt", "completion", "score")
+    needs = ("prompt", "completion", "score", "prompt_id", "n_tokens", "finished")
 
     def __init__(self, source, round:int, group:str|None, font_scale:float, dark:bool):
         super().__init__(source, round)
@@ -162,7 +162,7 @@ def plain(self)->list: # of two outputs by MIME type
     with self.lock:
         if self.seen is None: return [{"text/plain": "nothing is scored yet"}, {"text/plain": ""}]
         size = [int(n * self.scale) for n in (640, 250)] # the picture grows with its text
-        picture = plots.png(preview_plot(self.seen.preview, self.theta, self.score_range, *size, **self.look))
+        picture = png(preview_plot(self.seen.preview, self.theta, self.score_range, *size, **self.look))
         choices = self.choices()
     return [picture_output(picture, "what theta would keep"),
             {"text/html": choice_table(choices), "text/plain": str(choices)}]

@@ -10,7 +10,7 @@ import base64, io, json, math, os, subprocess, sys, threading, time
 
 from ..backend.apart import answers, begin_process, end_process
 from ..backend.core import patch_to
-from ..charts import rounds as plots
+from ..charts.look import png
 from ..charts.monitors import MONITORS, live_monitors
 from ..charts.run_charts import overview
 from ..records import score_range_of, theta_of
@@ -33,7 +33,7 @@ def overview_png(
     score_range = score_range_of(rounds[-1].config) if rounds else (-math.inf, math.inf)
     monitors = tuple(MONITORS[name][0] for name in live_monitors(history))
     figure = overview(history, samples, losses, thetas, score_range, more=monitors, **look)
-    return with_palette(plots.png(figure, dpi=70))
+    return with_palette(png(figure, dpi=70))
 
 # %% ../../nbs/views/03_painter.ipynb #cfc847dc
 N_COLOURS = 64 # the edges of letters take most of them

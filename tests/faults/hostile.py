@@ -157,11 +157,35 @@ def in_no_state(table):
     return table.set_column(column, "state", pyarrow.array(["other"] * len(table)))
 
 
+def with_column(table, name, values, kind=None):
+    "The table with another column."
+    return table.set_column(table.column_names.index(name), name, pyarrow.array(values, kind))
+
+
+def without_prompts(table): return with_column(table, "prompt", [None] * len(table), pyarrow.string())
+
+
+def with_ids_of_nothing(table): return with_column(table, "token_ids", [[-1]] * len(table))
+
+
+def with_ids_of_text(table): return with_column(table, "token_ids", [["a"]] * len(table))
+
+
+def with_half_characters(table):
+    "The table with bytes for completions that are no UTF-8."
+    halves = pyarrow.array([b"\xed\xa0\x80"] * len(table), pyarrow.binary())
+    return with_column(table, "completion", pyarrow.Array.from_buffers(pyarrow.string(), len(table), halves.buffers()))
+
+
 def tables_that_lie(f):
     "Sample tables that are none."
     yield "a row more than recorded", partial(f.sampled, lambda t: pyarrow.concat_tables([t, t.slice(0, 1)])), "rows"
     yield "samples without ids", partial(f.sampled, without_ids), "'nothing' for 'token_ids'"
     yield "samples of another type", partial(f.sampled, of_numbers), "'int64' for 'completion'"
+    yield "samples without prompts", partial(f.sampled, without_prompts), "'prompt' that are null"
+    yield "samples with ids of nothing", partial(f.sampled, with_ids_of_nothing), "token_ids that are none"
+    yield "samples with ids of text", partial(f.sampled, with_ids_of_text), "token_ids that are none"
+    yield "samples that are no text", partial(f.sampled, with_half_characters), "UTF8"
     yield "samples in no state", partial(f.sampled, in_no_state), "in the state 'other'"
     yield "samples that are files to be opened", partial(f.sampled, of_pictures), "opens what its cells name"
 

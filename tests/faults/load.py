@@ -82,7 +82,8 @@ class Stages:
     def history(self): self.run.history()
 
     def histogram(self):
-        from selfloop_nb.charts.rounds import png, score_histogram
+        from selfloop_nb.charts.look import png
+        from selfloop_nb.charts.rounds import score_histogram
         png(score_histogram(self.run.samples(1)))
 
     def browser(self):
