@@ -100,8 +100,8 @@ def _round(self)->Round:
         def writer(): return self.model_of(round.parent.id)
         judged = None
         if needs_samples(self.settings.mix):
-            samples = round.phase("sample", sample, writer(), self.task)
-            judged = round.phase("score", judge, samples, self.task, self._model_0, writer)
+            about = self.task, self._model_0, writer
+            judged = round.phase("score", judge, round.phase("sample", sample, writer(), self.task), *about)
         data = self._data_of(round, judged)
         tuned = round.phase("tune", tune, self.model_of(round.origin), data, self.settings.tune)
         self.models.keep(round.id, tuned)

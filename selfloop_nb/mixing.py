@@ -117,7 +117,9 @@ class _Mix(Mix):
 
     def __post_init__(self):
         for f in fields(self): object.__setattr__(self, f.name, plain_scalar(getattr(self, f.name)))
-        if self.real_share is not None and not 0 <= real_number(self.real_share, "real_share") < 1:
+        if self.real_share is not None and type(self.real_share) is not int:
+            object.__setattr__(self, "real_share", real_number(self.real_share, "real_share"))
+        if self.real_share is not None and not 0 <= self.real_share < 1:
             raise ValueError(f"real_share={self.real_share!r}: it must be at least 0 and below 1, or None")
         if self.budget is not None and not _is_positive(self.budget):
             raise ValueError(f"budget={self.budget!r}: it must be a whole number of at least 1 row, or None")

@@ -6,7 +6,7 @@
 __all__ = ['ONE_KERNEL', 'Event', 'ProgressBar', 'Control', 'idle', 'pace', 'RunReader', 'handed_on', 'OpenRun', 'open_run']
 
 # %% ../nbs/11_opened.ipynb #156e1279
-import math, sys, threading, time
+import inspect, math, sys, threading, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from .storage.disk import disk
 from .storage.evidence import figure_named
 from .storage.publish import publish
 from .storage.sealed import Unsealed, read_sealed
-from .storage.store import Run
+from .storage.store import Run, check_run
 
 # %% ../nbs/11_opened.ipynb #89d7ee04
 @dataclass(frozen=True)
@@ -171,13 +171,22 @@ def _note_round(self, event:Event):
         self.losses, self.scored = [], {}
         self.written = []
 
+# %% ../nbs/11_opened.ipynb #0f5643e0
+def _takes_one(function:Callable)->bool:
+    "Can it be called with one argument? What does not say is believed."
+    try: inspect.signature(function).bind(None)
+    except TypeError: return False
+    except ValueError: pass
+    return True
+
 # %% ../nbs/11_opened.ipynb #0e9c4a9e
 @patch_to(Control)
 def on(self,
     listener:Callable, # is called with every `Event`
 )->Callable: # the listener, for `off`
-    "Subscribe to what happens; raises `ValueError` for what cannot be called."
-    if not callable(listener): raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
+    "Subscribe to what happens; raises `ValueError` for what cannot be called with an event."
+    if not callable(listener) or not _takes_one(listener):
+        raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
     self.listeners.append(listener)
     return listener
 
@@ -305,7 +314,8 @@ def report(self,
     "Write one HTML file with all figures, tables and samples; it opens offline."
     from selfloop_nb.charts.report import write_report
     from selfloop_nb.charts.twin import write_live_report
-    stores = {name: other.store for name, other in others.items()}
+    if not isinstance(others, dict): raise ValueError(f"others={others!r:.80}: give each run a name, {{'other': run}}")
+    stores = {name: check_run(other).store for name, other in others.items()}
     write = write_live_report if live else write_report
     path = user_path(path or self.store.path)
     if disk.is_dir(path): path /= "report.html"

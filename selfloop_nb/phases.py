@@ -10,7 +10,7 @@ import itertools, json, math, time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from .backend.columns import give_back, with_column
+from .backend.columns import Cells, give_back, with_column
 from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
 from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
@@ -26,7 +26,7 @@ from .metrics.monitors import add_monitors
 from .mixing import Mix, as_mix, needs_samples
 from .models import LanguageModel
 from .opened import Control
-from .records import KEPT, Round
+from .records import Round, where_kept
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
 from .scorers.state import look_again, watched
 from .scoring import Context, Scorer, as_scorer, score_samples
@@ -217,6 +217,7 @@ def phase(self,
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
     if name == "tune": disk.rmtree(draft.folder / CHECKPOINTS, ignore_errors=True) # of no use any more
     if made and made.model: return made.model
+    del args # a table that nobody else holds makes room for the next
     return self._read(draft, name)
 
 # %% ../nbs/12_phases.ipynb #4f17c4da
@@ -276,7 +277,7 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
         (round.number, "sample"), parts_of(round.sampled, round.weights), progress, round.control.should_stop, written,
         round.workers)
     round.sampled.write_table("samples.parquet", samples)
-    return Made(("samples.parquet",), sum(samples["n_tokens"][:]), warning=getattr(round.workers, "note", ""))
+    return Made(("samples.parquet",), sum(Cells(samples, "n_tokens")), warning=getattr(round.workers, "note", ""))
 
 # %% ../nbs/12_phases.ipynb #204b8868
 def judge(
@@ -298,7 +299,7 @@ def judge(
     samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
-    kept = KEPT in samples["state"][:]
+    kept = where_kept(samples).any()
     if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"))
     round.draft.write_table("samples.parquet", samples)
     file = round.draft.folder / "samples.parquet"

@@ -9,11 +9,12 @@ __all__ = ['GREEDY', 'SESSION', 'ROOM', 'CUT_AT_ONCE', 'Sampling', 'Chunk', 'pla
 
 # %% ../nbs/05_sampling.ipynb #f8d6d3f0
 import itertools
+from array import array
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .backend.columns import IdLists, as_arrow, as_table, some_rows, table_of
+from .backend.columns import AT_ONCE, Cells, IdLists, as_arrow, repeated, table_of
 from .backend.core import (
     LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once
@@ -69,7 +70,7 @@ GREEDY = Sampling(n_samples=1, temperature=0.0) # how a model is examined
 class Chunk:
     "A piece of work: some requests and the seed they are drawn with."
     chunk_id:int
-    requests:tuple # positions in the list of requests
+    requests:array # positions in the list of requests
     seed:int
 
 # %% ../nbs/05_sampling.ipynb #bbdee52b
@@ -81,12 +82,13 @@ def plan_chunks(
     *place,               # of the chunks' seeds, such as the round and the phase
 )->list: # of `Chunk`; every request is in exactly one
     "Cut the requests into chunks of similar length."
+    import numpy
     groups = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__): # of equal ones the first comes first
+    for i in map(int, numpy.argsort(lengths, kind="stable")): # of equal ones the first comes first
         longest = lengths[i] + max_new_tokens # the requests come in the order of their length
-        if not groups or longest * (len(groups[-1]) + 1) > tokens_per_batch: groups.append([])
+        if not groups or longest * (len(groups[-1]) + 1) > tokens_per_batch: groups.append(array("q"))
         groups[-1].append(i)
-    return [Chunk(k, tuple(group), derive_seed(seed, *place, k)) for k, group in enumerate(groups)]
+    return [Chunk(k, group, derive_seed(seed, *place, k)) for k, group in enumerate(groups)]
 
 # %% ../nbs/05_sampling.ipynb #f5971f54
 def _settings(lm:LanguageModel, sampling:Sampling, max_new_tokens:int):
@@ -330,7 +332,7 @@ def generate_samples(
     "Draw the samples of a round."
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
-    requests = Requests(prompts["prompt"][:], sampling.n_samples, sampling.templates)
+    requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)
     ids = _fitting_ids(lm, requests, max_new_tokens, workers, should_stop)
     refill = can_refill(lm, sampling)
     draw, at_once = (sample_session, SESSION) if refill else (sample_chunk, 1)
@@ -344,8 +346,7 @@ def generate_samples(
     common = dict(lm=lm, sampling=sampling, max_new_tokens=max_new_tokens)
     do_pieces(
         workers, draw, common, drawing.left(), drawing.piece, drawing.take, drawing.counter.add, should_stop)
-    rows = some_rows(as_table(drawing.rows()), drawing.order())
-    return with_thoughts(lm, _table(prompts, requests, as_arrow(rows), "-".join(map(str, place))))
+    return with_thoughts(lm, _table(prompts, requests, drawing.in_order(), "-".join(map(str, place))))
 
 # %% ../nbs/05_sampling.ipynb #ad628264
 def _table(prompts, requests:Requests, rows, place:str)->"datasets.Dataset":
@@ -354,15 +355,24 @@ def _table(prompts, requests:Requests, rows, place:str)->"datasets.Dataset":
 
 def _columns(prompts, requests:Requests, rows, place:str): # yields pairs
     "The columns of the sample table."
-    known, numbers = prompts.column_names, range(requests.n_samples)
-    ids = prompts["prompt_id"].to_pylist() if "prompt_id" in known else range(len(prompts))
-    yield "sample_id", [f"{place}-{id}-{number}" for id in ids for number in numbers]
-    yield "prompt_id", [id for id in ids for _ in numbers]
-    yield "prompt", [request.text for request in requests]
+    import numpy, pyarrow
+    if "prompt_id" in prompts.column_names: ids = prompts["prompt_id"]
+    else: ids = pyarrow.chunked_array([numpy.arange(len(prompts))])
+    yield "sample_id", _sample_ids(place, ids, requests.n_samples)
+    yield from repeated(pyarrow.table(dict(prompt_id=ids)), requests.n_samples)
+    if requests.are_plain: yield from repeated(prompts.select(["prompt"]), requests.n_samples)
+    else: yield "prompt", [framed(way, prompt) for prompt in requests.prompts for way in requests.ways]
     yield from zip(rows.column_names, rows.columns)
-    for name in known:
-        if name in ("prompt", "prompt_id"): continue
-        yield name, [value for value in prompts[name].to_pylist() for _ in numbers]
+    others = [name for name in prompts.column_names if name not in ("prompt", "prompt_id")]
+    yield from repeated(prompts.select(others), requests.n_samples)
+
+# %% ../nbs/05_sampling.ipynb #5f583008
+def _sample_ids(place:str, ids, n_samples:int)->"list|pyarrow.Array":
+    "What the samples of a round are called: round, phase, prompt, number."
+    import pyarrow
+    def named(part): return [f"{place}-{id}-{number}" for id in part.to_pylist() for number in range(n_samples)]
+    parts = [pyarrow.array(named(ids.slice(first, AT_ONCE))) for first in range(0, len(ids), AT_ONCE)]
+    return pyarrow.concat_arrays(parts) if parts else []
 
 # %% ../nbs/05_sampling.ipynb #d76f0018
 def cut_off(

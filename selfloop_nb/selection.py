@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .backend.columns import arrow_column, number_column, some_rows, with_column
+from .backend.columns import Cells, arrow_column, number_column, numbered_rows, some_rows, with_column
 from .backend.core import patch_to, plain_fields, redact
 from .backend.counters import kth_highest
-from .records import KEPT, QUARANTINED, REJECTED
+from .records import KEPT, QUARANTINED, REJECTED, where_kept
 from .storage.identity import describe
 
 # %% ../nbs/07_selection.ipynb #6c730f2f
@@ -43,9 +43,8 @@ def drop_reasons(
 def _copies(samples)->"numpy.ndarray": # of bool
     "Which samples their prompt has got already."
     import pandas
-    columns = {name: arrow_column(samples, name) for name in ("prompt", "completion")}
-    codes = {name: pandas.factorize(column.to_pandas())[0] for name, column in columns.items()}
-    return pandas.DataFrame(codes).duplicated().to_numpy()
+    columns = (arrow_column(samples, name) for name in ("prompt", "completion"))
+    return pandas.Series(numbered_rows(*columns)).duplicated().to_numpy()
 
 # %% ../nbs/07_selection.ipynb #43181f41
 @dataclass(frozen=True)
@@ -75,18 +74,17 @@ def __call__(self,
 )->tuple: # states, reasons: one of each a sample; a kept one has the reason ''
     "Decide about every sample of a round."
     reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
-    scores = samples["score"][:]
-    prompt_ids = samples["prompt_id"][:]
     rows = [i for i, reason in enumerate(reasons) if reason is None]
-    kept = self.keep([scores[i] for i in rows], [prompt_ids[i] for i in rows])
+    asked = some_rows(samples.select_columns(["score", "prompt_id"]), rows)
+    kept = self.keep(asked["score"][:], asked["prompt_id"][:])
     for i, keep in zip(rows, kept): reasons[i] = "" if keep else self.reason
-    reasons = _empty_in_words(samples["completion"][:], reasons, {self.reason, "duplicate"})
+    reasons = _empty_in_words(Cells(samples, "completion"), reasons, {self.reason, "duplicate"})
     if "reason" in samples.column_names: # the scorer's own words come first
-        reasons = [own or reason for own, reason in zip(samples["reason"][:], reasons)]
-    return list(map(state_of, scores, reasons)), reasons
+        reasons = [own or reason for own, reason in zip(Cells(samples, "reason"), reasons)]
+    return list(map(state_of, Cells(samples, "score"), reasons)), reasons
 
 # %% ../nbs/07_selection.ipynb #ca3d6d6e
-def _empty_in_words(texts:list, reasons:list, replaced:set)->list:
+def _empty_in_words(texts, reasons:list, replaced:set)->list:
     "The reasons, with 'empty' in place of some, where a text is."
     return ["empty" if reason in replaced and not text.strip() else reason for text, reason in zip(texts, reasons)]
 
@@ -197,4 +195,5 @@ def kept_rows(
     samples, # a selected sample table
 )->"datasets.Dataset":
     "The kept rows of a sample table."
-    return some_rows(samples, [i for i, state in enumerate(samples["state"][:]) if state == KEPT])
+    import numpy
+    return some_rows(samples, numpy.flatnonzero(where_kept(samples)))

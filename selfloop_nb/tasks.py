@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
-from .backend.columns import as_arrow, dicts_of, part_of, read_into, some_rows, table_of
+from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
 from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
@@ -37,6 +37,8 @@ class Task:
 
     def __post_init__(self):
         plain_fields(self)
+        if self.check is not None and not callable(self.check):
+            raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
         _check_table(self.heldout, "heldout", ("prompt", "completion"), optional=True)
@@ -92,10 +94,7 @@ def round_prompts(self,
     n = min(self.n_prompts or len(pool), len(pool))
     rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
     asked = as_arrow(some_rows(self.prompts, rows))
-    def columns():
-        for name in asked.column_names: yield name, asked[name].to_pylist()
-        yield "prompt_id", rows
-    return table_of(columns())
+    return table_of([*repeated(asked), ("prompt_id", rows)])
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)
@@ -248,6 +247,7 @@ def from_dataset(
     prompts = _with_references(_clean_table(prompts, "prompts"))
     heldout = _clean_table(heldout, "heldout")
     if check is None and prompts is not None and "answer" in prompts.column_names: check = _check_answers(prompts)
+    if check is None and prompts is not None: _say_unchecked(prompts.column_names)
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
@@ -264,8 +264,11 @@ def _clean_table(source, name:str):
     data = table.to_dict()
     for column in texts: data[column] = [clean_text(t) if isinstance(t, str) else t for t in data[column]]
     if name != "prompts": check_closed(data.get("completion", []), name)
-    return type(table).from_dict(data)
+    try: return type(table).from_dict(data)
+    except OverflowError as error:
+        raise ValueError(f"{name}: a number is too large for a table ({error}): write such numbers as text") from error
 
+# %% ../nbs/03_tasks.ipynb #90a684ae
 def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."
     for i, value in enumerate(prompts["answer"][:]):
@@ -275,6 +278,18 @@ def _check_answers(prompts)->Callable:
     _say_empty(prompts["answer"][:])
     return exact_answer
 
+# %% ../nbs/03_tasks.ipynb #945dc15c
+_REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected",
+               "expected_answer", "response", "output"} # what others call them
+
+def _say_unchecked(columns:list):
+    "Warn where prompts seem to bring references that no check reads."
+    named = [column for column in columns if column.strip().lower() in _REFERENCES]
+    if not named: return
+    warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
+                  f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)
+
+# %% ../nbs/03_tasks.ipynb #4207c778
 def _say_empty(answers:list):
     "Warn where some answers are empty texts, as the empty fields of a CSV file are."
     n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
@@ -282,6 +297,7 @@ def _say_empty(answers:list):
     warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
                   "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
 
+# %% ../nbs/03_tasks.ipynb #8d415396
 def _with_references(table):
     "Prompts whose completions, where they bring some, are the answers that a check reads."
     if table is None or "completion" not in table.column_names: return table

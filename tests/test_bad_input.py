@@ -1,7 +1,7 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
-import gc, math, os, subprocess, sys
+import gc, json, math, os, subprocess, sys
 
-import pytest
+import numpy, pandas, pytest
 import selfloop_nb.phases as phases
 import selfloop_nb.sampling as sampling
 import selfloop_nb.tuning as tuning
@@ -28,10 +28,37 @@ def refuse(error, pattern):
     (ONE, [{"prompt": "1+1=", "answer": {"a": 2}}], "column 'answer', row 0: {'a': 2}, which no text equals"),
     ("https://example.org/train.jsonl", ONE, "is no path: it is an address"),
     ("nothing.jsonl", ONE, "there is no file 'nothing.jsonl'"),
+    (ONE, [{"prompt": "1+1=", "answer": ["2", 2]}], "column 'answer', row 0: .* holds int and str"),
+    (ONE, {"prompt": "1+1=", "answer": "2"}, "give a list of dicts, of one row"),
+    (ONE, numpy.array(["1+1="]), "ndarray is no table; give a Dataset"),
+    (ONE, pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([2**63], "uint64"))), "too large for a table"),
+    (ONE, [{"messages": "[{'role': 'user', 'content': '1+1='}]"}], "is no JSON"),
 ])
 def test_data_that_is_missing(train, prompts, message):
     from selfloop_nb import from_dataset
     with refuse("ValueError", message): from_dataset(train, prompts)
+
+
+def test_data_is_read_as_it_is_meant():
+    from selfloop_nb import from_dataset
+    talk = [{"role": "User", "content": "1+1="}, {"role": "bot", "content": "2"}]
+    for held in (talk, json.dumps(talk)): # as a CSV file holds them
+        task = from_dataset([{"messages": held}], [{"prompt": "2+2="}])
+        assert task.train.to_list() == [{"prompt": "1+1=", "completion": "2"}]
+    assert from_dataset(ONE, [{"prompt": "half of \ud83d"}]).prompts["prompt"][:] == ["half of \ufffd"]
+    with refuse("ValueError", "check='exact': it must be a function"): from_dataset(ONE, ONE[:1], check="exact")
+
+
+@pytest.mark.parametrize("prompts, words", [
+    ([{"prompt": "1+1=", "ground_truth": "2"}], "rename 'ground_truth' to 'answer'"),
+    ([{"prompt": "1+1=", "answer": ""}, {"prompt": "2+2=", "answer": "4"}], "1 of 2 are empty"),
+    (pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([0.1], "float32"))), "'answer' is float32"),
+    ([{"prompt": '[{"role": "user", "content": "1+1="}]'}], "holds messages as text"),
+    ([{"prompt": "1+1=", "completion": "two", "answer": "2"}], "the completions are left out"),
+])
+def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
+    from selfloop_nb import from_dataset
+    with pytest.warns(UserWarning, match=words): from_dataset(ONE, prompts)
 
 
 def test_untrained_model_without_data():

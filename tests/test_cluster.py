@@ -121,6 +121,41 @@ def test_workers_that_compute_otherwise_are_named(crew, monkeypatch):
         list(workers.map(double, dict(factor=2), [1], as_number))
 
 
+def test_what_workers_have_otherwise_stands_in_the_record(crew, tmp_path, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    ours = cluster._facts()
+    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: {**ours, "torch": "1.0", "host": "far"})
+    loop = looped(tmp_path / "run", workers=crew())
+    with pytest.warns(UserWarning, match="not bit-exact"): loop.run(rounds=1)
+    assert any("not bit-exact: the worker on far has torch 1.0" in text for text in loop.rounds[1].warnings)
+
+
+def test_workers_of_other_code_are_refused(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    workers, ours = crew(), cluster._facts()
+    theirs = {**ours, "selfloop_nb": "0.1.0 (01234567)", "host": "far"}
+    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: theirs)
+    with pytest.raises(SelfloopError, match=r"worker on far runs other code, selfloop_nb 0.1.0 \(01234567\) instead"):
+        list(workers.map(double, dict(factor=2), [1], as_number))
+    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: ours)
+    assert dict(workers.map(double, dict(factor=2), [1], as_number)) == {1: 2}, "it is not kept"
+
+
+def test_a_cluster_that_others_hold_is_said(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    monkeypatch.setattr(cluster, "PATIENCE", 0.0)
+    workers, looks = crew(cpus=(1,)), []
+    other = workers.ray.remote(object).options(num_cpus=1, num_gpus=0, max_concurrency=1).remote()
+    other.has_room = True
+    def look():
+        looks.append(1)
+        if len(looks) == 5: workers.ray.kill(other)
+        return False
+    with pytest.warns(UserWarning, match="no worker of 1 has begun .* others may hold the cluster") as said:
+        answers = dict(workers.map(double, dict(factor=2), range(5), as_number, None, look))
+    assert answers == {key: 2 * key for key in range(5)} and len(said) == 1
+
+
 def test_workers_that_cannot_begin_are_named(crew, monkeypatch):
     from selfloop_nb.sweeps import cluster
     workers = crew()
@@ -138,6 +173,42 @@ def test_what_cannot_be_sent_is_named(crew):
     common = dict(scorer=verifier(locked))
     with pytest.raises(SelfloopError, match="scorer 'verifier' cannot be sent to the workers: it holds a lock"):
         list(crew().map(run_scorer, common, [0], lambda key: dict(samples=Dataset.from_dict({"a": [1]}))))
+
+
+class Unsendable:
+    def __reduce__(self): raise KeyError("not today") # as odd as any
+
+
+def test_whatever_cannot_be_sent_is_named_and_so_is_a_store_that_is_too_small(crew, monkeypatch):
+    with pytest.raises(SelfloopError, match="factor '' cannot be sent to the workers"):
+        list(crew().map(double, dict(factor=Unsendable()), [1], as_number))
+    workers = crew()
+    def full(value): raise workers.ray.exceptions.RayError("Failed to put object: full")
+    workers.ray.put = full
+    with pytest.raises(SelfloopError, match="not be put where workers find it .* ray_cluster.object_store_memory"):
+        list(workers.map(double, dict(factor=2), [1], as_number))
+
+
+def test_what_cannot_be_asked_of_a_cluster_is_refused():
+    from selfloop_nb import ray_cluster
+    from selfloop_nb.backend.asking import same_place
+    wrong = [dict(cpus=1.5), dict(gpus=2.5), dict(cpus=float("inf")), dict(keep=float("inf")), dict(cpus=-1),
+             dict(cpus=0), dict(workers=0), dict(cpus="many")]
+    for how in wrong:
+        with pytest.raises(ValueError, match=next(iter(how))): ray_cluster(**how)
+    assert same_place("auto", "10.0.0.1:6379") and same_place("ray://far:10001", "10.0.0.1:6379")
+    assert same_place("localhost:6379", "127.0.0.1:6379")
+    assert not same_place("127.0.0.1:6380", "127.0.0.1:6379") and not same_place("10.0.0.2:6379", "127.0.0.1:6379")
+
+
+def test_a_disk_that_is_not_shared_is_said_before_anything_is_trained(tmp_path):
+    from selfloop_nb.sweeps.seeds import arm_of_seed, common_of_seed
+    run = tmp_path / "far" / "run"
+    arm = dict(rounds=1, arm=None, run=str(run), branch="", folder="")
+    for work, more in ((common_of_seed, {}), (arm_of_seed, arm)):
+        with pytest.raises(SelfloopError, match="far/run is not on this machine: a sweep needs a folder that all"):
+            work(source=dict(store=run), shared=0, seed=1, progress=None, should_stop=None, **more)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cluster_that_loses_its_head_is_left(crew, monkeypatch):

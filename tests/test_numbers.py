@@ -3,6 +3,8 @@ import dataclasses
 import inspect
 import types
 import typing
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy
 import pytest
@@ -109,6 +111,12 @@ def test_numbers_of_numpy_are_those_of_python(given):
     functions = {name: f for name, f, _ in settings() if isinstance(f, types.FunctionType) and "." not in name}
     own = {"addition", "from_dataset", "maths", "reasoning"} # look at their numbers themselves
     assert not {name for name, f in functions.items() if not hasattr(f, "__wrapped__")} - own
+
+
+def test_fractions_and_decimals_are_numbers():
+    for half in (Fraction(1, 2), Decimal("0.5")):
+        assert type(selfloop_nb.Accumulate(real_share=half).real_share) is float
+        assert type(selfloop_nb.Threshold(half).theta) is float
 
 
 def test_scorers_of_numpy_numbers_are_the_same_scorers():

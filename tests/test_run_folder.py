@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from selfloop_nb import export_run, import_run, open_run, verify
+from selfloop_nb import export_run, import_run, open_run, tree, verify
 from selfloop_nb.backend.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
 
 TESTS = Path(__file__).parent
@@ -48,6 +48,16 @@ def records(run): return sorted(run.glob("rounds/*/round.json"))
 
 
 def what_stands(run): return {path: path.read_bytes() for path in run.rglob("*.json")}
+
+
+def test_a_branch_by_another_name_is_said_to_be_new(run):
+    with pytest.warns(UserWarning, match=r"no branch 'Main', it has \['main'\]"): tiny_loop(run, branch="Main")
+
+
+def test_a_copy_that_a_cloud_has_put_beside_a_round_is_no_round(run):
+    newest = records(run)[-1].parent
+    shutil.copytree(newest, newest.with_name(f"{newest.name} (conflicted copy)"))
+    assert verify(run).n_rounds == 3 and len(tree(open_run(run)).rounds) == 3
 
 
 def test_a_program_that_ends_with_a_loop_in_a_global_says_nothing(tmp_path):

@@ -402,14 +402,19 @@ def test_a_loop_and_its_views_are_not_copied(room):
     for live in (room, room.loop, browse(room.loop)):
         for copied in (copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match="hand on the run folder"): copied(live)
-    with pytest.raises(ValueError, match="5 is no listener"): room.loop.on(5)
+    for listener in (5, lambda: None):
+        with pytest.raises(ValueError, match="is no listener: give a function of an event"): room.loop.on(listener)
     with pytest.raises(ValueError, match="font_scale=0: it must be in"): dashboard(room.loop, font_scale=0)
 
 
 def test_a_table_without_what_is_shown_is_named():
     from datasets import Dataset
     texts = Dataset.from_dict(dict(prompt=["a"], completion=["b"]))
-    with pytest.raises(ValueError, match=r"lacks the columns \['score'\]"): explore(texts)
+    with pytest.raises(ValueError, match=r"lacks the columns \['score', 'prompt_id', .*'finished'\]"): explore(texts)
+    for name, values in dict(score=["high"], completion=[["b"]]).items():
+        row = dict(prompt=["a"], completion=["b"], score=[0.5], state=["kept"], reason=[""])
+        odd = Dataset.from_dict(row | {name: values})
+        with pytest.raises(ValueError, match=f"column '{name}': .* is needed"): browse(odd)
     prompts = texts.remove_columns("completion")
     with pytest.raises(ValueError, match=r"lacks the columns \['completion'\]"): browse(prompts)
 

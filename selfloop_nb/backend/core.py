@@ -313,6 +313,7 @@ def redacted(
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/") # s3://..., and what a Path makes of it; C:/ is a disk
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?|%(\w+)%")
 
+# %% ../../nbs/00_core.ipynb #3fd973e8
 def _why_no_path(text:str)->str: # '' where it can be one
     "What is wrong with a path, as far as its text tells."
     if not text: return "it is empty"

@@ -9,6 +9,7 @@ __all__ = ['WRITTEN', 'Counter', 'Drawing']
 from array import array
 from collections.abc import Callable
 
+from .columns import as_arrow, as_table, some_rows
 from .core import patch_to
 
 # %% ../../nbs/backend/21_drawing.ipynb #65506185
@@ -49,7 +50,8 @@ class Drawing:
         self.ids, self.room = ids, room
         self.parts, self.show = parts, show
         self.key_of = {id: made_from(chunk, self.asked(id)) for id, chunk in self.chunks.items()}
-        self.tables, self.places = [], array("q") # rows as they came, and which request each belongs to
+        self.columns = {name: [] for name in WRITTEN} # of the rows, as they came
+        self.places = array("q")                      # which request each row belongs to
         self.counter = Counter(len(ids) * room, progress)
 
     def asked(self, id:int)->list: return [self.ids[request] for request in self.chunks[id].requests]
@@ -81,7 +83,8 @@ def left(self)->list: # of chunk ids
 def _put(self, id:int, drawn:list):
     if len(drawn) != len(self.chunks[id].requests):
         raise ValueError(f"chunk {id} has {len(self.chunks[id].requests)} requests, and {len(drawn)} rows were drawn")
-    self.tables.append(_written(drawn))
+    written = _written(drawn)
+    for name, came in self.columns.items(): came += written[name].chunks
     self.places.extend(self.chunks[id].requests)
     self.show(self.chunks[id].requests, drawn)
     self.counter.end(len(drawn) * self.room)
@@ -97,16 +100,18 @@ def _written(rows:list)->"pyarrow.Table":
 
 # %% ../../nbs/backend/21_drawing.ipynb #5b37317c
 @patch_to(Drawing)
-def rows(self)->"pyarrow.Table":
-    "All rows, as they came."
-    import pyarrow
-    return pyarrow.concat_tables(self.tables or [_written([])])
+def in_order(self)->"pyarrow.Table":
+    "All rows in the order of the requests; what came is let go of, column by column."
+    import numpy, pyarrow
+    order = numpy.argsort(numpy.frombuffer(self.places, dtype=numpy.int64))
+    return pyarrow.table({name: self._column(name, order) for name in WRITTEN})
 
+# %% ../../nbs/backend/21_drawing.ipynb #aea3ca1f
 @patch_to(Drawing)
-def order(self)->"numpy.ndarray":
-    "Where among them the row of each request stands."
-    import numpy
-    return numpy.argsort(numpy.frombuffer(self.places, dtype=numpy.int64))
+def _column(self, name:str, order)->"pyarrow.ChunkedArray":
+    import pyarrow
+    came = pyarrow.chunked_array(self.columns.pop(name), _written([]).schema.field(name).type)
+    return as_arrow(some_rows(as_table(pyarrow.table({name: came})), order))[name]
 
 # %% ../../nbs/backend/21_drawing.ipynb #0f4324eb
 @patch_to(Drawing)

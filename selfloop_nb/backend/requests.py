@@ -24,13 +24,14 @@ class Request:
 class Requests:
     "A sequence of `Request`, one for every sample to be drawn; each is made when it is looked at."
     def __init__(self,
-        prompts:list,
+        prompts, # a sequence of texts
         n_samples:int,   # of each
         templates:tuple, # see `Sampling`
     ):
         self.prompts, self.n_samples = prompts, n_samples
         self.ways = [templates[number % len(templates)] for number in range(n_samples)]
         self.n_ways = min(n_samples, len(templates)) # that are different
+        self.are_plain = set(self.ways) == {"{prompt}"} # are the prompts put as they are?
 
     def __len__(self): return len(self.prompts) * self.n_samples
 
@@ -47,8 +48,8 @@ class Requests:
 @patch_to(Requests)
 def texts(self, first:int, n:int)->list: # (row of the prompt, text)
     "The texts of n prompts, each in all of its ways."
-    rows = range(first, min(first + n, len(self.prompts)))
-    return [(row, framed(way, self.prompts[row])) for row in rows for way in self.ways[:self.n_ways]]
+    prompts = enumerate(self.prompts[first:first + n], first)
+    return [(row, framed(way, prompt)) for row, prompt in prompts for way in self.ways[:self.n_ways]]
 
 # %% ../../nbs/backend/24_requests.ipynb #678a641c
 class RequestIds:

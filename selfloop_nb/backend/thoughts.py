@@ -11,6 +11,7 @@ __all__ = ['ROOM_TO_THINK', 'UNCLOSED', 'NO_ANSWER', 'split_thought', 'check_clo
 import math
 from collections.abc import Callable
 
+from .columns import Cells
 from .core import patch_to
 from .tokens import TextAsIds
 from .turns import TAGS, thought_begun
@@ -105,6 +106,7 @@ def with_thoughts(
     samples, # a sample table
 )->"datasets.Dataset": # with `thought` and `reply` where there is a thought
     "Tell the thoughts of samples apart from their answers."
+    if not lm.mentions_thoughts and not any(map(_has_tag, Cells(samples, "completion"))): return samples
     opened, texts = lm.in_thought(samples["prompt"][:]), samples["completion"][:]
     if not any(opened) and not any(map(_has_tag, texts)): return samples
     parts = [split_thought(text, begun) for text, begun in zip(texts, opened)]

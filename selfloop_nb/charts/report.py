@@ -9,7 +9,7 @@ __all__ = ['FORMATS', 'DATELESS', 'write_report', 'export_figures']
 import base64, io, json
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, fixed_path
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path
 from .comparison import arms_table
 from .look import RENDERING, png
 from .markup import csv_safe, escape, html_table, short_value
@@ -121,7 +121,9 @@ def _make_place(run:Run, folder:Path):
     if folder.is_relative_to(run.path) and through_link(run.path, folder.relative_to(run.path)):
         raise DamagedRunError(f"{str(folder)!r} is reached by a link out of the run folder: nothing is written there; "
                               "remove the link, or choose another place")
-    make_folder(folder)
+    try: make_folder(folder)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SelfloopError(f"{str(folder)!r} cannot be a folder, since a file is there: name another") from error
 
 def _write_text(path:Path, text:str):
     "Write text whole or not at all; what UTF-8 cannot hold is replaced."

@@ -10,9 +10,11 @@ __all__ = ['some_samples', 'audit_column', 'audit_metrics', 'audit_rises', 'firs
 import math, random
 from collections.abc import Callable
 
+from ..backend.columns import arrow_column, numbered
 from ..backend.core import Stopped, plain_arguments
 from ..backend.workers import HERE, never
-from ..records import KEPT
+from .basic import numbered_answers
+from ..records import where_kept
 from ..scoring import Context, as_scorer, score_samples
 
 # %% ../../nbs/metrics/05_audit.ipynb #5a43685f
@@ -77,7 +79,7 @@ def _is_kept(samples)->"numpy.ndarray":
     "For each sample whether it was kept; none was where nothing was selected yet."
     import numpy
     if "state" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)
-    return numpy.array([state == KEPT for state in samples["state"][:]], dtype=bool)
+    return where_kept(samples)
 
 # %% ../../nbs/metrics/05_audit.ipynb #7f2cad93
 def _near_one(values)->tuple:
@@ -157,13 +159,15 @@ def balance_score(
 
     n samples are kept of the prompt and n' different right ones are among them; 0 for a prompt of which none is kept.
     """
+    import numpy, pandas
     if enough < 1: raise ValueError(f"enough={enough!r}: it must be at least 1")
     if "correct" not in samples.column_names: return math.nan
-    n_kept, right = {prompt: 0 for prompt in samples["prompt_id"][:]}, {}
-    columns = (samples[name][:] for name in ("prompt_id", "completion", "state", "correct"))
-    for prompt, text, state, is_right in zip(*columns):
-        if state != KEPT: continue
-        n_kept[prompt] += 1
-        if is_right: right.setdefault(prompt, set()).add(text.strip())
-    if not n_kept: return math.nan
-    return sum(min(len(r) / enough, 1) * len(r) / n_kept[prompt] for prompt, r in right.items()) / len(n_kept)
+    prompts, is_kept = numbered(arrow_column(samples, "prompt_id")), where_kept(samples)
+    if not len(prompts): return math.nan
+    is_right = is_kept & numpy.array(list(map(bool, samples["correct"][:])), dtype=bool)
+    answers = numbered_answers(arrow_column(samples, "completion"))[is_right]
+    found = numpy.unique(prompts[is_right] * (answers.max(initial=0) + 1) + answers) // (answers.max(initial=0) + 1)
+    n_kept, n_right = (numpy.bincount(rows, minlength=prompts.max() + 1) for rows in (prompts[is_kept], found))
+    first = pandas.unique(prompts[is_right]) # the prompts in the order of their first right samples
+    worth = numpy.minimum(n_right[first] / enough, 1) * n_right[first] / n_kept[first]
+    return sum(worth.tolist()) / len(n_kept)

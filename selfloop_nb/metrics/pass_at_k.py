@@ -9,8 +9,10 @@ __all__ = ['pass_of', 'pass_at_k', 'majority_at_k', 'keep_errors', 'auc', 'calib
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #3f1e5a46
 import math, random
 from collections import Counter
+from functools import cache
 from itertools import combinations
 
+from ..backend.columns import numbered
 from ..backend.core import plain_arguments, whole_number
 from ..records import KEPT
 
@@ -25,26 +27,28 @@ def pass_of(
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #808b9cc0
-def _verdicts(prompt_ids:list, correct:list)->tuple: # two dicts
+def _verdicts(prompt_ids, correct:list)->tuple: # two lists, a number a prompt, in the order of their first verdicts
     "How many verdicts of each prompt are known, and how many of them say right; prompts without any are left out."
-    n_known, n_right = {}, {}
-    for prompt, is_right in zip(prompt_ids, correct, strict=True):
-        if is_right is None: continue
-        n_known[prompt] = n_known.get(prompt, 0) + 1
-        n_right[prompt] = n_right.get(prompt, 0) + bool(is_right)
-    return n_known, n_right
+    import numpy
+    if len(prompt_ids) != len(correct): raise ValueError(f"{len(prompt_ids)} prompt ids, and {len(correct)} verdicts")
+    is_known = numpy.array([is_right is not None for is_right in correct], dtype=bool)
+    is_right = numpy.array(list(map(bool, correct)), dtype=bool)[is_known]
+    prompts = numbered(numbered(prompt_ids)[is_known])
+    n_known = numpy.bincount(prompts)
+    return n_known.tolist(), numpy.bincount(prompts[is_right], minlength=len(n_known)).tolist()
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #cf63584f
 @plain_arguments
 def pass_at_k(
-    prompt_ids:list, # of the samples
+    prompt_ids,      # of the samples, see `numbered`
     correct:list,    # True, False, or None for unknown
     k:int=1,         # tries, at least 1
 )->float: # in [0, 1]; nan where no verdict is known
     "pass@k over all prompts; raises `ValueError` where a prompt has fewer than k samples with a verdict."
     n_known, n_right = _verdicts(prompt_ids, correct)
     if not n_known: return math.nan
-    return sum(pass_of(n, n_right[prompt], k) for prompt, n in n_known.items()) / len(n_known)
+    of_counts = cache(pass_of) # there are far fewer of these than prompts
+    return sum(of_counts(n, c, k) for n, c in zip(n_known, n_right)) / len(n_known)
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #f15c7e49
 def _vote(answers:list)->float:
@@ -88,7 +92,7 @@ def majority_at_k(
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #a64003db
 def keep_errors(
-    states:list,  # kept, rejected, quarantined
+    states,       # kept, rejected, quarantined
     correct:list, # True, False, or None for unknown
 )->dict: # kept_but_wrong, wrong_but_kept, right_but_dropped: shares in [0, 1], nan where there is nothing to share out
     "The two ways in which selection errs, on the samples whose verdict is known."
@@ -137,12 +141,9 @@ def calibration_bins(
         if not 0 <= score <= 1:
             raise ValueError(f"score {score:g}: calibration needs probabilities in [0, 1]; "
                              "make them with `calibrated` of selfloop_nb.scorers.ensembles")
-        bins.setdefault(min(int(score * n_bins), n_bins - 1), []).append((score, bool(right)))
-    rows = []
-    for _, pairs in sorted(bins.items()):
-        n = len(pairs)
-        rows.append((n, sum(score for score, _ in pairs) / n, sum(right for _, right in pairs) / n))
-    return rows
+        counted = bins.setdefault(min(int(score * n_bins), n_bins - 1), [0, 0, 0])
+        for i, value in enumerate((1, score, bool(right))): counted[i] += value
+    return [(n, scores / n, n_right / n) for _, (n, scores, n_right) in sorted(bins.items())]
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #39813f4c
 def calibration_error(
@@ -158,7 +159,7 @@ def calibration_error(
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #a2839183
 def group_shares(
-    groups:list, # of the samples: a topic, a language, …
+    groups, # of the samples: a topic, a language, …
 )->dict: # group -> share, in the groups' order
     "What share each group has."
     counts = Counter(map(str, groups))
@@ -166,8 +167,8 @@ def group_shares(
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #7235bd6d
 def share_shift(
-    groups:list,
-    states:list, # of the same samples
+    groups,
+    states, # of the same samples
 )->float: # in [0, 1]: 0 where the kept have the shares of all; nan where nothing was kept
     "How far selection moves the groups' shares: total variation distance between the kept and all samples."
     kept = [group for group, state in zip(groups, states, strict=True) if state == KEPT]

@@ -7,8 +7,9 @@ __all__ = ['round_figures', 'text_metrics', 'try_metrics', 'check_metrics', 'rou
 
 # %% ../../nbs/metrics/06_per_round.ipynb #c43438fc
 import random
-from collections import Counter
+from itertools import compress
 
+from ..backend.columns import Cells, arrow_column, numbered, some_rows
 from ..backend.core import plain_arguments
 from .audit import balance_score
 from .diversity import compression_ratio, near_duplicate_ratio, ngram_entropy, self_bleu
@@ -27,16 +28,18 @@ def try_metrics(
     samples, # a selected sample table with `correct`
 )->dict: # tries (k), pass_at_1; with several samples a prompt pass_at_k, majority_at_k
     "What one try solves and what k do, over the prompts that have k samples with a verdict."
-    prompts, correct = samples["prompt_id"][:], samples["correct"][:]
-    n_known = Counter(prompt for prompt, right in zip(prompts, correct) if right is not None)
-    k = max(Counter(prompts).values(), default=0)
-    whole = [place for place, prompt in enumerate(prompts) if n_known[prompt] == k]
-    ids, right = [prompts[place] for place in whole], [correct[place] for place in whole]
+    import numpy
+    prompts, correct = numbered(arrow_column(samples, "prompt_id")), samples["correct"][:]
+    is_known = numpy.array([right is not None for right in correct], dtype=bool)
+    k = int(numpy.bincount(prompts).max(initial=0))
+    n_known = numpy.bincount(prompts[is_known], minlength=prompts.max(initial=0) + 1)
+    is_whole = n_known[prompts] == k
+    ids, right = prompts[is_whole], list(compress(correct, is_whole))
     metrics = dict(tries=k, pass_at_1=pass_at_k(ids, right, 1))
     if k < 2: return metrics
-    texts = samples["completion"][:]
-    answers = [texts[place].strip() for place in whole]
-    return metrics | dict(pass_at_k=pass_at_k(ids, right, k), majority_at_k=majority_at_k(ids, answers, right, k))
+    answers = [text.strip() for text in compress(Cells(samples, "completion"), is_whole)]
+    majority = majority_at_k(ids.tolist(), answers, right, k)
+    return metrics | dict(pass_at_k=pass_at_k(ids, right, k), majority_at_k=majority)
 
 # %% ../../nbs/metrics/06_per_round.ipynb #6caef993
 def check_metrics(
@@ -48,9 +51,9 @@ def check_metrics(
     correct = samples["correct"][:]
     metrics = try_metrics(samples)
     metrics["balance"] = balance_score(samples, enough=min(4, max(metrics["tries"], 1)))
-    metrics |= keep_errors(samples["state"][:], correct)
+    metrics |= keep_errors(Cells(samples, "state"), correct)
     low, high = score_range
-    if 0 <= low and high <= 1: metrics["calibration_error"] = calibration_error(samples["score"][:], correct)
+    if 0 <= low and high <= 1: metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
     return metrics
 
 # %% ../../nbs/metrics/06_per_round.ipynb #72de02ec
@@ -62,11 +65,11 @@ def round_metrics(
     most:int=1000,     # texts that are compared with each other
 )->dict: # see `text_metrics`, `check_metrics`; group_shift where the prompts have a column `group`
     "What is counted of every round besides Q, and is cheap."
-    texts = samples["completion"][:]
-    if len(texts) > most: texts = random.Random(seed).sample(texts, most)
-    metrics = text_metrics(texts) | check_metrics(samples, score_range)
+    compared = samples.select_columns(["completion"])
+    if len(samples) > most: compared = some_rows(compared, random.Random(seed).sample(range(len(samples)), most))
+    metrics = text_metrics(compared["completion"][:]) | check_metrics(samples, score_range)
     if "group" in samples.column_names:
-        metrics["group_shift"] = share_shift(samples["group"][:], samples["state"][:])
+        metrics["group_shift"] = share_shift(Cells(samples, "group"), Cells(samples, "state"))
     return metrics
 
 round_figures = round_metrics # its name of before

@@ -21,6 +21,7 @@ def _raised(match)->str:
     "x^{2} for x²."
     return f"^{{{normalize('NFKC', match[0])}}}"
 
+# %% ../../nbs/scorers/10_maths.ipynb #b875b174
 def _repeating(match)->str:
     "Decimals that come again for ever, as the fraction that they are."
     whole, once, again = [part for part in match.groups() if part is not None][:3]

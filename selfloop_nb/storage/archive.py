@@ -113,6 +113,8 @@ def export_run(
 
     Raises `DamagedRunError` naming what is not as it was written; the disk must have room for the run once more."""
     run, path = Run(getattr(getattr(run, "store", run), "path", run)), fixed_path(path)
+    if disk.is_dir(path):
+        raise SelfloopError(f"{str(path)!r} is a folder: name the file, such as {str(path / 'run.zip')!r}")
     _check_export(run)
     texts, temporary = _texts_of(run), beside(path)
     try:

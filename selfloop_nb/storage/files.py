@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..backend.columns import as_arrow, as_table
 from ..backend.core import DamagedRunError, SelfloopError, is_name, parse_json, whole_text
 from .disk import GONE, disk
 
@@ -250,7 +251,7 @@ def table_bytes(
     "A table as the bytes of a parquet file."
     import pyarrow.parquet
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(table.with_format("arrow")[:], buffer)
+    pyarrow.parquet.write_table(as_arrow(table), buffer, row_group_size=100_000) # what it takes beside the table
     return buffer.getvalue()
 
 # %% ../../nbs/storage/02_files.ipynb #fd185006
@@ -357,8 +358,6 @@ def read_table(
 )->"datasets.Dataset":
     "Read a table into memory, past any cache; raises `DamagedRunError` naming the file, or what it would take."
     import pyarrow.parquet
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
     size, memory = table_size(path, small=_memory()), _memory()
     if size.n_bytes > memory:
         raise DamagedRunError(
@@ -366,4 +365,4 @@ def read_table(
     with _parquet_errors(path), disk.file(open_file(path.parent, path.name), "rb") as file:
         table = pyarrow.parquet.read_table(file)
         table.validate(full=True) # bytes that are no text, for one
-        return Dataset(InMemoryTable(table))
+        return as_table(table)

@@ -21,12 +21,16 @@ def _without_none(data):
     return {name: _without_none(value) for name, value in data.items() if value is not None}
 
 # %% ../../nbs/storage/17_formats.ipynb #792de032
+_ROLES = {role: role for role in ("system", "developer", "user", "assistant", "tool")} # also as User
+_ROLES |= {"human": "user", **dict.fromkeys(("gpt", "ai", "bot", "chatbot", "model"), "assistant")}
+
+# %% ../../nbs/storage/17_formats.ipynb #90bfec6b
 def _message(message, place:str)->dict:
     "A message with its text; raises `ValueError` where it has neither text nor the call of a tool."
     if not isinstance(message, dict): raise ValueError(f"{place}: {message!r:.60} is no message with role and content")
     message = _without_none(message)
     role, content = message.pop("role", message.pop("from", None)), message.pop("content", message.pop("value", ""))
-    role = {"human": "user", "gpt": "assistant"}.get(role, role)
+    if isinstance(role, str): role = _ROLES.get(role.lower(), role)
     if not isinstance(role, str) or not role.replace("_", "").replace("-", "").isalnum():
         raise ValueError(f"{place}: its role is {role!r:.60}; use 'system', 'user', 'assistant' or 'tool'")
     text = _text_of(content, place)
@@ -51,7 +55,8 @@ def is_conversation(value)->bool:
 
 def _messages(value, place:str)->list:
     "The messages of a conversation; a text is what the user says."
-    if isinstance(value, str): return [{"role": "user", "content": value}]
+    if isinstance(value, str) and not value.lstrip().startswith("[{"): return [{"role": "user", "content": value}]
+    value = _parsed(value, place) # messages in a CSV file are JSON
     if not is_conversation(value) or not value:
         raise ValueError(f"{place}: {value!r:.60} where text or a list of messages is needed")
     return [_message(message, f"{place}, message {i}") for i, message in enumerate(value)]
@@ -188,6 +193,18 @@ def _only_good(rows:list, name:str, asks:bool)->list:
     return [{column: value for column, value in row.items() if column not in ("completion", "label")} for row in kept]
 
 # %% ../../nbs/storage/17_formats.ipynb #d6f49427
+def _say_odd_values(table, name:str):
+    "Warn of messages that are text, and of decimals that are not what they look like."
+    kinds = {column: getattr(feature, "dtype", "") for column, feature in table.features.items()}
+    if kinds.get("answer") in ("float16", "float32") and len(table):
+        warnings.warn(f"{name}: the column 'answer' is {kinds['answer']}, where 0.1 is no 0.1 (0.10000000149011612 in "
+                      "float32), which no answer equals: make it float64 or text where it is made", stacklevel=5)
+    first = table["prompt"][0] if len(table) and kinds.get("prompt") == "string" else ""
+    if not (first or "").lstrip().startswith(('[{"role"', "[{'role'")): return
+    warnings.warn(f"{name}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, "
+                  "json.loads(text)", stacklevel=5)
+
+# %% ../../nbs/storage/17_formats.ipynb #8764968a
 def say_misread(
     table,
     name:str, # what it is called in warnings
@@ -198,6 +215,7 @@ def say_misread(
         meant = column.strip().lower()
         if meant == column or meant in columns or meant not in ("completion", "answer", "weight"): continue
         warnings.warn(f"{name}: the column {column!r} is not read as {meant!r}: rename it", stacklevel=4)
+    _say_odd_values(table, name)
     if not {"completion", "label"} <= set(columns): return
     labels = table["label"][:]
     if not all(type(label) is int for label in labels) or set(labels) != {0, 1}: return

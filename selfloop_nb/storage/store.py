@@ -6,11 +6,11 @@
 __all__ = ['Run', 'check_run']
 
 # %% ../../nbs/storage/09_store.ipynb #b1087ef9
-import json, os
+import json, os, warnings
 from pathlib import Path
 
 from ..backend.core import (
-    DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, redacted, short_hash)
+    DamagedRunError, SelfloopError, fixed_path, is_name, parse_json, patch_to, redacted, short_hash)
 from ..records import FORMAT, Format, Round, history_frame, history_row, loss_in
 from .disk import GONE, disk
 from .drafts import Draft
@@ -110,6 +110,9 @@ def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
         f"run {run.name!r} was made by a newer version of selfloop_nb ({run.newer}): "
         f"update selfloop_nb to go on with it; look at it with open_run({str(path)!r})")
     run.tidy()
+    if run.heads and branch not in run.heads: # a slip, more often than not
+        warnings.warn(f"run {run.name!r} has no branch {branch!r}, it has {sorted(run.heads)}: this one begins with an "
+                      f"M_0 of its own; loop.branch({branch!r}) begins at a round", stacklevel=4)
     return run
 
 # %% ../../nbs/storage/09_store.ipynb #3db7750e
@@ -140,7 +143,8 @@ def _settled(self)->list:
     "The ids of the rounds that are committed whatever the heads say."
     folders = map((self.path / "rounds").joinpath, disk.listed(self.path / "rounds"))
     written = [folder for folder in folders if disk.is_file(folder / "round.json")]
-    return [folder.name for folder in written if not disk.exists(folder / "phases.json")]
+    rounds = [folder for folder in written if is_name(folder.name)] # no "0001-ab (conflicted copy)"
+    return [folder.name for folder in rounds if not disk.exists(folder / "phases.json")]
 
 # %% ../../nbs/storage/09_store.ipynb #54268574
 @patch_to(Run)

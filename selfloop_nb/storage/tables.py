@@ -35,7 +35,7 @@ def _instead(source)->str:
     if hasattr(source, "keys") and hasattr(source, "num_rows"): # a DatasetDict
         return f"one of its parts, such as data[{next(iter(source), 'train')!r}]"
     if hasattr(source, "to_frame"): return "a DataFrame, such as data.to_frame('prompt')" # a Series
-    if hasattr(source, "take"): return "some of its rows, such as list(data.take(1000))"
+    if hasattr(source, "take") and not hasattr(source, "ndim"): return "some of its rows, such as list(data.take(1000))"
     return "a Dataset, a list of dicts, a DataFrame or a file"
 
 # %% ../../nbs/storage/14_tables.ipynb #d1d8d125
@@ -78,7 +78,13 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
         _check_column(values, f"{name}, column {column!r}")
         _check_values(values, f"{name}, column {column!r}")
     try: return Dataset.from_dict(data)
+    except UnicodeEncodeError: return Dataset.from_dict({column: list(map(_whole, data[column])) for column in data})
     except Exception as error: raise ValueError(f"{name} cannot be read as a table: {error}") from error
+
+# %% ../../nbs/storage/14_tables.ipynb #8eafbbf0
+def _whole(value):
+    "A text without halves of characters, which some programs write into JSON."
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
 def _value(value):
     "A value of a table: numbers as Python has them, None where there is none."
@@ -100,10 +106,18 @@ def _check_column(values:list, place:str):
                          f"{type(before).__name__} ({before!r:.40}): make all of them text, or all of them numbers")
 
 # %% ../../nbs/storage/14_tables.ipynb #2f1cb57e
+def _check_list(values:list, place:str):
+    "Raise where a list holds texts and numbers."
+    kinds = {type(value).__name__ for value in values if isinstance(value, (str, int, float))}
+    if "str" not in kinds or len(kinds) == 1: return
+    raise ValueError(f"{place}: {values!r:.60} holds {' and '.join(sorted(kinds))}: make all of them text, or numbers")
+
+# %% ../../nbs/storage/14_tables.ipynb #cddc10f1
 def _check_values(values:list, place:str):
     "Raise where a table would hold something else than was written."
     names = None # of the first dict's parts
     for i, value in enumerate(values):
+        if isinstance(value, list): _check_list(value, f"{place}, row {i}")
         if type(value) is int and not -2**63 <= value < 2**63:
             raise ValueError(f"{place}, row {i}: {value!r:.40} is too large for a table: write the numbers as text")
         if not isinstance(value, dict): continue
@@ -164,6 +178,7 @@ def _column_rows(data:dict, name:str, what:str)->list: # of dicts
     odd = [column for column, values in columns.items() if values is None]
     if odd or not columns:
         fix = f", such as what stands under {max(data, key=_length)!r}" if data else ""
+        if all(isinstance(value, (str, int, float)) for value in data.values()): fix = ", of one row: [{...}]"
         raise ValueError(f"{name}: {what} is no table of columns (it has {list(data)}): give a list of dicts{fix}")
     labels = next(iter(columns.values()))
     for column, values in columns.items():

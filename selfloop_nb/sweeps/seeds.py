@@ -43,9 +43,16 @@ def _parts_for(source, seed:int):
     if callable(source): return source
     return {**source, "store": source["store"].with_name(f"{source['store'].name}-seed-{seed}")}
 
+# %% ../../nbs/sweeps/02_seeds.ipynb #e2f62b31
+def _check_seen(run):
+    "Raise `SelfloopError` where a run cannot be seen from here."
+    if disk.is_file(Path(run) / "run.json"): return
+    raise SelfloopError(f"{run} is not on this machine: a sweep needs a folder that all machines of a cluster see")
+
 # %% ../../nbs/sweeps/02_seeds.ipynb #ef7cdff6
 def common_of_seed(source:dict, shared:int, seed:int, progress:Callable, should_stop:Callable)->str: # path of its run
     "M_0 of a seed, and the rounds that its arms have in common."
+    if not callable(source): _check_seen(source["store"])
     try:
         loop = make_loop(_parts_for(source, seed), seed)
         run_shared(loop, shared, halter(should_stop))
@@ -67,8 +74,7 @@ def arm_of_seed(
     progress:Callable, should_stop:Callable,
 )->list: # its branch, and why it ended before its last round
     "One arm of one seed, in a folder beside its run."
-    if not disk.is_file(Path(run) / "run.json"):
-        raise SelfloopError(f"{run} is not on this machine: a sweep needs a folder that all machines of a cluster see")
+    _check_seen(run)
     try: return _arm_apart(source, shared, rounds, seed, arm, Run(run, branch), Path(folder), progress, should_stop)
     finally: gc.collect()
 

@@ -6,14 +6,14 @@
 __all__ = ['TOLERANCE', 'Server', 'update_from_disk']
 
 # %% ../../nbs/sweeps/07_server.ipynb #20d7e2ac
-import http.client, json, math, os, queue, re, threading, time, urllib.error, urllib.request
+import math, queue, re, threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..backend.asking import Away, Line, checked_url, shown
 from ..backend.core import (
-    SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, redact, short_hash)
+    SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, short_hash)
 from ..backend.tokens import Reader
 from ..backend.workers import HERE, never
 from ..models import LanguageModel
@@ -21,69 +21,45 @@ from ..sampling import sample_chunk, sample_rows
 from ..scorers.judges import RUBRIC, judge_prompt
 from ..scoring import Scorer
 from ..storage.disk import disk
-
-# %% ../../nbs/sweeps/07_server.ipynb #ba76ae53
-class _Away(Exception):
-    "No usable answer; another try may get one."
-
-# %% ../../nbs/sweeps/07_server.ipynb #161dee73
-@dataclass(frozen=True)
-class _Line:
-    "How a server is spoken to."
-    url:str
-    seconds:float # that an answer may take
-    tries:int
-    key:str       # name of the environment variable with the API key; '': none
-
-# %% ../../nbs/sweeps/07_server.ipynb #f1761316
-@patch_to(_Line)
-def ask(self, path:str, body:dict|None=None, check:Callable=lambda said: said, name:str="")->object:
-    "What `check` makes of the answer to a request; raises `SelfloopError` where there is none that can be used."
-    for n in range(self.tries):
-        try: return check(self._once(path, body, name))
-        except _Away as error: why = error
-        if n + 1 < self.tries: time.sleep(min(0.05 * 2 ** n, 5))
-    raise SelfloopError(f"the server at {self.url} gave no usable answer in {self.tries} tries ({why}): "
-                        "what was drawn is kept; see its log, and go on with the same call")
-
-# %% ../../nbs/sweeps/07_server.ipynb #dc68a20f
-@patch_to(_Line)
-def _once(self, path:str, body:dict|None, name:str)->dict:
-    "One request; raises `_Away` for what may be better the next time, `SelfloopError` for what the server refuses."
-    headers = {"Content-Type": "application/json"} | ({"X-Request-Id": name} if name else {})
-    if self.key: headers["Authorization"] = f"Bearer {os.environ[self.key]}"
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{self.url}{path}", data, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=self.seconds) as answer: text = answer.read()
-    except urllib.error.HTTPError as error:
-        said = redact(error.read(500).decode("utf-8", "replace"))[:200]
-        if error.code in (408, 429) or error.code >= 500: raise _Away(f"{error.code}: {said}") from None
-        raise SelfloopError(f"the server at {self.url} refused {path} ({error.code}: {said})") from None
-    except (OSError, http.client.HTTPException) as error: raise _Away(f"{type(error).__name__}: {error}") from None
-    try: said = json.loads(text)
-    except ValueError: raise _Away(f"no JSON: {text[:60]!r}") from None
-    if isinstance(said, dict): return said
-    raise _Away(f"no object: {text[:60]!r}")
+from ..storage.files import make_folder, write_folder
 
 # %% ../../nbs/sweeps/07_server.ipynb #fefd5de3
-def _as_drawn(said:dict, asked:list, most:int, n_tokens:int, url:str)->tuple: # token ids, log-probabilities
-    "What was drawn; raises `_Away` for an answer to something else, `SelfloopError` for one that lacks a field."
+def _only_choice(said:dict)->dict:
+    "The choice of an answer that has one; raises `Away` for another."
     choices = said.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1: raise _Away(f"not one choice: {str(said)[:60]}")
-    choice = choices[0]
-    ids, noted = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
+    is_one = isinstance(choices, list) and len(choices) == 1 and isinstance(choices[0], dict)
+    if is_one: return choices[0]
+    raise Away(f"not one choice: {shown(str(said))[:100]}")
+
+# %% ../../nbs/sweeps/07_server.ipynb #6f50866d
+def _is_logprob(value)->bool: return type(value) in (int, float) and -math.inf < value <= 1e-6
+
+# %% ../../nbs/sweeps/07_server.ipynb #02a7821a
+def _as_drawn(said:dict, asked:list, most:int, n_tokens:int, url:str)->tuple: # token ids, log-probabilities
+    "What was drawn; raises `Away` for an answer to something else, `SelfloopError` for one that lacks a field."
+    choice = _only_choice(said)
+    logprobs = choice.get("logprobs")
+    ids, noted = choice.get("token_ids"), logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
     lacks = [name for name, value in dict(token_ids=ids, logprobs=noted).items() if value is None]
     if lacks:
         raise SelfloopError(f"the server at {url} gives no {' and no '.join(lacks)}, which a sample's record needs: "
                             "use vLLM 0.10.2 or newer, or leave workers= out and sample here")
     theirs = choice.get("prompt_token_ids") or said.get("prompt_token_ids")
-    if theirs is not None and theirs != asked: raise _Away("an answer to another prompt")
-    if not (0 < len(ids) <= most) or len(ids) != len(noted): raise _Away(f"{len(ids)} tokens, {len(noted)} numbers")
-    if not all(isinstance(i, int) and 0 <= i < n_tokens for i in ids): raise _Away("ids that no token has")
-    if not all(isinstance(p, (int, float)) and p <= 1e-6 for p in noted): raise _Away("numbers that are no likelihoods")
-    if choice.get("finish_reason") not in ("stop", "length"): raise _Away(f"ended by {choice.get('finish_reason')!r}")
-    return ids, noted
+    if theirs is not None and theirs != asked: raise Away("an answer to another prompt")
+    if not isinstance(ids, list) or not isinstance(noted, list): raise Away("tokens and numbers that are no lists")
+    if not (0 < len(ids) <= most) or len(ids) != len(noted): raise Away(f"{len(ids)} tokens, {len(noted)} numbers")
+    if not all(type(i) is int and 0 <= i < n_tokens for i in ids): raise Away("ids that no token has")
+    if not all(map(_is_logprob, noted)): raise Away("numbers that are no likelihoods")
+    if choice.get("finish_reason") in ("stop", "length"): return ids, noted
+    raise Away(f"ended by {choice.get('finish_reason')!r:.40}")
+
+# %% ../../nbs/sweeps/07_server.ipynb #2889b994
+def _check_end(said:dict, ids:list, most:int, ended:Callable):
+    "Raise `Away` where an answer does not end as it says."
+    stops = _only_choice(said)["finish_reason"] == "stop"
+    if not stops and len(ids) == most or ended(ids): return
+    if stops: raise Away("a sample that has ended, without the token or the stop string that ended it")
+    raise Away(f"a sample cut off after {len(ids)} of {most} tokens")
 
 # %% ../../nbs/sweeps/07_server.ipynb #e7b3a7ff
 class Server:
@@ -102,12 +78,13 @@ class Server:
         key:str="",             # environment variable that holds the API key
     ):
         if hand_over and folder is None: raise ValueError("hand_over needs a folder=... that the server sees, too")
-        if key and key not in os.environ: raise ValueError(f"key={key!r}: there is no such environment variable")
-        self.line = _Line(url.rstrip("/"), seconds, tries, key)
+        if at_once < 1: raise ValueError(f"at_once={at_once!r}: it must be at least 1")
+        self.line = Line(checked_url(url), seconds, tries, key)
         self.folder, self.hand_over = folder and fixed_path(folder), hand_over
         self.model, self.at_once = model, at_once
         self.served = self.note = "" # hash of the weights that it has; what a reader of the round must know
-        self.seen, self.turn = {}, threading.Lock() # id of an answer -> name of its request
+        self.shown = None # the settings of sampling with which it has shown that
+        self.seen, self.turn = {}, threading.Lock() # answer -> its request: what identifies them, as numbers
 
     def __repr__(self)->str: return f"Server({self.line.url!r})"
 
@@ -116,7 +93,7 @@ class Server:
         if getattr(work, "work", work) is not sample_chunk:
             yield from HERE.map(work, common, keys, piece, progress, should_stop)
             return
-        self.serve(common["lm"])
+        self.serve(common["lm"], common["sampling"])
         asking = _Asking(self, common, keys, piece)
         asking.begin()
         try:
@@ -129,40 +106,57 @@ class Server:
 
 # %% ../../nbs/sweeps/07_server.ipynb #1db7d735
 @patch_to(Server)
-def serve(self, lm:LanguageModel):
+def serve(self, lm:LanguageModel, sampling):
     "Have the server write as this model does; raises `SelfloopError` where it does not."
     own = lm.model.generation_config
     if own.bad_words_ids or own.suppress_tokens or lm.is_encoder_decoder:
         raise SelfloopError(f"{lm.name} has tokens that it never writes, or an encoder, which a server is not told of: "
                             "leave workers= out and sample here")
     weights = lm.weights_hash()
-    if weights == self.served: return
-    if self.hand_over:
+    if (weights, sampling) == (self.served, self.shown): return
+    if weights != self.served and self.hand_over:
+        make_folder(self.folder)
         folder = self.folder / weights[:16]
-        if not disk.is_file(folder / "config.json"): lm.save(folder)
+        if not disk.is_dir(folder): write_folder(folder, lm.save) # one that is there is whole
         self.hand_over(self.line.url, folder)
-    self._compare(lm)
-    self.served, self.note = weights, self._about()
+    self._compare(lm, dict(temperature=0))
+    if sampling.temperature: self._compare(lm, _drawn_how(sampling))
+    self.note = self._about()
+    self.served, self.shown = weights, sampling
     self.seen.clear()
 
+# %% ../../nbs/sweeps/07_server.ipynb #e866e071
+def _drawn_how(sampling)->dict:
+    "How tokens are drawn, in the words of the protocol."
+    return dict(temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k or -1)
+
 # %% ../../nbs/sweeps/07_server.ipynb #c7ec9052
-TOLERANCE = 0.1 # nats: two ways to compute in 16 bit differ by less, two rounds by more
+TOLERANCE = 0.1 # nats, mean of 8 tokens: two ways to compute in 16 bit differ by less, two rounds by more
 
 # %% ../../nbs/sweeps/07_server.ipynb #0a3a71d2
 @patch_to(Server)
-def _compare(self, lm:LanguageModel):
+def _compare(self, lm:LanguageModel, how:dict):
     "Ask for some tokens; raises `SelfloopError` where they are not as likely to this model."
-    import torch
     asked = lm.prompt_ids("1+1=")
-    ids, noted = self.line.ask("/v1/completions", self._body(lm, asked, 0, dict(max_tokens=4, temperature=0)),
-                               lambda said: _as_drawn(said, asked, 4, len(lm.tokenizer), self.line.url))
+    most = min(16, lm.context - len(asked))
+    how = dict(how, max_tokens=most)
+    def check(said): return _as_drawn(said, asked, most, len(lm.tokenizer), self.line.url)
+    self._check_likely(lm, asked, *self.line.ask("/v1/completions", self._body(lm, asked, 0, how), check))
+
+# %% ../../nbs/sweeps/07_server.ipynb #282eb252
+@patch_to(Server)
+def _check_likely(self, lm:LanguageModel, asked:list, ids:list, noted:list):
+    "Raise `SelfloopError` where some tokens are, on average, less or more likely to the server than to this model."
+    import torch
     with torch.inference_mode():
         logits = lm.model.eval()(torch.tensor([asked + ids], device=lm.device)).logits[0].float().log_softmax(-1)
     ours = [logits[len(asked) - 1 + n, token].item() for n, token in enumerate(ids)]
-    apart = max(abs(a - b) for a, b in zip(ours, noted))
-    if apart <= TOLERANCE: return
-    raise SelfloopError(f"the server at {self.line.url} writes as another model: a token is {apart:.2f} nats less or "
-                        "more likely to it. Give it this round's weights (hand_over=...), of the same type")
+    apart = sum(abs(a - b) for a, b in zip(ours, noted)) / len(ids)
+    if apart <= TOLERANCE * max(1, math.sqrt(8 / len(ids))): return # a mean of few is less certain
+    raise SelfloopError(f"the server at {self.line.url} writes as another model: its tokens are {apart:.2f} nats less "
+                        "or more likely to it. Give it this round's weights (hand_over=...), of the same type; if they "
+                        "are, have it tell likelihoods as they are before temperature and cuts (in vLLM, "
+                        "--logprobs-mode raw_logprobs)")
 
 # %% ../../nbs/sweeps/07_server.ipynb #1d8a27c1
 @patch_to(Server)
@@ -170,7 +164,7 @@ def _about(self)->str:
     "What a reader of the round must know."
     try: version = str(self.line.ask("/version").get("version", "unknown"))
     except SelfloopError: version = "of an unknown version"
-    return f"samples were drawn by a server, {self.model} ({redact(version)[:40]}): not bit-exact"
+    return f"samples were drawn by a server, {self.model} ({shown(version)[:40]}): not bit-exact"
 
 # %% ../../nbs/sweeps/07_server.ipynb #ddfd1407
 @patch_to(Server)
@@ -181,54 +175,70 @@ def _body(self, lm:LanguageModel, asked:list, seed:int, how:dict)->dict:
 
 # %% ../../nbs/sweeps/07_server.ipynb #5ccee6f4
 @patch_to(Server)
-def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_tokens:int)->tuple:
+def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_tokens:int, rest:Callable)->tuple:
     "One sample: token ids, log-probabilities."
-    how = dict(max_tokens=max_new_tokens, temperature=sampling.temperature, top_p=sampling.top_p)
-    how.update(top_k=sampling.top_k or -1, stop=list(sampling.stop) or None)
+    how = dict(max_tokens=max_new_tokens, **_drawn_how(sampling), stop=list(sampling.stop) or None)
     name = f"selfloop-{short_hash([self.served, asked, seed], 16)}"
+    def ended(ids):
+        if ids[-1] in lm.eos_ids: return True
+        text = Reader(lm)(ids, asked) if sampling.stop else ""
+        return any(stop in text for stop in sampling.stop)
     def check(said):
         self._check_name(str(said.get("id", "")), name)
-        return _as_drawn(said, asked, max_new_tokens, len(lm.tokenizer), self.line.url)
-    return self.line.ask("/v1/completions", self._body(lm, asked, seed, how), check, name)
+        drawn = _as_drawn(said, asked, max_new_tokens, len(lm.tokenizer), self.line.url)
+        _check_end(said, drawn[0], max_new_tokens, ended)
+        return drawn
+    return self.line.ask("/v1/completions", self._body(lm, asked, seed, how), check, name, rest)
 
 # %% ../../nbs/sweeps/07_server.ipynb #b9fca07d
 @patch_to(Server)
 def _check_name(self, id:str, name:str):
-    "Raise `_Away` for the answer to another request, or one that was given before."
+    "Raise `Away` for the answer to another request, or one that was given before."
     names = re.findall("selfloop-[0-9a-f]{16}", id)
-    if names and names != [name]: raise _Away("an answer to another request")
+    if names and names != [name]: raise Away("an answer to another request")
+    if names or not id: return
     with self.turn:
-        if id and self.seen.get(id, name) != name: raise _Away("an answer that was given before")
-        self.seen[id] = name
+        if self.seen.setdefault(hash(id), hash(name)) != hash(name): raise Away("an answer that was given before")
 
 # %% ../../nbs/sweeps/07_server.ipynb #66c5e018
 class _Asking:
     "The requests of a job."
     def __init__(self, server:Server, common:dict, keys, piece:Callable):
         self.server, self.common = server, common
-        self.pieces = {key: piece(key) for key in keys}
-        self.todo = deque((key, n) for key, what in self.pieces.items() for n in range(len(what["ids"])))
-        self.drawn = {key: {} for key in self.pieces} # number of a request -> what came
-        self.n_left = len(self.pieces)
+        self.keys, self.piece = deque(keys), piece
+        self.todo, self.turn = deque(), threading.Lock() # (key, number) of requests
+        self.pieces, self.drawn = {}, {} # of chunks under way: what is asked; number of a request -> what came
+        self.n_left = len(self.keys)
         self.ended, self.heard = threading.Event(), queue.SimpleQueue()
 
 # %% ../../nbs/sweeps/07_server.ipynb #a4f6b6d0
 @patch_to(_Asking)
 def begin(self):
-    for _ in range(min(self.server.at_once, len(self.todo))):
-        threading.Thread(target=self._ask, daemon=True).start()
+    for _ in range(self.server.at_once): threading.Thread(target=self._ask, daemon=True).start()
+
+# %% ../../nbs/sweeps/07_server.ipynb #3620d687
+@patch_to(_Asking)
+def _next(self)->tuple|None: # key, number
+    "The next request; None where there is none."
+    with self.turn:
+        if not self.todo and self.keys:
+            key = self.keys.popleft()
+            self.pieces[key], self.drawn[key] = self.piece(key), {}
+            self.todo.extend((key, n) for n in range(len(self.pieces[key]["ids"])))
+        return self.todo.popleft() if self.todo else None
 
 # %% ../../nbs/sweeps/07_server.ipynb #f665f076
 @patch_to(_Asking)
 def _ask(self):
     "In a thread: one request after the other."
-    while not self.ended.is_set():
-        try: key, n = self.todo.popleft()
-        except IndexError: return
-        what = self.pieces[key]
-        seed = derive_seed(what["chunk_seed"], n)
-        try: self.heard.put((key, n, self.server.sample(asked=what["ids"][n], seed=seed, **self.common), None))
-        except BaseException as error: self.heard.put((key, n, None, error))
+    try:
+        while not self.ended.is_set() and (found := self._next()):
+            key, n = found
+            what, rest = self.pieces[key], self.ended.wait
+            seed = derive_seed(what["chunk_seed"], n)
+            sample = self.server.sample(asked=what["ids"][n], seed=seed, rest=rest, **self.common)
+            self.heard.put((key, n, sample, None))
+    except BaseException as error: self.heard.put((None, None, None, error))
 
 # %% ../../nbs/sweeps/07_server.ipynb #79ebd5c4
 @patch_to(_Asking)
@@ -241,8 +251,11 @@ def ready(self): # yields the key, the key that the piece says, and its rows
     what = self.pieces[key]
     if len(self.drawn[key]) < len(what["ids"]): return
     self.n_left -= 1
-    written = [self.drawn[key][n] for n in range(len(what["ids"]))]
+    del self.pieces[key]
+    drawn = self.drawn.pop(key)
+    written = [drawn[number] for number in range(len(what["ids"]))]
     lm, sampling = self.common["lm"], self.common["sampling"]
+    self.server._check_likely(lm, what["ids"][n], *sample)
     yield key, what.get("key"), sample_rows(lm, Reader(lm), what["ids"], written, sampling.stop)
 
 # %% ../../nbs/sweeps/07_server.ipynb #4165ff8b
@@ -253,13 +266,24 @@ def judge(self,
     least:float=0.1,   # probability that the verdicts must have together
 )->Scorer: # from the lowest to the highest value
     "Q is the expected verdict of the model that the server runs, see `judge`; it needs `/v1/chat/completions`."
-    verdicts = verdicts or {"Yes": 1.0, "No": 0.0}
+    verdicts = _checked_verdicts(verdicts or {"Yes": 1.0, "No": 0.0})
     def served_judge(samples):
         return [self._verdict(judge_prompt(p, c, rubric, tuple(verdicts)), verdicts, least)
                 for p, c in zip(samples["prompt"][:], samples["completion"][:])]
     settings = dict(model=self.model, rubric=rubric, verdicts=verdicts, least=least)
     bounds = min(verdicts.values()), max(verdicts.values())
     return Scorer("served_judge", served_judge, bounds, settings, journal=True, version="1")
+
+# %% ../../nbs/sweeps/07_server.ipynb #9274aa67
+def _checked_verdicts(verdicts:dict)->dict:
+    "The verdicts; raises `ValueError` where two are one word, or a value is no finite number."
+    words = [word.strip().lower() for word in verdicts]
+    if len(set(words)) < len(words) or "" in words:
+        raise ValueError(f"verdicts={list(verdicts)}: give words that differ in more than their case")
+    for word, value in verdicts.items():
+        if isinstance(value, (int, float)) and math.isfinite(value): continue
+        raise ValueError(f"verdicts: {word!r} is worth {value!r:.40}: it must be a finite number")
+    return verdicts
 
 # %% ../../nbs/sweeps/07_server.ipynb #e1ecb43f
 @patch_to(Server)
@@ -269,7 +293,7 @@ def _verdict(self, text:str, verdicts:dict, least:float)->float:
     found = self.line.ask("/v1/chat/completions", {**body, "logprobs": True, "top_logprobs": 20}, self._likeliest)
     shares = dict.fromkeys(verdicts, 0.0)
     for token, logprob in found:
-        word = next((word for word in verdicts if word.lower() == token.strip().lower()), None)
+        word = next((word for word in verdicts if word.strip().lower() == token.strip().lower()), None)
         if word is not None: shares[word] += math.exp(logprob)
     total = sum(shares.values())
     if total < least or total == 0: return math.nan
@@ -279,10 +303,12 @@ def _verdict(self, text:str, verdicts:dict, least:float)->float:
 @patch_to(Server)
 def _likeliest(self, said:dict)->list: # of (token, log-probability)
     "The likeliest first tokens of an answer; raises `SelfloopError` where the server does not say."
-    try: listed = said["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    logprobs = _only_choice(said).get("logprobs")
+    try: listed = [(one["token"], one["logprob"]) for one in logprobs["content"][0]["top_logprobs"]]
     except (KeyError, IndexError, TypeError):
         raise SelfloopError(f"the server at {self.line.url} gives no top_logprobs, which a judge needs") from None
-    return [(entry["token"], entry["logprob"]) for entry in listed]
+    if all(isinstance(token, str) and _is_logprob(logprob) for token, logprob in listed): return listed
+    raise Away("tokens that are no texts, or numbers that are no likelihoods")
 
 # %% ../../nbs/sweeps/07_server.ipynb #9e3cb0c2
 def update_from_disk(
@@ -291,5 +317,6 @@ def update_from_disk(
     seconds:float=600.0,
 ):
     "Have SGLang read its weights from a folder; for `Server(hand_over=...)`."
-    said = _Line(url, seconds, 3, "").ask("/update_weights_from_disk", dict(model_path=str(folder)))
-    if not said.get("success", True): raise SelfloopError(f"the server did not take the weights: {said.get('message')}")
+    said = Line(checked_url(url), seconds, 3, "").ask("/update_weights_from_disk", dict(model_path=str(folder)))
+    if said.get("success", True): return
+    raise SelfloopError(f"the server did not take the weights: {shown(str(said.get('message')))}")

@@ -53,7 +53,7 @@ def _table_row(texts:list, tag:str)->str: # HTML
 # %% ../../nbs/views/06_explore.ipynb #a5713d03
 class Explorer(RoundView):
     "Theta, dragged over the scored samples of a round; made by `explore`."
-    needs = ("prompt", "completion", "score")
+    needs = ("prompt", "completion", "score", "prompt_id", "n_tokens", "finished")
 
     def __init__(self, source, round:int, group:str|None, font_scale:float, dark:bool):
         super().__init__(source, round)

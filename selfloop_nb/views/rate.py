@@ -10,7 +10,7 @@ import math
 
 import anywidget, ipywidgets, traitlets
 
-from ..backend.core import DamagedRunError, patch_to, plain_arguments
+from ..backend.core import DamagedRunError, check_sizes, patch_to, plain_arguments
 from ..charts.cards import WHOLE
 from ..charts.look import png
 from ..charts.markup import escape
@@ -381,4 +381,5 @@ def rate(
     dark:bool|None=None,  # for a dark theme; None: the session's
 )->Rater: # show it as the last line of a cell
     "Rate samples of a round by hand, blind; then see how far Q agrees. A run of another kernel can be rated too."
+    if n is not None: check_sizes(n=n)
     return Rater(run_or_table(source), round, by, how, n, ratings, *session_look(font_scale, dark))

@@ -7,12 +7,13 @@ __all__ = ['CLOSED', 'BLANK', 'SAID', 'View', 'picture_output', 'push_button', '
            'put_into_words', 'offer', 'run_or_table', 'magnified', 'RoundView']
 
 # %% ../../nbs/views/02_view.ipynb #4d087988
-import base64, os, weakref
+import base64, math, os, weakref
 from dataclasses import dataclass
 from functools import partial
 
 import ipywidgets
 
+from ..backend.columns import arrow_column, with_column
 from ..backend.core import patch_to
 from ..charts.markup import escape
 from ..charts.words import SESSION, all_shown, html_shown, shown
@@ -242,14 +243,33 @@ def run_or_table(source):
     "A run as it is, and any table as a `Dataset`: also the rows that pandas has picked out of one."
     is_rows = isinstance(source, list) and source and isinstance(source[0], dict)
     is_table = isinstance(source, dict) or any(hasattr(source, name) for name in ("columns", "column_names"))
-    return as_dataset(source, "the samples") if is_rows or is_table else source
+    return _filled(as_dataset(source, "the samples")) if is_rows or is_table else source
 
+# %% ../../nbs/views/02_view.ipynb #727afc53
+def _filled(table):
+    "A table of samples without None: a score that is missing is nan, a text is empty."
+    blanks = dict(score=math.nan, prompt="", completion="", state="", reason="")
+    for name in blanks.keys() & set(table.column_names):
+        if not arrow_column(table, name).null_count: continue
+        values = [blanks[name] if value is None else value for value in table[name][:]]
+        table = with_column(table.remove_columns(name), name, values)
+    return table
+
+# %% ../../nbs/views/02_view.ipynb #4df695c5
 def _check_source(source, needed:tuple):
     "Raise `ValueError` for what is neither a run nor a table with the columns that are needed."
     columns = getattr(source, "column_names", None)
     if columns is None: return check_run(source)
     missing = [name for name in needed if name not in columns]
     if missing: raise ValueError(f"the table lacks the columns {missing}: give one of samples, such as loop.samples()")
+    for name, wanted in _KINDS.items():
+        if name not in columns or not len(source): continue
+        kind = str(getattr(source.features[name], "dtype", "list"))
+        if not kind.startswith(wanted):
+            raise ValueError(f"the samples, column {name!r}: {kind}, where {wanted[0]} is needed")
+
+_TEXT = ("string", "large_string")
+_KINDS = dict(prompt=_TEXT, completion=_TEXT, state=_TEXT, score=("float", "double", "int", "uint", "bool"))
 
 # %% ../../nbs/views/02_view.ipynb #204d8030
 def magnified(
