@@ -336,7 +336,7 @@ Loop.unseal = unseal
 def branch(self,
     name:str,   # of the branch
     round:int|str|None=None, # where it begins: a number of this branch, or the id of any round of the run; None: the newest
-    **changed,  # settings that are different there: score, select, mix, tune, sampling, guards, audit, drift
+    **changed,  # settings that are different there: score, select, mix, tune, sampling, guards, audit, drift, measures
 )->"Loop": # it shares the run folder and the rounds so far
     "Start a second line from a round, with the settings of this loop and those changed."
     if check_name(name, "branch") in self.store.heads:
