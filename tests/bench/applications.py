@@ -28,6 +28,7 @@ APPLICATIONS = [
     Application("translation, English and Japanese", "translation", "japanese", "accuracy", "exact"),
     Application("question answering", "question_answering", "verifier", "accuracy", "exact"),
     Application("text generation", "text_generation", "glosses", "on_topic", "on topic, by the judge"),
+    Application("summarisation", "summarisation", "proposals", "rouge_l", "ROUGE-L"),
     Application("sentiment, polarity", "sentiment", "film", "accuracy", "accuracy"),
     Application("sentiment, strength", "sentiment", "film", "pearson", "Pearson's r"),
     Application("topics", "topics", "glosses", "nmi", "NMI"),
