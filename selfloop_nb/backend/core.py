@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_generators',
-           'usual_defaults', 'short_hash', 'whole_text', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted',
-           'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
-           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'whole_text', 'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed',
+           'kept_generators', 'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret',
+           'redacted', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError',
+           'OutOfMemoryError', 'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
@@ -78,6 +78,13 @@ def is_unused(
 )->bool:
     "Is it a setting that came later, and does it stand as it did before there was one?"
     return bool(field.metadata.get("later")) and getattr(settings, field.name) == field.default
+
+# %% ../../nbs/00_core.ipynb #32eb83d9
+def whole_text(
+    text:str, # from anywhere
+)->str: # that can be written and shown
+    "The text with U+FFFD in place of each half of a character (a lone surrogate)."
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 # %% ../../nbs/00_core.ipynb #53d4403d
 def plain_fields(
@@ -186,13 +193,6 @@ def short_hash(
 )->str:
     "A short SHA-256 of JSON data, equal for equal data whatever the order of its keys."
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:n]
-
-# %% ../../nbs/00_core.ipynb #32eb83d9
-def whole_text(
-    text:str, # from anywhere
-)->str: # that can be written and shown
-    "The text with U+FFFD in place of each half of a character (a lone surrogate)."
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 # %% ../../nbs/00_core.ipynb #9053f6f6
 def whole_texts(
