@@ -31,7 +31,9 @@ def environment()->dict:
 def own_code()->str:
     "The version of this library, and what tells its code from other code of that version."
     digest, package = hashlib.sha256(), Path(find_spec("selfloop_nb").origin).parent
-    for file in sorted(package.rglob("*.py")): digest.update(file.name.encode() + file.read_bytes())
+    for file in sorted(package.rglob("*.py")):
+        if file.name == "_modidx.py": continue # nbdev's own, which is not everywhere
+        digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     return f"{_version_of('selfloop_nb') or 'unknown'} ({digest.hexdigest()[:8]})"
 
 # %% ../../nbs/storage/07_environment.ipynb #c922acd8
