@@ -333,8 +333,17 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(SelfloopError, match="no cluster could be reached at 'far:1' .ray is not there."):
-            _connect(ray, "far:1", {})
+        with pytest.raises(SelfloopError, match="no cluster could be reached at 'auto' .ray is not there."):
+            _connect(ray, "auto", {})
+        asked = []
+        monkeypatch.setattr(ray, "init", lambda *how, **more: asked.append(how))
+        for nobody in ("127.0.0.1:1", "ray://127.0.0.1:1"): # where Ray itself would ask for minutes
+            with pytest.raises(SelfloopError, match=f"no cluster could be reached at '{nobody}' .nobody takes a conn"):
+                _connect(ray, nobody, {})
+        with socket.create_server(("127.0.0.1", 0)) as head:
+            _connect(ray, f"127.0.0.1:{head.getsockname()[1]}", {})
+    assert len(asked) == 1
+    monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(SelfloopError, match="Ray did not begin in 3 tries"): _connect(ray, None, {})
 
 

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes', 'real_number', 'is_name', 'is_unused',
-           'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed', 'kept_generators',
-           'usual_defaults', 'short_hash', 'whole_text', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted',
-           'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
-           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'whole_text', 'plain_fields', 'yes_or_no', 'plain_scalar', 'plain_arguments', 'derive_seed',
+           'kept_generators', 'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret',
+           'redacted', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError',
+           'OutOfMemoryError', 'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
@@ -78,6 +78,13 @@ def is_unused(
 )->bool:
     "Is it a setting that came later, and does it stand as it did before there was one?"
     return bool(field.metadata.get("later")) and getattr(settings, field.name) == field.default
+
+# %% ../../nbs/00_core.ipynb #32eb83d9
+def whole_text(
+    text:str, # from anywhere
+)->str: # that can be written and shown
+    "The text with U+FFFD in place of each half of a character (a lone surrogate)."
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 # %% ../../nbs/00_core.ipynb #53d4403d
 def plain_fields(
@@ -167,7 +174,7 @@ def kept_generators():
 # %% ../../nbs/00_core.ipynb #b2301c59
 @contextmanager
 def usual_defaults():
-    "For so long, new tensors are of 32 bit and on the processor, where nothing else is said."
+    "For so long, new tensors are of 32 bit and on the processor where nothing else is said, and no autocast is around."
     if "torch" not in sys.modules: # then nobody has changed any
         yield
         return
@@ -176,8 +183,18 @@ def usual_defaults():
     is_elsewhere = torch.get_default_device().type != "cpu"
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.device("cpu") if is_elsewhere else nullcontext(): yield
+        with torch.device("cpu") if is_elsewhere else nullcontext(), _outside(torch): yield
     finally: torch.set_default_dtype(before)
+
+def _outside(torch)->ExitStack:
+    "A block in which nothing is cast that does not ask for it, and tensors are ordinary ones."
+    around = ExitStack()
+    for kind in ("cpu", "cuda", "mps"):
+        if torch.is_autocast_enabled(kind): around.enter_context(torch.autocast(kind, enabled=False))
+    if torch.is_inference_mode_enabled():
+        around.enter_context(torch.inference_mode(False))
+        around.enter_context(torch.no_grad())
+    return around
 
 # %% ../../nbs/00_core.ipynb #40539c63
 def short_hash(
@@ -186,13 +203,6 @@ def short_hash(
 )->str:
     "A short SHA-256 of JSON data, equal for equal data whatever the order of its keys."
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:n]
-
-# %% ../../nbs/00_core.ipynb #32eb83d9
-def whole_text(
-    text:str, # from anywhere
-)->str: # that can be written and shown
-    "The text with U+FFFD in place of each half of a character (a lone surrogate)."
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 # %% ../../nbs/00_core.ipynb #9053f6f6
 def whole_texts(
