@@ -168,10 +168,21 @@ class OwnRule(KeepRule):
     "A function as a keep rule."
     function:Callable # a scored sample table -> states, reasons
     def __call__(self, samples):
-        states, reasons = self.function(samples)
+        states, reasons = _checked_choice(self.function, samples)
         shown = {reason: redact(str(reason)) for reason in set(reasons)} # words of somebody else's code, for a record
         return states, [shown[reason] for reason in reasons]
     def _describe_(self): return describe(self.function)
+
+def _checked_choice(function:Callable, samples)->tuple: # states, reasons
+    "What a function of somebody's own says of each sample; raises `ValueError` where it says something else."
+    chosen, n = function(samples), len(samples)
+    try: states, reasons = map(list, chosen)
+    except (TypeError, ValueError): states = reasons = []
+    odd = [state for state in states if state not in (KEPT, REJECTED, QUARANTINED)]
+    if len(states) == len(reasons) == n and not odd: return list(map(str, states)), reasons
+    found = f"the state {odd[0]!r:.40}" if odd else type(chosen).__name__
+    raise ValueError(f"the keep rule {getattr(function, '__name__', function)!r:.80} returned {found} for {n} samples: "
+                     f"return two lists of {n}, the states ({KEPT!r}, {REJECTED!r} or {QUARANTINED!r}) and the reasons")
 
 # %% ../nbs/07_selection.ipynb #610db65f
 def as_rule(rule)->KeepRule:
