@@ -6,7 +6,7 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast test-long check export readme docs course clean-notebooks faults clean
+.PHONY: help demo demo-smollm lab test test-fast test-long check export readme docs course course-records clean-notebooks faults clean
 export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
@@ -48,6 +48,9 @@ docs: .venv-docs/.done ## the site, built offline into _docs/html: course, recip
 
 course: .venv-course/.done ## the labs for students, teachers, nbgrader and otter-grader; slides, pages to print, quizzes, syllabus: into _course
 	@.venv-course/bin/python tests/tools/editions
+
+course-records: .venv/.done ## the labs at full size, and what came of it kept beside them, for who has no time: nbs/course/recorded
+	@$(PY) tests/tools/editions/records.py
 
 clean-notebooks: .venv/.done ## strip the notebooks of what only makes diffs noisy
 	@$(PY) tests/tools/clean_notebooks.py

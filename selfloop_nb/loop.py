@@ -24,7 +24,7 @@ from .metrics.sealed import unseal
 from .mixing import Accumulate, KeptTables, needs_samples
 from .models import LanguageModel
 from .opened import Control, ProgressBar, RunReader, handed_on
-from .phases import RoundDraft, Settings, adopt, initial_of, judge, measure, sample, tune
+from .phases import RoundDraft, Settings, adopt, judge, measure, sample, tune
 from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
@@ -38,7 +38,7 @@ from .storage.store import Run
 from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
 from .tasks import Task
 from .training.remake import kept_samples, remade
-from .training.round_models import RoundModels, check_given
+from .training.round_models import RoundModels, check_given, initial_of
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
@@ -341,7 +341,7 @@ Loop.unseal = unseal
 def branch(self,
     name:str,   # of the branch
     round:int|str|None=None, # where it begins: a number of this branch, or the id of any round of the run; None: the newest
-    **changed,  # settings that are different there: score, select, mix, tune, sampling, guards, audit, drift
+    **changed,  # settings that are different there: score, select, mix, tune, sampling, guards, audit, drift, measures
 )->"Loop": # it shares the run folder and the rounds so far
     "Start a second line from a round, with the settings of this loop and those changed."
     if check_name(name, "branch") in self.store.heads:

@@ -8,13 +8,14 @@ __all__ = ['GREEDY', 'SESSION', 'ROOM', 'CUT_AT_ONCE', 'Sampling', 'Chunk', 'pla
            'cut_off']
 
 # %% ../nbs/05_sampling.ipynb #f8d6d3f0
-import itertools
+import itertools, math
 from array import array
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .backend.columns import AT_ONCE, Cells, IdLists, as_arrow, repeated, table_of
+from .backend.context import counted_places
 from .backend.core import (
     LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once
@@ -52,6 +53,8 @@ def _broken_rules(s:Sampling):
     "(field, what it must be) of every field that is out of range."
     if s.n_samples < 1: yield "n_samples", "at least 1"
     if not s.temperature >= 0: yield "temperature", "0 or more"
+    elif s.temperature and not _LEAST <= s.temperature < math.inf:
+        yield "temperature", f"0 for the likeliest token, or finite and at least {_LEAST}"
     if s.top_k < 0: yield "top_k", "0 or more"
     if not 0 < s.top_p <= 1: yield "top_p", "above 0, at most 1"
     if s.max_new_tokens is not None and s.max_new_tokens < 1: yield "max_new_tokens", "at least 1, or None"
@@ -59,6 +62,8 @@ def _broken_rules(s:Sampling):
     if not s.templates or not _are_texts(s.templates) or not all("{prompt}" in text for text in s.templates):
         yield "templates", "a tuple of texts that hold {prompt}"
     if s.tokens_per_batch < 1: yield "tokens_per_batch", "at least 1"
+
+_LEAST = 1e-6 # temperature: divided by less, scores overflow, and what is drawn means nothing
 
 def _are_texts(values)->bool: return not isinstance(values, str) and all(isinstance(v, str) and v for v in values)
 
@@ -127,6 +132,7 @@ def sample_chunk(
     read = Reader(lm)
     prompts, prompt_of = each_once(ids)
     batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
+    batch |= counted_places(lm.model, batch.get("attention_mask"))
     begun = batch["decoder_input_ids" if lm.is_encoder_decoder else "input_ids"]
     watch = Watch(read, begun.shape[1], sampling.stop, progress, should_stop)
     _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
@@ -135,7 +141,7 @@ def sample_chunk(
 # %% ../nbs/05_sampling.ipynb #3955be32
 def sample_rows(lm:LanguageModel, read:Reader, prompts:list, written:list, stop:tuple)->list:
     "The samples of what was written: (token ids, log-probabilities) a request."
-    ends, pad = set(lm.eos_ids), lm.tokenizer.pad_token_id
+    ends, pad = set(lm.eos_ids), _padding(lm)
     rows = [(*_written(tokens, ends, pad), noted) for tokens, noted in written]
     return [_row(text, *row, stop) for text, row in zip(_texts(read, prompts, rows), rows)]
 
@@ -185,6 +191,11 @@ def sample_session(
         session = Session(lm.model.eval(), _settings(lm, sampling, max_new_tokens), how)
         drawn = session.draw(ids, max_new_tokens, progress, should_stop)
     return sample_rows(lm, Reader(lm), ids, drawn, sampling.stop)
+
+# %% ../nbs/05_sampling.ipynb #9a70f778
+def _padding(lm:LanguageModel)->int|None:
+    "The token that pads; None where text is made of it, too."
+    return lm.tokenizer.pad_token_id if lm.tokenizer.pad_token in lm.controls.names else None
 
 # %% ../nbs/05_sampling.ipynb #2dc9a93f
 def _written(tokens:list, ends:set, pad:int)->tuple: # its own tokens; is the last of them one that ends it?

@@ -163,9 +163,13 @@ def check(self, model:LanguageModel, task):
     if str(model.model.dtype) == "torch.float16":
         raise ValueError(f"{model.name}: its weights are in float16, where AdamW's small numbers are 0; "
                          "give it in bfloat16 or float32, or train additions, lora=LoRA()")
-    if not any(weight.requires_grad for weight in model.model.parameters()):
-        raise ValueError(f"{model.name}: all of its weights are frozen; "
-                         "call model.requires_grad_(True), or train additions, lora=LoRA()")
+    _check_trainable(model.name, model.model)
+
+def _check_trainable(name:str, model):
+    "Raise `ValueError` for a model that a training cannot change."
+    if any(weight.requires_grad for weight in model.parameters()): return
+    raise ValueError(f"{name}: all of its weights are frozen; "
+                     "call model.requires_grad_(True), or train additions, lora=LoRA()")
 
 # %% ../nbs/09_tuning.ipynb #720fab1a
 # What suits a model that comes trained, all weights of it: it has much to lose.
@@ -208,6 +212,7 @@ def train_copy(
         torch.manual_seed(seed)
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
         freeze_parts(model, how.freeze)
+        _check_trainable(lm.name, model)
         if how.checkpointing: compute_twice(tuned.model)
         listener = loss_listener(losses, on_loss, should_stop)
         made = trainer(model, trainer_arguments(how, seed, folder, lm.device), listener)

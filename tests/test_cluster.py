@@ -215,14 +215,19 @@ def test_a_cluster_that_loses_its_head_is_left(crew, monkeypatch):
     from selfloop_nb.sweeps import cluster
     monkeypatch.setattr(cluster, "LOOK", 0.0)
     head = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    workers, done = crew(), []
+    workers, done = crew(workers=9), [] # it would hire more
     workers.head = f"127.0.0.1:{head.getsockname()[1]}"
+    nodes = workers.ray.nodes
+    def asked():
+        assert head.fileno() >= 0, "Ray would wait for the head, and end the process"
+        return nodes()
+    workers.ray.nodes = asked
     with pytest.raises(SelfloopError, match=f"the head of the cluster, {workers.head}, does not answer any more"):
         for key, _ in workers.map(double, dict(factor=2), range(1000), as_number):
             done.append(key)
             if len(done) == 100: head.close()
     assert 100 <= len(done) < 1000 and not workers.team
-    workers.head = ""
+    workers.head, workers.ray.nodes = "", nodes
     assert len(list(workers.map(double, dict(factor=2), range(9), as_number))) == 9, "they can be used again"
 
 
@@ -333,8 +338,17 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(SelfloopError, match="no cluster could be reached at 'far:1' .ray is not there."):
-            _connect(ray, "far:1", {})
+        with pytest.raises(SelfloopError, match="no cluster could be reached at 'auto' .ray is not there."):
+            _connect(ray, "auto", {})
+        asked = []
+        monkeypatch.setattr(ray, "init", lambda *how, **more: asked.append(how))
+        for nobody in ("127.0.0.1:1", "ray://127.0.0.1:1"): # where Ray itself would ask for minutes
+            with pytest.raises(SelfloopError, match=f"no cluster could be reached at '{nobody}' .nobody takes a conn"):
+                _connect(ray, nobody, {})
+        with socket.create_server(("127.0.0.1", 0)) as head:
+            _connect(ray, f"127.0.0.1:{head.getsockname()[1]}", {})
+    assert len(asked) == 1
+    monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(SelfloopError, match="Ray did not begin in 3 tries"): _connect(ray, None, {})
 
 

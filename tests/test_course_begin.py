@@ -62,7 +62,8 @@ def said(capsys, shell, source):
 def test_a_cell_that_is_run_too_early_names_what_is_missing(path, capsys, shell):
     cells, later = first_cells(path)
     for source in cells: shell.run_cell(source)
-    early = later[next(i for i, source in enumerate(later) if "done = sweep(" in source) + 1]
+    begun = next(i for i, source in enumerate(later) if "done = sweep(" in source)
+    early = next(source for source in later[begun + 1:] if "read_off(done)" in source and "def read_off" not in source)
     assert re.search(r"`\w+` is not there: a cell above .* Run the cells above", said(capsys, shell, early))
 
 
@@ -72,6 +73,22 @@ def test_a_lab_begins_twice_in_any_folder_and_says_things_once(path, capsys, she
     for source in [*cells, *cells]: assert shell.run_cell(source).success
     assert said(capsys, shell, "nowhere").count("is not there") == 1
     assert (elsewhere / "runs").is_dir() and not list((elsewhere / "runs").iterdir())
+
+
+NEXT = {
+    "a package that is not there": ("import nowhere_at_all", "`nowhere_at_all` is not installed in the Python of this"),
+    "a lab of another version": ("from selfloop_nb.course.ladder import nowhere", "are not of one version"),
+    "a claim that does not show": ("assert 1 > 2", "does not show with the sizes of the first cell"),
+}
+
+
+@pytest.mark.parametrize("name", NEXT)
+def test_an_error_that_says_nothing_of_what_to_do(name, capsys, shell):
+    source, words = NEXT[name]
+    begin()
+    assert words in said(capsys, shell, source)
+    session(lang="zh")
+    assert re.search(r"[\u4e00-\u9fff]", said(capsys, shell, source)), "and in Chinese"
 
 
 def test_in_chinese(capsys):
@@ -84,6 +101,26 @@ def test_a_folder_that_takes_nothing(elsewhere):
     Path("runs").write_text("a file")
     with pytest.raises(Exception, match="copy the lab into a folder of your own"):
         begin("carry", 1)
+
+
+def test_a_lab_without_its_record_or_with_other_sizes_says_what_to_do(elsewhere):
+    path = next(path for path in SWEPT if path.stem[:2] == "06")
+    with pytest.raises(SelfloopError, match="copy the folder nbs/course/recorded beside the lab"):
+        recorded_cells(path, {})
+    shutil.copytree(labs.FOLDER / "recorded", elsewhere / "recorded")
+    with pytest.raises(SelfloopError, match="put the first cell back as it was, with quick = False"):
+        recorded_cells(path, dict(quick=True))
+    for _ in range(2): recorded_cells(path, {}) # the second time the run is there already
+
+
+def recorded_cells(path, sizes):
+    "The cells of a lab that takes its numbers from its record."
+    nb = labs.read(path)
+    run_notebook.override(nb, dict(recorded=True, **sizes))
+    names = {}
+    for cell in nb.cells:
+        if cell.cell_type == "code" and ".unanswered(" not in cell.source: exec(cell.source, names)
+        if "recorded_run(" in cell.source and "import" not in cell.source: return
 
 
 def test_other_sizes_are_other_runs():
@@ -137,7 +174,8 @@ def test_a_lab_that_is_stopped_goes_on_and_is_done_at_once_where_it_was_made(pat
     status, said = ran(client, cells[at])
     begun.join()
     assert status == "error" and "run this cell again" in said
-    status, said = ran(client, cells[at + 1])
+    assert ran(client, cells[at + 1])[0] == "ok"
+    status, said = ran(client, cells[at + 2])
     assert status == "error" and "`done` is not there" in said
     for source in cells[at:]: assert ran(client, source) == ("ok", ANY), source
     committed = rounds_in(elsewhere / "runs")
@@ -148,8 +186,8 @@ def test_a_lab_that_is_stopped_goes_on_and_is_done_at_once_where_it_was_made(pat
     assert rounds_in(elsewhere / "runs") == rounds_in(elsewhere / "handed out" / "runs") == committed != []
 
 
-def test_a_folder_in_which_something_else_lies_is_named(elsewhere):
-    path = next(path for path in SWEPT if path.stem[:2] == "06")
+@pytest.mark.parametrize("path", [path for path in SWEPT if path.stem[:2] in ("04", "06", "08")], ids=str)
+def test_a_folder_in_which_something_else_lies_is_named(path, elsewhere):
     shell = {}
     for source in code(path):
         if "done = sweep(" in source: break

@@ -2,7 +2,7 @@
 import pytest
 from datasets import Dataset
 
-from selfloop_nb import FineTune, Loop, Quantile, Replace, Sampling, TopK, addition, open_run, tiny_llama
+from selfloop_nb import FineTune, Loop, Quantile, Replace, Sampling, TopK, addition, open_run, sweep, tiny_llama
 from selfloop_nb.course.control_room import fooled_by, own_experiment, strict_enough, try_line
 from selfloop_nb.filters.preview import ThresholdPreview
 from wrong_answers import NO_NUMBERS, Wrong, hint, tried
@@ -25,7 +25,10 @@ TOPPED = rows([10 <= i < 38 for i in range(40)]) # the two best by score are wro
 EMPTY = rows([False] * 40)
 THETAS = {**NO_NUMBERS, "too low": (0.1, "go higher"), "lowest": (0, "go higher"), "negative": (-3, "go higher"),
           "a little low": (0.3, "go higher"), "a little high": (0.7, "go lower"), "too high": (0.95, "go lower"),
-          "keeps nothing": (0.99, "go lower"), "above the range": (1.5, "go lower"), "per cent": (80, "go lower")}
+          "keeps nothing": (0.99, "go lower"), "above the range": (1.5, "go lower"), "per cent": (80, "go lower"),
+          "a keep rule": (TopK(1), "is a TopK"),
+          "what it keeps": (ThresholdPreview(SAMPLES).at(0.5), "is a KeptMetrics"),
+          "a number of samples": (17, "go lower")}
 tried(strict_enough, THETAS)
 
 
@@ -51,7 +54,8 @@ FOOLED = {"in quotation marks": ("25", "quotation marks"), "two rows": ((25, 19)
           "from the end": (-1, "counts from the end"), "rejected": (1, "look among the kept"),
           "right": (30, "is right"), "a list": ([5], "the one number"), "yes": (True, "True or False"),
           "nan": (float("nan"), "nan"), "a function": (max, "call it"), "the lowest": (4, "have a higher score"),
-          "a float beyond": (1e300, "the rows are")}
+          "a float beyond": (1e300, "the rows are"), "a problem": ("12+34=", "its id"),
+          "a table": (SAMPLES, "the one number"), "counted from one": (26, "is right")}
 tried(fooled_by, FOOLED)
 
 
@@ -179,6 +183,26 @@ def one_word(strict):
 @lines("not its name")
 def both_swapped(strict):
     return EXPECTED, "mine"
+
+
+@lines("is the class Loop")
+def the_class(strict):
+    return Loop, EXPECTED
+
+
+@lines("holds many lines")
+def a_sweep(strict):
+    return sweep(strict, rounds=2, temperature=[1.3], progress=False), EXPECTED
+
+
+@lines("a list of 3")
+def its_rounds(strict):
+    return strict.rounds, EXPECTED
+
+
+@lines("a sentence")
+def in_a_list(strict):
+    return try_line(strict, **HOT), [EXPECTED]
 
 
 @pytest.mark.parametrize("given, words", lines.values(), ids=list(lines))

@@ -1,5 +1,6 @@
 "The lab on voting: what a jury, a vote and thirty ratings can know; each wrong answer is answered with a sentence."
 from collections import Counter
+from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,10 @@ JURIES = {**NO_NUMBERS, "the wrong side": (0.2666, "other side"), "one juror": (
           "all": (0.0101, "*all* are right"), "five given ones": (0.0778, "5 given jurors"), "coins": (0.5, "coins"),
           "their number": (5.4, "a share"), "per cent": (73.3, "73.3 % is 0.733"), "rounded": (0.7, "rounded too far"),
           "not all": (0.9899, "*not all*"), "worse": (0.55, "gains by a vote"),
-          "made up": (0.8, "add up the chances"), "below nothing": (-0.1, "a share lies")}
+          "made up": (0.8, "add up the chances"), "below nothing": (-0.1, "a share lies"),
+          "of three": (0.648, "a jury of 3"), "of eleven": (0.7535, "a jury of 11"),
+          "five of nine": (5 / 9, "gains by"),
+          "without the wrong ones": (14.886, "a share lies")}
 tried(jury_right, JURIES)
 
 
@@ -37,7 +41,9 @@ def test_a_wrong_jury(majority, words):
 COUNTS = {**NO_NUMBERS, "a bare majority": (16, "of all samples"), "half": (15, "no majority even"),
           "one too few": (20, "It takes more"), "one too many": (22, "fewer do"), "all": (30, "all of them"),
           "more than there are": (31, "only 30"), "a share": (0.7, "how many samples"), "none": (0, "no majority even"),
-          "a lost sign": (-21, "a number of samples"), "a part": (20.5, "samples are whole"), "many": (28, "fewer do")}
+          "a lost sign": (-21, "a number of samples"), "a part": (20.5, "samples are whole"), "many": (28, "fewer do"),
+          "one-sided": (19, "It takes more"), "per cent": (70, "only 30"),
+          "from so many on": (range(21, 31), "the one number")}
 tried(go_on_from, COUNTS)
 
 
@@ -65,7 +71,7 @@ def counted(passes):
 
 wrong = tried(own_vote, Wrong())
 wrong["empty"] = None, "still empty"
-wrong["marks"] = [1.0] * 48, "not what it returns"
+wrong["marks"] = [1.0] * 54, "not what it returns"
 wrong["half"] = counted(lambda same, asked: 2 * same >= asked), "half is not more than half"
 wrong["unanimous"] = counted(lambda same, asked: same == asked), "more than half is enough"
 wrong["twice"] = counted(lambda same, asked: same > 1), "said twice"
@@ -73,7 +79,9 @@ wrong["minority"] = counted(lambda same, asked: 2 * same <= asked), "the other w
 wrong["everybody"] = counted(lambda same, asked: True), "tells nothing"
 wrong["nobody"] = counted(lambda same, asked: same > asked), "passes nothing"
 wrong["three"] = counted(lambda same, asked: same >= 3), "the most frequent answer"
-wrong["six"] = counted(lambda same, asked: same >= 6), "5 of the 8 samples of"
+wrong["five"] = counted(lambda same, asked: same > 4), "not every problem has eight"
+wrong["without itself"] = counted(lambda same, asked: 2 * (same - 1) > asked), "say so"
+wrong["six"] = counted(lambda same, asked: same >= 6), "say so"
 
 
 @wrong("still empty")
@@ -116,7 +124,7 @@ def of_numbers(samples):
     return [float(int(prompt)) for prompt in samples["prompt"]]
 
 
-@wrong("6 numbers for 48 rows")
+@wrong("7 numbers for 54 rows")
 def one_a_problem(samples):
     return [1.0] * len(set(samples["prompt"]))
 
@@ -129,6 +137,30 @@ def forgetting(samples):
 @wrong("`return` in place of `print`")
 def printing(samples):
     print([1.0] * len(samples))
+
+
+@wrong("need not stand beside")
+def of_neighbours(samples):
+    groups = groupby(pairs_of(samples), key=lambda pair: pair[0])
+    found = [[text for _, text in group] for _, group in groups]
+    return [float(2 * texts.count(text) > len(texts)) for texts in found for text in texts]
+
+
+@wrong("samples of")
+def over_all_problems(samples):
+    texts = samples["completion"][:]
+    return [float(texts.count(text) > 4) for text in texts]
+
+
+@wrong("samples of")
+def in_an_order_of_its_own(samples):
+    pairs = sorted(pairs_of(samples))
+    return [float(2 * pairs.count(pair) > len([0 for prompt, _ in pairs if prompt == pair[0]])) for pair in pairs]
+
+
+@wrong("returns a dict")
+def by_problem(samples):
+    return {prompt: text for prompt, text in pairs_of(samples)}
 
 
 @pytest.mark.parametrize("vote, words", wrong.values(), ids=list(wrong))

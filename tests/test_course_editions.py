@@ -283,4 +283,5 @@ def test_all_editions_are_made_at_once(tmp_path):
         assert "Reveal.initialize" in (tmp_path / "slides" / f"{path.stem}.html").read_text(encoding="utf-8")
         assert (tmp_path / "nbgrader" / "release" / path.stem / path.name).exists()
         assert list((tmp_path / "otter" / path.stem / "autograder").glob("*.zip"))
+    assert list((tmp_path / "zh" / "student" / "recorded").glob("*.json")), "what is recorded goes along"
     assert labs.title(labs.read(labs.paths()[-1])) in (tmp_path / "syllabus.html").read_text(encoding="utf-8")

@@ -38,27 +38,29 @@ def test_a_judge_has_shares(rates):
         erring_judge(*rates)
 
 
-POINTS = {**NO_NUMBERS, "1 - p*": (0.2, "how often the model must be *right*"), "the ratio": (0.25, "put it into"),
-          "its inverse": (4, "is odds"), "per cent": (80, "80 % is 0.8"),
-          "what it is divided by": (1.25, "1 is divided by"), "taken from 1": (0.75, "not 1 - ψ/φ"),
-          "the sum": (1, "is no share"),
+POINTS = {**NO_NUMBERS, "1 - p*": (0.25, "how often the model must be *right*"), "the ratio": (1 / 3, "put it into"),
+          "its inverse": (3, "is odds"), "per cent": (75, "75 % is 0.75"), "φ itself": (0.9, "φ itself"),
+          "what it is divided by": (4 / 3, "1 is divided by"), "taken from 1": (2 / 3, "not 1 - ψ/φ"),
+          "the sum": (1.2, "is no share"), "1 - ψ": (0.7, "rejects what is wrong"),
           "the gap": (0.6, "far the judge is from a coin"),
-          "a half": (0.5, "tells nothing"), "the product": (0.16, "is a ratio"), "a coin's side": (0.1, "above 1/2"),
-          "of a pair": (0.64, "about a pair"), "made up": (0.9, "how often may the model be wrong"),
+          "a half": (0.5, "tells nothing"), "the product": (0.27, "is a ratio"), "a coin's side": (0.1, "above 1/2"),
+          "of a pair": (0.63, "about a pair"), "made up": (0.85, "how often may the model be wrong"),
           "below nothing": (-0.2, "a share lies")}
 tried(breakdown_point, POINTS)
 
 
 @pytest.mark.parametrize("point, words", POINTS.values(), ids=list(POINTS))
 def test_a_wrong_breakdown_point(point, words):
-    assert words in hint(breakdown_point, point, phi=0.8, psi=0.2)
+    assert words in hint(breakdown_point, point, phi=0.9, psi=0.3)
 
 
 ROUNDS = {**NO_NUMBERS, "by share": (4, "not the share p"), "rounded down": (4, "round up"),
           "the logarithm": (-4.83, "lose its sign"), "not rounded": (4.83, "whole"),
           "one too many": (6, "it takes fewer"),
           "far too many": (100, "it takes fewer"), "far too few": (1, "too early"), "none": (0, "without a round"),
-          "a lost sign": (-5, "lose its sign"), "a share": (0.05, "whole"), "three": (3, "too early")}
+          "a lost sign": (-5, "lose its sign"), "a share": (0.05, "whole"), "three": (3, "too early"),
+          "how far the share falls": (12, "the share must fall"), "how far the odds fall": (29, "the odds must fall"),
+          "to base ten": (1.45, "whole"), "twice as many": (10, "it takes fewer")}
 tried(how_many_rounds, ROUNDS)
 
 
@@ -68,7 +70,7 @@ def test_a_wrong_number_of_rounds(rounds, words):
 
 
 def test_right_numbers():
-    assert hint(breakdown_point, 0.8, phi=0.8, psi=0.2) == hint(how_many_rounds, 5, p=0.6, ratio=0.5, below=0.05) == ""
+    assert hint(breakdown_point, 0.75, phi=0.9, psi=0.3) == hint(how_many_rounds, 5, p=0.6, ratio=0.5, below=0.05) == ""
 
 
 def coins(phi, psi, coin):
@@ -166,6 +168,42 @@ def forgetting(samples):
 @wrong("There is prompt, answer, forgot, completion")
 def of_another_column(samples):
     return samples["correct"]
+
+
+@wrong("in another order")
+def the_first_of_them(samples):
+    right = [text == answer for text, answer in zip(samples["completion"], samples["answer"])]
+    left = {True: 0.8 * right.count(True), False: 0.4 * right.count(False)}
+    marks = []
+    for one in right:
+        marks.append(float(left[one] > 0))
+        left[one] -= 1
+    return marks
+
+
+@wrong("in another order")
+def of_a_seed_set_anew(samples):
+    random.seed(1)
+    return coins(0.8, 0.4, by_chance)(samples)
+
+
+@wrong("all copies")
+def of_the_problem(samples):
+    rows = zip(samples["prompt"], samples["completion"], samples["answer"])
+    return [float(random.Random(prompt).random() < (0.8 if text == answer else 0.4)) for prompt, text, answer in rows]
+
+
+@wrong("returns a Dataset")
+def what_it_keeps(samples):
+    return samples.select(range(10))
+
+
+@wrong("of the wrong ones 40%")
+def two_coins(samples):
+    rows = zip(samples["sample_id"], samples["completion"], samples["answer"])
+    both = [(random.Random(id).random() < 0.8, random.Random(id + "again").random() < 0.4, text == answer)
+            for id, text, answer in rows]
+    return [float(one and (right or other)) for one, other, right in both]
 
 
 @pytest.mark.parametrize("judge, words", wrong.values(), ids=list(wrong))

@@ -29,7 +29,8 @@ ROUNDS = {**NO_NUMBERS, "one too few": (5, "round up"), "by share": (2, "not the
           "by odds": (10, "take a power"),
           "not rounded": (5.58, "whole"), "round 1 forgotten": (7, "count that one"), "none": (0, "70% are m"),
           "far too many": (100, "earlier round"), "far too few": (1, "too early"), "a lost sign": (-6, "lose its sign"),
-          "a share": (0.95, "whole"), "the logarithm": (-5.58, "lose its sign"), "four": (4, "too early")}
+          "a share": (0.95, "whole"), "the logarithm": (-5.58, "lose its sign"), "four": (4, "too early"),
+          "twice as many": (12, "earlier round"), "three": (3, "too early"), "the temperature": (0.8, "whole")}
 tried(rounds_to_dominate, ROUNDS)
 
 
@@ -50,6 +51,8 @@ ORDERS = {"left empty": (None, "still empty"), "a name": ("neutral", "is text"),
           "cold too early": (["neutral", "half real", "taste", "cold", "no copies"], "'no copies' stands behind"),
           "taste last": (["neutral", "half real", "no copies", "cold", "taste"], "'taste' stands behind 'cold'"),
           "cold first": (["cold", "neutral", "half real", "taste", "no copies"], "'neutral' stands behind 'cold'"),
+          "one text": ([", ".join(LOSSES)], "no line"), "with a blank": ([f"{name} " for name in LOSSES], "no line"),
+          "a series": (pandas.Series(LOSSES), "holds a float"), "numbered": (list(enumerate(LOSSES)), "holds a tuple"),
           "mixed up": (["taste", "neutral", "cold", "half real", "no copies"], "1 more pairs")}
 tried(order_of_losses, ORDERS)
 
@@ -154,6 +157,42 @@ def without_shares(samples):
 @wrong("forget `return`")
 def forgetting(samples, shares):
     rebalanced(right_odds)(samples, shares)
+
+
+@wrong(f"There is {list(SHARES)[0]}")
+def by_prompt(samples, shares):
+    return [shares[prompt] > 0.5 for prompt in samples["prompt"]]
+
+
+@wrong("m, and D_train has")
+def one_number_for_all_jobs(samples, shares):
+    left = round(samples["completion"][:].count("f") * 0.7 / 0.3)
+    marks = []
+    for word in samples["completion"]:
+        marks.append(word == "f" or left > 0)
+        left -= word == "m"
+    return marks
+
+
+@wrong("keep more")
+def twenty_of_each(samples, shares):
+    left = {(job, "m"): round(20 * share) for job, share in shares.items()}
+    left |= {(job, "f"): 20 - left[job, "m"] for job in shares}
+    marks = []
+    for pair in zip(samples["job"], samples["completion"]):
+        marks.append(left[pair] > 0)
+        left[pair] -= 1
+    return marks
+
+
+@wrong("changes what it is given")
+def using_up_the_shares(samples, shares):
+    return [shares.pop(job, 0) > 0 for job in samples["job"]]
+
+
+@wrong("leave off the quotation marks")
+def verdicts_in_words(samples, shares):
+    return list(map(str, rebalanced(right_odds)(samples, shares)))
 
 
 @pytest.mark.parametrize("keep, words", wrong.values(), ids=list(wrong))

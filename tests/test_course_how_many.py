@@ -12,6 +12,7 @@ from wrong_answers import NO_NUMBERS, Wrong, hint, tried
 
 ONE, OTHER = [0.35, 0.48, 0.20, 0.41], [0.33, 0.47, 0.17, 0.40]
 PAIRED, UNPAIRED = paired_error(ONE, OTHER), unpaired_error(ONE, OTHER)
+ALONE = [statistics.stdev(values) / 2 for values in (ONE, OTHER)]
 
 
 @pytest.mark.parametrize("interval", [wald, wilson])
@@ -35,7 +36,9 @@ RATINGS = {**NO_NUMBERS, "above theta": (16, "*above* theta"), "per cent": (80, 
            "just too few": (84, "it takes 16"), "far too many": (1000, "more than twice"), "a share": (0.8, "a share"),
            "multiplied": (3, "divide"), "multiplied and rounded up": (4, "divide"),
            "a share in per cent": (19, "it takes 16"),
-           "a lost sign": (-85, "without a rating"), "none": (0, "without a rating"), "a part": (84.2, "whole")}
+           "a lost sign": (-85, "without a rating"), "none": (0, "without a rating"), "a part": (84.2, "whole"),
+           "added": (35, "it takes 16"), "five times as many in per cent": (421, "more than twice"),
+           "for five per cent more or less": (385, "more than twice"), "one of": (5, "prove no more than")}
 tried(ratings_needed, RATINGS)
 
 
@@ -59,9 +62,16 @@ ERRORS = {"empty": (None, None, "`paired` is still empty"), "half": (PAIRED, Non
           "Student's": (3.182 * PAIRED, UNPAIRED, "half an interval"),
           "rounded": (round(PAIRED, 2), UNPAIRED, "`paired` is rounded too far"),
           "both rounded": (PAIRED, round(UNPAIRED, 1), "`unpaired` is rounded too far"),
-          "added": (PAIRED, 2 * UNPAIRED / 2 ** 0.5, "`unpaired` is another"),
+          "added": (PAIRED, 2 * UNPAIRED / 2 ** 0.5, "*squares* add up"),
           "text": (str(PAIRED), UNPAIRED, "quotation marks"),
-          "lists": ([PAIRED], [UNPAIRED], "the one number")}
+          "lists": ([PAIRED], [UNPAIRED], "the one number"),
+          "not by the root": (PAIRED / 2, UNPAIRED / 2, "divide by sqrt(4), not by 4"),
+          "errors added": (PAIRED, sum(ALONE), "*squares* add up"),
+          "their mean": (PAIRED, sum(ALONE) / 2, "mean of both"),
+          "the first alone": (PAIRED, ALONE[0], "the first mean alone"),
+          "the second alone": (PAIRED, ALONE[1], "the second mean alone"),
+          "a variance": (PAIRED, UNPAIRED ** 2, "is a variance"),
+          "put together": (PAIRED, statistics.stdev(ONE + OTHER) / 8 ** 0.5, "one mean over both arms")}
 tried(two_errors, ERRORS)
 
 
@@ -213,6 +223,59 @@ def by_name(k, n):
 @wrong("nan")
 def no_number(k, n):
     return math.nan, math.nan
+
+
+ZIG = [(0.350, 0.344), (0.476, 0.482), (0.204, 0.194), (0.410, 0.401), (0.290, 0.301), (0.522, 0.508)]
+
+
+def test_differences_of_either_sign():
+    one, other = map(list, zip(*ZIG))
+    unsigned = statistics.stdev([abs(a - b) for a, b in ZIG]) / math.sqrt(len(ZIG))
+    assert "loses the signs" in hint(two_errors, unsigned, unpaired_error(one, other), one=one, other=other)
+
+
+def slipped(z_root=1.96, cubed=None, squared=None, middle=None, sign=-1):
+    "Wilson's formula with a slip."
+    def interval(k, n):
+        root = math.sqrt(k * (n - k) / (cubed or n ** 3) + 1.96 ** 2 / (squared or 4 * n ** 2))
+        mean = k / n + 1.96 ** 2 / (middle or 2 * n)
+        ends = mean + sign * z_root * root, mean + z_root * root
+        return [end / (1 + 1.96 ** 2 / n) for end in ends]
+    return interval
+
+
+wrong["no z"] = slipped(z_root=1), "z in front of the root"
+wrong["both ends the upper one"] = slipped(sign=1), "once minus, once plus"
+
+
+@wrong("mind its brackets")
+def without_brackets(k, n):
+    return [end * (1 + 1.96 ** 2 / n) ** 2 for end in wilson(k, n)]
+
+
+@wrong("not by n²")
+def divided_by_n_squared(k, n):
+    return slipped(cubed=n ** 2)(k, n)
+
+
+@wrong("not by 4n")
+def divided_by_4n(k, n):
+    return slipped(squared=4 * n)(k, n)
+
+
+@wrong("not by n")
+def divided_by_n(k, n):
+    return slipped(middle=n)(k, n)
+
+
+@wrong("two ends")
+def a_sentence(k, n):
+    return "{:.2f} to {:.2f}".format(*wilson(k, n))
+
+
+@wrong("the same for every k and n")
+def whole_numbers(k, n):
+    return list(map(math.floor, wilson(k, n)))
 
 
 @pytest.mark.parametrize("interval, words", wrong.values(), ids=list(wrong))

@@ -30,7 +30,9 @@ LEVELS = {"left empty": (None, "still empty"), "one number": (5, "one number"), 
           "apart": ([5, 7], "neighbours"), "rates": ([0.8, 0.9], "holds a share"), "none": ([], "always asks"),
           "a rate more": ([5, 6.5], "holds a share"), "twice": ([5, 5], "neighbours"),
           "nested": ([[5, 6]], "the one number"),
-          "a function": (max, "a function"), "words": (["five", "six"], "is text"), "a dict": ({5: 6}, "a dict")}
+          "a function": (max, "a function"), "words": (["five", "six"], "is text"), "a dict": ({5: 6}, "a dict"),
+          "in words": ("5, 6", "is text"), "steps": ([-1, 0], "so few digits"), "together": (56, "one number"),
+          "one too many": ([5, 6, 6], "two levels")}
 tried(next_levels, LEVELS)
 
 
@@ -41,7 +43,8 @@ def test_wrong_levels(levels, words):
 
 STALLS = {**NO_NUMBERS, "one below": (4, "it goes on"), "one above": (6, "not reached"), "the top": (7, "never comes"),
           "the start": (3, "climbs on"), "off the ladder": (8, "the levels are"), "a rate": (0.8, "no share"),
-          "below nothing": (-5, "the levels are"), "zero": (0, "the levels are"), "one": (1, "the levels are")}
+          "below nothing": (-5, "the levels are"), "zero": (0, "the levels are"), "one": (1, "the levels are"),
+          "between": (5.5, "no share"), "both": ((5, 6), "the one number"), "per cent": (90, "the levels are")}
 tried(stalls_at, STALLS)
 
 
@@ -159,6 +162,28 @@ def forgetting(level, rate):
 @wrong("quotation marks")
 def in_words(level, rate):
     return str(right(level, rate))
+
+
+@wrong("the ladder ends there")
+def round_and_round(level, rate):
+    step = level + (rate >= 0.75) - (rate < 0.2)
+    return 3 if step > 7 else 7 if step < 3 else step
+
+
+@wrong("forget `return`")
+def silent_where_it_stays(level, rate):
+    if rate >= 0.75: return min(level + 1, 7)
+    if rate < 0.2: return max(level - 1, 3)
+
+
+@wrong("goes up")
+def asking_for_nine_tenths(level, rate):
+    return right(level, rate, up=0.9)
+
+
+@wrong("a list of 2")
+def the_level_and_the_next(level, rate):
+    return [right(level, rate), right(level, rate) + 1]
 
 
 @pytest.mark.parametrize("function, words", wrong.values(), ids=list(wrong))

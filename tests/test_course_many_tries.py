@@ -1,5 +1,5 @@
 "The lab on pass@k: each wrong answer is answered with a sentence that leads on."
-import math, random
+import math, random, statistics
 
 import pytest
 
@@ -16,7 +16,12 @@ PAIRS = {**NO_NUMBERS, "with replacement": (0.609, "with replacement"), "one try
          "added up": (0.8036, "cannot be added"), "rounded": (0.6, "rounded too far"),
          "none, replaced": (0.3906, "with replacement"), "always": (1, "can be drawn"),
          "pairs": (18, "a share"), "too few": (0.2, "never worse"), "made up": (0.9, "hold *no* right one"),
-         "below nothing": (-0.6, "a share lies")}
+         "below nothing": (-0.6, "a share lies"),
+         "not both": (1 - 3 / 28, "*not both*"),
+         "one, put back": (2 * 3 / 8 * 5 / 8, "*exactly* one is right, drawn with"),
+         "with and without order": (1 - 10 / 56, "above without order"),
+         "one wrong one less": (1 - 5 / 8 * 5 / 7, "one less"),
+         "a fraction in words": ("9/14", "Python works it out")}
 tried(by_hand, PAIRS)
 
 
@@ -29,7 +34,8 @@ CROSSINGS = {**NO_NUMBERS, "before it": (4, "Go to more tries"), "one try": (1, 
              "the last": (64, "the *first* k"), "behind it": (16, "ahead already"), "between": (6, "the table has"),
              "more than there are": (128, "the table has"), "none": (0, "without a try"),
              "a share": (0.75, "a share of problems"), "not whole": (5.5, "tries are whole"),
-             "below nothing": (-8, "without a try")}
+             "below nothing": (-8, "without a try"), "its place": (3, "the table has"), "a line": ("M_0", "is text"),
+             "both": ((8, 16), "the one number")}
 tried(crossing, CROSSINGS)
 
 
@@ -137,6 +143,27 @@ def shuffling(verdicts, k):
     for one in verdicts:
         one.sort()
     return unbiased(verdicts, k)
+
+
+wrong["not all right"] = over(lambda one, k: 1 - math.comb(sum(one), k) / math.comb(len(one), k)), "draws of wrong ones"
+wrong["chances added"] = over(lambda one, k: min(1, k * sum(one) / len(one))), "adds up chances"
+wrong["cut off"] = over(lambda one, k: 1 - math.comb(len(one) - sum(one), k) // math.comb(len(one), k)), "`//`"
+
+
+@wrong("each problem has its own")
+def of_the_first_ones_tries(verdicts, k):
+    n = len(verdicts[0])
+    return 1 - sum(math.comb(n - sum(one), k) / math.comb(n, k) for one in verdicts) / len(verdicts)
+
+
+@wrong("they count, with 0")
+def of_those_that_are_solved(verdicts, k):
+    return unbiased([one for one in verdicts if any(one)], k)
+
+
+@wrong("the middle one")
+def the_median(verdicts, k):
+    return statistics.median(unbiased([one], k) for one in verdicts)
 
 
 @pytest.mark.parametrize("function, words", wrong.values(), ids=list(wrong))

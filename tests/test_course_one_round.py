@@ -1,9 +1,11 @@
 "Lab 1: each wrong answer is answered with a sentence that leads on, and right ones are right however they are written."
 import random
+from collections import Counter
 
 import numpy, pytest, torch
 from datasets import Dataset
 
+from selfloop_nb import Threshold
 from selfloop_nb.course.one_round import diversity, keep_a_fifth, own_q
 from selfloop_nb.metrics.basic import unique_ratio
 from wrong_answers import NO_NUMBERS, Wrong, hint, tried
@@ -45,7 +47,10 @@ THETAS = {**NO_NUMBERS, "a rank": (80, "a share or a probability"), "the mean": 
           "per cent": (20, "a share or a probability"), "a probability": (0.9, "a share or a probability"),
           "the best": (max(SCORES), "Go lower"), "too high": (-1e-4, "Go lower"),
           "half": (sorted(SCORES)[200], "Go higher"),
-          "the lowest": (min(SCORES), "Every score"), "far below": (-100, "Every score")}
+          "the lowest": (min(SCORES), "Every score"), "far below": (-100, "Every score"),
+          "the share's logarithm": (numpy.log(0.2), "Every score"), "nought": (0, "Go lower"),
+          "a keep rule": (Threshold(0.5), "is a Threshold"), "an index": (320, "a share or a probability"),
+          "its probability": (numpy.exp(FIFTH), "a share or a probability")}
 tried(keep_a_fifth, THETAS)
 
 
@@ -294,6 +299,36 @@ def another_digit(prompt, completion):
     return float(completion[:1] == str((int(prompt[0]) + int(prompt[3]) + 1) % 10))
 
 
+@wrong("A row of the table is a dict")
+def by_rows_taken_apart(samples):
+    return [fits(prompt, completion) for prompt, completion in samples]
+
+
+@wrong("is no data frame")
+def by_attribute(samples):
+    return list(map(fits, samples.prompt, samples.completion))
+
+
+@wrong("is no data frame")
+def as_a_data_frame(samples):
+    return [fits(row.prompt, row.completion) for _, row in samples.iterrows()]
+
+
+@wrong("returns a Dataset")
+def with_a_column_more(samples):
+    return samples.add_column("score", by_row(fits)(samples))
+
+
+@wrong("is text, and a number is wanted: leave off")
+def verdicts_in_words(samples):
+    return [str(mark == 1) for mark in by_row(fits)(samples)]
+
+
+@wrong("to every sample")
+def of_the_first_row(samples):
+    return [fits(samples["prompt"][0], samples["completion"][0])] * len(samples)
+
+
 @pytest.mark.parametrize("q, words", wrong.values(), ids=list(wrong))
 def test_a_wrong_q(q, words):
     assert words in hint(own_q, q, samples=S)
@@ -325,20 +360,29 @@ def alone(samples, column):
     return len(set(samples[column])) / len(samples)
 
 
+def singles(samples):
+    counts = Counter(zip(samples["prompt"], samples["completion"]))
+    return sum(n == 1 for n in counts.values()) / len(samples)
+
+
 BOTH = [ratio(S), ratio(S1)]
 RATIOS = {"rounded": ([round(BOTH[0], 1), BOTH[1]], "`ratio_before` is rounded too far"),
           "none": ([0, 0], "the same table"),
           "left empty": ([None, None], "still empty"), "only one": ([BOTH[0], None], "`ratio_after` is still empty"),
           "only the other": ([None, BOTH[1]], "`ratio_before` is still empty"),
           "made up": ([0.9, 0.1], "`ratio_before` is another"),
-          "one made up": ([BOTH[0], 0.1], "`ratio_after` is another"), "swapped": (BOTH[::-1], "the wrong way round"),
+          "one made up": ([BOTH[0], 0.33], "`ratio_after` is another"), "swapped": (BOTH[::-1], "the wrong way round"),
           "completions": ([alone(S, "completion"), alone(S1, "completion")], "prompts belong"),
           "prompts": ([alone(S, "prompt"), alone(S1, "prompt")], "completions belong"),
           "copies": ([1 - part for part in BOTH], "*copies*"), "S twice": (BOTH[:1] * 2, "of the same table"),
           "S1 twice": (BOTH[1:] * 2, "of the same table"), "per cent": ([100 * part for part in BOTH], "% is 0."),
           "numbers": ([400 * part for part in BOTH], "between 0 and 1"), "texts": (["0.5", "0.5"], "quotation marks"),
           "a list": ([BOTH, BOTH], "the one number"), "the function": ([unique_ratio, unique_ratio], "call it"),
-          "less than nothing": ([-0.5, 0.5], "between 0 and 1")}
+          "less than nothing": ([-0.5, 0.5], "between 0 and 1"),
+          "like no other": ([singles(S), singles(S1)], "that nothing is like"),
+          "the fall": ([BOTH[0], BOTH[0] - BOTH[1]], "how far it falls"),
+          "copies of one": ([BOTH[0], 1 - BOTH[1]], "*copies*"),
+          "completions of one": ([BOTH[0], alone(S1, "completion")], "prompts belong")}
 tried(diversity, RATIOS)
 
 

@@ -1,5 +1,5 @@
 "Two settings have the same identity when they make the same round, here and in every other kernel; else another one."
-import collections, functools, gc, json, random, subprocess, sys, threading
+import collections, functools, gc, json, os, random, subprocess, sys, threading
 from pathlib import Path
 
 import numpy
@@ -183,6 +183,77 @@ def test_a_journal_needs_to_know_its_scorer(tmp_path):
     def versioned(by, version): return as_scorer(Shift(by, client=threading.Lock(), journal=True, version=version))
     assert versioned(1, "1").describe() == versioned(1, "1").describe()
     assert versioned(1, "1").describe() != versioned(1, "2").describe() != versioned(2, "2").describe()
+
+
+class Listed:
+    "A judge that reads its words from a file, as it is told where or from the environment."
+    def __init__(self, path): self.path = path
+    def __call__(self, samples): return [float(text in open(self.path).read()) for text in samples["completion"]]
+
+
+def reads_variable(samples): return [float(os.environ.get("JUDGE_OF_TEST", "0"))] * len(samples)
+
+
+def words_of(path): return open(path).read().split()
+
+
+def reads_by_a_helper(samples, path="words.txt"): return [float(text in words_of(path)) for text in samples]
+
+
+def keeps_a_log(samples): return open("log.txt", "a").write(str(len(samples)))
+
+
+LISTED = Listed("words.txt")
+JUDGES = [LISTED, LISTED.__call__, reads_by_a_helper, functools.partial(words_of, "words.txt")]
+
+
+@pytest.mark.parametrize("judge", JUDGES, ids=["object", "method", "helper", "partial"])
+def test_a_file_that_a_scorer_reads_tells_it_apart(judge, tmp_path, monkeypatch):
+    from selfloop_nb.storage.identity import describe, unknown_in
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("bad")
+    before = describe(judge)
+    assert describe(judge) == before and not unknown_in(judge)
+    (tmp_path / "words.txt").write_text("bad worse")
+    assert describe(judge) != before
+
+
+def test_a_module_of_torch_is_more_than_its_weights():
+    import torch
+    from selfloop_nb.storage.identity import describe
+    class Judge(torch.nn.Module):
+        def __init__(self, theta):
+            super().__init__()
+            self.layer, self.theta = torch.nn.Linear(1, 1, bias=False), theta
+            torch.nn.init.ones_(self.layer.weight)
+
+    assert describe(Judge(0.1)) == describe(Judge(0.1)) != describe(Judge(0.2))
+    inside = [torch.nn.Sequential(Judge(theta)) for theta in (0.1, 0.2)]
+    assert describe(inside[0]) != describe(inside[1])
+    assert "holds" not in describe(torch.nn.Linear(1, 1))
+
+
+def test_a_variable_of_the_environment_tells_a_scorer_apart(monkeypatch):
+    from selfloop_nb.storage.identity import describe
+    monkeypatch.setenv("JUDGE_OF_TEST", "1")
+    before = describe(reads_variable)
+    monkeypatch.setenv("JUDGE_OF_TEST", "2")
+    assert describe(reads_variable) != before
+
+
+def test_what_a_scorer_writes_is_not_what_it_reads(tmp_path, monkeypatch):
+    from selfloop_nb.storage.identity import describe, unknown_in
+    monkeypatch.chdir(tmp_path)
+    before = describe(keeps_a_log)
+    keeps_a_log([1])
+    assert describe(keeps_a_log) == before and not unknown_in(keeps_a_log)
+
+
+def test_a_journal_of_what_may_read_any_file_asks_for_a_version():
+    from selfloop_nb.scoring import Scorer, as_scorer
+    with pytest.raises(ValueError, match=r"words_of \(a file that it reads\).*version='1'"):
+        Scorer("words", words_of, journal=True)
+    assert as_scorer(words_of) and Scorer("words", words_of, journal=True, version="1")
 
 
 def stopped_in_tune(loop):

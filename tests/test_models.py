@@ -209,6 +209,32 @@ def test_weights_that_somebody_else_has_changed_make_no_round(when, tmp_path):
     with pytest.raises(ValueError, match="were changed after the loop was made"): loop.step()
 
 
+def other_template(lm): lm.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}="
+
+
+def more_tokens(lm): lm.tokenizer.add_tokens(["12"])
+
+
+def another_end(lm): lm.tokenizer.eos_token = "0"
+
+
+@pytest.mark.parametrize("change", [other_template, more_tokens, another_end])
+def test_a_tokenizer_that_somebody_else_has_changed_makes_no_round(change, tmp_path):
+    lm = tiny()
+    loop = small_loop(tmp_path / "run", model=lm)
+    loop.start()
+    change(lm)
+    with pytest.raises(ValueError, match="tokenizer, chat template or end tokens of .* were changed after the loop"):
+        loop.step()
+
+
+def test_tokens_that_were_added_without_room_are_named_before_a_loop_begins(tmp_path):
+    lm = tiny()
+    lm.tokenizer.add_tokens(["12"])
+    with pytest.raises(ValueError, match=r"call model.resize_token_embeddings\(\d+\)"):
+        small_loop(tmp_path / "run", model=lm)
+
+
 def test_generation_settings_that_contradict_each_other_are_kept(tmp_path):
     lm = tiny()
     own = lm.model.generation_config
@@ -223,8 +249,13 @@ def test_a_loop_within_a_block_without_gradients_learns_as_outside(around, tmp_p
     def made(name): return small_loop(tmp_path / name, score=half_digits, select=Threshold(0))
     outside, inside = made("outside"), made("inside")
     outside.step()
-    with around(): inside.step()
-    assert files_of(inside, 1) == files_of(outside, 1)
+    with around():
+        inside.step()
+        inside.rewind(0)
+        inside.step()
+    first, again = files_of(inside, 1)
+    assert [first] == [again] == files_of(outside, 1)
+    assert inside.samples(1)["logprob"][:] == outside.samples(1)["logprob"][:], "M_0 was read from the disk"
 
 
 def test_what_a_launcher_has_left_in_the_environment_changes_nothing(tmp_path, monkeypatch):
@@ -249,6 +280,18 @@ def test_the_context_is_what_fits(config, settings, longest):
     assert lm.context == longest
     lm.model(torch.full((1, longest), 5))
     with pytest.raises((IndexError, RuntimeError)): lm.model(torch.full((1, longest + 1), 5))
+
+
+def test_a_family_that_counts_its_places_from_the_padding_is_asked_as_it_is_taught():
+    "What it writes is as likely as a second pass says; transformers' `generate` would count from 0."
+    from selfloop_nb.sampling import generate_samples
+    from selfloop_nb.scorers.likelihoods import completion_logprobs
+    lm = of_family(transformers.RobertaConfig, max_position_embeddings=64, pad_token_id=0, is_decoder=True, **SMALL)
+    samples = generate_samples(lm, small_task().prompts, Sampling(n_samples=2, max_new_tokens=8))
+    rows = [i for i, ids in enumerate(samples["token_ids"]) if ids and 0 not in ids] # padding counts no place
+    samples = samples.select(rows)
+    assert len(samples) > 5
+    assert completion_logprobs(lm, samples) == pytest.approx(samples["logprob"][:], abs=1e-4)
 
 
 def test_a_context_under_a_name_of_long_ago_and_none():

@@ -25,7 +25,7 @@ PHASES = ["sample", "score", "tune", "measure"]
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_kill_9_in_a_phase_of_round_2(phase, tmp_path, undisturbed):
-    command = [sys.executable, small.__file__, tmp_path / "run"]
+    command = [sys.executable, small.__file__, tmp_path / "run", phase]
     died = subprocess.run(command, env={**os.environ, "KILLED_IN": phase}, capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     loop = small_loop(tmp_path / "run")

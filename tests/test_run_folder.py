@@ -424,6 +424,9 @@ def test_an_archive_that_is_not_there_or_has_no_place_is_said(run, tmp_path):
     archive = export_run(run, tmp_path / "run.zip")
     with pytest.raises(SelfloopError, match="there is no archive"): import_run(tmp_path / "none.zip", tmp_path / "copy")
     with pytest.raises(SelfloopError, match="a file and no folder"): import_run(archive, archive / "copy")
+    with pytest.raises(SelfloopError, match="there is no folder"): export_run(run, archive / "run.zip")
+    with pytest.raises(SelfloopError, match="there is no folder"): export_run(run, tmp_path / "none" / "run.zip")
+    with pytest.raises(SelfloopError, match="is a folder: name the file"): export_run(run, tmp_path)
 
 
 def test_of_two_imports_at_once_one_makes_the_run_and_the_other_says_so(run, tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ def fatal(samples):
     place = os.environ.get("KILLED_AFTER_AN_ARM")
     if place and len(list(Path(place).glob("rounds/*/round.json"))) == 2: kill_self()
     return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
+fatal.version = "1" # what it reads of the environment decides no score
 
 
 def swept(store, seeds=(0,), workers=1, rounds=1, **changed):

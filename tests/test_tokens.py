@@ -137,6 +137,21 @@ def test_a_stop_string_cuts_text_and_ids_alike():
         assert ids == lm.completion_ids(sample["completion"], prompt=sample["prompt"])
 
 
+def test_an_ordinary_token_that_pads_is_text_where_it_is_written():
+    "As GPT-2's exclamation mark with `pad_token_id = 0`: samples end with it, and stop strings hold it."
+    from selfloop_nb.tuning import encode_rows, fine_tune
+    lm = causal("characters")
+    lm.tokenizer.pad_token = "!"
+    from selfloop_nb import FineTune
+    shouting = rows().map(lambda row: dict(completion="1" + "!" * 20))
+    lm = fine_tune(lm, shouting, FineTune(steps=60, batch_size=16, lr=5e-3))[0]
+    cut = drawn(lm, n=1, room=4, temperature=0.0)
+    assert set(cut["completion"]) == {"1!!!"} and not any(cut["finished"])
+    assert trained_ids(encode_rows(lm, cut)) == cut["token_ids"][:]
+    stopped = drawn(lm, n=1, room=4, temperature=0.0, stop=("!!",))
+    assert set(stopped["completion"]) == {"1"} and all(stopped["finished"])
+
+
 def test_a_system_prompt_is_in_every_prompt(tmp_path):
     from selfloop_nb.models import LanguageModel, load_model
     plain = causal("a chat of bytes, its own end of turn")

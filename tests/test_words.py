@@ -4,15 +4,16 @@ the table, and the sentences of guards and errors are found again in it.
 import ast, re, string, warnings
 from itertools import count
 
-import pytest
+import ipywidgets, pandas, pytest
 
 from project import modules
-from selfloop_nb import Threshold, session
-from selfloop_nb.charts import look, rounds
+from selfloop_nb import Quantile, Threshold, TopK, browse, compare, dashboard, explore, open_run, rate, session, tree
+from selfloop_nb.charts import chart_data, look, rounds
 from selfloop_nb.charts.glossary import ZH
-from selfloop_nb.charts.words import LANGUAGES, SESSION, shown
+from selfloop_nb.charts.words import LANGUAGES, SESSION, headers_shown, shown, words_shown
+import selfloop_nb.course.exercises # its tables of words
 from selfloop_nb.storage.files import check_name
-from selfloop_nb.views.view import push_button, put_into_words
+from selfloop_nb.views.view import _widgets_in, push_button, put_into_words
 from small import small_loop
 
 MODULES = modules()
@@ -78,6 +79,39 @@ def test_an_error_is_found_again_with_what_it_names():
     assert shown(str(caught.value), "zh").startswith("'../x' 不能作为分支的名字")
 
 
+ERRORS = {
+    "a share": (lambda: Quantile(1.5), "share=1.5：必须大于 0 且不超过 1"),
+    "a language": (lambda: session(lang="de"), "lang='de'：有这些语言的词：'en', 'zh'"),
+    "a number": (lambda: TopK(0), "k=0：必须不小于 1"),
+}
+
+
+def raised_texts(path):
+    "What a module's errors say, finished."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            text = finished(node.exc.args[0])
+            if text and re.search(r"[a-z]{3,} [a-z]{2,}", text): yield text
+
+
+def test_most_of_what_a_notebook_is_refused_has_its_words():
+    method = [path for name, path in MODULES.items() if name.split(".")[0] in SPOKEN]
+    texts = [text for path in method for text in raised_texts(path)]
+    english = [text for text in texts if shown(text, "zh") == text]
+    assert len(english) <= 0.1 * len(texts), english
+
+
+SPOKEN = {"tasks", "selection", "mixing", "sampling", "guards", "loop", "opened", "phases", "tuning", "models",
+          "filters", "people", "charts", "views"}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_of_a_value_says_what_it_must_be(name):
+    call, words = ERRORS[name]
+    with pytest.raises(ValueError) as caught: call()
+    assert shown(str(caught.value), "zh") == words
+
+
 def test_a_warning_is_recorded_in_english_whatever_the_session_speaks(tmp_path):
     session(lang="zh")
     loop = small_loop(tmp_path / "严格")
@@ -126,6 +160,47 @@ def test_a_view_says_later_words_in_the_sessions_language_too():
     assert button.description == "运行"
     button.description = "Go on"
     assert button.description == "继续" and SESSION.lang == "zh"
+
+
+THREE_WORDS = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}")
+NO_WORDS = re.compile(r"<(code|style|svg)\b.*?</\1>", re.DOTALL)
+
+
+def said_by(view):
+    "What the widgets of a view say: labels, tips, what is to be chosen from, and HTML without its code."
+    put_into_words(view.box)
+    for widget in _widgets_in(view.box, {}).values():
+        texts = [getattr(widget, name, "") for name in ("description", "tooltip", "placeholder")]
+        if isinstance(widget, ipywidgets.Dropdown): texts += [label for label, _ in widget.options]
+        if isinstance(widget, ipywidgets.HTML): texts += NO_WORDS.sub("", widget.value).split("<")
+        yield from (text.split(">")[-1].strip() for text in texts if text)
+
+
+def test_views_say_nothing_in_english(tmp_path):
+    session(lang="zh")
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=2)
+    other = loop.branch("hot", round=1, select=Threshold(0.0))
+    other.run(rounds=1)
+    views = [dashboard(loop), dashboard(open_run(tmp_path / "run")), explore(loop, round=2), browse(loop, round=2),
+             rate(loop, round=2, by="me"), tree(loop), compare(loop, other)]
+    texts = {text.replace("pip install", "pip") for view in views for text in said_by(view)}
+    assert sorted(filter(THREE_WORDS.search, texts)) == []
+
+
+def test_all_that_a_page_says_of_its_own_is_put_into_words():
+    session(lang="zh")
+    english = [line for name, line in words_shown(chart_data.WORDS).items() if line == chart_data.WORDS[name]]
+    assert english == ["distinct-2 {value}"], "a name, and a number"
+
+
+def test_of_a_table_of_pandas_headers_are_put_into_words_and_cells_stay():
+    session(lang="zh")
+    frame = pandas.DataFrame({"your guess": ["kept", "from"]}, index=pandas.Index(["cold", "run 3"], name="claim"))
+    said = headers_shown(frame._repr_html_())
+    assert re.findall(r">([^<>\s][^<>]*)</th>", said) == ["你的猜测", "主张", "cold（低温）", "run 3"]
+    assert re.findall(r"<td>(.*?)</td>", said) == ["kept", "from"]
+    assert shown("cold") == "cold", "the name of a branch, elsewhere"
 
 
 def test_a_report_speaks_the_language_of_the_session_and_leaves_what_was_written(tmp_path):

@@ -75,7 +75,7 @@ def own_ends(
     "The tokens that end a text by the model's own generation settings."
     own = getattr(model.generation_config, "eos_token_id", None)
     if not isinstance(own, (list, tuple)): own = [own]
-    return [i for i in own if i is not None and i < n_tokens]
+    return [i for i in own if i is not None and 0 <= i < n_tokens]
 
 # %% ../../nbs/backend/02_controls.ipynb #6b02b675
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ __all__ = ['LATER', 'MOST_DEPTH', 'whole_number', 'natural_number', 'check_sizes
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import NoneType
@@ -174,7 +174,7 @@ def kept_generators():
 # %% ../../nbs/00_core.ipynb #b2301c59
 @contextmanager
 def usual_defaults():
-    "For so long, new tensors are of 32 bit and on the processor, where nothing else is said."
+    "For so long, new tensors are of 32 bit and on the processor where nothing else is said, and no autocast is around."
     if "torch" not in sys.modules: # then nobody has changed any
         yield
         return
@@ -183,8 +183,18 @@ def usual_defaults():
     is_elsewhere = torch.get_default_device().type != "cpu"
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.device("cpu") if is_elsewhere else nullcontext(): yield
+        with torch.device("cpu") if is_elsewhere else nullcontext(), _outside(torch): yield
     finally: torch.set_default_dtype(before)
+
+def _outside(torch)->ExitStack:
+    "A block in which nothing is cast that does not ask for it, and tensors are ordinary ones."
+    around = ExitStack()
+    for kind in ("cpu", "cuda", "mps"):
+        if torch.is_autocast_enabled(kind): around.enter_context(torch.autocast(kind, enabled=False))
+    if torch.is_inference_mode_enabled():
+        around.enter_context(torch.inference_mode(False))
+        around.enter_context(torch.no_grad())
+    return around
 
 # %% ../../nbs/00_core.ipynb #40539c63
 def short_hash(

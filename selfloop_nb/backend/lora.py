@@ -7,6 +7,7 @@ __all__ = ['ADAPTER', 'LoRA', 'with_lora', 'merged', 'save_adapter', 'Adapter', 
 
 # %% ../../nbs/backend/07_lora.ipynb #5cbc21bc
 import json, tempfile, warnings
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,16 @@ def _has_linear(model)->bool:
     last = model.get_output_embeddings()
     return any(isinstance(layer, (nn.Linear, Conv1D)) and layer is not last for layer in model.modules())
 
+# %% ../../nbs/backend/07_lora.ipynb #2efe895a
+def _tied_target(model)->str: # '' where there is none
+    "What of a peft model would add to another layer, too, since both have the same weight."
+    n_users = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    layers = {name: getattr(layer, "base_layer", None) for name, layer in model.named_modules()}
+    tied = [name for name, layer in layers.items() if layer is not None and n_users[id(layer.weight)] > 1]
+    if not tied: return ""
+    return (f"{tied[0].rpartition('.')[2]} has its weight with another layer, to which the additions would be made as "
+            "well when they are merged; leave it out of targets")
+
 # %% ../../nbs/backend/07_lora.ipynb #bda23fa0
 def check_lora(
     lm:"selfloop_nb.models.LanguageModel",
@@ -164,7 +175,7 @@ def check_lora(
     if not reason:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             empty = type(model)(deepcopy(model.config))
-        try: with_lora(empty, lora)
+        try: reason = _tied_target(with_lora(empty, lora))
         except ValueError as error: reason = str(error).split(". ")[0]
     if not reason: return
     raise ValueError(f"lora={lora}: {lm.name} ({model.config.model_type}) cannot have low-rank additions "

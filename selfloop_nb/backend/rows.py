@@ -49,12 +49,24 @@ def encode_rows(
     workers=HERE, should_stop:Callable=never, # who does it where there are many, see `workers.Here`
 )->IdRows: # see `encode_row`, with a weight where there are any; raises `ValueError` for a row longer than the context
     "Token ids and labels of the rows of a training set: of a sample those that were sampled, see `row_ids`."
+    _check_table(table)
     pieces = range(0, len(table), ENCODED_AT_ONCE)
     arrow = as_arrow(table)
     def piece(first): return dict(table=as_table(part_of(arrow, first, ENCODED_AT_ONCE)))
     rows = ids_in_pieces(workers, _encoded, lm, pieces, piece, should_stop, IdRows())
     if "weight" in table.column_names: rows.weights = _checked_weights(table["weight"][:])
     return rows
+
+# %% ../../nbs/backend/16_rows.ipynb #459cc2d8
+def _check_table(table):
+    "Raise `ValueError` for what is no table to learn from, such as what a mix of somebody's own returns."
+    columns = getattr(table, "column_names", None)
+    is_table = columns is not None and {"prompt", "completion"} <= set(columns)
+    if is_table and len(table): return
+    what = "has no rows" if is_table else f"has the columns {columns}"
+    if columns is None: what = f"is a {type(table).__name__}"
+    raise ValueError(f"what is to be learnt {what}: give a Dataset with the columns prompt and completion, and a row "
+                     "at least; of a loop, let the function that mixes return one")
 
 # %% ../../nbs/backend/16_rows.ipynb #9a960bce
 def _checked_weights(weights:list)->list:

@@ -99,7 +99,8 @@ def cut(self,
 )->list: # of lists of token ids
     "The token ids of texts."
     if not texts: return []
-    with panics_in_words(): cut = self.tokenizer(**{side: texts}, add_special_tokens=whole)["input_ids"]
+    how = dict(add_special_tokens=whole, verbose=False) # or it warns of a length that is not the model's
+    with panics_in_words(): cut = self.tokenizer(**{side: texts}, **how)["input_ids"]
     rows = list(map(list, cut))
     names = self.controls
     for i, text in enumerate(texts):

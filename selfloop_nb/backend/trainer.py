@@ -145,16 +145,6 @@ def _quick_collection():
     try: yield
     finally: gc.unfreeze()
 
-# %% ../../nbs/backend/06_trainer.ipynb #89fa79dc
-@contextmanager
-def _fresh_casts():
-    "Within a block of autocast, let no cast of a weight outlive the weight."
-    import torch
-    cached = torch.is_autocast_cache_enabled()
-    torch.set_autocast_cache_enabled(False)
-    try: yield
-    finally: torch.set_autocast_cache_enabled(cached)
-
 # %% ../../nbs/backend/06_trainer.ipynb #16353097
 @contextmanager
 def _with_gradients():
@@ -176,5 +166,4 @@ def _own_environment():
 @contextmanager
 def undisturbed():
     "A place to train in: what is around does not disturb the training, nor the training what is around."
-    with usual_defaults(), _own_environment(), kept_generators(), _quick_collection():
-        with _fresh_casts(), _with_gradients(): yield
+    with usual_defaults(), _own_environment(), kept_generators(), _quick_collection(), _with_gradients(): yield

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'TAGS', 'SECONDS', 'conversation', 'turn_end', 'write_turns', 'read_turns', 'framed', 'ask',
-           'with_system', 'without_template', 'with_settings', 'thought_begun', 'continued', 'template_fault',
-           'drops_question']
+           'with_system', 'without_template', 'with_settings', 'thought_begun', 'continued', 'before_answer',
+           'writes_date', 'template_fault', 'drops_question']
 
 # %% ../../nbs/backend/01_turns.ipynb #5f4b9265
 import ctypes, json, math, re, threading, time
@@ -207,6 +207,30 @@ def continued(
     begin, end = tags
     if completion.lstrip().startswith(begin): return completion.lstrip().removeprefix(begin).lstrip("\n")
     return completion if end in completion else f"{end}\n\n{completion}"
+
+# %% ../../nbs/backend/01_turns.ipynb #0fdc22da
+def before_answer(
+    tokenizer,
+)->str: # '' where nothing is missing
+    "What the chat template writes before an answer, where what is asked ends in front of it."
+    told, question = conversation(tokenizer), [{"role": "user", "content": "?"}]
+    asked = ask(tokenizer, "?") if told else ""
+    is_heeded = told and asked != tokenizer.apply_chat_template(question, tokenize=False)
+    if is_heeded or not told.startswith(asked): return ""
+    header = told[len(asked):].partition(PROBE)[0]
+    for begin, end in TAGS: header = header.replace(begin, "").replace(end, "")
+    return header.strip()
+
+# %% ../../nbs/backend/01_turns.ipynb #b561609a
+def writes_date(
+    tokenizer,
+)->bool:
+    "Does the chat template ask what day it is?"
+    question = [{"role": "user", "content": "?"}]
+    if "strftime_now" not in str(tokenizer.chat_template): return False
+    clock = "{%- macro strftime_now(form) -%}" + PROBE + "{%- endmacro -%}"
+    template = clock + tokenizer.get_chat_template()
+    return PROBE in tokenizer.apply_chat_template(question, chat_template=template, tokenize=False)
 
 # %% ../../nbs/backend/01_turns.ipynb #f67bca21
 SECONDS = 5 # of computing, in which a question must be written down

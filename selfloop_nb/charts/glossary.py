@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TERMS', 'BUTTONS', 'FIELDS', 'ANSWERS', 'TITLES', 'AXES', 'LINES', 'HINTS', 'SAID', 'STATUS', 'WARNINGS', 'ERRORS',
-           'REPORT', 'LESSONS', 'ZH']
+           'REPORT', 'TIPS', 'TREE', 'BROWSER', 'RATED', 'BESIDE', 'LESSONS', 'ZH']
 
 # %% ../../nbs/charts/00_glossary.ipynb #d381347d
 TERMS = {
@@ -214,6 +214,113 @@ REPORT = {
     "Training loss by step; the rounds follow each other": "各步的训练损失；各轮依次相接",
     "Loss on held-out data, which Q never sees": "留出数据上的损失，Q 从未见过这些数据"}
 
+# %% ../../nbs/charts/00_glossary.ipynb #cf67c2dc
+TIPS = {
+    "one round": "一轮", "as many rounds as it says on the right": "轮数如右边所写",
+    "hold at the next token or training step, and go on": "在下一个词元或训练步停住，再按继续",
+    "stop at the next token or training step; what is committed stays": "在下一个词元或训练步停止；已提交的都在",
+    "the next step starts from this round; nothing is deleted": "下一步从这一轮开始；什么也不删除",
+    "a second line from here; the room goes over to it": "从这里起的第二条线；控制室转到它上面"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #a105dd00
+TIPS |= {
+    "take the θ of the chart from the next round on": "从下一轮起采用图上的 θ", "other": "另一支",
+    "report, figures and tables as files": "把报告、图和表存成文件",
+    "this run is only looked at: dashboard(loop) of its Loop can steer it": "这个运行只供查看：用其 Loop 的 dashboard(loop) 才能操纵",
+    "the live charts have not been loaded: pip install anywidget where Jupyter itself runs, and load the page again; "
+    "the buttons work, and what the notebook keeps stands below":
+        "实时图表没有载入：在运行 Jupyter 的地方 pip install anywidget，再重新载入页面；按钮可用，笔记本保存的内容在下面"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #278b25c6
+TREE = {
+    "number of the round · held-out accuracy; ◀ newest round of a branch; pale and dashed: left by a rewind":
+        "轮的编号 · 留出准确率；◀ 分支最新的一轮；浅色虚线：被回退留下",
+    ", made on {branch}; lies on {names}": "，在 {branch} 上完成；位于 {names}",
+    ", made on {branch}; left by a rewind": "，在 {branch} 上完成；被回退留下", "no round yet": "还没有轮",
+    "{branch}, no round yet": "{branch}，还没有轮", "{branch}, left by a rewind": "{branch}，被回退留下"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #4397098c
+TREE |= {
+    "round {n_round}, made on {branch}: kept {n_kept} of {n_all}": "第 {n_round} 轮，在 {branch} 上完成：保留 {n_kept} / {n_all}",
+    "back at round {n_round}: the next step starts here": "回到第 {n_round} 轮：下一步从这里开始",
+    "on branch {name} from here; the others stay as they are": "从这里起在分支 {name} 上；其余不变",
+    "same settings as the round before": "与上一轮设置相同", "this round": "这一轮", "the one before": "上一轮",
+    "dropped: {reasons}": "丢弃：{reasons}"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #43f94ce2
+BROWSER = {
+    "any state": "任意状态", "any reason": "任意原因", "alone": "单独", "beside round {n_round}": "与第 {n_round} 轮并列",
+    "longest first": "最长的在前", "good": "好", "bad": "差", "{n_this} of {n_all}": "第 {n_this} 个，共 {n_all} 个",
+    "{n_this} of {n_all} rated": "已评 {n_this} / {n_all}", "nothing to rate": "没有可评的",
+    "rejected, score {score}, {reason}": "剔除，得分 {score}，{reason}", "rejected, {reason}": "剔除，{reason}",
+    "quarantined, {reason}": "隔离，{reason}"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #bf0a34fb
+RATED = {
+    "rated samples": "已评样本", "the generator's own accuracy, 1 − p": "生成者自己的准确率，1 − p", "precision at θ": "θ 处的精确率",
+    "agreement of Q at θ and you: 0 is chance, 1 is full": "θ 处的 Q 与你的一致性：0 是随机，1 是完全一致",
+    "how often Q puts a right one above a wrong one": "Q 有多常把正确的排在错误的之上", "kept of the right ones": "正确的里保留的",
+    "kept of the wrong ones": "错误的里保留的",
+    "the right ones are the majority of the kept while more than {share} of all are right":
+        "只要全体中正确的多于 {share}，保留的里正确的就占多数"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #db50097c
+RATED |= {
+    "kappa with {name}": "与 {name} 的 kappa", "on {n_samples} samples that you both rated": "在你们都评过的 {n_samples} 个样本上",
+    "kappa with {name}: {value}, on {n_samples} samples": "与 {name} 的 kappa：{value}，在 {n_samples} 个样本上",
+    "precision {n_per_cent}%": "精确率 {n_per_cent}%", "rating by {name}: {progress}": "{name} 在评分：{progress}",
+    "θ = {theta}: {share} of {n_kept} right, at least {low} (Wilson, 95 %)":
+        "θ = {theta}：{n_kept} 个中 {share} 正确，至少 {low}（Wilson，95 %）"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #695ec862
+RATED |= {
+    "cannot be promised yet: {n_needed} ratings above θ, all right, are the least that would show it":
+        "还不能保证：至少要有 θ 之上的 {n_needed} 个评分，且全部正确",
+    "{advice}; nearest is θ = {theta} with {share} of {n_kept}, at least {low}":
+        "{advice}；最接近的是 θ = {theta}，{n_kept} 个中 {share}，至少 {low}",
+    "Q is people's own ratings here, so there is nothing to compare it with.": "这里的 Q 就是人的评分，没有可比较的。"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #648d03df
+RATED |= {
+    "No sample of this round was picked at random: the figures are about those you saw, not about the round.":
+        "这一轮没有随机抽取的样本：数字说的是你看过的，不是这一轮。",
+    "best {share} of the samples": "最好的 {share} 的样本", "top {n_best} of each prompt": "每题前 {n_best} 个",
+    "these samples": "这些样本", "against the controls": "与对照相比", "round {n_round} waits": "第 {n_round} 轮在等待",
+    "page {n_page} of {n_pages}, {n_samples} samples, score {low} to {high} (Esc: all)":
+        "第 {n_page} 页，共 {n_pages} 页，{n_samples} 个样本，得分 {low} 至 {high}（Esc：全部）"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #250b1ecd
+BESIDE = {
+    "A line a run.": "每个运行一条线。", "acceptance": "保留率", "quality: mean score Q(s)": "质量：平均得分 Q(s)",
+    "diversity: distinct-2": "多样性：distinct-2", "diversity: unique samples": "多样性：不同的样本",
+    "The share of the samples that score at most so much: a line further right scores higher.":
+        "得分不超过某值的样本比例：线越靠右得分越高。",
+    "{name}: {n_there} of {n_seeds} seeds": "{name}：{n_seeds} 个种子中的 {n_there} 个"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #1eb3def9
+BESIDE |= {
+    "scores of round {n_round} · {name}: no round {n_other}": "第 {n_round} 轮的得分 · {name}：没有第 {n_other} 轮",
+    "settings that differ": "不同的设置", "{values} from round {n_round}": "{values}，从第 {n_round} 轮起",
+    "beginning and end": "开头与结尾", "accuracy of M_0": "M_0 的准确率", "accuracy at the end": "最后的准确率",
+    "held-out loss of M_0": "M_0 的留出损失", "held-out loss at the end": "最后的留出损失",
+    "right among the kept": "保留中的正确比例", "unique samples": "不同的样本"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #83b28911
+BESIDE |= {
+    "n sampled": "采样数", "n kept": "保留数", "n rejected": "剔除数", "n quarantined": "隔离数",
+    "heldout accuracy": "留出准确率", "heldout loss": "留出损失", "score mean": "平均得分", "unique ratio": "不同样本的比例",
+    "train loss": "训练损失", "What a round is worth as training data": "一轮作为训练数据的价值",
+    "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1":
+        "模型有多犹豫：温度 1 时所采词元的 -log p 的平均"}
+
+# %% ../../nbs/charts/00_glossary.ipynb #934e5de6
+BESIDE |= {
+    "Q, which selects, and an audit, which does not: how far each has risen since the first round, in its standard "
+    "deviations":
+        "参与筛选的 Q 与不参与的审计：自第一轮以来各上升了多少个标准差",
+    "Signs of a collapse: loss on real text, repetition, drift from M_0, what one try and many tries solve":
+        "模型崩溃的迹象：真实文本上的损失、重复、与 M_0 的漂移、一次和多次尝试各解出多少"}
+
 # %% ../../nbs/charts/00_glossary.ipynb #e67339b7
 LESSONS = {
     "`{name}` is not there: a cell above that makes it was not run, or was stopped. Run the cells above this one "
@@ -222,6 +329,26 @@ LESSONS = {
         "（JupyterLab：Run > Run All Above Selected Cell），再运行这一个。",
     "Stopped. What was done is on the disk: run this cell again, and it goes on from there.":
         "已停止。做完的部分已存盘：再运行这个单元格，会从那里继续。",
+    "`{name}` is not installed in the Python of this kernel, {python}. Choose the kernel in which selfloop_nb was "
+    "installed (`make lab` opens it), or run `%pip install {package}` in a cell, and restart the kernel.":
+        "这个内核的 Python（{python}）里没有安装 `{name}`。请选择装有 selfloop_nb 的内核（`make lab` 会打开它），"
+        "或在单元格里运行 `%pip install {package}`，然后重启内核。",
+    "This lab and the selfloop_nb that is installed are not of one version ({version} is installed): install the one "
+    "that the lab came with, and restart the kernel.":
+        "这份实验与所安装的 selfloop_nb（{version}）不是同一版本：请安装实验附带的版本，然后重启内核。",
+    "What this cell claims does not show with the sizes of the first cell. Put them back as they were and run all "
+    "cells again; or take it for a finding, and look how far it is from what is claimed.":
+        "按第一个单元格的规模，这个单元格的主张没有显现。把规模改回原样并重新运行所有单元格；"
+        "或者把它当作一个发现，看看它离主张有多远。",
+    "there is no {path} in {folder}: copy the folder nbs/course/recorded beside the lab, or run the lab with "
+    "recorded = False":
+        "{folder} 里没有 {path}：把文件夹 nbs/course/recorded 复制到实验旁边，或以 recorded = False 运行实验",
+    "what was recorded is {names}, and the lab is set to {name}: put the first cell back as it was, with quick = "
+    "False, or run the lab with recorded = False":
+        "记录的是 {names}，而实验设成了 {name}：把第一个单元格改回原样（quick = False），或以 recorded = False 运行实验",
+    "{name} of what was recorded is {was}, and here it is {value}: put the first cell back as it was, with quick = "
+    "False, or run the lab with recorded = False":
+        "记录中的 {name} 是 {was}，而这里是 {value}：把第一个单元格改回原样（quick = False），或以 recorded = False 运行实验",
     "Not right yet": "还不对", "Not answered yet": "还没有作答",
     "`{name}` is still empty: it wants {what}": "`{name}` 还是空的：需要{what}",
     "a number": "一个数", "a share, from 0 to 1": "一个比例，从 0 到 1", "the number of a row": "行号",
@@ -243,7 +370,7 @@ LESSONS = {
     "`{name}` is nan, no number at all: something was divided by nothing?": "`{name}` 是 nan，不是数：是不是除以了零？",
     "`{name}` is infinite: it wants a number that one can write down": "`{name}` 是无穷大：需要一个能写下来的数",
     "`{name}` is {value}: a share lies between 0 and 1": "`{name}` 是 {value}：比例在 0 与 1 之间",
-    "`{name}` is {value}: a share lies between 0 and 1, {value} % is {part}":
+    "`{name}` is {value}: a share lies between 0 and 1; if per cent are meant, {value} % is {part}":
         "`{name}` 是 {value}：比例在 0 与 1 之间，{value} % 就是 {part}",
     "`{name}` is rounded too far: {value} has not digits enough, let Python work it out":
         "`{name}` 舍入过多：{value} 的位数不够，让 Python 来算",
@@ -265,4 +392,4 @@ LESSONS = {
 
 # %% ../../nbs/charts/00_glossary.ipynb #8b419b8e
 ZH = {**BUTTONS, **FIELDS, **ANSWERS, **TITLES, **AXES, **LINES, **HINTS, **SAID, **STATUS, **WARNINGS, **ERRORS,
-      **REPORT, **LESSONS}
+      **REPORT, **TIPS, **TREE, **BROWSER, **RATED, **BESIDE, **LESSONS}

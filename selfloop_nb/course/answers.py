@@ -58,7 +58,7 @@ def name_kind(
     if isinstance(value, type): return f"the class {value.__name__}"
     if inspect.iscoroutine(value): return "a coroutine (the function is `async`)"
     if inspect.isgenerator(value): return "a generator (the function has a `yield`)"
-    if callable(value): return "a function"
+    if inspect.isroutine(value): return "a function"
     if isinstance(value, Iterator): return f"a {type(value).__name__} object"
     if isinstance(value, (list, tuple)): return f"a {type(value).__name__} of {len(value)}"
     if type(value) in NAMES: return NAMES[type(value)]
@@ -100,7 +100,7 @@ def _plain_number(answer, name:str)->float:
 def _mended_text(text:str)->str:
     "How a text becomes a number."
     bare = text.rstrip("%％ ")
-    if _is_number(text): return "leave off the quotation marks"
+    if _is_number(text) or text in ("True", "False"): return "leave off the quotation marks"
     if bare != text and _is_number(bare): return f"{text} is {float(bare) / 100:g}, without quotation marks"
     if _is_number(text.replace(",", ".")): return "a point in place of the comma, and no quotation marks"
     if _is_number(text.replace("−", "-")): return "the minus of the keyboard, and no quotation marks"
@@ -110,7 +110,7 @@ def _mended_text(text:str)->str:
 # %% ../../nbs/teaching/01_answers.ipynb #0eb36af7
 def _mended_kind(answer)->str:
     "How another thing becomes a number."
-    if callable(answer): return "call it, with its brackets"
+    if inspect.isroutine(answer) or isinstance(answer, type): return "call it, with its brackets"
     if type(answer).__name__ in ("bool", "bool_"): return "the number itself, not whether something holds"
     if isinstance(answer, int): return "this one is too large for a computer to count with"
     if isinstance(answer, (list, tuple)) and len(answer) == 1: return "take the one number out of its brackets"
@@ -139,7 +139,7 @@ def _read_share(answer, name:str)->float:
     value = _read_number(answer, name)
     if 0 <= value <= 1: return value
     said = f"`{name}` is {value:g}: a share lies between 0 and 1"
-    if 1 < value <= 100: said += f", {value:g} % is {value / 100:g}"
+    if 1 < value <= 100: said += f"; if per cent are meant, {value:g} % is {value / 100:g}"
     raise NotRight(said)
 
 share = Kind("a share, from 0 to 1", _read_share)
@@ -246,10 +246,14 @@ def _run(theirs:Callable, given:list, name:str):
 
 # %% ../../nbs/teaching/01_answers.ipynb #6f7d9de3
 def _missing_column(error:BaseException, given:list)->str:
-    "Which columns there are, where a table was asked for another; '' for other errors."
-    known = [name for table in given for name in getattr(table, "column_names", [])]
+    "What there is, where a table was asked for a column that it has not, or a dict for a key; '' for other errors."
+    columns = [name for table in given for name in getattr(table, "column_names", [])]
+    if columns and isinstance(error, AttributeError) and "'Dataset' object" in str(error):
+        return f". The table is no data frame: a column of it is `samples[\"{columns[0]}\"]`"
     is_missing = isinstance(error, KeyError) or "exist" in str(error) # a table says it as ValueError
-    return f". There is {', '.join(known)}" if known and is_missing else ""
+    keys = [key for one in given if isinstance(one, dict) for key in one] if isinstance(error, KeyError) else []
+    known = keys or columns
+    return f". There is {', '.join(map(str, known))}" if known and is_missing else ""
 
 # %% ../../nbs/teaching/01_answers.ipynb #cb157156
 def _place(error:BaseException, theirs:Callable)->str:

@@ -6,6 +6,7 @@
 __all__ = ['claim_table']
 
 # %% ../../nbs/teaching/06_claims.ipynb #f073e32e
+from ..charts.words import shown
 from ..storage.evidence import t_interval
 
 # %% ../../nbs/teaching/06_claims.ipynb #0c0a6d71
@@ -16,5 +17,5 @@ def claim_table(
     import pandas
     intervals = [t_interval(values) for _, _, values in claims]
     table = pandas.DataFrame(intervals, columns=["here", "from", "to"])
-    table.insert(0, "published", [published for _, published, _ in claims])
+    table.insert(0, "published", [shown(published) for _, published, _ in claims])
     return table.set_index(pandas.Index([claim for claim, _, _ in claims], name="claim")).round(3)

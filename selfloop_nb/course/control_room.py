@@ -72,7 +72,9 @@ def _read_line(answer, name:str)->Loop:
     fix = f"`{name} = try_line(strict, ...)` makes a line and runs it"
     if isinstance(answer, str): fix = f"give the branch itself, not its name: {fix}"
     if type(answer).__name__ == "DataFrame": fix = f"`run` returns the history. {fix}"
-    if not hasattr(answer, "rounds"): raise NotRight(f"`{name}` is {name_kind(answer)}: {fix}")
+    if type(answer).__name__ == "Sweep": fix = f"a sweep holds many lines, and one is wanted. {fix}"
+    is_line = hasattr(answer, "store") and not isinstance(answer, type)
+    if not is_line: raise NotRight(f"`{name}` is {name_kind(answer)}: {fix}")
     return answer
 
 line = Kind("a line that was run", _read_line)

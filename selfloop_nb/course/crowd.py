@@ -80,12 +80,13 @@ def jury_right(majority:share, *, n, p):
 def _misjudged(n:int, p:float, most:int)->dict: # value -> what it is
     "The known wrong answers."
     whole, edge = jury(n, p), _exactly(most, n, p)
+    others = {jury(m, p): f"that is a jury of {m}: this one has {n}" for m in (3, 5, 7, 11) if m != n}
     below = _exactly(most - 1, n, p)
     exactly = f"that is *exactly* {most} right: more than {most} are a majority, too"
     given = f"that is how often {most} given jurors are right: it may be any {most} of them, and more"
     no_majority = f"{most - 1} of {n} are no majority: begin the sum at {most}"
     already = f"{most} of {n} are a majority already: begin the sum at {most}"
-    return {1 - whole: "that is how often the majority is *wrong*: sum the other side",
+    return {**others, 1 - whole: "that is how often the majority is *wrong*: sum the other side",
             p: "that is one juror alone: what do they say together?", edge: exactly,
             whole + below: no_majority, whole - edge: already, p ** most: given,
             1 - (1 - p) ** n: "that is how often *at least one* is right: pass@k, and no vote",
@@ -131,6 +132,11 @@ def _twice(text, answers):
     "it passes whatever is said twice: count, and compare with half of the problem's samples"
     return answers[text] > 1
 
+# %% ../../nbs/teaching/07_crowd.ipynb #fea09e54
+def _five(text, answers):
+    "it wants five who say so: not every problem has eight samples. Count those of the problem, and take half of them"
+    return answers[text] > 4
+
 # %% ../../nbs/teaching/07_crowd.ipynb #479a7139
 def _minority(text, answers):
     "it passes those who are in the minority: the other way round"
@@ -146,7 +152,7 @@ def _nobody(text, answers):
     "it passes nothing. Are the samples of a problem compared with each other, or with the whole table?"
     return False
 
-MISCOUNTED = [_most_frequent, _half, _all_of_them, _twice, _minority, _anything, _nobody]
+MISCOUNTED = [_most_frequent, _half, _five, _all_of_them, _twice, _minority, _anything, _nobody]
 
 # %% ../../nbs/teaching/07_crowd.ipynb #bc7c3388
 @exercise
@@ -187,8 +193,9 @@ def vote_samples()->"datasets.Dataset":
     "Samples as a model might write them, to try a vote on: clear majorities, ties, and wrong ones that agree."
     from datasets import Dataset
     said = {"12+3=": "54 54 54 54 54 50 44 54", "21+4=": "61 61 61 61 52 52 52 52", "30+1=": "40 40 40 31 13 04 44 14",
-            "47+8=": "21 21 21 21 21 21 31 31", "91+1=": "02 02 02 02 02 02 02 02", "55+5=": "06 06 06 06 06 00 60 01"}
-    right = {"12+3=": "42", "21+4=": "61", "30+1=": "40", "47+8=": "28", "91+1=": "02", "55+5=": "06"}
+            "47+8=": "21 21 21 21 21 21 31 31", "91+1=": "02 02 02 02 02 02 02 02", "55+5=": "06 06 06 06 06 00 60 01",
+            "10+2=": "30 30 30 30 21 21"} # not all problems have as many
+    right = {"12+3=": "42", "21+4=": "61", "30+1=": "40", "47+8=": "28", "91+1=": "02", "55+5=": "06", "10+2=": "30"}
     pairs = [(prompt, text) for prompt in said for text in said[prompt].split()]
     return Dataset.from_list([dict(prompt=prompt, completion=text, answer=right[prompt]) for prompt, text in pairs])
 

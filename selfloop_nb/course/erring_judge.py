@@ -126,6 +126,8 @@ def breakdown_point(p_star:number, *, phi, psi):
              psi / phi: "that is ψ/φ: put it into 1/(1 + ψ/φ)", phi - psi: "φ - ψ is how far the judge is from a coin",
              phi * (1 - psi): "φ·(1 - ψ) is how often the judge is right about a pair", psi * phi: "ψ/φ is a ratio",
              phi / psi: "φ/ψ is odds, of right against wrong: as a share that is odds/(1 + odds)",
+             phi: "that is φ itself: how often the judge keeps what is right. What of ψ?",
+             1 - psi: "1 - ψ is how often the judge rejects what is wrong: p* is about the model",
              1 + psi / phi: "1 + ψ/φ is what 1 is divided by", 1 - psi / phi: "not 1 - ψ/φ: p* is 1/(1 + ψ/φ)",
              phi + psi: "φ + ψ is no share: which part of it is φ?",
              0.5: "1/2 is the point of a judge who tells nothing, φ = ψ: this one is better"}
@@ -167,6 +169,10 @@ def how_many_rounds(rounds_needed:rounds_kind, *, p, ratio, below):
     if rounds_needed == by_share: raise NotRight(of_odds)
     if rounds_needed == wanted - 1: raise NotRight(is_short)
     if rounds_needed == 0: raise NotRight(f"without a round the share is {p:.0%}")
+    if math.isclose(rounds_needed, p / below, abs_tol=1):
+        raise NotRight("so many times the share must fall; how often is it multiplied by ψ/φ for that?")
+    if math.isclose(rounds_needed, p / (1 - p) / (below / (1 - below)), abs_tol=1):
+        raise NotRight("so many times the odds must fall; how often are they multiplied by ψ/φ for that?")
     if rounds_needed < wanted:
         raise NotRight(f"too early: odds of {p / (1 - p):.2g} are to come below {below / (1 - below):.2g}")
     raise NotRight(f"it takes fewer: an earlier round is below {below:.0%} already")

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..backend.core import patch_to
-from ..charts.words import add_words, shown
+from ..charts.words import HEADERS, add_words, shown
 from .answers import NotAnswered, NotRight, is_empty
 from .glossary import LABS, MARKS
+from .headers import CLAIMS, COLUMNS, PUBLISHED
+from .later_labs import LATER_LABS
 
 # %% ../../nbs/teaching/02_exercises.ipynb #2002477a
-for table in (MARKS, *LABS): add_words("zh", table)
+for table in (MARKS, PUBLISHED, *LABS, *LATER_LABS): add_words("zh", table)
+HEADERS["zh"] |= {**COLUMNS, **CLAIMS}
 
 # %% ../../nbs/teaching/02_exercises.ipynb #f20ff10e
 @dataclass

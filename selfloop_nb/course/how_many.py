@@ -170,6 +170,8 @@ CASES = [(10, 10), (0, 10), (8, 10), (1, 20), (50, 100), (199, 200)]
 def own_interval(interval:function, *, cases=CASES):
     "An interval for a share that holds."
     found = {case: _two_ends(call(interval, *case, name="interval", order="k n"), case) for case in cases}
+    if all(high - low == 0 for low, high in found.values()):
+        raise NotRight("both ends are the same for every k and n: once minus, once plus")
     for (k, n), (low, high) in found.items():
         hint = _bad_interval(k, n, low, high)
         if hint: raise NotRight(f"interval({k}, {n}) is {low:.3f} to {high:.3f}: {hint}")
@@ -201,11 +203,31 @@ def _bad_interval(k:int, n:int, low:float, high:float)->str:
     if abs((low + high) / 2 - k / n) < 1e-6: return "its middle is k/n: Wilson's is drawn towards a half"
     return f"Wilson's is {wanted[0]:.3f} to {wanted[1]:.3f}"
 
+# %% ../../nbs/teaching/10_how_many.ipynb #8dbe2347
+def _slip(k:int, n:int, z_root=1.96, cubed=None, squared=None, middle=None)->tuple:
+    "Wilson's formula with a part of it written otherwise."
+    z, share = 1.96, k / n
+    root = math.sqrt(k * (n - k) / (cubed or n ** 3) + z ** 2 / (squared or 4 * n ** 2))
+    mean = share + (middle or z ** 2 / (2 * n))
+    return (mean - z_root * root) / (1 + z ** 2 / n), (mean + z_root * root) / (1 + z ** 2 / n)
+
+# %% ../../nbs/teaching/10_how_many.ipynb #271fbf8d
+def _slips(k:int, n:int)->dict: # the interval -> what to say
+    "What comes of the usual slips."
+    z2 = 1.96 ** 2
+    return {_slip(k, n, z_root=1): "z in front of the root is missing",
+            _slip(k, n, cubed=n ** 2): "under the root k(n - k) is divided by n³, not by n²",
+            _slip(k, n, squared=4 * n): "under the root z² is divided by 4n², not by 4n",
+            _slip(k, n, middle=z2 / n): "z² is divided by 2n in the middle, not by n",
+            tuple(end * (1 + z2 / n) ** 2 for end in wilson(k, n)): "in front stands 1/(1 + z²/n): mind its brackets"}
+
 # %% ../../nbs/teaching/10_how_many.ipynb #96b377b5
 def _other_interval(k:int, n:int, is_near:Callable)->str:
     "Which other interval it is; '' where it is none of the known ones."
     for z, level in ((1.0, 68), (1.281552, 80), (1.644854, 90), (2.0, 95.4), (2.575829, 99), (3.0, 99.7)):
         if is_near(*wilson(k, n, z)): return f"that is {level:g} %, z = {z:.3g}: z is 1.96 for 95 %"
+    for ends, words in _slips(k, n).items():
+        if is_near(*ends): return words
     z2 = 1.96 ** 2
     middle, spread = (k + z2 / 2) / (n + z2), 1.96 / math.sqrt(n + z2)
     coull = [middle + sign * spread * math.sqrt(middle * (1 - middle)) for sign in (-1, 1)]
@@ -254,6 +276,7 @@ def _which_errors(paired:float, unpaired:float, truth:tuple, one:list, other:lis
     if _are(paired, unpaired, *(error * math.sqrt((n - 1) / n) for error in truth)):
         return f"the spread is divided by n: from a sample of {n} it is n - 1"
     if _are(paired, unpaired, *(error ** 2 for error in truth)): return "these are variances: take the root"
+    if _are(paired, unpaired, *(error / math.sqrt(n) for error in truth)): return f"divide by sqrt({n}), not by {n}"
     for name, value, wanted in zip(("paired", "unpaired"), (paired, unpaired), truth):
         if not math.isclose(value, wanted, rel_tol=0.02): check_rounding(name, value, wanted)
     gap = abs(sum(one) / n - sum(other) / n)
@@ -262,6 +285,24 @@ def _which_errors(paired:float, unpaired:float, truth:tuple, one:list, other:lis
     mean, low, _ = t_interval([a - b for a, b in zip(one, other)])
     if any(math.isclose(paired, half, rel_tol=0.02) for half in (1.96 * truth[0], mean - low)):
         return "`paired` is half an interval: the standard error is what is multiplied for it"
+    unsigned = _spread([abs(a - b) for a, b in zip(one, other)]) / math.sqrt(n)
+    if math.isclose(paired, unsigned, rel_tol=0.02) and not math.isclose(paired, truth[0], rel_tol=0.02):
+        return "`paired` loses the signs: a difference below 0 counts as one"
+    for value, words in _other_unpaired(one, other).items():
+        if math.isclose(paired, truth[0], rel_tol=0.02) and math.isclose(unpaired, value, rel_tol=0.02): return words
     if math.isclose(paired, truth[0], rel_tol=0.02):
         return "`unpaired` is another number: the errors of both means, put together as sqrt(a**2 + b**2)"
     return "`paired` is another number: the standard error of the differences, seed by seed"
+
+# %% ../../nbs/teaching/10_how_many.ipynb #6af1e207
+def _other_unpaired(one:list, other:list)->dict: # value -> what it is
+    "What is given in place of the error of two means."
+    n = len(one)
+    a, b = (_spread(values) / math.sqrt(n) for values in (one, other))
+    return {a + b: "`unpaired` adds the errors of both means: their *squares* add up, sqrt(a**2 + b**2)",
+            (a + b) / 2: "`unpaired` is the mean of both errors: put them together as sqrt(a**2 + b**2)",
+            a: "`unpaired` is the error of the first mean alone: the other one has its own",
+            b: "`unpaired` is the error of the second mean alone: the first one has its own",
+            a ** 2 + b ** 2: "`unpaired` is a variance: take the root",
+            _spread([*one, *other]) / math.sqrt(2 * n): "`unpaired` is the error of one mean over both arms: two means "
+                                                        "differ"}

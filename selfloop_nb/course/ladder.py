@@ -104,6 +104,7 @@ def next_levels(levels:levels_kind, *, rates, up, down, last):
     wanted = [level for level in (at, at + 1) if level <= last]
     if levels == wanted: return f"level {lowest} passed {rates[lowest]:.0%}, so it goes to {at}, and one above is asked"
     if not levels: raise NotRight("it always asks something")
+    if min(levels) < 1: raise NotRight("there are no sums of so few digits")
     if max(levels) > last: raise NotRight(f"there is no level above {last}")
     if len(levels) == 1: raise NotRight("it asks the level that it has reached *and* the one above it")
     if len(levels) > 2: raise NotRight("it asks two levels: the one reached and the one above")
@@ -188,6 +189,7 @@ def _misstep(level:int, rate:float, found:float)->str:
     if found != int(found): return f"{asked}: levels are whole"
     if rate == 0.75: return f"{asked}: .75 is enough, `>=`"
     if rate == 0.2: return f"{asked}: down only *below* .2"
+    if wanted == level in (3, 7) and abs(found - level) > 1: return f"{asked}: the ladder ends there, and it stays"
     if abs(found - level) > 1: return f"{asked}: one step at a time"
     if (found - level) * (wanted - level) < 0: return f"{asked}: up and down have changed places"
     if wanted > level: return f"{asked}: who passes so much goes up"

@@ -72,6 +72,11 @@ def _miscounted(n:int, c:int, k:int)->dict: # value -> what it is
             c / n: "that is pass@1: one try", k * c / n: "chances of two tries cannot be added: both may be right",
             math.comb(c, k) / pairs: "that is how often *both* are right: one is enough",
             math.comb(n - c, k) / pairs: "that is how often *none* is right: take it from 1",
+            1 - math.comb(c, k) / pairs: "that is how often *not both* are right: one is enough",
+            k * (c / n) * (1 - c / n): "that is how often *exactly* one is right, drawn with replacement: both may be, "
+                                       "too",
+            1 - math.comb(n - c, k) / (pairs * k): "above without order and below with it: 10 of 28 pairs, or 20 of 56",
+            1 - (n - c) / n * (n - c) / (n - 1): "after a wrong one there is one wrong one less, as well",
             c * (n - c) / pairs: "that is how often *exactly* one is right: both may be, too",
             (c / n) ** k: "that is how often both are right, drawn with replacement: one is enough",
             c / n + c / (n - 1): "chances of two tries cannot be added: both may be right",
@@ -119,7 +124,7 @@ def _first_tries(verdicts, k):
 
 # %% ../../nbs/teaching/09_many_tries.ipynb #ecc0f45d
 def _any_try(verdicts, k):
-    "it asks whether any try is right, of however many: that does not depend on k"
+    "it asks whether any try is right, of however many: that does not depend on k. (Is a share divided by `//`?)"
     return _mean_over(verdicts, any)
 
 # %% ../../nbs/teaching/09_many_tries.ipynb #6ab74527
@@ -158,7 +163,35 @@ def _per_cent(verdicts, k):
     "it gives per cent: a share lies between 0 and 1"
     return 100 * _unbiased(verdicts, k)
 
-MISPASSED = [_first_tries, _any_try, _one_try, _replaced, _pooled, _none_right, _all_right, _sum_of_all, _per_cent]
+# %% ../../nbs/teaching/09_many_tries.ipynb #4b7be896
+def _not_all_right(verdicts, k):
+    "it takes from 1 how often all are right: `comb(n - c, k)` counts the draws of wrong ones"
+    return 1 - _all_right(verdicts, k)
+
+# %% ../../nbs/teaching/09_many_tries.ipynb #ba1a493d
+def _of_the_first_problem(verdicts, k):
+    "n is the number of tries of the first problem: each problem has its own, `len(tries)`"
+    n = len(verdicts[0])
+    return _mean_over(verdicts, lambda tries: pass_of(n, sum(tries), k) if sum(tries) <= n else 1.0)
+
+# %% ../../nbs/teaching/09_many_tries.ipynb #6d23045f
+def _of_those_solved(verdicts, k):
+    "it leaves out the problems that no try solves: they count, with 0"
+    return _unbiased(list(filter(any, verdicts)), k)
+
+# %% ../../nbs/teaching/09_many_tries.ipynb #61f0616a
+def _added(verdicts, k):
+    "k times c/n adds up chances, and several tries may be right: 1 - comb(n - c, k) / comb(n, k)"
+    return _mean_over(verdicts, lambda tries: min(1.0, k * sum(tries) / len(tries)))
+
+# %% ../../nbs/teaching/09_many_tries.ipynb #30385f3d
+def _middle(verdicts, k):
+    "that is the middle one of the problems: pass@k is the mean over them"
+    found = sorted(pass_of(len(tries), sum(tries), k) for tries in verdicts)
+    return sum(found[i] for i in ((len(found) - 1) // 2, len(found) // 2)) / 2
+
+MISPASSED = [_first_tries, _any_try, _one_try, _replaced, _pooled, _none_right, _all_right, _sum_of_all, _per_cent,
+             _not_all_right, _of_the_first_problem, _of_those_solved, _added, _middle]
 
 # %% ../../nbs/teaching/09_many_tries.ipynb #fc4b8521
 @exercise

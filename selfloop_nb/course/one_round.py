@@ -125,6 +125,8 @@ def _remark(error, rows)->str:
     "What may have led to an error inside a Q."
     missing = isinstance(error, KeyError) or "exist" in str(error) # a table says it as ValueError
     if missing: return ". A Q is given no solution"
+    if "'p'" in str(error): # of a row's keys, prompt and completion
+        return ". A row of the table is a dict: go through `zip(samples[\"prompt\"], samples[\"completion\"])`"
     if isinstance(error, IndexError): return ". A completion may be empty: `completion[:1]` is then '' and no error"
     if "int()" in str(error): return ". A completion may be empty or begin with no digit: compare texts, `str(...)`"
     return ""
@@ -159,14 +161,25 @@ def _close(given:list, truth:list)->bool: return all(abs(a - b) < 0.006 for a, b
 # %% ../../nbs/teaching/03_one_round.ipynb #f99b3417
 def _what_it_counts(given:list, truth:list, before, after)->str:
     "Which other figures these are."
-    answers = [len(set(samples["completion"][:])) / len(samples) for samples in (before, after)]
-    prompts = [len(set(samples["prompt"][:])) / len(samples) for samples in (before, after)]
     if _close(given, truth[::-1]): return "the two are the wrong way round: before is S, after is S1"
-    if _close(given, [1 - part for part in truth]): return "that is the share of *copies*: take it from 1"
-    if _close(given, answers): return "prompts belong to it: the same answer to another problem is another sample"
-    if _close(given, prompts): return "that is the share of different prompts: completions belong to it"
     if given[0] == given[1]: return "both are of the same table: one is of S, one of S1"
-    for name, value, wanted in zip(("ratio_before", "ratio_after"), given, truth):
-        if not _close([value], [wanted]): check_rounding(name, value, wanted)
-    name, table = ("ratio_before", "S") if not _close(given[:1], truth[:1]) else ("ratio_after", "S1")
+    is_first = not _close(given[:1], truth[:1])
+    name, table, samples = ("ratio_before", "S", before) if is_first else ("ratio_after", "S1", after)
+    value, wanted = (given[0], truth[0]) if is_first else (given[1], truth[1])
+    for other, words in _other_shares(samples, truth).items():
+        if abs(value - other) < 0.006: return f"`{name}`: {words}"
+    check_rounding(name, value, wanted)
     return f"`{name}` is another number: `unique_ratio` of the prompts and the completions of {table}"
+
+# %% ../../nbs/teaching/03_one_round.ipynb #f44ce7fb
+def _other_shares(samples, truth:list)->dict: # share -> what it is
+    "What is counted in place of the samples that differ."
+    pairs = list(zip(samples["prompt"][:], samples["completion"][:]))
+    n = len(pairs)
+    texts, prompts = ({pair[i] for pair in pairs} for i in (1, 0))
+    return {len(texts) / n: "prompts belong to it: the same answer to another problem is another sample",
+            1 - _different(samples): "that is the share of *copies*: take it from 1",
+            len(prompts) / n: "that is the share of different prompts: completions belong to it",
+            sum(pairs.count(pair) == 1 for pair in pairs) / n: "that is the share of samples that nothing is like: of "
+                                                               "those that are alike one counts, too",
+            truth[0] - truth[1]: "that is how far it falls: what is asked for is where it ends"}

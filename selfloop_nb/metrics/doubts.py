@@ -6,7 +6,10 @@
 __all__ = ['MOST_ROWS', 'come_back', 'doubts']
 
 # %% ../../nbs/metrics/12_doubts.ipynb #1494000e
+import unicodedata
+
 from ..backend.tokens import Reader
+from ..backend.turns import before_answer, writes_date
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..tasks import Task, exact_answer
@@ -47,13 +50,19 @@ def _unwritten(lm:LanguageModel, name:str, texts:dict)->str:
             f"row {row}, {text!r:.60}, which comes back as {back!r:.60}: "
             "as they stand they can neither be learnt nor given")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #ef911a69
+def _passed_over(lm:LanguageModel, texts)->set: # of characters
+    "The letters, digits and marks of texts of which the tokenizer makes nothing."
+    characters = [char for char in set().union(*texts) if unicodedata.category(char)[0] in "LNPS"]
+    return {char for char, ids in lm.ids_of_completions(characters).items() if not ids}
+
 # %% ../../nbs/metrics/12_doubts.ipynb #01554b0a
 def _unread(lm:LanguageModel, name:str, texts:dict)->str:
     "Prompts with something in them that the tokenizer does not know; '' where there are none."
-    unknown = lm.tokenizer.unk_token_id
-    if unknown is None or unknown in lm.eos_ids: return ""
-    ids = lm.ids_of_prompts(list(texts.values()))
-    odd = [(row, text) for row, text in texts.items() if unknown in ids[text]]
+    unknown, ids = lm.tokenizer.unk_token_id, lm.ids_of_prompts(list(texts.values()))
+    if unknown in lm.eos_ids: unknown = None
+    lost = _passed_over(lm, texts.values())
+    odd = [(row, text) for row, text in texts.items() if unknown in ids[text] or lost & set(text)]
     if not odd: return ""
     row, text = odd[0]
     back = Reader(lm).decode(ids[text])
@@ -71,6 +80,21 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #7f3c573d
+def _unreachable(lm:LanguageModel, task:Task)->str:
+    "References that no completion can equal; '' where there are none."
+    if task.check is not exact_answer: return ""
+    answers = {row: answer_texts(value) for row, value in _some(task.prompts, "answer").items()}
+    texts = sorted({text for several in answers.values() for text in several})
+    backs = dict(zip(texts, come_back(lm, texts)))
+    def is_odd(several): return several and not any(_same(text, backs[text]) for text in several)
+    odd = [(row, several[0]) for row, several in answers.items() if is_odd(several)]
+    if not odd: return ""
+    row, text = odd[0]
+    return (f"prompts: {len(odd)} of {len(answers)} references cannot be written by the tokenizer of {lm.name}, such "
+            f"as row {row}, {text!r:.60}, which comes back as {backs[text]!r:.60}: no completion can equal them; "
+            "write them as the model does, or give a check of your own")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #255bf507
 def _worked_out(task:Task)->str:
     "References that are whole solutions, with which no completion is compared rightly; '' where they are not."
@@ -79,6 +103,31 @@ def _worked_out(task:Task)->str:
     if task.check is not exact_answer or not worked: return ""
     return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
             "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
+
+# %% ../../nbs/metrics/12_doubts.ipynb #79f8f5fc
+def _without_language(lm:LanguageModel)->str:
+    "A translator that writes in a language of which its decoder is told nothing; '' where it is no such one."
+    language, own = getattr(lm.tokenizer, "tgt_lang", None), lm.tokenizer
+    if not (language and lm.is_encoder_decoder): return ""
+    token = own.get_lang_id(language) if hasattr(own, "get_lang_id") else own.convert_tokens_to_ids(language)
+    is_one = hasattr(own, "get_lang_id") or token in own.added_tokens_decoder
+    if not is_one or token in lm.start_ids: return ""
+    return (f"the tokenizer of {lm.name} writes {language!r}, and its decoder begins without that: set "
+            f"model.generation_config.forced_bos_token_id = {token}, or it is taught and asked in no language")
+
+# %% ../../nbs/metrics/12_doubts.ipynb #f329fe8f
+def _asked_otherwise(lm:LanguageModel)->list: # of texts
+    "What its chat template does to the prompts that somebody may not know."
+    found, header = [], before_answer(lm.tokenizer)
+    if header:
+        found.append(f"the chat template of {lm.name} writes {header!r:.60} before an answer, and what is asked ends "
+                     "in front of it (add_generation_prompt is not heeded): the model has to write it itself, and "
+                     "D_train is learnt without it; mend tokenizer.chat_template")
+    if writes_date(lm.tokenizer):
+        found.append(f"the chat template of {lm.name} writes today's date into every prompt: on another day the run "
+                     "asks otherwise, and learns what was sampled behind other words; fix the date, such as with "
+                     "template_kwargs={'date_string': '26 Jul 2024'} where the template reads that")
+    return found
 
 # %% ../../nbs/metrics/12_doubts.ipynb #19907ca7
 def doubts(
@@ -93,5 +142,6 @@ def doubts(
     prompts = _some(task.prompts, "prompt")
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
-    found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task)]
+    found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
+    found += [*_asked_otherwise(lm), _without_language(lm)]
     return list(filter(None, found))

@@ -83,6 +83,13 @@ def _check_export(run:Run):
     if odd := [name for name in _names_of(run) if not listed(name)]:
         raise SelfloopError(f"run {run.name!r} holds files that the format of a run does not have: {odd[:5]}")
 
+# %% ../../nbs/storage/12_archive.ipynb #2e962c02
+def _check_target(path:Path):
+    "Raise where no archive can be written, before anything is packed."
+    if disk.is_dir(path):
+        raise SelfloopError(f"{str(path)!r} is a folder: name the file, such as {str(path / 'run.zip')!r}")
+    if not disk.is_dir(path.parent): raise SelfloopError(f"there is no folder {str(path.parent)!r}: make it first")
+
 # %% ../../nbs/storage/12_archive.ipynb #b2288e0e
 def _texts_of(run:Run)->dict: # name -> bytes
     "The files of a run that others may be writing, as they stand now."
@@ -113,8 +120,7 @@ def export_run(
 
     Raises `DamagedRunError` naming what is not as it was written; the disk must have room for the run once more."""
     run, path = Run(getattr(getattr(run, "store", run), "path", run)), fixed_path(path)
-    if disk.is_dir(path):
-        raise SelfloopError(f"{str(path)!r} is a folder: name the file, such as {str(path / 'run.zip')!r}")
+    _check_target(path)
     _check_export(run)
     texts, temporary = _texts_of(run), beside(path)
     try:

@@ -101,7 +101,7 @@ def below(self, folder:Path)->list: # of paths
 def remove(self, path):
     "Take a file away, where there is one."
     try: self.unlink(path)
-    except FileNotFoundError: pass
+    except GONE: pass
 
 # %% ../../nbs/storage/01_disk.ipynb #79172c7e
 @patch_to(Disk)

@@ -6,12 +6,13 @@
 __all__ = ['PROTOCOL', 'describe', 'identity_hash', 'unknown_in']
 
 # %% ../../nbs/storage/13_identity.ipynb #a7caff74
-import copyreg, dis, enum, functools, hashlib, json, math, sys, types, uuid
+import copyreg, enum, functools, hashlib, json, math, os, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+from ..backend.code import captured, code_text, codes, names_in, reads_files, what_it_reads
 from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
-from .environment import file_of, is_installed, package_of
+from .environment import is_installed, package_of, source_hash
 
 # %% ../../nbs/storage/13_identity.ipynb #d0de05f3
 class _Look:
@@ -21,6 +22,8 @@ class _Look:
         self.seen = {}    # (id, hidden) -> (thing, description); of what is being described, a mark
         self.path = []    # names that lead to the thing that is looked at
         self.unknown = [] # what cannot be known, such as 'client (Socket)'
+        self.unread = []  # who reads files that cannot be told,
+        self.told = set() # unless by whoever calls them
 
     def __call__(self, thing)->object: # plain JSON data
         "Describe a thing."
@@ -103,7 +106,8 @@ def unknown_in(
     "What of a setting cannot be known."
     look = _Look()
     look(thing)
-    return look.unknown
+    unread = [name for name in dict.fromkeys(look.unread) if name not in look.told]
+    return look.unknown + [f"{name} (a file that it reads)" for name in unread]
 
 # %% ../../nbs/storage/13_identity.ipynb #40a5383c
 def _knows_itself(thing)->bool: return hasattr(type(thing), "_describe_")
@@ -123,7 +127,8 @@ def _dataclass(look:_Look, thing)->dict:
     code = look(type(thing))["code"]
     if code: description["code"] = code
     others = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in names}
-    return look.with_held(description, others)
+    given = {name: getattr(thing, name) for name in names}
+    return look.with_held(description, others | look.read_by_methods(thing, given | others))
 
 # %% ../../nbs/storage/13_identity.ipynb #e480c1a0
 @_describes((dict,))
@@ -197,10 +202,19 @@ def _torch(look:_Look, thing)->object:
     "A tensor of torch, or a model."
     if hasattr(thing, "state_dict"):
         weights = {name: look(tensor) for name, tensor in thing.state_dict().items()}
-        return {"kind": type(thing).__qualname__, "hash": short_hash([repr(thing), weights], 12)}
+        description = {"kind": type(thing).__qualname__, "hash": short_hash([repr(thing), weights], 12)}
+        return look.with_held(description, _own_modules(thing))
     if thing.ndim == 0: return look(thing.item())
     data = thing.detach().cpu().contiguous().reshape(-1).view(sys.modules["torch"].uint8).numpy().tobytes()
     return _array(thing.dtype, thing.shape, data)
+
+# %% ../../nbs/storage/13_identity.ipynb #35c17903
+def _own_modules(model)->dict: # path -> class, attributes
+    "The parts of a model that are of classes of your own: their code counts, and what they hold beside weights."
+    usual = vars(sys.modules["torch"].nn.Module())
+    parts = {path: part for path, part in model.named_modules() if not is_installed(type(part).__module__)}
+    def held(part): return {name: value for name, value in vars(part).items() if name not in usual}
+    return {f"part {path}": [type(part), held(part)] for path, part in parts.items()}
 
 # %% ../../nbs/storage/13_identity.ipynb #e66c9ad6
 def _is_table(thing)->bool:
@@ -212,37 +226,16 @@ def _table(look:_Look, thing)->dict:
     data = thing.to_dict() if hasattr(thing, "to_dict") else list(thing)
     return {"kind": type(thing).__qualname__, "rows": len(thing), "hash": short_hash(look(data), 12)}
 
-# %% ../../nbs/storage/13_identity.ipynb #7f0423ca
-def _code_text(code)->str:
-    "A code object as text, the same in every kernel."
-    return repr((code.co_code, code.co_names, [_constant_text(c) for c in code.co_consts]))
-
-def _constant_text(constant)->str:
-    "A constant in the code: a nested function, or a value; the items of a set have no order."
-    if isinstance(constant, types.CodeType): return _code_text(constant)
-    if isinstance(constant, frozenset): return f"frozenset({{{', '.join(sorted(map(repr, constant)))}}})"
-    return repr(constant)
-
 # %% ../../nbs/storage/13_identity.ipynb #2b2bf8d4
 def _function_hash(function)->str:
     "A hash of what a function does: its code, its plain defaults and the plain values it has captured."
     defaults = function.__defaults__
     if defaults is not None: defaults = tuple(value if _is_plain(value) else type(value) for value in defaults)
-    plain = [plain_scalar(value) for value in _captured(function).values() if _is_simple(value)]
-    text = repr((_code_text(function.__code__), defaults, plain))
+    plain = [plain_scalar(value) for value in captured(function).values() if _is_simple(value)]
+    text = repr((code_text(function.__code__), defaults, plain))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-def _captured(function)->dict:
-    "The variables that a function has from the functions around it."
-    cells = zip(function.__code__.co_freevars, function.__closure__ or ())
-    return {name: cell.cell_contents for name, cell in cells if not _is_empty(cell)}
-
 def _is_simple(value)->bool: return isinstance(plain_scalar(value), (str, int, float, bool))
-
-def _is_empty(cell)->bool:
-    "Has the variable no value yet?"
-    try: return cell.cell_contents is cell
-    except ValueError: return True
 
 # %% ../../nbs/storage/13_identity.ipynb #a79b0362
 @patch_to(_Look)
@@ -266,42 +259,54 @@ def _function(look:_Look, function)->dict:
     description = {"kind": "function", "name": function.__qualname__, "code": _function_hash(function)}
     module = function.__globals__.get("__name__")
     if package_of(module) == "selfloop_nb": return description
-    held = {name: value for name, value in _captured(function).items() if not _is_simple(value)}
+    held = {name: value for name, value in captured(function).items() if not _is_simple(value)}
     held |= {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
     held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ()) if not _is_plain(value)}
     held |= {f".{name}": value for name, value in vars(function).items() if name not in PROTOCOL}
-    if not is_installed(module): held |= _globals_of(function)
-    return look.with_held(description, held)
+    if is_installed(module): return look.with_held(description, held)
+    held |= _globals_of(function)
+    read = look.read_by(function, [*held.values(), *captured(function).values(), *(function.__defaults__ or ())])
+    return look.with_held(description, held | read)
 
-# %% ../../nbs/storage/13_identity.ipynb #2f9e3986
-def _codes(code)->list:
-    "A code object and those inside it."
-    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    return [code, *(deeper for c in inner for deeper in _codes(c))]
+# %% ../../nbs/storage/13_identity.ipynb #a0ca78f1
+@patch_to(_Look)
+def read_by(self, function, values:list)->dict:
+    "What a function reads, of files those among some values; where there may be others, that is noted."
+    if not hasattr(function, "__code__"): return {}
+    read, is_known = what_it_reads(function, values)
+    helpers = [value for value in values if isinstance(value, types.FunctionType)]
+    are_told = any(not name.startswith("$") for name in read)
+    self.told |= {reader.__qualname__ for reader in [function] * is_known + helpers * are_told}
+    if not is_known: self.unread.append(function.__qualname__)
+    return read
 
-def _names(code, *instructions)->list:
-    "The names that some instructions of the code speak of, sorted."
-    found = {i.argval for c in _codes(code) for i in dis.get_instructions(c) if i.opname in instructions}
-    return sorted(name for name in found if name)
+# %% ../../nbs/storage/13_identity.ipynb #4b656709
+@patch_to(_Look)
+def read_by_methods(self, thing, parts:dict)->dict:
+    "The same for the methods of an object, which find their files among its parts."
+    own = [c for c in type(thing).__mro__ if not is_installed(c.__module__)]
+    methods = [value for c in own for value in vars(c).values() if isinstance(value, types.FunctionType)]
+    read = [self.read_by(method, list(parts.values())) for method in methods if reads_files(method.__code__)]
+    return {path: content for files in read for path, content in files.items()}
 
 # %% ../../nbs/storage/13_identity.ipynb #4563e783
 def _globals_of(function)->dict:
     "The globals that a function's code names, as far as they are there and are not what everybody has."
     code, scope = function.__code__, function.__globals__
     held = {}
-    for name in _names(code, "LOAD_GLOBAL", "LOAD_NAME"):
+    for name in names_in(code, "LOAD_GLOBAL", "LOAD_NAME"):
         value = scope.get(name, scope) # missing: a builtin, or not made yet
-        if value is scope or _is_called_so(value, name): continue
+        if value is scope or value is os.environ or _is_called_so(value, name): continue
         held |= _taken_from(value, name, code)
-    for name in _names(code, "IMPORT_NAME"):
-        if not is_installed(name): held[f"import {name}"] = _source_hash(name, scope)
+    for name in names_in(code, "IMPORT_NAME"):
+        if not is_installed(name): held[f"import {name}"] = source_hash(name, scope.get("__package__"))
     return held
 
 # %% ../../nbs/storage/13_identity.ipynb #d253f84b
 def _taken_from(it, name:str, code)->dict:
     "What the code may take from a global: of a module of your own the attributes that it names, of its modules, too."
     if not isinstance(it, types.ModuleType) or is_installed(it.__name__) or name.count(".") > 8: return {name: it}
-    attributes = {attribute for c in _codes(code) for attribute in c.co_names if hasattr(it, attribute)}
+    attributes = {attribute for c in codes(code) for attribute in c.co_names if hasattr(it, attribute)}
     held = [_taken_from(getattr(it, attribute), f"{name}.{attribute}", code) for attribute in sorted(attributes)]
     return dict(pair for part in held for pair in part.items())
 
@@ -310,13 +315,6 @@ def _is_called_so(value, name:str)->bool:
     is_module = isinstance(value, types.ModuleType)
     module = value.__name__ if is_module else getattr(value, "__module__", None)
     return getattr(value, "__name__", None) == name and is_installed(module)
-
-def _source_hash(name:str, scope:dict)->str:
-    "A hash of the file of a module that is imported inside a function, or of all files of its package."
-    file = file_of(package_of(name)) or file_of(package_of(scope.get("__package__")))
-    if not file: return ""
-    files = sorted(Path(file).parent.rglob("*.py")) if file.endswith("__init__.py") else [Path(file)]
-    return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()[:12]
 
 # %% ../../nbs/storage/13_identity.ipynb #ae56d7db
 @_describes(types.MethodType)
@@ -329,6 +327,7 @@ def _partial(look:_Look, partial)->dict:
     "A function with some of its arguments."
     held = dict(function=partial.func, arguments=partial.args, keywords=dict(sorted(partial.keywords.items())))
     inner = look(partial.func)
+    held |= look.read_by(partial.func, [*partial.args, *partial.keywords.values()])
     return look.with_held({"kind": "function", "name": f"partial {inner.get('name')}", "code": inner.get("code")}, held)
 
 # %% ../../nbs/storage/13_identity.ipynb #dde08b92
@@ -384,7 +383,8 @@ def _object(look:_Look, thing)->dict:
     cls = type(thing)
     description = {"kind": "function" if callable(thing) else "object", "name": cls.__qualname__, "code": ""}
     if not is_installed(cls.__module__): description["code"] = look(cls)["code"]
-    return look.with_held(description, _parts(thing))
+    parts = _parts(thing)
+    return look.with_held(description, parts | look.read_by_methods(thing, parts))
 
 def _parts(thing)->dict: # name -> part
     "What an object is made of; raises `TypeError` where it cannot be taken apart."

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
-from ..backend.asking import is_there, same_place
+from ..backend.asking import check_there, is_there, same_place
 from ..backend.core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
 from ..backend.workers import never
 from ..storage.environment import environment, own_code
@@ -166,7 +166,7 @@ def wanted(self)->int:
 def hire(self, most:int)->dict: # hello of each -> the actor
     "Ask for workers until there are as many as are wanted, or can be used."
     import torch
-    if len(self.team) >= most: return {}
+    if len(self.team) >= most or self.head and not is_there(self.head): return {} # who asks a head that is gone hangs
     asked, how = {}, dict(num_cpus=self.needs["CPU"], num_gpus=self.needs["GPU"], max_concurrency=AHEAD + 1)
     for _ in range(min(self.wanted(), most) - len(self.team)):
         actor = self.ray.remote(_Worker).options(**how).remote()
@@ -352,7 +352,9 @@ def _connect(ray, address:str|None, how:dict):
         if os.environ.get("RAY_AUTH_MODE") != "token":
             warnings.warn("whoever can reach this cluster can run code on it: start it with RAY_AUTH_MODE=token, "
                           "and set that here, too", stacklevel=3)
-        try: return ray.init(address, **how)
+        try:
+            check_there(address)
+            return ray.init(address, **how)
         except Exception as error:
             raise SelfloopError(f"no cluster could be reached at {address!r} ({_first_line(error)}): start one with "
                                 "`ray start --head`, or leave the address out") from error

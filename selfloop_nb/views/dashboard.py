@@ -14,7 +14,7 @@ import ipywidgets
 
 from ..backend.core import SelfloopError, natural_number, patch_to, plain_arguments
 from ..charts.markup import escape, loud, warning_box, warning_lines
-from ..charts.words import session_look
+from ..charts.words import session_look, shown
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace
@@ -244,7 +244,7 @@ def _fields(self):
     def field(label, width): return labelled(label, f"{width * (1 + self.scale) / 2:.0f}px")
     self.n_rounds = ipywidgets.BoundedIntText(value=6, min=1, max=1000, **field("rounds", 116))
     self.back_to = ipywidgets.BoundedIntText(value=0, min=0, max=1_000_000, **field("to round", 126))
-    self.branch_name = ipywidgets.Text(value="other", **field("as", 130))
+    self.branch_name = ipywidgets.Text(value=shown("other"), **field("as", 130))
     self.branches = choice_list(weakly(self._choose_branch), **field("shown:", 170))
     self.bar = ipywidgets.FloatProgress(value=0, min=0, max=1, layout={"width": "110px"})
     self.status, self.answer, self.warned = (ipywidgets.HTML(style=self.letters) for _ in range(3))

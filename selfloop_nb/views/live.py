@@ -16,7 +16,7 @@ from ..charts.chart_data import (
     MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers, sample_row, thinned)
 from ..charts.linked import page_script
 from ..charts.script import part
-from ..charts.words import all_shown
+from ..charts.words import all_shown, words_shown
 from ..selection import KeepRule, Threshold
 from .background import weakly
 
@@ -54,7 +54,7 @@ class LiveCharts(anywidget.AnyWidget):
         self.newest = -1   # round that is scored
         self.bar = None    # whose samples are shown
         self.on_bar = None # is called with a bar, or None; else its samples are shown here
-        super().__init__(**{**dict(scale=scale, panels=panels_of([]), words=all_shown(WORDS)), **shown})
+        super().__init__(**{**dict(scale=scale, panels=panels_of([]), words=words_shown(WORDS)), **shown})
         self.observe(weakly(self._chosen), "round")
         self.on_msg(weakly(self._asked))
 

@@ -13,7 +13,7 @@ from selfloop_nb.charts.lineage import (
     LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of, round_summary, round_text, shade_of,
     tree_html, tree_text)
 from ..charts.markup import escape
-from ..charts.words import session_look
+from ..charts.words import session_look, shown
 from ..opened import RunReader
 from ..records import Round
 from ..storage.store import Run, check_run
@@ -222,7 +222,7 @@ def _build(self)->ipywidgets.VBox:
 @patch_to(RunTree)
 def _buttons(self):
     "What can be done with a round."
-    self.name = ipywidgets.Text(value="other", description="named", layout={"width": "190px"},
+    self.name = ipywidgets.Text(value=shown("other"), description="named", layout={"width": "190px"},
                                 style={"description_width": "48px"})
     tip = "the next step starts from this round; nothing is deleted"
     back = push_button("Rewind here", weakly(self.rewind), tip, "104px")

@@ -16,7 +16,7 @@ import ipywidgets
 from ..backend.columns import arrow_column, with_column
 from ..backend.core import patch_to
 from ..charts.markup import escape
-from ..charts.words import SESSION, all_shown, html_shown, shown
+from ..charts.words import SESSION, all_shown, html_shown, shown, words_shown
 from ..opened import ONE_KERNEL
 from ..storage.store import Run, check_run
 from ..storage.tables import as_dataset
@@ -190,7 +190,7 @@ def _put(dropdown, options, value):
     finally: dropdown.offering = before
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
-SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": all_shown, "panels": all_shown,
+SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": words_shown, "panels": all_shown,
         "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
 
 def put_into_words(

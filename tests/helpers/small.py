@@ -1,6 +1,7 @@
 """A loop small enough for a test, in this process or in one that is going to be killed:
 
     KILLED_IN=tune python small.py STORE
+    python small.py STORE score
 """
 import os, signal, sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def small_loop(store=None, seed=0, **changed):
 
 def low_digit(samples):
     "A score that the untrained model can win; where it is told to, it dies in the middle of round 2."
-    if os.environ.get("KILLED_IN") == "score" and samples["sample_id"][0].startswith("2-"): kill_self()
+    if sys.argv[2:] == ["score"] and samples["sample_id"][0].startswith("2-"): kill_self()
     return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
 
 

@@ -27,8 +27,10 @@ def write(folder):
 def shown(path, name, names):
     "A notebook in Chinese."
     nb, known = pages.shown(path), translated.table(path)
-    for cell in (cell for cell in nb["cells"] if cell["cell_type"] == "markdown"):
-        cell["source"] = linked(translated.in_words("".join(cell["source"]), known), name, names)
+    for cell in nb["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown": cell["source"] = linked(translated.in_words(source, known), name, names)
+        if cell["cell_type"] == "code" and known: cell["source"] = translated.in_code(source, known)
     if name == "index":
         listed = sorted(set(names) - {"index"}, key=lambda name: (name != "quickstart", name))
         nb["cells"][-1]["source"] = CONTENTS.format(names="\n".join(listed))

@@ -39,6 +39,8 @@ def write(folder):
         put(folder / "slides" / f"{path.stem}.html", slides.page(nb))
         put(folder / "print" / f"{path.stem}.html", printed.page(nb))
         if quizzes.items(nb): write_quiz(nb, folder / "quizzes", path.stem)
+    for edition in ("student", "teacher", "zh/student", "zh/teacher"):
+        shutil.copytree(labs.FOLDER / "recorded", folder / edition / "recorded")
     shutil.copy(labs.HERE / "nbgrader_config.py", folder / "nbgrader")
     put(folder / "syllabus.html", pages.page("Syllabus", pages.markdown(syllabus(found))))
 
@@ -48,9 +50,9 @@ def write_chinese(folder):
     for path in (PROJECT / "nbs" / "quickstart.ipynb", *labs.paths()):
         if not translated.po_of(path).exists(): continue
         pictures, nb = labs.pictures(labs.read(path)), translated.translated(lab(path), at_hand(path))
-        save(notebooks.student(nb), folder / "student" / path.name, pictures)
+        save(translated.begun_in_chinese(notebooks.student(nb)), folder / "student" / path.name, pictures)
         if path.parent == labs.FOLDER:
-            save(notebooks.teacher(nb), folder / "teacher" / path.name, pictures)
+            save(translated.begun_in_chinese(notebooks.teacher(nb)), folder / "teacher" / path.name, pictures)
             write_quiz(nb, folder / "quizzes", path.stem, "zh")
             put(folder / "slides" / f"{path.stem}.html", slides.page(nb, "zh"))
             put(folder / "print" / f"{path.stem}.html", printed.page(nb, "zh"))
