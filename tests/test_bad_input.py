@@ -149,11 +149,15 @@ class Few(KeepRule):
     def keep(self, scores, prompt_ids): return [True]
 
 
+def answering(answer): return lambda samples: answer
+
+
+TWO_LISTS = "return two lists, a state and a reason"
 OWN_RULES = {
-    "nothing": (lambda samples: None, "the keep rule '<lambda>' returned None for 3 samples: return two lists"),
-    "states alone": (lambda samples: ["kept"] * 3, "return two lists, a state and a reason"),
-    "too few": (lambda samples: (["kept"], [""]), "return two lists"),
-    "yes and no": (lambda samples: ([True] * 3, [""] * 3), "gave the state True: use one of"),
+    "nothing": (answering(None), f"the keep rule '<lambda>' returned None for 3 samples: {TWO_LISTS}"),
+    "states alone": (answering(["kept"] * 3), TWO_LISTS),
+    "too few": (answering((["kept"], [""])), TWO_LISTS),
+    "yes and no": (answering(([True] * 3, [""] * 3)), "gave the state True: use one of"),
     "one score": (Few(), "Few.keep returned \\[True\\] for 3 scores")}
 
 
@@ -163,11 +167,15 @@ def test_a_rule_that_decides_nothing_is_named(case):
     with refuse("ValueError", message): as_rule(rule)(scored(3))
 
 
-def test_a_mix_without_rows_is_named_and_a_guard_that_breaks_costs_nothing():
+def test_a_mix_without_rows_is_named():
     train = Dataset.from_list(ONE)
     for given in (None, ONE, train.select([]), train.remove_columns("completion")):
         with refuse("ValueError", "the mix '<lambda>' returned"): as_mix(lambda train, kept, seed: given)(train, [], 0)
-    said, stops = check_guards((lambda history: True, lambda history: 1 / 0, lambda history: None), [])
+
+
+def test_a_guard_that_breaks_costs_nothing():
+    guards = (lambda history: True, lambda history: 1 / 0, lambda history: None)
+    said, stops = check_guards(guards, [])
     assert "returned True: it must be a text" in said[0] and "raised ZeroDivisionError" in said[1]
     assert len(said) == 2 and not stops
 
