@@ -11,7 +11,7 @@ import dis, hashlib, os, re
 from pathlib import Path
 from types import CodeType, FunctionType
 
-from .core import is_secret
+from .core import is_secret, short_hash
 
 # %% ../../nbs/backend/28_code.ipynb #d48fdf39
 def code_text(
@@ -70,11 +70,12 @@ _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 def variables_read(
     code,
-)->dict: # name -> value, None where it has none
-    "The variables of the environment that code names."
+)->dict: # name -> hash of the value, None where it has none
+    "The variables of the environment that code names; what stands in them is in no record."
     names, texts = _names_and_texts(code)
     if not names & {"environ", "getenv"}: return {}
-    return {text: os.environ.get(text) for text in texts if _VARIABLE.fullmatch(text) and not is_secret(text)}
+    named = [text for text in texts if _VARIABLE.fullmatch(text) and not is_secret(text)]
+    return {name: short_hash(os.environ[name]) if name in os.environ else None for name in named}
 
 # %% ../../nbs/backend/28_code.ipynb #a25c8afc
 _OPENS = {"open", "read_text", "read_bytes"}
@@ -113,7 +114,7 @@ def _content(path:Path)->str:
 def what_it_reads(
     function,
     values:list, # that it holds or is given, among which it may find a path
-)->tuple: # name -> value or hash of the content; are these all?
+)->tuple: # name -> hash of the value, or of the content; are these all?
     "What a function reads of the world around it, also by a function that it holds and gives a path to."
     code = function.__code__
     read = {f"${name}": value for name, value in variables_read(code).items()}
