@@ -2,7 +2,7 @@
 
 It leaves out papermill's stores, engines and languages: one notebook, one fresh kernel of this very Python.
 """
-import argparse, ast, re, sys, time
+import argparse, ast, re, shutil, sys, time
 from pathlib import Path
 
 import nbformat
@@ -96,6 +96,8 @@ def run(notebook, out=PROJECT / "demo_output", values=None, timeout=None, termin
     "Execute `notebook` in the folder `out`, save the executed copy there even if a cell fails, and return it."
     nb, out = nbformat.read(notebook, as_version=4), Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
+    beside = Path(notebook).parent / "recorded"
+    if beside.is_dir(): shutil.copytree(beside, out / "recorded", dirs_exist_ok=True) # runs that a lab opens
     if values:
         override(nb, values)
     client = LiveClient(nb, kernel_manager_class=ThisPython, timeout=timeout, coalesce_streams=True,
