@@ -383,6 +383,12 @@ ERRORS |= {
 ERRORS |= {
     "{a} cannot be a folder, since a file is there: name another": "{a} 不能作文件夹，那里已有一个文件：另取名称",
     "{a} is no listener: give a function of an event": "{a} 不是监听者：给一个接收事件的函数",
+    "the mix {a} returned {b}: return a Dataset with the columns prompt and completion, and at least one row, such as "
+    "datasets.concatenate_datasets([train, kept[-1]])":
+        "混合 {a} 返回了 {b}：返回有 prompt 和 completion 两列、至少一行的 Dataset，如 "
+        "datasets.concatenate_datasets([train, kept[-1]])",
+    "the keep rule {a} gave the state {b}: use one of {c}": "保留规则 {a} 给出了状态 {b}：用 {c} 之一",
+    "{a}.keep returned {b} for {c} scores: one answer a score": "{a}.keep 对 {c} 个分数返回了 {b}：每个分数一个回答",
     "its chat template writes no question: {a}": "它的对话模板写不出提问：{a}",
     "{a} is no id of a round in this tree: one is {b}": "{a} 不是这棵树里的轮的编号：例如 {b}",
     "the samples, column {a}: {b}, where {c} is needed": "样本，列 {a}：{b}，这里需要 {c}"}

@@ -35,6 +35,7 @@ class Echo:
     pretrained, is_encoder_decoder = True, False
     start_ids, eos_ids = [], [0]
     is_empty, adapter = False, None
+    mentions_thoughts = False
     dtype = "float32"
     def __init__(self, word="first"): self.word = word
     def identity(self): return dict(name=self.name, weights=self.word)
