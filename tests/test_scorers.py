@@ -181,8 +181,8 @@ def test_the_extras_that_are_named_exist():
     config = ConfigParser(delimiters=["="])
     config.read(PROJECT / "settings.ini", encoding="utf-8")
     named = {extra for path in PACKAGE.rglob("*.py") for extra in extras_named(path)}
-    assert named == {"text", "math", "lora", "preferences", "reasoning", "search", "speech", "cluster", "trackio", "wandb",
-                     "mlflow", "tensorboard"}
+    assert named == {"text", "math", "lora", "preferences", "reasoning", "search", "speech", "cluster", "trackio",
+                     "wandb", "mlflow", "tensorboard"}
     assert all(f"{extra}_requirements" in config["DEFAULT"] for extra in named)
 
 
