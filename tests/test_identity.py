@@ -194,6 +194,17 @@ class Listed:
 def reads_variable(samples): return [float(os.environ.get("JUDGE_OF_TEST", "0"))] * len(samples)
 
 
+VARIABLE = "JUDGE_OF_TEST"
+def reads_what_it_is_told(samples): return [float(os.environ.get(VARIABLE, "0"))] * len(samples)
+def reads_by_its_default(samples, name="JUDGE_OF_TEST"): return [float(os.getenv(name, "0"))] * len(samples)
+
+
+class ReadsIts:
+    "A judge that is told at which variable to look."
+    def __init__(self, name): self.name = name
+    def __call__(self, samples): return [float(os.environ.get(self.name, "0"))] * len(samples)
+
+
 def words_of(path): return open(path).read().split()
 
 
@@ -233,12 +244,18 @@ def test_a_module_of_torch_is_more_than_its_weights():
     assert "holds" not in describe(torch.nn.Linear(1, 1))
 
 
-def test_a_variable_of_the_environment_tells_a_scorer_apart(monkeypatch):
+READERS = [reads_variable, reads_what_it_is_told, reads_by_its_default, ReadsIts("JUDGE_OF_TEST")]
+
+
+@pytest.mark.parametrize("scorer", READERS)
+def test_a_variable_of_the_environment_tells_a_scorer_apart(scorer, monkeypatch):
     from selfloop_nb.storage.identity import describe
-    monkeypatch.setenv("JUDGE_OF_TEST", "1")
-    before = describe(reads_variable)
-    monkeypatch.setenv("JUDGE_OF_TEST", "2")
-    assert describe(reads_variable) != before
+    monkeypatch.delenv("JUDGE_OF_TEST", raising=False)
+    found = [describe(scorer)]
+    for value in ("1", "2"):
+        monkeypatch.setenv("JUDGE_OF_TEST", value)
+        found.append(describe(scorer))
+    assert found[0] != found[1] != found[2] != found[0]
 
 
 def test_what_a_scorer_writes_is_not_what_it_reads(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import copyreg, enum, functools, hashlib, json, math, os, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from ..backend.code import captured, code_text, codes, names_in, reads_files, what_it_reads
+from ..backend.code import captured, code_text, codes, looks_outside, names_in, what_it_reads
 from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
 from .environment import is_installed, package_of, source_hash
 
@@ -283,11 +283,11 @@ def read_by(self, function, values:list)->dict:
 # %% ../../nbs/storage/13_identity.ipynb #4b656709
 @patch_to(_Look)
 def read_by_methods(self, thing, parts:dict)->dict:
-    "The same for the methods of an object, which find their files among its parts."
+    "The same for the methods of an object, which find their files and variables among its parts."
     own = [c for c in type(thing).__mro__ if not is_installed(c.__module__)]
     methods = [value for c in own for value in vars(c).values() if isinstance(value, types.FunctionType)]
-    read = [self.read_by(method, list(parts.values())) for method in methods if reads_files(method.__code__)]
-    return {path: content for files in read for path, content in files.items()}
+    read = [self.read_by(method, list(parts.values())) for method in methods if looks_outside(method.__code__)]
+    return {name: content for found in read for name, content in found.items()}
 
 # %% ../../nbs/storage/13_identity.ipynb #4563e783
 def _globals_of(function)->dict:
