@@ -117,6 +117,7 @@ def next_word(self, seconds:float=0.1)->tuple|None:
 # %% ../../nbs/backend/22_processes.ipynb #5c3a2dc5
 @patch_to(_Crew)
 def end(self):
+    "Kill the processes; no other is begun."
     with self.turn:
         self.ended.set()
         for process in self.processes: process.kill()

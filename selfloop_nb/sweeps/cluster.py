@@ -41,6 +41,7 @@ class _Worker:
 # %% ../../nbs/sweeps/06_cluster.ipynb #3c170c9a
 @patch_to(_Worker)
 def hello(self, threads:int)->dict:
+    "Take so many threads, and say what this worker is."
     import torch
     torch.set_num_threads(threads)
     return _facts()

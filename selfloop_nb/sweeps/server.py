@@ -214,6 +214,7 @@ class _Asking:
 # %% ../../nbs/sweeps/07_server.ipynb #a4f6b6d0
 @patch_to(_Asking)
 def begin(self):
+    "As many threads as the server is asked at once."
     for _ in range(self.server.at_once): threading.Thread(target=self._ask, daemon=True).start()
 
 # %% ../../nbs/sweeps/07_server.ipynb #3620d687

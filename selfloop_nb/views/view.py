@@ -65,7 +65,9 @@ def hear(self, speaker, method):
     self.hears.append((speaker, listener))
 
 @patch_to(View)
-def hear_nobody(self): _stop_listening(self.hears)
+def hear_nobody(self):
+    "Be told of nothing any more."
+    _stop_listening(self.hears)
 
 def _stop_listening(hears:list):
     while hears:
