@@ -4,8 +4,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHARTS = PROJECT / "selfloop_nb" / "charts"
-NOTEBOOKS = {"script.js": "charts/11_script", "script.css": "charts/11_script", "linked.js": "charts/13_linked",
-             "twin.js": "charts/15_twin", "keys.js": "views/08_rate"}
+NOTEBOOKS = {"script.js": "charts/15_script", "script.css": "charts/15_script", "linked.js": "charts/17_linked",
+             "twin.js": "charts/19_twin", "keys.js": "views/08_rate"}
 
 
 def blocks(name):
