@@ -15,6 +15,8 @@ def length(samples): return [float(len(text)) for text in samples["completion"]]
 def raises(answers): raise KeyError("gold")
 def lists(answers): return [1.0] * len(answers)
 def no_number(answers): return math.nan
+def exits(answers): sys.exit("sacrebleu does so")
+def too_large(answers): return 10 ** 400
 
 
 def mean_length(answers):
@@ -65,7 +67,7 @@ def test_measures_change_nothing_that_is_learnt(measured, tmp_path):
     assert plain.samples()["completion"][:] == measured.samples()["completion"][:]
 
 
-@pytest.mark.parametrize("wrong", [raises, lists, no_number])
+@pytest.mark.parametrize("wrong", [raises, lists, no_number, exits, too_large])
 def test_a_measure_that_fails_costs_its_own_figure(wrong, tmp_path):
     loop = small_loop(tmp_path / "run", measures=measures(wrong=wrong))
     loop.run(rounds=1)
@@ -157,6 +159,17 @@ def test_controls_are_branches_from_the_same_m_0(with_controls):
     assert twins["chance"].rounds[1].counts["n_kept"] == loop.rounds[1].counts["n_kept"]
     assert twins["chance"].samples(1)["state"][:] != loop.samples(1)["state"][:]
     assert twins["no filter"].rounds[1].counts["n_kept"] >= loop.rounds[1].counts["n_kept"]
+
+
+def test_controls_that_have_not_been_run_say_so(tmp_path):
+    from selfloop_nb import controls
+    loop = small_loop(tmp_path / "run")
+    with pytest.raises(ValueError, match="no held-out values yet"):
+        loop.best()
+    loop.run(rounds=1)
+    words = repr(controls(loop))
+    assert "no effect against" not in words and words.count("run a round of each") == 3
+    assert "chance is in round 0 of 1: run() goes on" in words
 
 
 def test_d_train_alone_samples_nothing_and_every_view_bears_it(with_controls):

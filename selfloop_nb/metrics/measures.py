@@ -80,16 +80,25 @@ class Measured:
     draws:list|None=None  # of a function: its values on drawn rows
 
 # %% ../../nbs/metrics/08_measures.ipynb #2ff57770
-def _number(function:Callable, answers)->tuple: # the number, or nan and why there is none
-    "What a function says of some answers."
-    try: value = function(answers)
-    except Stopped: raise
-    except Exception as error: return math.nan, f"it raised {type(error).__name__}: {error}"
+def _raised(error:BaseException)->str:
+    "What is said of a measure that raised, even where its error cannot be printed."
+    try: return f"it raised {type(error).__name__}: {error}"
+    except Exception: return f"it raised {type(error).__name__}"
+
+# %% ../../nbs/metrics/08_measures.ipynb #a0935444
+def _as_number(value)->tuple: # the number, or nan and why it is none
+    "What a function returned, as a number."
     if getattr(value, "ndim", None) == 0: value = value.item() # of numpy or torch
     if not isinstance(value, Real):
         return math.nan, f"it returned {type(value).__name__}: one number is needed (a scorer gives one a row)"
     if math.isfinite(value): return float(value), ""
     return math.nan, f"it returned {float(value)}"
+
+def _number(function:Callable, answers)->tuple: # the number, or nan and why there is none
+    "What a function says of some answers."
+    try: return _as_number(function(answers))
+    except Stopped: raise
+    except (Exception, SystemExit) as error: return math.nan, _raised(error)
 
 # %% ../../nbs/metrics/08_measures.ipynb #edcdebd9
 def _of_function(measure:Measure, answers)->Measured:
@@ -111,7 +120,7 @@ def _of_scorer(scorer:Scorer, answers, context:Context|None)->Measured:
         bound = scorer.bound(context, asked) if context else scorer
         scored = score_samples(asked, bound, failure_budget=1.0, workers=workers, should_stop=should_stop)
     except Stopped: raise
-    except Exception as error: return Measured(why=f"it raised {type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error: return Measured(why=_raised(error))
     values = scored["score"][:]
     lost = [reason for value, reason in zip(values, scored["reason"][:]) if not math.isfinite(value)]
     missing = f"{len(lost)} of {len(answers)} rows have no value, the first: {lost[0]}" if lost else ""

@@ -68,7 +68,9 @@ def verdict(self,
 # %% ../../nbs/sweeps/04_controls.ipynb #691c1068
 @patch_to(Controls)
 def __repr__(self)->str:
-    lines = self.verdict().lines
+    lines, last = self.verdict().lines, len(self.loop.rounds) - 1
+    behind = {name: len(line.rounds) - 1 for name, line in self.items() if name not in self.ended}
+    lines += [f"{name} is in round {n} of {last}: run() goes on" for name, n in behind.items() if n < last]
     lines += [f"there is no control {name!r}: {why}" for name, why in self.missing.items()]
     return "\n".join([*lines, *(f"{name} ended {why}" for name, why in self.ended.items())])
 
