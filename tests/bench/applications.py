@@ -92,7 +92,8 @@ def verdict_of(application, seeds, out):
     runs = [Run(place_of(application.notebook, seed, out) / "runs" / application.run) for seed in seeds]
     beside = [controls_beside(one) for one in runs]
     controls = {kind: [others[kind] for others in beside] for kind in ("only D_train", "chance", "no filter")}
-    return against_controls(application.name, runs, controls, metric_named(runs[0], application.measure)), runs, controls
+    metric = metric_named(runs[0], application.measure)
+    return against_controls(application.name, runs, controls, metric), runs, controls
 
 
 def mean_at(runs, metric, number):
