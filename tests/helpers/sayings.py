@@ -51,7 +51,7 @@ def texts(node, names, source, depth=0):
 def parts_of(node, names, source):
     "What an expression is made of: the values of a name, what a function returns, what is filled into a text."
     if isinstance(node, ast.Name): return names.get(node.id, [])
-    if isinstance(node, ast.JoinedStr): return [part.value for part in node.values if not isinstance(part, ast.Constant)]
+    if isinstance(node, ast.JoinedStr): return [one.value for one in node.values if isinstance(one, ast.FormattedValue)]
     return [*ast.iter_child_nodes(node), *returned(node, source)]
 
 
