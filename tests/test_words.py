@@ -99,8 +99,9 @@ def test_every_error_has_its_words(name):
 
 
 def test_of_an_error_all_is_read_that_it_may_say():
-    assert {"run {a} {b}: look at it with open_run({c}), or go on with a copy. Where you trust all who may write to it, "
-            "name it: {d}={e} in the environment", "belongs to another user ({a})"} <= set(errors("storage.lock"))
+    found = set(errors("storage.lock"))
+    assert "belongs to another user ({a})" in found, "what is filled in"
+    assert any(line.startswith("run {a} {b}: look at it") and "{d}={e} in the" in line for line in found)
 
 
 @pytest.mark.parametrize("name", ERRORS)
