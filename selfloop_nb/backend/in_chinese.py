@@ -163,6 +163,7 @@ ERRORS |= {
     "the {a} of {b} were changed after the loop was made, which goes by what they were: load the model anew and "
     "make the loop again; train a copy, model.copy(), beside a loop":
         "{b} 的{a}在建立循环之后被改动，而循环以当时的为准：重新载入模型，重新建立循环；要在循环之外训练，用副本 model.copy()",
+    "generation settings (what it never writes, how it begins)": "生成设置（从不写什么、怎样开头）",
     "tokenizer, chat template or end tokens": "分词器、对话模板或结束词元",
     "{a}, and {b} more of its weights, are not what its config says, so that it would come back from the disk as "
     "another model; change the config, and make the model from it":
@@ -348,3 +349,13 @@ ERRORS |= {
         "评分器 {a} 会保存得分（journal=True），但在另一个内核里无法知道它是否还是同一个：它含有 {b}。给它 version='1'，每次改动后换一个版本：Scorer({a}, ..., version"
         "='1')，或作为属性",
     "scorer {a} returned {b}": "评分器 {a} 返回了{b}"}
+
+# %% ../../nbs/backend/31_in_chinese.ipynb #c861026b
+ERRORS |= {
+    "score={a}: the prompts lack the reference column {b}: they have {c}; add it to the prompts, or name another":
+        "score={a}：提示缺少参考列 {b}：它们有 {c}；把它加到提示里，或另指一列",
+    "prompts: the column {a} is where the scores of a part of Q go; rename it": "prompts：列 {a} 是存放 Q 一部分得分的地方；请改名",
+    "{a}: what it writes is {b} nats a token away from what it says of that in one pass, by which it is taught: "
+    "transformers asks a {c} otherwise when it writes; take another model":
+        "{a}：它写的时候与一次读完全文时的概率每词元相差 {b} 奈特，而它是按后者学习的：transformers 在写的时候以另一种方式使用 {c}；"
+        "换一个模型"}

@@ -84,6 +84,8 @@ ERRORS |= {
 # %% ../../nbs/storage/28_in_chinese.ipynb #b6b3239b
 ERRORS |= {
     "there are no held-out values of {a}: there are some of {b}": "没有 {a} 的留出数值：有 {b} 的",
+    "there are no held-out values yet: run the loop, on a task with held-out data":
+        "还没有留出数值：在有留出数据的任务上运行循环",
     "any metric": "任何指标",
     "{a} of round {b} cannot be read: {c}": "第 {b} 轮的 {a} 读不出：{c}",
     "there is nothing to take back on branch {a}: heads.log has no move of its head":
@@ -168,6 +170,8 @@ ERRORS |= {
     "{a}: the assistant's last message calls a tool, which is no text: write the call into its content as the model "
     "writes it":
         "{a}：assistant 的最后一条消息调用了工具，那不是文本：把调用照模型的写法写进 content",
+    "{a}: chosen is {b} and rejected {c}: give two texts, or two lists of messages":
+        "{a}：chosen 是 {b}，rejected 是 {c}：给两个文本，或两个消息列表",
     "{a}: chosen and rejected are the same, so no prompt shows in them": "{a}：chosen 与 rejected 相同，看不出其中的提示"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #a754f262
