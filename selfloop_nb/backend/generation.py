@@ -17,6 +17,7 @@ def padding_of(
     "The token that pads; None where text is made of it, too."
     return lm.tokenizer.pad_token_id if lm.tokenizer.pad_token in lm.controls.names else None
 
+# %% ../../nbs/backend/33_generation.ipynb #2cd16689
 def barred(
     lm:"selfloop_nb.models.LanguageModel",
 )->list|None: # of token ids; None: all may be written
@@ -29,6 +30,7 @@ def barred(
 READ_PADDING = ("recurrent_gemma", "reformer", "rwkv") # types of models
 READ_AGAIN = ("rwkv",)
 
+# %% ../../nbs/backend/33_generation.ipynb #714c9b58
 def reads_padding(
     model, # of transformers
 )->bool:

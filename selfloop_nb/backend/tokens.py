@@ -249,6 +249,7 @@ def _runs(ids:list, last:int)->tuple: # lists of ids; of each, are they tokens?
     runs = [(list(run), known) for known, run in groupby(ids, lambda i: i <= last)]
     return tuple(zip(*runs))
 
+# %% ../../nbs/backend/05_tokens.ipynb #929939a8
 @lru_cache(maxsize=8)
 def _last_id(tokenizer, n_tokens:int)->int: return max(tokenizer.get_vocab().values())
 
@@ -262,12 +263,14 @@ def _last_of(self, before:list)->tuple:
         if "\ufffd" not in self.heads[last]: return last
     return tuple(before[-1:])
 
+# %% ../../nbs/backend/05_tokens.ipynb #008b00aa
 @patch_to(Reader)
 def _read_behind(self, last:tuple, ids:list)->str:
     "What the ids say behind some; what they say alone where the text of those changes with them."
     whole, head = self.decode([*last, *ids]), self.heads[last]
     return whole[len(head):] if whole.startswith(head) else self.decode(ids)
 
+# %% ../../nbs/backend/05_tokens.ipynb #172392af
 @lru_cache(maxsize=8)
 def _ignores_spaces(tokenizer)->bool:
     "Does a space before a word make no difference? Then one that stands there when it is decoded means nothing."

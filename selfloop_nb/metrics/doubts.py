@@ -159,6 +159,7 @@ def _columns_read(scorer:Scorer): # yields names
     for part in inner:
         if isinstance(part, Scorer): yield from _columns_read(part)
 
+# %% ../../nbs/metrics/12_doubts.ipynb #7bbcf5c5
 def check_scorer(
     scorer:Scorer,
     task:Task,

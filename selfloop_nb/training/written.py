@@ -20,6 +20,7 @@ def _lines(lm:LanguageModel)->list: # of lists of token ids
     ids = [i for i in range(min(n_tokens, 50)) if i not in known][-4:]
     return [ids[:1], ids]
 
+# %% ../../nbs/training/11_written.ipynb #b88b83d2
 def gap_of(
     lm:LanguageModel, # stays as it is
 )->float: # nats a token
@@ -37,11 +38,13 @@ def gap_of(
 # %% ../../nbs/training/11_written.ipynb #ab5b034d
 _TRIED = set() # forms of models that write as they are taught
 
+# %% ../../nbs/training/11_written.ipynb #c17b6e08
 def _most_apart(lm:LanguageModel)->float:
     "How far sums in another order may be from each other."
     if lm.model.dtype.itemsize < 4: return 0.5
     return 1e-3 if lm.device.type == "cpu" else 0.05
 
+# %% ../../nbs/training/11_written.ipynb #4df6a356
 def check_written(
     lm:LanguageModel,
 ):
