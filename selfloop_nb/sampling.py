@@ -18,7 +18,7 @@ from .backend.columns import AT_ONCE, Cells, IdLists, as_arrow, repeated, table_
 from .backend.context import counted_places
 from .backend.core import (
     LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
-from .backend.decode import Decoder, Watch, each_once
+from .backend.decode import Decoder, Watch, each_once, fewer_rows
 from .backend.drawing import Drawing
 from .backend.refill import Session, can_refill, session_settings
 from .backend.requests import RequestIds, Requests
@@ -135,7 +135,8 @@ def sample_chunk(
     batch |= counted_places(lm.model, batch.get("attention_mask"))
     begun = batch["decoder_input_ids" if lm.is_encoder_decoder else "input_ids"]
     watch = Watch(read, begun.shape[1], sampling.stop, progress, should_stop)
-    _generate(lm, batch, _settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
+    how = _settings(lm, sampling, max_new_tokens)
+    with fewer_rows(ids, max_new_tokens): _generate(lm, batch, how, chunk_seed, decoder, watch)
     return sample_rows(lm, read, ids, decoder.written.rows(), sampling.stop)
 
 # %% ../nbs/05_sampling.ipynb #3955be32
