@@ -27,7 +27,8 @@ def memory_errors_in_words(
         full = isinstance(error, MemoryError) or re.search(FULL, str(error))
         if not full: raise
         first = str(error).splitlines()[0] if str(error) else "MemoryError"
-        less = getattr(error, "fits", LESS_MEMORY[phase])
+        less = getattr(error, "fits", "")
+        if not less or less.split("(")[0] not in LESS_MEMORY[phase]: less = LESS_MEMORY[phase]
         text = (f"round {number} is out of memory while it does its phase {phase!r}: go on with {less} "
                 f"(loop.change(...)); what was committed stays ({first})")
         raise OutOfMemoryError(text[:600]) from error
