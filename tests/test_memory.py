@@ -359,6 +359,12 @@ def test_a_device_that_is_not_there_is_refused_by_name(name, message, tmp_path):
     with pytest.raises(ValueError, match=f"device='{name}'.*{message}"): load_model(tmp_path, device=name)
 
 
+def test_a_type_may_be_torchs_own():
+    from selfloop_nb.backend.devices import choose_dtype
+    assert choose_dtype(torch.bfloat16, "cpu") == "bfloat16"
+    with pytest.raises(ValueError, match="dtype='int8': it must be"): choose_dtype(torch.int8, "cpu")
+
+
 def test_a_type_that_the_device_lacks_is_refused_by_name(monkeypatch):
     from selfloop_nb.backend import devices
     monkeypatch.setattr(devices, "_has", lambda device, dtype: dtype != "bfloat16")

@@ -11,7 +11,7 @@ import json, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path, whole_number
 from ..backend.turns import read_turns
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
@@ -184,7 +184,7 @@ def publish(
     folder, store = fixed_path(user_path(folder)), run.store
     _check_place(folder)
     if not store.rows(): raise SelfloopError("there is no round to publish yet: call start() first")
-    number = best_of(store.rows()) if round == "best" else round
+    number = best_of(store.rows()) if round == "best" else whole_number(round, "round")
     record = store.rounds()[-1] if number == -1 else store.of_round(number)
     notes = []
     folder.parent.mkdir(parents=True, exist_ok=True)
