@@ -118,7 +118,7 @@ HINTS = {
     "What the round is worth as training data.": "这一轮作为训练数据的价值。",
     "Figures of the loop's own of greedy answers, with their 95 % intervals over the rows.":
         "循环自带的指标（贪心回答），附 95 % 置信区间。",
-    "explain the charts": "解释图表", "hide the explanations": "收起解释"}
+    "explain the charts": "解释图表"}
 
 # %% ../../nbs/charts/02_glossary.ipynb #aa571818
 SAID = {

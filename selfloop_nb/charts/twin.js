@@ -26,7 +26,8 @@ class Twin {
         const { rows } = this.state.rounds[this.state.round];
         const isIn = score => score >= low && (score < high || (last && score === high));
         const found = low == null ? rows : rows.filter(row => known(row.score) && isIn(row.score));
-        this.tell("msg:custom", { kind: "samples", ...this.cards(found) });
+        this.state.samples = this.cards(found);
+        this.tell("change:samples");
     }
 }
 

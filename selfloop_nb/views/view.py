@@ -168,7 +168,7 @@ def labelled(text:str, width:str)->dict:
 
 def picture_place(width:int, height:int)->ipywidgets.Image:
     "A place for a picture."
-    layout = {"width": f"{width}px", "height": f"{height}px", "flex": "0 0 auto"}
+    layout = {"width": f"{width}px", "height": f"{height}px", "flex": "0 0 auto", "object_fit": "contain"}
     return ipywidgets.Image(value=BLANK, format="png", width=width, height=height, layout=layout)
 
 # %% ../../nbs/views/02_view.ipynb #9917e40d
