@@ -56,6 +56,17 @@ def test_every_word_comes_from_the_table():
     assert said <= set(WORDS) and set(WORDS) <= said | of_samples
 
 
+def test_the_charts_in_a_file_speak_the_language_of_the_session(tmp_path, monkeypatch):
+    from made_up import made_up_run
+    from selfloop_nb.charts.twin import run_in_file
+    from selfloop_nb.charts.words import SESSION
+    monkeypatch.setattr(SESSION, "lang", "zh")
+    found = run_in_file(made_up_run(tmp_path / "run", 2, n=20))
+    titles = [found["rounds"][2]["scores"]["title"], *(panel["hint"] for panel in found["panels"])]
+    said = [re.sub(r"\{\w+\}|distinct-2", "", text) for text in (*found["words"].values(), *titles)]
+    assert [text for text in said if re.search("[a-z]{4}", text)] == []
+
+
 @pytest.mark.skipif(not shutil.which("node"), reason="no node is found")
 def test_what_it_computes(tmp_path):
     (tmp_path / "script.mjs").write_text(script.blocks("script.js"), encoding="utf-8")

@@ -99,10 +99,10 @@ class Rater(RoundView):
     samples, config = None, {} # of the round that is chosen
     keyed, rows = (), ()      # the keys of its samples, and those that were picked
 
-    def __init__(self, source, round:int, by:str, how:str, n:int|None, ratings, dark:bool):
+    def __init__(self, source, round:int, by:str, how:str, n:int|None, ratings, scale:float, dark:bool):
         self.by = rater_name(by)
         self.how, self.n = how, n
-        self.dark = dark
+        self.scale, self.dark = scale, dark
         self.ratings = _ratings_of(source, ratings)
         super().__init__(source, round)
         self.box = self._build()
@@ -220,7 +220,8 @@ def _show_agreement(self):
     metrics, found = agreement_metrics(scores, right, theta), suggest_theta(scores, right, wanted)
     figure = rating_plot(scores, right, theta, score_range_of(self.config), dark=self.dark)
     self.table.value = note + agreement_table(metrics, found, wanted, self._others())
-    self.picture.value = png(figure, *SIZE)
+    pixels = [int(n * self.scale) for n in SIZE] # sharp where a browser shows it larger
+    self.picture.value = png(figure, *pixels, dpi=int(100 * self.scale))
     self.picture.layout.display = self.precision.layout.display = ""
 
 # %% ../../nbs/views/08_rate.ipynb #b6fba92b
@@ -311,6 +312,7 @@ def _button(self, text:str, style:str):
 def _build_results(self):
     "Make what is shown when all is rated."
     self.picture = picture_place(*SIZE)
+    if not self.dark: self.picture.add_class("selfloop-follows") # the theme, whatever it is
     self.table = ipywidgets.HTML()
     self.precision = ipywidgets.BoundedFloatText(
         value=0.9, min=0.01, max=0.99, step=0.05, **labelled("wanted precision", "220px"))
@@ -379,9 +381,9 @@ def rate(
     n:int|None=20,        # so many; None: all. A round that waits shows all it asks for
     ratings=None,         # their file; None: the one in the run folder
     font_scale:float|None=None, # 1.6 for a projector; None: the session's
-    dark:bool|None=None,  # for a dark theme; None: the session's
+    dark:bool|None=None,  # None: the session's; the plain picture for a dark theme: the view follows the theme by itself
 )->Rater: # show it as the last line of a cell
     "Rate samples of a round by hand, blind; then see how far Q agrees. A run of another kernel can be rated too."
     if n is not None: check_sizes(n=n)
     scale, dark = session_look(font_scale, dark)
-    return magnified(Rater(run_or_table(source), round, by, how, n, ratings, dark), scale)
+    return magnified(Rater(run_or_table(source), round, by, how, n, ratings, scale, dark), scale)

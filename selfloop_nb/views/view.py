@@ -193,7 +193,7 @@ def _put(dropdown, options, value):
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
 SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": words_shown, "panels": all_shown,
-        "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
+        "others": all_shown, "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
 
 def put_into_words(
     box:ipywidgets.Widget, # with all that belongs to it
