@@ -15,7 +15,7 @@ from pathlib import Path
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .records import Round
 from .storage.disk import disk
-from .storage.evidence import figure_named
+from .storage.evidence import metric_named
 from .storage.publish import publish
 from .storage.sealed import Unsealed, read_sealed
 from .storage.store import Run, check_run
@@ -340,8 +340,8 @@ def best(self,
     by:str|None=None, # "accuracy", "loss", or an own measure; None: the first that the run has
 )->Round:
     "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown metric."
-    figure = figure_named(self.store, by)
-    values = [figure.sign * row.get(figure.column, math.nan) for row in self.store.rows()]
+    metric = metric_named(self.store, by)
+    values = [metric.sign * row.get(metric.column, math.nan) for row in self.store.rows()]
     known = [-math.inf if math.isnan(value) else value for value in values]
     return self.rounds[known.index(max(known))]
 

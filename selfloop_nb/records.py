@@ -159,7 +159,7 @@ def _check_numbers(data:dict):
             numbers = value.values() if isinstance(value, dict) and not key.startswith("n_") else [value]
             for number in numbers:
                 if isinstance(number, float | None) or isinstance(number, int) and abs(number) < 2**63: continue
-                raise ValueError(f"not a round record: {number!r:.40} where a figure is needed")
+                raise ValueError(f"not a round record: {number!r:.40} where a number is needed")
 
 # %% ../nbs/01_records.ipynb #498ea728
 def _check_counts(counts:dict):

@@ -189,6 +189,12 @@ def test_the_quiz_of_a_lab_is_sound(path):
 
 
 @every_lab
+def test_a_lab_knows_what_it_opens(path):
+    opened = {one.suffix for one in labs.recorded(labs.read(path))}
+    assert opened == {"01": set(), "02": {".zip"}}.get(path.stem[:2], {".zip", ".json"})
+
+
+@every_lab
 def test_notes_and_quiz_are_the_same_in_chinese(path):
     nb = labs.read(path)
     chinese = translated.translated(nb, translated.table(path))
@@ -243,6 +249,7 @@ def put(nb, path):
 def test_nbgrader_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, path):
     folder, nb = graders / "nbgrader", small(path)
     put(notebooks.nbgrader(nb), folder / "source" / path.stem / path.name)
+    labs.lay_beside(nb, folder / "source" / path.stem)
     ask("nbgrader", "generate_assignment", path.stem, "--create", "--force", cwd=folder)
     released = nbformat.read(folder / "release" / path.stem / path.name, as_version=4)
     assert not any(one.solution in text(released) for one in labs.questions(nb))
@@ -263,6 +270,7 @@ def test_nbgrader_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, 
 def test_otter_gives_a_solved_copy_all_points_and_an_empty_one_none(graders, path):
     folder, nb = graders / "otter" / path.stem, small(path)
     put(notebooks.otter(nb), folder / path.name)
+    labs.lay_beside(nb, folder)
     ask("otter", "assign", path.name, ".", "--no-run-tests", "--no-pdfs", cwd=folder)
     student = text(nbformat.read(folder / "student" / path.name, as_version=4))
     assert not any(one.solution in student for one in labs.questions(nb))
@@ -283,5 +291,8 @@ def test_all_editions_are_made_at_once(tmp_path):
         assert "Reveal.initialize" in (tmp_path / "slides" / f"{path.stem}.html").read_text(encoding="utf-8")
         assert (tmp_path / "nbgrader" / "release" / path.stem / path.name).exists()
         assert list((tmp_path / "otter" / path.stem / "autograder").glob("*.zip"))
+        beside = {one.name for one in labs.recorded(labs.read(path))}
+        for place in (tmp_path / "nbgrader" / "release" / path.stem, tmp_path / "otter" / path.stem / "student"):
+            assert {one.name for one in place.glob("recorded/*")} == beside, "and what it opens with the lab"
     assert list((tmp_path / "zh" / "student" / "recorded").glob("*.json")), "what is recorded goes along"
     assert labs.title(labs.read(labs.paths()[-1])) in (tmp_path / "syllabus.html").read_text(encoding="utf-8")

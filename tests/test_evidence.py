@@ -1,5 +1,5 @@
 """What a loop claims stands beside what would have come of it without: own measures with intervals, controls, a
-sealed test that is opened once. A measure that fails costs its own figure; a Q that is chance has no effect."""
+sealed test that is opened once. A measure that fails costs its own metric; a Q that is chance has no effect."""
 import json
 import math
 import sys
@@ -66,7 +66,7 @@ def test_measures_change_nothing_that_is_learnt(measured, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [raises, lists, no_number])
-def test_a_measure_that_fails_costs_its_own_figure(wrong, tmp_path):
+def test_a_measure_that_fails_costs_its_own_metric(wrong, tmp_path):
     loop = small_loop(tmp_path / "run", measures=measures(wrong=wrong))
     loop.run(rounds=1)
     for row, record in zip(loop.store.rows(), loop.rounds):
@@ -74,7 +74,7 @@ def test_a_measure_that_fails_costs_its_own_figure(wrong, tmp_path):
         assert [text for text in record.warnings if text.startswith("heldout_wrong is missing: it r")]
 
 
-def test_a_scorer_that_knows_no_verdict_on_many_rows_is_no_figure(tmp_path):
+def test_a_scorer_that_knows_no_verdict_on_many_rows_is_no_metric(tmp_path):
     from selfloop_nb import Scorer
     def some(samples): return [math.nan if i % 3 else 1.0 for i in range(len(samples))]
     def most(samples): return [math.nan if i == 0 else 1.0 for i in range(len(samples))]
@@ -85,7 +85,7 @@ def test_a_scorer_that_knows_no_verdict_on_many_rows_is_no_figure(tmp_path):
     assert any("20 of 30 rows" in text for text in warnings) and any("1 of 30 rows" in text for text in warnings)
 
 
-def test_stop_rules_read_any_figure(tmp_path):
+def test_stop_rules_read_any_metric(tmp_path):
     loop = small_loop(tmp_path / "run", measures=measures())
     assert len(loop.run(rounds=3, target=0.5, by="letters")) == 2, "any answer is as long as that"
     assert len(loop.run(rounds=3, target=0.01, patience=1, by="short")) >= 3
@@ -188,7 +188,7 @@ def test_whether_the_loop_beats_its_controls_is_said_in_words(with_controls):
     words = repr(twins.verdict("accuracy"))
     for name in twins: assert name in words
     assert "one seed, 30 held-out rows: the noise of seeds is not in it" in words
-    assert repr(twins.verdict("mean")).count("in mean") >= 3, "a figure of the whole table, by its draws"
+    assert repr(twins.verdict("mean")).count("in mean") >= 3, "a metric of the whole table, by its draws"
     assert "Beside its controls" in loop.report().read_text()
     shown = compare(loop=loop, **{name.replace(" ", "_"): line for name, line in twins.items()})
     assert list(shown.verdicts) == ["loop"] and "against the controls" in shown.tables.value

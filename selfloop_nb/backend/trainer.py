@@ -141,6 +141,7 @@ def memory_errors(
 @contextmanager
 def _quick_collection():
     "Spare Trainer's garbage collections the objects that were there before."
+    gc.collect(1) # what is young and done with: frozen, it would be old, and stay for dozens of rounds
     gc.freeze()
     try: yield
     finally: gc.unfreeze()

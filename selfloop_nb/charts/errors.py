@@ -28,6 +28,7 @@ ERRORS |= {
     "at least 1 round": "至少 1 轮",
     "a number": "一个数",
     "a whole number": "一个整数",
+    "a whole number such as {n}": "一个整数，如 {n}",
     "finite": "有限数",
     "1 to 30": "1 至 30",
     "in 0.5 to 4; 1.6 is for a projector": "在 0.5 至 4 之间；1.6 用于投影仪",
@@ -81,9 +82,9 @@ ERRORS |= {
 # %% ../../nbs/charts/01_errors.ipynb #c0194f66
 ERRORS |= {
     "measures: {a} is no name: use 1 to 40 letters, digits and '_'": "measures：{a} 不能作名称：用 1 至 40 个字母、数字和 '_'",
-    "measures: {a} is the name of a figure that there is already: choose another one": "measures：{a} 已经是一个数字的名称：另选一个",
+    "measures: {a} is the name of a metric that there is already: choose another one": "measures：{a} 已经是一个指标的名称：另选一个",
     "measures need held-out data: give the task some, or leave measures out": "measures 需要留出数据：给任务一些，或不用 measures",
-    "by={a} is no held-out figure of this loop: use one of {b}": "by={a} 不是这个循环的留出数字：从 {b} 中选用",
+    "by={a} is no held-out metric of this loop: use one of {b}": "by={a} 不是这个循环的留出指标：从 {b} 中选用",
     "{a} is no measure: give a scorer such as chrf(), or a function from a table of answers to a number":
         "{a} 不是度量：给一个评分器如 chrf()，或从答案表到一个数的函数",
     "k={a}: it must be from 1 to the {b} samples that a problem has": "k={a}：必须从 1 到每题的样本数 {b}"}

@@ -11,9 +11,9 @@ from ..storage.evidence import t_interval
 
 # %% ../../nbs/teaching/09_claims.ipynb #0c0a6d71
 def claim_table(
-    *claims, # (what is claimed, what was published, the figure that stands for it: a list, one a seed)
+    *claims, # (what is claimed, what was published, the metric that stands for it: a list, one a seed)
 )->"pandas.DataFrame": # one row a claim: published, here, from, to
-    "Each claim beside its measured figure: the mean over the seeds, with Student's 95 % interval."
+    "Each claim beside its measured metric: the mean over the seeds, with Student's 95 % interval."
     import pandas
     intervals = [t_interval(values) for _, _, values in claims]
     table = pandas.DataFrame(intervals, columns=["here", "from", "to"])

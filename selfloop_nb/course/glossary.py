@@ -46,6 +46,59 @@ MARKS = {
     "a line that was run": "一条运行过的线", "a generator (the function has a `yield`)": "生成器（函数里有 `yield`）",
     "a coroutine (the function is `async`)": "协程（函数是 `async` 的）"}
 
+# %% ../../nbs/teaching/01_glossary.ipynb #a6577db9
+MARKS |= {
+    "{a}: leave off the quotation marks": "{a}：去掉引号",
+    "`{a}` wants the number of a row, its place in the table counted from 0": "`{a}` 要的是一行的编号，即它在表中的位置，从 0 数起",
+    "{a}, and is {b}: the row or its id itself?": "{a}，而它是{b}：是整行，还是它的编号？",
+    "{a}, and is {b}: a score, perhaps?": "{a}，而它是 {b}：也许是一个得分？",
+    "{a}, and is {b}: it counts from the end, which nobody can look up": "{a}，而它是 {b}：从末尾数起，别人查不到",
+    "`{a}` is called with {b}, and is written as `{a}{c}`": "`{a}` 会以 {b} 调用，而它写成了 `{a}{c}`",
+    ", in line {a} of its cell{b}": "，在它的单元格第 {a} 行{b}",
+    ", in line {a} of its cell": "，在它的单元格第 {a} 行",
+    ". There is {a}": "。有 {a}"}
+
+# %% ../../nbs/teaching/01_glossary.ipynb #00d35d76
+MARKS |= {
+    ". The table is no data frame: a column of it is `samples[\"{a}\"]`": "。这张表不是 data frame：取一列用 `samples[\"{a}\"]`",
+    "nothing can be written into {a} ({b}): copy the lab into a folder of your own, or go to one with "
+    "`os.chdir(...)`, and run this cell again":
+        "{a} 里写不进东西（{b}）：把实验复制到自己的文件夹，或用 `os.chdir(...)` 换到一个，再运行这个单元格",
+    "`{a} = try_line(strict, ...)` makes a line and runs it": "`{a} = try_line(strict, ...)` 建一条线并运行它",
+    "give the branch itself, not its name: {a}": "给出分支本身，而不是它的名字：{a}",
+    "`run` returns the history. {a}": "`run` 返回的是历史。{a}",
+    "a sweep holds many lines, and one is wanted. {a}": "一次扫描有许多线，这里要一条。{a}",
+    "{a} differ: which of them was it? Change one setting": "{a} 不同：是哪一个起的作用？只改一个设置"}
+
+# %% ../../nbs/teaching/01_glossary.ipynb #61a6ef12
+MARKS |= {
+    "{a}. A vote knows no solution": "{a}。投票时并不知道答案",
+    "{a}={b}: it is a share, from 0 to 1": "{a}={b}：它是比例，从 0 到 1",
+    "{a} stands behind {b}, and its model lost less: {c}{d}": "{a} 排在 {b} 之后，而它的模型损失更小：{c}{d}",
+    "how far does each share of m end from D_train's 70 %?": "各组 m 的比例最后离 D_train 的 70 % 有多远？",
+    " ({a} more pairs are the wrong way round)": "（还有 {a} 对顺序颠倒）",
+    "nobody has thought of this answer ({a}: {b}); {c}": "没有人想到过这个答案（{a}：{b}）；{c}",
+    "pass@{a} of the check's problems is {b}, and it gives {c}: {d} the mean over the problems of 1 - comb(n - c, "
+    "k) / comb(n, k)":
+        "检查用的题的 pass@{a} 是 {b}，而它给出 {c}：{d}对各题的 1 - comb(n - c, k) / comb(n, k) 取平均"}
+
+# %% ../../nbs/teaching/01_glossary.ipynb #fe72198d
+MARKS |= {
+    "near, and not it: is it rounded, or drawn by chance? What is wanted is": "接近，但不是：是取了整，还是随机抽的？需要的是",
+    "what is wanted is": "需要的是",
+    ". A Q is given no solution": "。Q 拿不到答案",
+    ". A row of the table is a dict: go through `zip(samples[\"prompt\"], samples[\"completion\"])`":
+        "。表的一行是 dict：用 `zip(samples[\"prompt\"], samples[\"completion\"])` 逐行看",
+    ". A completion may be empty: `completion[:1]` is then '' and no error":
+        "。写出的内容可能是空的：这时 `completion[:1]` 是 ''，不会出错",
+    ". A completion may be empty or begin with no digit: compare texts, `str(...)`":
+        "。写出的内容可能是空的，或不以数字开头：比较文本，`str(...)`"}
+
+# %% ../../nbs/teaching/01_glossary.ipynb #901928d7
+MARKS |= {
+    "line={a} is not among what was recorded: there is {b}": "line={a} 不在记录的里面：有 {b}",
+    "{a} cannot be read ({b}): copy it anew": "{a} 读不出（{b}）：重新复制一份"}
+
 # %% ../../nbs/teaching/01_glossary.ipynb #207647ee
 ONE_ROUND = {
     "About a fifth of the samples reaches theta": "大约五分之一的样本达到 θ", "A Q that looks at the last digit": "看末位数字的 Q",

@@ -265,7 +265,7 @@ def _are(a:float, b:float, *wanted)->bool: return all(math.isclose(x, y, rel_tol
 
 # %% ../../nbs/teaching/13_how_many.ipynb #b4e43428
 def _which_errors(paired:float, unpaired:float, truth:tuple, one:list, other:list)->str:
-    "Which other figures these are."
+    "Which other numbers these are."
     n = len(one)
     if paired < 0 or unpaired < 0: return "a standard error is never below 0"
     if _are(paired, unpaired, *truth[::-1]): return "the two are the wrong way round"

@@ -160,7 +160,7 @@ def _close(given:list, truth:list)->bool: return all(abs(a - b) < 0.006 for a, b
 
 # %% ../../nbs/teaching/06_one_round.ipynb #f99b3417
 def _what_it_counts(given:list, truth:list, before, after)->str:
-    "Which other figures these are."
+    "Which other numbers these are."
     if _close(given, truth[::-1]): return "the two are the wrong way round: before is S, after is S1"
     if given[0] == given[1]: return "both are of the same table: one is of S, one of S1"
     is_first = not _close(given[:1], truth[:1])

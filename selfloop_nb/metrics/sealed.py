@@ -13,7 +13,7 @@ from ..backend.core import SelfloopError, whole_number
 from ..backend.rows import completion_loss
 from .measures import answer, answer_metrics, measure_answers
 from ..sampling import asked_in_turn, check_prompts
-from ..storage.evidence import figure_named
+from ..storage.evidence import metric_named
 from ..storage.sealed import Unsealed, read_sealed, write_sealed
 from ..tasks import Task
 
@@ -85,7 +85,7 @@ def _overlap(table, name:str, rows:list, where:str, others, unsure:set)->Overlap
 def unseal(
     loop,                # a Loop
     round:int|None=None, # its number, chosen by hand; None: the best on held-out data, see `loop.best`
-    by:str|None=None,    # the held-out figure that chooses; None: the first that there is
+    by:str|None=None,    # the held-out metric that chooses; None: the first that there is
 )->Unsealed:
     """Open the sealed test of a run: ask one round's model, and M_0 beside it. Once and for all branches.
 
@@ -115,8 +115,8 @@ def _choice(loop, round:int|None, by:str|None)->Unsealed:
     number = None if round is None else whole_number(round, "round")
     record, how = loop.best(by) if number is None else loop.store.of_round(number), "chosen by hand"
     if round is None:
-        figure = figure_named(loop.store, by)
-        how = f"best held-out {figure.name} of rounds 0 to {len(loop.rounds) - 1}: {record.metrics[figure.column]:.3f}"
+        metric = metric_named(loop.store, by)
+        how = f"best held-out {metric.name} of rounds 0 to {len(loop.rounds) - 1}: {record.metrics[metric.column]:.3f}"
     return Unsealed(record.id, record.number, loop.store.branch, how, time.strftime("%Y-%m-%d %H:%M:%S"))
 
 def _as_heldout(task:Task)->Task:
@@ -134,8 +134,8 @@ def _ask(loop, chosen:Unsealed):
     chosen.warnings = [*answers.warnings, *(str(o) for o in overlaps(loop.task) if o.table == "sealed")]
 
 # %% ../../nbs/metrics/10_sealed.ipynb #a77c4697
-def _measured(loop, model, rows)->tuple: # `Answers`, and the figures of the sealed rows
-    "One model's answers and figures."
+def _measured(loop, model, rows)->tuple: # `Answers`, and the metrics of the sealed rows
+    "One model's answers and metrics."
     answers = answer(model, loop.task, rows, loop.sampling)
     found = measure_answers(answers, loop.measures)
     metrics = {**answer_metrics(answers), **found.metrics}

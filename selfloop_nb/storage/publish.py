@@ -26,7 +26,7 @@ def best_of(
     "The round that is best on held-out data; raises `SelfloopError` where nothing was measured."
     number = best_round(rows)
     if number is not None: return number
-    raise SelfloopError("no round has figures on held-out data, so none is the best: name one, such as round=3")
+    raise SelfloopError("no round has metrics on held-out data, so none is the best: name one, such as round=3")
 
 # %% ../../nbs/storage/22_publish.ipynb #ac40b615
 def _turns(prompt:str)->tuple: # messages, and what the template is given besides

@@ -39,7 +39,7 @@ def __repr__(self)->str:
     return "\n".join([*lines, *self.warnings])
 
 def _with_ends(metrics:dict, name:str)->str:
-    "A figure with its interval, where it has one."
+    "A metric with its interval, where it has one."
     value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
     if value is None: return "–"
     if low is None: return f"{value:.3f}"
@@ -64,8 +64,8 @@ def _checked(opened:Unsealed)->Unsealed:
     for one in fields(Unsealed):
         value = getattr(opened, one.name)
         if not isinstance(value, one.type): raise TypeError(f"{one.name} is {value!r:.40}")
-    figures = [*opened.metrics.values(), *opened.metrics_0.values()]
-    odd = [value for value in figures if not isinstance(value, int | float | None)]
+    metrics = [*opened.metrics.values(), *opened.metrics_0.values()]
+    odd = [value for value in metrics if not isinstance(value, int | float | None)]
     odd += [row for row in opened.answers if not isinstance(row, dict)]
     odd += [text for text in opened.warnings if not isinstance(text, str)]
     if odd: raise TypeError(f"it holds {odd[0]!r:.40}")

@@ -17,7 +17,7 @@ from .drafts import Draft
 from .environment import environment
 from .files import (
     check_name, make_folder, read_file, read_table, sync, through_link, write_file)
-from .heads import Heads, Move
+from .heads import MADE, Heads, Move
 from .lock import RunLock
 from .places import check_place, not_a_run
 from .stored import lost_files, pruned_files, stands_on
@@ -327,7 +327,7 @@ def commit(self, draft:Draft, record:Round):
     self._rows.pop(record.id, None)
     record.files = {name: h for p in draft.phases.values() for name, h in p["files"].items()}
     write_file(draft.folder / "round.json", record.to_json())
-    self.set_head(record.id, f"round {record.number}")
+    self.set_head(record.id, f"{MADE} {record.number}")
     if self.lock: self.lock.made.add(record.id)
     self.tidy()
 
@@ -362,14 +362,15 @@ def is_whole(self, id:str)->bool:
 # %% ../../nbs/storage/10_store.ipynb #2363f827
 @patch_to(Run)
 def whole_before(self, id:str)->str|None:
-    "The newest whole round before one: along its parents, as far as they can be read; None where none is left."
-    record = self._whole(id)
-    while record is not None:
-        if record.parent is None or self.is_whole(record.parent): return record.parent
-        id, number = record.parent, record.number
+    "The newest whole round before one: along its parents, as records and moves tell them; None where none is left."
+    seen = set()
+    while id not in seen:
+        seen.add(id)
         record = self._whole(id)
-        if record is not None and record.number >= number: return None
-    return self._likeliest_before(id)
+        parent = record.parent if record else self._heads.made_from(id)
+        if record is None and parent is None: return self._likeliest_before(id)
+        if parent is None or self.is_whole(parent): return parent
+        id = parent
 
 # %% ../../nbs/storage/10_store.ipynb #d3f54391
 @patch_to(Run)

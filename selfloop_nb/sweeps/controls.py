@@ -58,10 +58,10 @@ def run(self,
 # %% ../../nbs/sweeps/04_controls.ipynb #3743ebc8
 @patch_to(Controls)
 def verdict(self,
-    figure:str|None=None, # "accuracy", "loss", or the name of a measure; None: the first that the loop has
+    metric:str|None=None, # "accuracy", "loss", or the name of a measure; None: the first that the loop has
 )->AgainstControls:
     "What the loop has over its controls at their last common round, in words and numbers."
-    found = evidence.figure_named(self.loop.store, figure, self.loop.measures)
+    found = evidence.metric_named(self.loop.store, metric, self.loop.measures)
     stores = {name: [line.store] for name, line in self.items()}
     return evidence.against_controls(self.loop.store.branch, [self.loop.store], stores, found)
 

@@ -245,5 +245,5 @@ def _lines(said:dict):
 # %% ../../nbs/views/12_command.ipynb #86549ada
 def _round_line(row:dict)->str:
     names = ("n_sampled", "n_kept", "heldout_accuracy", "heldout_loss")
-    figures = [f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None]
-    return f"round {row['round']} ({row['id']}): {', '.join(figures)}"
+    metrics = [f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None]
+    return f"round {row['round']} ({row['id']}): {', '.join(metrics)}"

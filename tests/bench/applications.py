@@ -15,12 +15,12 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Application:
-    "What is measured of a recipe: a run among those that its notebook makes, and a held-out figure of that run."
+    "What is measured of a recipe: a run among those that its notebook makes, and a held-out metric of that run."
     name: str     # as the table says it
     notebook: str # nbs/recipes/<notebook>.ipynb, with the parameters `seed` and `store`
     run: str      # name of the run below `store`
-    figure: str   # "accuracy" or the name of a measure
-    metric: str   # what people call the figure
+    measure: str  # "accuracy" or the name of a measure
+    metric: str   # what people call it
 
 
 APPLICATIONS = [
@@ -39,7 +39,7 @@ APPLICATIONS = [
 
 @dataclass
 class Row:
-    "A line of the table; behind a control's figure stands what the loop has over it, Student's 95 % interval."
+    "A line of the table; behind a control's value stands what the loop has over it, Student's 95 % interval."
     application: str
     metric: str
     M_0: str
@@ -87,35 +87,36 @@ def children_seconds():
 
 def verdict_of(application, seeds, out):
     "What the loop has over its controls, over the seeds; and the runs of the loop."
-    from selfloop_nb.storage.evidence import against_controls, controls_beside, figure_named
+    from selfloop_nb.storage.evidence import against_controls, controls_beside, metric_named
     from selfloop_nb.storage.store import Run
     runs = [Run(place_of(application.notebook, seed, out) / "runs" / application.run) for seed in seeds]
     beside = [controls_beside(one) for one in runs]
     controls = {kind: [others[kind] for others in beside] for kind in ("only D_train", "chance", "no filter")}
-    return against_controls(application.name, runs, controls, figure_named(runs[0], application.figure)), runs, controls
+    metric = metric_named(runs[0], application.measure)
+    return against_controls(application.name, runs, controls, metric), runs, controls
 
 
-def mean_at(runs, figure, number):
-    "The mean of a figure in a round, over seeds."
-    values = [run.rows()[number][figure.column] for run in runs]
+def mean_at(runs, metric, number):
+    "The mean of a metric in a round, over seeds."
+    values = [run.rows()[number][metric.column] for run in runs]
     return sum(values) / len(values)
 
 
-def shown_gap(runs, figure, gap):
-    "A control's figure, and what the loop has over it, in brackets."
+def shown_gap(runs, metric, gap):
+    "A control's value, and what the loop has over it, in brackets."
     ends = " to ".join(format(end, "+.3f") for end in (gap.low, gap.high))
-    return f"{mean_at(runs, figure, -1):.3f} ({ends})"
+    return f"{mean_at(runs, metric, -1):.3f} ({ends})"
 
 
 def row_of(application, seeds, out, seconds):
     "The line of an application."
     verdict, runs, controls = verdict_of(application, seeds, out)
-    figure = verdict.figure
-    shown = [shown_gap(controls[kind], figure, gap) for kind, gap in verdict.gaps.items()]
+    metric = verdict.metric
+    shown = [shown_gap(controls[kind], metric, gap) for kind, gap in verdict.gaps.items()]
     beaten = [kind for kind, gap in verdict.gaps.items() if gap.verdict == "beats"]
     beats = "every control" if verdict.has_effect else ", ".join(beaten) or "none"
-    figures = [f"{mean_at(runs, figure, number):.3f}" for number in (0, -1)]
-    return Row(application.name, application.metric, *figures, *shown, beats, len(seeds), round(seconds))
+    values = [f"{mean_at(runs, metric, number):.3f}" for number in (0, -1)]
+    return Row(application.name, application.metric, *values, *shown, beats, len(seeds), round(seconds))
 
 
 def save(rows, path=TABLE):

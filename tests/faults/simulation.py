@@ -323,14 +323,14 @@ class History:
         self.n_archives += 1
         archive, copy = RUN.with_name(f"{self.n_archives}.zip"), RUN.with_name(f"copy{self.n_archives}")
         n_before, is_there = actor.n_stale + actor.n_faults, bool(self.committed)
+        def blame(what, error):
+            if is_there and actor.n_stale + actor.n_faults == n_before: self.disk.broken(f"{what}: {error}")
         try: export_run(RUN, archive)
         except PASSES: return
-        except SelfloopError as error:
-            if is_there and actor.n_stale + actor.n_faults == n_before: self.disk.broken(f"no archive: {error}")
-            return
+        except SelfloopError as error: return blame("no archive", error)
         try: import_run(archive, copy)
         except PASSES: return
-        except SelfloopError as error: return self.disk.broken(f"an archive is refused: {error}")
+        except SelfloopError as error: return blame("an archive is refused", error)
         with self.disk.in_calm():
             if not verify(copy).is_whole: self.disk.broken("what was unpacked is damaged")
 

@@ -22,6 +22,7 @@ from editions import labs, notebooks, pages, printed, quizzes, slides
 from docs.addresses import fetched
 from project import PROJECT
 
+SOURCES = dict(nbgrader="nbgrader/source", otter="otter")
 GRADER = dict(assign=["--no-run-tests", "--no-pdfs"], generate_assignment=["--create", "--force"])
 
 
@@ -34,13 +35,15 @@ def write(folder):
         shown = labs.pictures(labs.read(path))
         for name, make in dict(student=notebooks.student, teacher=notebooks.teacher).items():
             save(make(nb), folder / name / path.name, shown)
-        save(notebooks.nbgrader(nb), folder / "nbgrader" / "source" / path.stem / path.name, shown)
-        save(notebooks.otter(nb), folder / "otter" / path.stem / path.name, [])
+        for name, make in dict(nbgrader=notebooks.nbgrader, otter=notebooks.otter).items():
+            beside = folder / SOURCES[name] / path.stem
+            save(make(nb), beside / path.name, shown if name == "nbgrader" else [])
+            labs.lay_beside(nb, beside)
         put(folder / "slides" / f"{path.stem}.html", slides.page(nb))
         put(folder / "print" / f"{path.stem}.html", printed.page(nb))
         if quizzes.items(nb): write_quiz(nb, folder / "quizzes", path.stem)
     for edition in ("student", "teacher", "zh/student", "zh/teacher"):
-        shutil.copytree(labs.FOLDER / "recorded", folder / edition / "recorded")
+        shutil.copytree(labs.RECORDED, folder / edition / labs.RECORDED.name)
     shutil.copy(labs.HERE / "nbgrader_config.py", folder / "nbgrader")
     put(folder / "syllabus.html", pages.page("Syllabus", pages.markdown(syllabus(found))))
 

@@ -8,7 +8,7 @@ What a lab says of itself, by tags of its cells:
 - `teacher`: a note that only the teacher's edition has;
 - `quiz`: a numbered list of questions, under each `- [ ]` or `- [x]` an answer and, in italics, why.
 """
-import ast, html, re, textwrap
+import ast, html, re, shutil, textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from project import PROJECT
 HERE = Path(__file__).resolve().parent
 FOLDER = PROJECT / "nbs" / "course"
 PICTURES = PROJECT / "nbs" / "images"
+RECORDED = FOLDER / "recorded"
+OPENS = re.compile(r'\b(?:begin\(|recorded_run\(folder / )"(\w+)"') # the name of what a lab has recorded
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)\s]+)\)")
 
 
@@ -43,6 +45,19 @@ def paths():
 def read(path):
     "A lab's notebook."
     return nbformat.read(path, as_version=4)
+
+
+def recorded(nb):
+    "The files in `recorded`, beside the labs, that a lab opens in place of a run of its own."
+    names = OPENS.findall("\n".join(cell.source for cell in nb.cells if cell.cell_type == "code"))
+    return sorted(path for path in RECORDED.iterdir() for name in names if f"{path.stem}_".startswith(f"{name}_"))
+
+
+def lay_beside(nb, folder):
+    "Copy what a lab opens to where it lies."
+    for path in recorded(nb):
+        (folder / RECORDED.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / RECORDED.name)
 
 
 def tagged(cell, tag):

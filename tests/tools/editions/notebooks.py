@@ -1,11 +1,12 @@
 "The editions that are notebooks: for students, for the teacher, for nbgrader and for otter-grader."
-import ast, builtins
+import ast, builtins, json
 
 import nbformat
 
 from editions import labs
 
 POINTS = 2 # for an exercise
+CONFIG = "# ASSIGNMENT CONFIG\nrun_tests: false\nexport_cell: false\ntests:\n  ok_format: false"
 RAW = nbformat.v4.new_raw_cell
 CODE = nbformat.v4.new_code_cell
 
@@ -48,7 +49,8 @@ def _graded(name, **settings):
 
 def otter(nb):
     "The source of an otter assignment: raw cells with its marks, tests that raise what the exercise says."
-    cells = [RAW("# ASSIGNMENT CONFIG\nrun_tests: false\nexport_cell: false\ntests:\n  ok_format: false")]
+    beside = json.dumps([f"{labs.RECORDED.name}/{path.name}" for path in labs.recorded(nb)])
+    cells = [RAW(f"{CONFIG}\nfiles: {beside}")]
     found = labs.questions(nb)
     begins = {one.at["answer"]: one for one in found}
     answered = {one.at["solution"]: one for one in found}

@@ -20,7 +20,7 @@ from selfloop_nb.storage.store import Run
 from selfloop_nb.storage.stored import is_weights, take_away
 from selfloop_nb.sweeps.arms import spelt
 
-RECORDED = labs.FOLDER / "recorded"
+RECORDED = labs.RECORDED
 LINES = { # of each lab those that its archive has room for: some 300 kB
     "02": ("main", "strict"), "03": ("as it is", "warmer", "more samples"), "04": ("strict", "coin"),
     "05": ("crowd", "crowd only"), "06": ("neutral", "cold", "taste"), "07": ("verifier only", "with D_train"),
