@@ -133,7 +133,6 @@ SAID = {
     "distinct-2 {value}": "distinct-2 {value}", "rounds {first} to {last}": "第 {first} 至 {last} 轮",
     "{loss} at step {step}, round {round}": "第 {round} 轮第 {step} 步：{loss}", "thought, {n} characters": "思考，{n} 个字符",
     "{n} of the {all} samples in this file": "此文件中的 {n} 个样本，共 {all} 个",
-    "A line a run.": "每个运行一条线。",
     "A line a run; the band goes from the lowest seed to the highest.": "每个运行一条线；色带从最低的种子到最高的种子。",
     "{n} more characters": "还有 {n} 个字符", "{name}: the first {n} of {all}": "{name}：前 {n} 个，共 {all} 个",
     "{name}, score {low} to {high}: {n} of {all} · Esc: the whole round":
