@@ -383,11 +383,15 @@ def plain(self,
     history = self.loop.history()
     if not len(history): return [{"text/plain": "no round is made yet"}, {"text/plain": ""}]
     numbers = overview_table(history)
-    if picture is None and not self.busy:
-        self.publisher.flush() # the live charts come first: two threads would share one processor
-        picture = self.picture = overview_png(self.loop.store, **self.look)
+    if picture is None and not self.busy: picture = self.picture = overview_png(self.loop.store, **self.look)
     if not picture: return [{"text/plain": "the charts are being drawn"}, numbers]
     return [picture_output(picture, "the charts of the run"), numbers]
+
+# %% ../../nbs/views/05_dashboard.ipynb #13b44cd4
+@patch_to(ControlRoom)
+def _ipython_display_(self):
+    if not self.busy: self.publisher.flush()
+    View._ipython_display_(self)
 
 # %% ../../nbs/views/05_dashboard.ipynb #29808177
 @plain_arguments
