@@ -35,10 +35,12 @@ from .storage.moves import find_round, rewind, undo
 from .storage.prune import checked_keep, prune, pruned
 from .storage.publish import publish
 from .storage.store import Run
-from .storage.verify import TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, what_changed
+from .storage.verify import (
+    TRAINED_ON_IDS, check_belongs, check_whole, computing, fall_back, say_other_initial, what_changed)
 from .tasks import Task
 from .training.remake import kept_samples, remade
 from .training.round_models import RoundModels, check_given, initial_of
+from .training.written import check_written
 from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
@@ -65,6 +67,7 @@ class Loop:
         workers=HERE,            # who draws, scores and measures: this process, or such as ray_cluster(); no part of what a round is
     ):
         model, self.task = check_given(model, task)
+        check_written(model)
         self.models = RoundModels(model)
         self.seed = whole_number(seed, "seed")
         self.keep, self.workers = checked_keep(keep), checked_workers(workers)
@@ -224,6 +227,7 @@ def _open(self, path:Path, branch:str):
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
+    say_other_initial(self.store, self.settings.config()["initial"])
     if self.settings.initial is None: self.models.let_go()
     for text in what_changed(self.store): self.emit("message", text=text)
 

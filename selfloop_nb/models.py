@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 
 from .backend.context import context_of
-from .backend.controls import decoder_start, own_ends
+from .backend.controls import decoder_start, own_ends, settings_that_count
 from .backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .backend.devices import choose_device, choose_dtype
@@ -174,7 +174,8 @@ def tokenizer_hash(self)->str:
 @patch_to(LanguageModel)
 def identity(self)->dict: # plain JSON
     "What a run belongs to."
-    return dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **self.told())
+    known = dict(name=self.name, weights=self.weights_hash(), tokenizer=self.tokenizer_hash(), **self.told())
+    return {**known, "generates": settings_that_count(self.model)}
 
 @patch_to(LanguageModel)
 def told(self)->dict: # plain JSON; empty unless something is said

@@ -17,9 +17,11 @@ from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
+from .backend.trainer import autocast_around
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
+from .metrics.doubts import check_scorer
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -64,14 +66,15 @@ class Settings:
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
         if self.audit is not None: given["audit"] = as_scorer(self.audit)
-        given["measures"] = as_measures(self.measures)
+        given.update(measures=as_measures(self.measures), drift=bool(self.drift))
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
 
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` where the settings do not fit the model or the task."
         self.tune.check(model, task)
-        if not needs_samples(self.mix): self.mix.check(self.tune, task)
+        if needs_samples(self.mix): check_scorer(self.score, task)
+        else: self.mix.check(self.tune, task)
         if self.initial is not None: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
@@ -87,7 +90,7 @@ def _broken_rules(s:Settings):
         if not trains: yield name, "a way to train, such as FineTune(...)"
     are_guards = isinstance(s.guards, (list, tuple)) and all(map(callable, s.guards))
     if not are_guards: yield "guards", "a tuple of guards, such as (DriftGuard(),), or ()"
-    if not isinstance(s.drift, bool): yield "drift", "True or False"
+    if type(s.drift).__name__ not in ("bool", "bool_"): yield "drift", "True or False"
 
 # %% ../nbs/12_phases.ipynb #e7e46364
 @patch_to(Settings)
@@ -226,12 +229,13 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
+    around = autocast_around() if name == "tune" else ""
     with (usual_defaults(), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
           watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
-    warning = "\n".join(filter(None, [made.warning, *noted]))
+    warning = "\n".join(filter(None, [made.warning, around, *noted]))
     info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from, self.weights)

@@ -78,7 +78,7 @@ def _check_own(train):
                          "does the completion end there? Rename a column that says something else")
     weights = train["weight"] if "weight" in train.column_names else []
     for i, weight in enumerate(weights):
-        try: usable = 0 <= float(weight) < math.inf
+        try: usable = not isinstance(weight, str) and 0 <= float(weight) < math.inf
         except (TypeError, ValueError): usable = False
         if usable: continue
         raise ValueError(f"train, column 'weight', row {i}: {weight!r:.40}: it must be a finite number of at least 0")
@@ -263,10 +263,24 @@ def _clean_table(source, name:str):
     if not texts: return table
     data = table.to_dict()
     for column in texts: data[column] = [clean_text(t) if isinstance(t, str) else t for t in data[column]]
+    data |= _read_as_meant(data)
     if name != "prompts": check_closed(data.get("completion", []), name)
     try: return type(table).from_dict(data)
     except OverflowError as error:
         raise ValueError(f"{name}: a number is too large for a table ({error}): write such numbers as text") from error
+
+# %% ../nbs/03_tasks.ipynb #d878d5c1
+_YES_NO = {"true": True, "false": False, "1": True, "0": False}
+
+def _read_as_meant(data:dict)->dict: # of the columns that were read
+    "The examples' weights as numbers, and `finished` as yes or no, where all of them can be read so."
+    ways = dict(weight=float, finished=lambda text: _YES_NO[text.strip().lower()])
+    found = {}
+    for column, read in ways.items():
+        values = data.get(column, [])
+        try: found[column] = [read(value) if isinstance(value, str) else value for value in values]
+        except (KeyError, ValueError): pass # it is named where the task is made
+    return {column: values for column, values in found.items() if values}
 
 # %% ../nbs/03_tasks.ipynb #90a684ae
 def _check_answers(prompts)->Callable:

@@ -287,6 +287,7 @@ def _parted(match)->str:
 # %% ../nbs/02_text.ipynb #f0baef3a
 _PLAIN = (
     (r"[−–﹣－‐‑]", "-"), (r"(?<=\d)⁄(?=\d)", "/"),
+    (r"(?<![\w)\]}])-[\u00a0\u2009\u202f](?=[.\d])", "-"), # a minus that is held to its number
     (r"(?![0-9])\d", lambda digit: str(int(digit[0]))), # of any script
     (r"(?<![\d.,])\d{1,3}(?:(?:\.\d{3}){2,6}(?:,\d+)?|\.\d{3},\d{1,2})(?![.,]?\d)", _joined),
     (r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3}){1,6},\d{1,2}(?![.,]?\d)", _parted), # 1 200,50
@@ -332,6 +333,7 @@ _ONE_LINE = (
     *_PLAIN,
     (rf"(?<=\d)\s*(?:[*×x·]|\\times|\\cdot)\s*{_TEN}", r"e\1"),
     (rf"(?<![\w.,]){_TEN}", r"1e\1"),
+    (r"(?:(?<=\A)|(?<=[=:$])|(?<=[=:] )|(?<=is ))-\((\d[\d.,]*)\)", r"-\1"), # -(5)
     # other powers go: 2^10 is an expression and no number, 12 m^2 is 12
     (r"(?:(?<![\d.,])[\d.,]+\s*)?(?:\^|(?<=\d)\*\*(?=[\d-]))\s*(?:\{[^{}]*\}|-?\w+)", " "))
 

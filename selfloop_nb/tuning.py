@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from .backend.core import LATER, patch_to, plain_arguments, plain_fields, whole_number
+from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar, whole_number
 from .backend.handover import dropout_in, hand_over, taken_over
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
@@ -93,7 +93,8 @@ def check_setting(settings, name:str, ok:bool, rule:str):
 
 def plain_settings(settings):
     "Make numbers of numpy those of Python, as `plain_fields` does; a whole number stays one, as it stands in records."
-    whole = {f.name: getattr(settings, f.name) for f in fields(settings) if type(getattr(settings, f.name)) is int}
+    given = {f.name: plain_scalar(getattr(settings, f.name)) for f in fields(settings)}
+    whole = {name: value for name, value in given.items() if type(value) is int}
     plain_fields(settings)
     for name, value in whole.items(): object.__setattr__(settings, name, value)
 

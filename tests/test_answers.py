@@ -29,6 +29,7 @@ NUMBERS = {
     "12,5 %": "12.5", r"12,5\%": "12.5", "1 200,50 €": "1200.50", "5\u202f000,5": "5000.5", "minus 5": "-5",
     "10 minus 3": "3", "it is negative 0.5": "-0.5", "x1 = 5, so x1": "5", "12 m2": "12", "H2O": "2",
     "3 for USD500": "500", "costs Rs500": "500", r"first 3, so \boxed5": "5",
+    "-\u00a05": "-5", "it is −\u202f5": "-5", "-(5)": "-5", "x = -(5.5)": "-5.5", "7 -(5)": "5",
     "答案是5个": "5", "１２": "12", "5km": "5", "5!": "5", "#### 1,234": "1234", r"\boxed{-7}": "-7", "none": ""}
 
 
@@ -72,7 +73,8 @@ EQUAL = [
     ("cafe\u0301: 5", "5"), ("1.5 × 10³", "1500"), ("x²+1", "x^2+1"), ("0.333…", "1/3"), (r"0.\overline{3}", "1/3"),
     ("1/6", r"0.1\overline{6}"), ("2.(45)", "27/11"), ("infinity", r"\infty"), ("∅", r"\emptyset"), ("minus 5", "-5"),
     ("It is Monday.", r"\text{Monday}"), (r"\boxed{\text{even}}", r"\text{even}"), ("12,5 %", r"12.5\%"),
-    ("(A) or (C)? I choose (C)", "C")]
+    ("(A) or (C)? I choose (C)", "C"), ("The answer is C.", r"\text{C}"), (r"\boxed{\text{(C)}}", "C"),
+    (r"(A) is 5 and (B) is 6, so \boxed{C}", r"\textbf{(C)}"), (r"choice A is wrong: $\boxed{\mathrm{C}}$", "(C)")]
 DIFFERENT = [
     ("1728", "1331 and 1728"), ("1331 and 1728", "1728"), (r"\boxed{2}", r"\{2,3\}"), ("2 or 3", "3"), ("2, 3", "3"),
     ("$2021$", r"$\pm 2021$"), (r"\boxed{2} and \boxed{3}", "3"), ("2, 3, 4, 5, 6, 7, 8, 9", "9"), ("(2,3)", "(3,2)"),
@@ -84,7 +86,8 @@ DIFFERENT = [
     ("x+1=0", "x=-1"), ("2x+3=7", "x=2"), ("x=1", "x+1=0"), ("12_5", "12_7"), ("x = - 5", "5"),
     ("12 inches", r"13 \text{ inches}"), ("10⁻³", "10"), ("x²", "x"), ("0.333", "1/3"), ("0.3333", "1/3"),
     ("(A) or (B)", "B"), ("The answer is A or B.", "A"), ("It is not even", r"\text{even}"),
-    ("Monday", r"\text{Sunday}"), ("minus 5", "5")]
+    ("Monday", r"\text{Sunday}"), ("minus 5", "5"), ("not C", "C"), ("It is not (C).", r"\text{C}"),
+    (r"\boxed{\text{A or C}}", "C"), (r"\boxed{A} or \boxed{C}", "C")]
 
 
 def problems(pairs):

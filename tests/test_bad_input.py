@@ -66,6 +66,24 @@ def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
     with pytest.warns(UserWarning, match=words): from_dataset(ONE, prompts)
 
 
+def test_texts_of_a_csv_file_and_of_numpy_are_what_they_say(tmp_path):
+    from selfloop_nb import from_dataset
+    path = tmp_path / "train.csv"
+    path.write_text("prompt,completion,weight,finished\n1+1=,2,0.5,True\n2+2=,4,1,false\n", encoding="utf-8")
+    train = from_dataset(path, ONE[:1]).train
+    assert (train["weight"][:], train["finished"][:]) == ([0.5, 1.0], [True, False])
+    path.write_text("prompt,completion,weight\n1+1=,2,heavy\n", encoding="utf-8")
+    with refuse("ValueError", "train, column 'weight', row 0: 'heavy': it must be"): from_dataset(path, ONE)
+    mixed = [{"prompt": numpy.str_("1+1="), "answer": numpy.str_("2")}, {"prompt": "2+2=", "answer": "4"}]
+    assert from_dataset(None, mixed).prompts["answer"][:] == ["2", "4"]
+
+
+def test_a_table_that_shows_some_of_its_columns_is_read_whole():
+    from selfloop_nb import from_dataset
+    shown = Dataset.from_dict(dict(prompt=["1+1="], answer=[2])).with_format("torch", columns=["answer"])
+    assert from_dataset(None, shown).prompts.to_list() == [{"prompt": "1+1=", "answer": 2}]
+
+
 def test_untrained_model_without_data():
     from selfloop_nb import from_dataset, tiny_llama
     task = from_dataset(None, [{"prompt": "1+1="}], ONE)

@@ -113,6 +113,21 @@ def test_numbers_of_numpy_are_those_of_python(given):
     assert not {name for name, f in functions.items() if not hasattr(f, "__wrapped__")} - own
 
 
+def test_whole_numbers_of_numpy_make_the_same_round():
+    from selfloop_nb import FineTune
+    from selfloop_nb.storage.identity import describe
+    ours, theirs = FineTune(steps=None, epochs=2, lr=1), FineTune(steps=None, epochs=numpy.int64(2), lr=numpy.int32(1))
+    assert str(describe(ours)) == str(describe(theirs))
+    assert small_loop(drift=numpy.bool_(True)).drift is True
+
+
+@pytest.mark.parametrize("value", [10**30, 1_000_001, 0, -1])
+@pytest.mark.parametrize("name", ["n_samples", "max_new_tokens"])
+def test_what_nobody_can_mean_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"^{name}={value}: it must be at least 1, at most 1,000,000"):
+        selfloop_nb.Sampling(**{name: value})
+
+
 def test_fractions_and_decimals_are_numbers():
     for half in (Fraction(1, 2), Decimal("0.5")):
         assert type(selfloop_nb.Accumulate(real_share=half).real_share) is float

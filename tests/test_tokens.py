@@ -128,6 +128,34 @@ def test_half_a_character_is_set_apart():
     assert trained_ids(encode_rows(lm, samples)) == ids, "and where a rule of one's own keeps it, as it was sampled"
 
 
+def with_missing_characters_as_bytes():
+    "As of Llama 2: a character that the vocabulary lacks is written as its bytes."
+    from kinds import CONTROLS, fast
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    names = [*CONTROLS, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"0123456789+="]
+    tokenizer = Tokenizer(models.BPE(dict(zip(names, range(len(names)))), [], unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    strip = decoders.Strip(" ", 1, 0)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), strip])
+    return fast(tokenizer)
+
+
+def test_what_follows_the_bytes_of_a_character_is_read_as_it_is():
+    from selfloop_nb.backend.tokens import Reader
+    lm = causal("bytes")
+    lm.tokenizer = with_missing_characters_as_bytes()
+    pairs = [("日", "é語 🙂"), ("1+1=日本", "語"), ("🙂", "2"), ("1", "日")]
+    before, read = lm.ids_of_prompts([prompt for prompt, _ in pairs]), Reader(lm)
+    for (prompt, text), ids in zip(pairs, lm.ids_of_pairs(pairs)): assert read(ids, before[prompt]) == text
+
+
+def test_a_tokenizer_that_was_told_to_split_its_control_tokens_asks_as_before():
+    lm = causal("a chat of bytes, its own end of turn")
+    asked = lm.prompt_ids("1+2=")
+    lm.tokenizer.split_special_tokens = True
+    assert lm.prompt_ids("1+2=") == asked
+
+
 def test_a_stop_string_cuts_text_and_ids_alike():
     from selfloop_nb.backend.rows import encode_rows
     lm = causal("characters")

@@ -48,7 +48,7 @@ def test_the_order_does_not_matter(tmp_path, undisturbed):
     loop = looped(tmp_path / "run", workers=workers)
     loop.run(rounds=2)
     assert made(loop) == undisturbed
-    parts = {"sample_chunk", "run_scorer", "_all_checked", "_summed_loss", "_batch_logprobs"}
+    parts = {"sample_chunk", "run_scorer", "_all_checked", "_summed_loss", "mean_logprobs"}
     assert parts == set(workers.works), "what can be done elsewhere was"
     assert max(map(len, workers.works["sample_chunk"])) > 3
 

@@ -36,7 +36,8 @@ def _has_pages(lm)->bool:
     "Is all that the model has read in keys and values?"
     model = lm.model
     has_state = model._is_stateful or model.config.model_type == "recurrent_gemma"
-    return not (lm.is_encoder_decoder or has_state or model.generation_config.bad_words_ids)
+    own = model.generation_config
+    return not (lm.is_encoder_decoder or has_state or own.bad_words_ids or own.suppress_tokens)
 
 # %% ../../nbs/backend/21_refill.ipynb #f8aa5c5d
 PAGE = 256 # tokens

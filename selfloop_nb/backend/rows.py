@@ -11,6 +11,7 @@ import inspect, math
 from collections.abc import Callable
 
 from .columns import IdRows, as_arrow, as_table, part_of
+from .core import usual_defaults
 from .tokens import n_places, places, row_ids, with_encoder
 from .workers import HERE, answers_of, ids_in_pieces, never
 
@@ -184,7 +185,7 @@ def _summed_loss(lm, rows:list)->tuple: # nats, tokens
     "The loss of one batch, summed over the tokens of the completions."
     import torch
     lm.model.eval()
-    with torch.inference_mode():
+    with usual_defaults(), torch.inference_mode():
         batch = {name: tensor.to(lm.device) for name, tensor in collate(rows, lm).items()}
         batch |= shorter_logits(lm.model, batch)
         labels = batch.pop("labels")

@@ -99,7 +99,8 @@ def cut(self,
 )->list: # of lists of token ids
     "The token ids of texts."
     if not texts: return []
-    how = dict(add_special_tokens=whole, verbose=False) # or it warns of a length that is not the model's
+    how = dict(add_special_tokens=whole, split_special_tokens=False) # whatever it has been told
+    how["verbose"] = False # or it warns of a length that is not the model's
     with panics_in_words(): cut = self.tokenizer(**{side: texts}, **how)["input_ids"]
     rows = list(map(list, cut))
     names = self.controls
@@ -221,7 +222,7 @@ class Reader:
         self.added = set(lm.tokenizer.added_tokens_decoder)
         self.blind = _ignores_spaces(lm.tokenizer)
         self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
-        self.heads = {} # prompt's last token -> its text
+        self.heads = {} # prompt's last tokens -> their text
         self.sizes = {} if _drops_halves(lm.tokenizer) else None # token -> the bytes of its text
 
     def __call__(self,
@@ -230,7 +231,7 @@ class Reader:
     )->str:
         "What the ids say."
         begins = self.alone or all(i in self.added for i in before) # nothing has been said before
-        text = self.decode(ids) if begins else self._read_behind(before[-1], ids)
+        text = self.decode(ids) if begins else self._read_behind(self._last_of(before), ids)
         return clean_text(text.removeprefix(" ") if self.blind else text)
 
     def decode(self, ids:list)->str:
@@ -248,17 +249,28 @@ def _runs(ids:list, last:int)->tuple: # lists of ids; of each, are they tokens?
     runs = [(list(run), known) for known, run in groupby(ids, lambda i: i <= last)]
     return tuple(zip(*runs))
 
+# %% ../../nbs/backend/05_tokens.ipynb #929939a8
 @lru_cache(maxsize=8)
 def _last_id(tokenizer, n_tokens:int)->int: return max(tokenizer.get_vocab().values())
 
 # %% ../../nbs/backend/05_tokens.ipynb #378be61d
 @patch_to(Reader)
-def _read_behind(self, last:int, ids:list)->str:
-    "What the ids say behind a token; what they say alone where its text changes with them."
-    if last not in self.heads: self.heads[last] = self.decode([last])
-    whole, head = self.decode([last, *ids]), self.heads[last]
+def _last_of(self, before:list)->tuple:
+    "The last token of a prompt; where that is a part of a character, all of its tokens."
+    for n in range(1, min(len(before), 8) + 1):
+        last = tuple(before[-n:])
+        if last not in self.heads: self.heads[last] = self.decode(list(last))
+        if "\ufffd" not in self.heads[last]: return last
+    return tuple(before[-1:])
+
+# %% ../../nbs/backend/05_tokens.ipynb #008b00aa
+@patch_to(Reader)
+def _read_behind(self, last:tuple, ids:list)->str:
+    "What the ids say behind some; what they say alone where the text of those changes with them."
+    whole, head = self.decode([*last, *ids]), self.heads[last]
     return whole[len(head):] if whole.startswith(head) else self.decode(ids)
 
+# %% ../../nbs/backend/05_tokens.ipynb #172392af
 @lru_cache(maxsize=8)
 def _ignores_spaces(tokenizer)->bool:
     "Does a space before a word make no difference? Then one that stands there when it is decoded means nothing."

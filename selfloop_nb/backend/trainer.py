@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'trainer_arguments', 'check_optimizer', 'compute_twice', 'compute_once', 'on_one_device', 'n_steps',
-           'shortened_warmup', 'loss_listener', 'memory_errors', 'undisturbed']
+           'shortened_warmup', 'loss_listener', 'memory_errors', 'undisturbed', 'autocast_around']
 
 # %% ../../nbs/backend/08_trainer.ipynb #8c316077
-import gc, math, os, re
+import gc, math, os, re, sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -168,3 +168,11 @@ def _own_environment():
 def undisturbed():
     "A place to train in: what is around does not disturb the training, nor the training what is around."
     with usual_defaults(), _own_environment(), kept_generators(), _quick_collection(), _with_gradients(): yield
+
+# %% ../../nbs/backend/08_trainer.ipynb #c468d7db
+def autocast_around()->str: # '' where there is none
+    "What to say of an autocast in which a training stands."
+    torch = sys.modules.get("torch")
+    if torch is None or not any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps"))): return ""
+    return ("the autocast around the loop is not used, neither to write nor to train: "
+            "FineTune(autocast=True) trains in bfloat16")

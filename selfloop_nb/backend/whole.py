@@ -12,6 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 from types import FunctionType
 
+from .controls import settings_that_count
 from .tokens import prompt_batch
 
 # %% ../../nbs/backend/07_whole.ipynb #344f2430
@@ -218,6 +219,8 @@ def check_same(
     "Raise `ValueError` where somebody else has changed the weights, or how texts become ids."
     changed, tokenizer = "", known.get("tokenizer")
     if tokenizer and tokenizer != lm.tokenizer_hash(): changed = "tokenizer, chat template or end tokens"
+    own = settings_that_count(lm.model)
+    if own != known.get("generates", own): changed = "generation settings (what it never writes, how it begins)"
     if weights and lm.weights_hash() != known["weights"]: changed = "weights"
     if not changed: return
     raise ValueError(f"the {changed} of {lm.name} were changed after the loop was made, which goes by what they were: "

@@ -189,6 +189,7 @@ def _without_units(text:str, reference:str)->str:
 
 # %% ../../nbs/scorers/10_maths.ipynb #501b78ad
 _CHOICES = (
+    re.compile(r"\\boxed\s*\{[\s(]*([A-J])(?=[\s).]*\})"),
     re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+is)?)[\s:*$({]*([A-J])(?![\w'])"),
     re.compile(r"\(([A-J])\)"),
     re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]{0,4}(?:\s|$))"))
@@ -196,13 +197,19 @@ _CHOICES = (
 # %% ../../nbs/scorers/10_maths.ipynb #fc80be13
 def _chosen(text:str)->str|None: # None: there is no letter; '': there are two
     "The letter that a text chooses; who says A or B has chosen none."
+    text = _plain_letters(text)
     found = next(filter(None, (list(letters.finditer(text)) for letters in _CHOICES)), None)
     if not found: return None
     start, end = found[-1].span(1)
-    both = _OR_BEFORE.search(text[max(0, start - 20):start]) or _OR_AFTER.match(text[end:end + 20])
-    return "" if both else found[-1][1]
+    before = re.sub(r"\\boxed\s*\{[\s(]*$", "", text[max(0, start - 40):start])
+    none = _OR_BEFORE.search(before) or _OR_AFTER.match(text[end:end + 20]) or re.search(r"\bnot\W{0,3}$", before)
+    return "" if none else found[-1][1]
 
-_OR_BEFORE = re.compile(r"(?<![\w'])[A-J][)*]*\s*(?:/|&|\bor\b|\band\b)\s*\(?$")
+def _plain_letters(text:str)->str:
+    "The text with (C) for a letter that LaTeX sets as text."
+    return re.sub(r"\\(?:text(?:rm|bf|it)?|mbox|mathrm|mathbf)\s*\{[\s(]*([A-J])[\s).]*\}", r"(\1)", text)
+
+_OR_BEFORE = re.compile(r"(?<![\w'])[A-J][)*}$]*\s*(?:/|&|\bor\b|\band\b)\s*\(?$")
 _OR_AFTER = re.compile(r"[)*]*\s*(?:/|&|\bor\b|\band\b)\s*\(?[A-J](?![\w'])")
 
 # %% ../../nbs/scorers/10_maths.ipynb #8785848e
@@ -217,7 +224,7 @@ def _ends_in_words(text:str, reference:str)->bool:
 def _has_value(reference:str, text:str)->bool:
     "Has the last expression of a text the value of the reference?"
     import math_verify
-    choice = re.fullmatch(r"\s*\(?([A-J])\)?\.?\s*", reference)
+    choice = re.fullmatch(r"[\s$]*\(?([A-J])\)?\.?[\s$]*", _plain_letters(reference))
     if choice and (chosen := _chosen(text)) is not None: return chosen == choice[1]
     if _ends_in_words(text, reference): return True
     wanted, given = _read(reference), _read(_without_units(text, reference))

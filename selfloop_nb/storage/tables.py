@@ -41,7 +41,7 @@ def _instead(source)->str:
 # %% ../../nbs/storage/15_tables.ipynb #d1d8d125
 def _as_it_stands(table, name:str)->"datasets.Dataset":
     "A Dataset; one whose rows are changed when they are looked at must be written down first."
-    if table.format["type"] != "custom": return table
+    if table.format["type"] != "custom": return table.with_format(None) # which may show some of its columns only
     raise ValueError(f"{name} has a transform, which changes its rows only while they are looked at: "
                      "apply it with data.map(...) first")
 
@@ -88,7 +88,7 @@ def _whole(value):
 
 def _value(value):
     "A value of a table: numbers as Python has them, None where there is none."
-    value = plain_scalar(value)
+    value = str(value) if isinstance(value, str) else plain_scalar(value) # a text of numpy is one of Python
     is_missing = type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and math.isnan(value))
     return None if is_missing else value
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TOLD_SINCE', 'TRAINED_ON_IDS', 'computing', 'differences', 'damage', 'Verdict', 'unlisted', 'verify', 'check_belongs',
-           'check_whole', 'fall_back', 'first_on_ids', 'what_changed']
+           'check_whole', 'fall_back', 'first_on_ids', 'what_changed', 'say_other_initial']
 
 # %% ../../nbs/storage/12_verify.ipynb #1fe531a2
 import warnings
@@ -132,7 +132,7 @@ def _as_known(ours, theirs):
     if not (isinstance(ours, dict) and isinstance(theirs, dict) and theirs): return ours
     return {name: value for name, value in ours.items() if name in theirs or name not in TOLD_SINCE}
 
-TOLD_SINCE = ("tokenizer",) # what runs of before do not tell
+TOLD_SINCE = ("tokenizer", "generates") # what runs of before do not tell
 
 # %% ../../nbs/storage/12_verify.ipynb #8fcb9788
 def check_whole(
@@ -184,3 +184,16 @@ def what_changed(run:Run)->list: # of texts
     if changed: texts.append(f"not bit-exact from here on: {changed}")
     if first: texts.append(f"from round {first} on it trains on token ids as sampled, before on text")
     return texts
+
+# %% ../../nbs/storage/12_verify.ipynb #f9afb86b
+def say_other_initial(
+    run:Run,
+    initial:dict, # how M_0 would be trained now, as `describe` has it
+):
+    "Warn where M_0 of a run was trained otherwise than who goes on with it asks for."
+    first = run.rounds()[0]
+    before = first.config.get("initial", initial)
+    if before == initial: return
+    others = [f"{name}={before.get(name)!r}" for name in before if before.get(name) != initial.get(name)]
+    warnings.warn(f"initial is not used: M_0 of run {run.name!r} was trained already, with {', '.join(others)[:200]}; "
+                  "use another store to train it anew", stacklevel=5)

@@ -114,7 +114,7 @@ def smollm_learns():
 
 def ended_rows():
     "The share of what is read for rows that have ended, where lengths are lognormal (median 120, at most 512)."
-    from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList, StoppingCriteriaList
+    from transformers import LlamaConfig, LlamaForCausalLM, StoppingCriteriaList
     rng, room = random.Random(0), 512
     lengths = [min(room, 1 + int(rng.lognormvariate(4.79, 0.8))) for _ in range(128)]
     config = LlamaConfig(vocab_size=600, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
@@ -130,7 +130,6 @@ def ended_rows():
             model.generate(
                 part, attention_mask=torch.ones_like(part), max_new_tokens=room, do_sample=True,
                 custom_generate=decoder,
-                logits_processor=LogitsProcessorList([decoder.own]),
                 stopping_criteria=StoppingCriteriaList([long_enough]))
         return sum(read)
     for n_rows in (32, 128):

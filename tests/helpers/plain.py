@@ -5,12 +5,12 @@ import torch
 def plain_rows(lm, asked, seed, sampling, room, model=None):
     "(token ids, log-probabilities) of each row; what the row wrote goes as far as the token that ended it."
     from selfloop_nb.backend.tokens import prompt_batch
-    from selfloop_nb.sampling import _own_settings_aside, _settings
+    from selfloop_nb.backend.generation import generation_settings, own_settings_aside
     batch, model = prompt_batch(lm, asked), (model or lm.model).eval()
     start = batch.get("decoder_input_ids", batch["input_ids"]).shape[1]
-    how = _settings(lm, sampling, room)
+    how = generation_settings(lm, sampling, room)
     how.output_logits = True
-    with torch.inference_mode(), _own_settings_aside(model), torch.random.fork_rng():
+    with torch.inference_mode(), own_settings_aside(model), torch.random.fork_rng():
         torch.manual_seed(seed)
         out = model.generate(**batch, generation_config=how)
     written = out.sequences[:, start:]
