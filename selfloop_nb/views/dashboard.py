@@ -387,12 +387,6 @@ def plain(self,
     if not picture: return [{"text/plain": "the charts are being drawn"}, numbers]
     return [picture_output(picture, "the charts of the run"), numbers]
 
-# %% ../../nbs/views/05_dashboard.ipynb #13b44cd4
-@patch_to(ControlRoom)
-def _ipython_display_(self):
-    if not self.busy: self.publisher.flush()
-    View._ipython_display_(self)
-
 # %% ../../nbs/views/05_dashboard.ipynb #29808177
 @plain_arguments
 def dashboard(

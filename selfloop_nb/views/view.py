@@ -27,7 +27,8 @@ class View:
     """What a notebook shows: a widget, and below it the same without any widget.
 
     A view has a `box` and says in `plain` what stays."""
-    box = watcher = None
+    box = watcher = publisher = None
+    busy = False # is anything being done, so that there is always more to draw?
 
     def __init__(self):
         self.static = [] # the plain outputs, where they are shown
@@ -100,6 +101,7 @@ CLOSED = "this view is closed, and only what stays of it is below: make it anew 
 @patch_to(View)
 def _ipython_display_(self):
     from IPython.display import display
+    if self.publisher is not None and not self.busy: self.publisher.flush()
     _take_place(self)
     put_into_words(self.box)
     if self.closed: display({"text/plain": CLOSED}, raw=True)
