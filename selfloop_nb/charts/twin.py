@@ -33,6 +33,7 @@ def round_in_file(
     table = base64.b64encode(seen.table.tobytes()).decode()
     return dict(scores=all_shown(seen.state(number, id, title)), table=table, rows=all_shown(rows))
 
+# %% ../../nbs/charts/19_twin.ipynb #625f176a
 def _some_of_each(seen:RoundScores)->list: # numbers of samples
     "Some samples of each bar, best first; and of those without a score."
     edges = seen.edges.tolist()

@@ -179,6 +179,7 @@ def press(self,
     if place not in (None, self.keys.place): return self._say("that key came too early: wait for the next sample")
     if key in self.presses: self.presses[key]()
 
+# %% ../../nbs/views/08_rate.ipynb #360cbb45
 @patch_to(Rater)
 def _heard(self, widget, message:dict, buffers:list): self.press(message.get("key"), message.get("place"))
 
@@ -228,6 +229,7 @@ def _show_agreement(self):
 @patch_to(Rater)
 def _people_are_q(self)->bool: return self.config.get("score", {}).get("name") == "human"
 
+# %% ../../nbs/views/08_rate.ipynb #760792f9
 @patch_to(Rater)
 def _no_agreement(self)->str: # HTML
     "What to say where there is no Q to compare people with."
