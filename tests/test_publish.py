@@ -149,7 +149,8 @@ def test_a_pruned_round_says_how_it_is_made_again(tmp_path):
 
 @pytest.mark.parametrize("number", ["newest", "1", None, 1.5, True])
 def test_a_round_is_a_whole_number(loop, tmp_path, number):
-    with pytest.raises(ValueError, match="round=.* must be a whole number"): loop.publish(tmp_path / "out", round=number)
+    with pytest.raises(ValueError, match="round=.* must be a whole number"):
+        loop.publish(tmp_path / "out", round=number)
 
 
 def test_round_0_has_no_samples_and_says_so(loop, tmp_path):
