@@ -18,6 +18,7 @@ from .cards import Use, dataset_card, model_card, use_of
 from .files import damaged_files, file_hash, table_bytes, write_folder
 from .prune import best_round
 from .store import Run
+from .stored import pruned_files
 
 # %% ../../nbs/storage/22_publish.ipynb #1cc78e93
 def best_of(
@@ -146,6 +147,9 @@ def _write_model(run, store:Run, number:int, folder:Path):
     record = store.of_round(number)
     names = [name for name in record.files if name.startswith("model/")]
     source = store.folder(record.id)
+    if pruned_files(source):
+        raise SelfloopError(f"the weights of round {number} were pruned: make them again, loop.remake({number}), "
+                            "or publish another round")
     bad = damaged_files(source, {name: record.files[name] for name in names})
     if bad: raise DamagedRunError(f"round {record.id} is damaged ({', '.join(bad)}): publish another one")
     for name in names:
