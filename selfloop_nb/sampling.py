@@ -18,7 +18,7 @@ from .backend.context import counted_places
 from .backend.controls import settings_that_count
 from .backend.core import (
     LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
-from .backend.decode import Decoder, Watch, each_once
+from .backend.decode import Decoder, Watch, each_once, fewer_rows
 from .backend.drawing import Drawing
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
 from .backend.refill import Session, can_refill, session_settings
@@ -117,7 +117,8 @@ def sample_chunk(
     batch |= counted_places(lm.model, batch.get("attention_mask"))
     begun = batch["decoder_input_ids" if lm.is_encoder_decoder else "input_ids"]
     watch = Watch(read, begun.shape[1], sampling.stop, progress, should_stop)
-    _generate(lm, batch, generation_settings(lm, sampling, max_new_tokens), chunk_seed, decoder, watch)
+    how = generation_settings(lm, sampling, max_new_tokens)
+    with fewer_rows(ids, max_new_tokens): _generate(lm, batch, how, chunk_seed, decoder, watch)
     return sample_rows(lm, read, ids, decoder.written.rows(), sampling.stop)
 
 # %% ../nbs/05_sampling.ipynb #3955be32

@@ -238,6 +238,7 @@ def test_ten_samples_are_rated_by_keys(open_notebook, tmp_path):
         if place == 4: nb.shot("11_rating", tmp_path)
     nb.pictures_at_rest()
     nb.shot("12_rated", tmp_path)
+    assert nb.page.locator(".jp-OutputArea img:visible").count() == 1, "one picture at a time"
     assert nb.page.locator(".jp-Cell").count() == n_cells, "no key became a command of JupyterLab"
     lines = [json.loads(line) for line in (nb.folder / "run" / "ratings.jsonl").read_text().splitlines()]
     assert {line["by"] for line in lines} == {"ada"}

@@ -81,6 +81,20 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("chosen, rejected", [("3", None), (None, "3"), ("3", turns("1+2=", "4"))])
+def test_a_pair_has_two_sides_of_one_kind(chosen, rejected):
+    with pytest.raises(ValueError, match="row 0: chosen is .* and rejected .*: give two texts"):
+        from_dataset([dict(chosen=chosen, rejected=rejected)], [dict(prompt="a")])
+
+
+def test_what_is_said_before_the_completion_is_not_lost():
+    said = turns("1+2=", "What?", "Add them.", "3")
+    forms = [dict(messages=said), *(dict(prompt=asked, completion=said[1:]) for asked in ("1+2=", said[:1]))]
+    rows = [from_dataset([form], [dict(prompt="a")]).train[0] for form in forms]
+    assert rows[0] == rows[1] == rows[2] and "What?" in rows[0]["prompt"]
+
+
+
 @pytest.mark.parametrize("row, words", WRONG)
 def test_bad_conversations_are_named_with_their_row(row, words):
     good = dict(messages=turns("1+1=", "2"))

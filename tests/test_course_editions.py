@@ -296,3 +296,4 @@ def test_all_editions_are_made_at_once(tmp_path):
             assert {one.name for one in place.glob("recorded/*")} == beside, "and what it opens with the lab"
     assert list((tmp_path / "zh" / "student" / "recorded").glob("*.json")), "what is recorded goes along"
     assert labs.title(labs.read(labs.paths()[-1])) in (tmp_path / "syllabus.html").read_text(encoding="utf-8")
+    assert "会出错的评判者" in (tmp_path / "zh" / "syllabus.html").read_text(encoding="utf-8")

@@ -1,11 +1,12 @@
 """What a run holds: each weight once in memory, what was added on the disk, and of old rounds what was asked for. All
 of it comes back to the same bits, or it is said by name why not.
 """
-import functools, gc, json, shutil, warnings
+import functools, gc, json, re, shutil, warnings
 
 import pytest, torch, transformers
-from selfloop_nb import DPO, FineTune, LoRA, Sampling, Threshold, export_run, import_run, open_run, verify
+from selfloop_nb import DPO, FineTune, LoRA, Sampling, Threshold, export_run, import_run, open_run, tiny_t5, verify
 from selfloop_nb.backend.core import DamagedRunError, OutOfMemoryError, SelfloopError
+from selfloop_nb.backend.decode import Decoder
 from selfloop_nb.models import LanguageModel, load_model, tiny_llama
 from selfloop_nb.phases import Settings
 from selfloop_nb.storage.stored import PRUNED, added_to
@@ -291,6 +292,23 @@ def test_a_full_memory_names_the_setting_that_would_have_done(monkeypatch):
     with pytest.raises(OutOfMemoryError, match=r"FineTune\(tokens_at_once=\d+, "): loop.step()
 
 
+@pytest.mark.parametrize("make", [tiny_llama, tiny_t5])
+def test_a_full_memory_while_it_writes_names_a_batch_that_fits_in_the_end(make, monkeypatch):
+    loop = small_loop(model=make(small_task()), sampling=Sampling(n_samples=2, tokens_per_batch=1000))
+    loop.start()
+    draw = Decoder.draw
+    def full(self, logits):
+        if len(self.prompt_of) > 20: raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        draw(self, logits)
+    monkeypatch.setattr(Decoder, "draw", full)
+    for _ in range(8):
+        try: loop.step()
+        except OutOfMemoryError as error: less = int(re.search(r"Sampling\(tokens_per_batch=(\d+), ", str(error))[1])
+        if len(loop.rounds) == 2: break
+        loop.change(sampling=Sampling(n_samples=2, tokens_per_batch=less))
+    assert len(loop.rounds) == 2 and less < 1000
+
+
 @pytest.mark.parametrize("how", [dict(tokens_at_once=40), dict(checkpointing=True), dict(optimizer="adafactor"),
                                  dict(freeze=("embed_tokens", "layers.0")), dict(autocast=True)], ids=str)
 @pytest.mark.parametrize("lora", [None, LoRA()], ids=["full", "lora"])
@@ -339,6 +357,12 @@ def test_a_device_that_is_not_there_is_refused_by_name(name, message, tmp_path):
     if name == "cuda" and torch.cuda.is_available(): pytest.skip("there is one")
     tiny_llama(small_task()).save(tmp_path)
     with pytest.raises(ValueError, match=f"device='{name}'.*{message}"): load_model(tmp_path, device=name)
+
+
+def test_a_type_may_be_torchs_own():
+    from selfloop_nb.backend.devices import choose_dtype
+    assert choose_dtype(torch.bfloat16, "cpu") == "bfloat16"
+    with pytest.raises(ValueError, match="dtype='int8': it must be"): choose_dtype(torch.int8, "cpu")
 
 
 def test_a_type_that_the_device_lacks_is_refused_by_name(monkeypatch):

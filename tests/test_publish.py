@@ -8,6 +8,7 @@ from chats import chat_model, turns
 from selfloop_nb import FineTune, Sampling, from_dataset, open_run
 from selfloop_nb.backend.core import DamagedRunError, SelfloopError
 from selfloop_nb.storage.publish import CONVERTER
+from selfloop_nb.storage.stored import pruned_files
 from small import small_loop
 
 HOSTILE = "---\n| <script>alert(1)</script> ``` [x](javascript:alert(1)) {{ 1 }} \u202e: {a: b} !!python/object"
@@ -133,6 +134,23 @@ def test_a_damaged_round_is_not_published(tmp_path):
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(DamagedRunError, match="model.safetensors"): loop.publish(tmp_path / "out", round=0)
     assert not (tmp_path / "out").exists(), "whole or not at all"
+
+
+def test_a_pruned_round_says_how_it_is_made_again(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=3)
+    loop.prune(keep=1)
+    gone = next(record.number for record in loop.rounds if pruned_files(loop.store.folder(record.id)))
+    with pytest.raises(SelfloopError, match=rf"pruned: make them again, loop.remake\({gone}\)"):
+        loop.publish(tmp_path / "out", round=gone)
+    loop.remake(gone)
+    assert loop.publish(tmp_path / "out", round=gone).round == gone
+
+
+@pytest.mark.parametrize("number", ["newest", "1", None, 1.5, True])
+def test_a_round_is_a_whole_number(loop, tmp_path, number):
+    with pytest.raises(ValueError, match="round=.* must be a whole number"):
+        loop.publish(tmp_path / "out", round=number)
 
 
 def test_round_0_has_no_samples_and_says_so(loop, tmp_path):

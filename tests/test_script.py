@@ -9,7 +9,7 @@ HTML = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "creat
         "Function(")
 TRIES = """
 import assert from "node:assert/strict"
-import { number, place, plain, share, thin, ticks } from "./script.mjs"
+import { number, place, plain, share, ticks } from "./script.mjs"
 
 assert.deepEqual(ticks(0, 1, 5), [0, 0.2, 0.4, 0.6, 0.8, 1])
 assert.deepEqual(ticks(-4.2, 0, 4), [-4, -2, 0])
@@ -23,12 +23,6 @@ for (let k = 0; k < 1000; k++) {
 assert.equal(place([1, 2, 2, 3], 2), 1)
 assert.equal(place([1, 2], 9), 2)
 assert.equal(place([], 1), 0)
-
-const wave = Array.from({ length: 30000 }, (_, i) => [i, Math.sin(i / 50) + (i === 777 ? 9 : 0)])
-const thinned = thin(wave, 1000)
-assert.ok(thinned.length <= 1000 && thinned.some(([x]) => x === 777), "no peak is lost")
-assert.ok(thinned.every((point, i) => !i || point[0] > thinned[i - 1][0]), "in order")
-assert.equal(thin(wave.slice(0, 10), 1000).length, 10)
 
 assert.equal(number(null) + number(NaN) + number(1234567) + number(0.12345), "––1,234,5670.123")
 assert.equal(share(0.5) + share(0.0123) + share(NaN), "50 %1.2 %–")
@@ -57,10 +51,20 @@ def test_every_word_comes_from_the_table():
     "Words in the script are keys of the one table, and no word of the table is left over."
     from selfloop_nb.charts.chart_data import WORDS
     text = script.blocks("script.js") + script.blocks("linked.js")
-    said = set(re.findall(r'(?:say|empty)\("(\w+)"', text)) | {"hide", "explain", "keeps", "would_keep", "waiting",
-                                                              "below", "dropped"}
+    said = set(re.findall(r'(?:say|empty)\("(\w+)"', text)) | {"keeps", "would_keep", "waiting", "below", "dropped"}
     of_samples = {"kept", "rejected", "quarantined", "written", "answer"}
     assert said <= set(WORDS) and set(WORDS) <= said | of_samples
+
+
+def test_the_charts_in_a_file_speak_the_language_of_the_session(tmp_path, monkeypatch):
+    from made_up import made_up_run
+    from selfloop_nb.charts.twin import run_in_file
+    from selfloop_nb.charts.words import SESSION
+    monkeypatch.setattr(SESSION, "lang", "zh")
+    found = run_in_file(made_up_run(tmp_path / "run", 2, n=20))
+    titles = [found["rounds"][2]["scores"]["title"], *(panel["hint"] for panel in found["panels"])]
+    said = [re.sub(r"\{\w+\}|distinct-2", "", text) for text in (*found["words"].values(), *titles)]
+    assert [text for text in said if re.search("[a-z]{4}", text)] == []
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="no node is found")

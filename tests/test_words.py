@@ -201,6 +201,7 @@ def test_of_a_table_of_pandas_headers_are_put_into_words_and_cells_stay():
     assert re.findall(r">([^<>\s][^<>]*)</th>", said) == ["你的猜测", "主张", "cold（低温）", "run 3"]
     assert re.findall(r"<td>(.*?)</td>", said) == ["kept", "from"]
     assert shown("cold") == "cold", "the name of a branch, elsewhere"
+    assert headers_shown("<th>answer</th>") == "<th>answer</th>", "a column that is typed"
 
 
 def test_a_report_speaks_the_language_of_the_session_and_leaves_what_was_written(tmp_path):

@@ -172,6 +172,13 @@ class IdLists:
         if not 0 <= i < len(self): raise IndexError(f"there are {len(self)} lists, and none is number {i}")
         return self.ids[self.ends[i]:self.ends[i + 1]].tolist()
 
+    def some(self,
+        places:list, # each at least 0 and below the length
+    )->list:
+        "Several lists at once."
+        ids, ends = self.ids, self.ends
+        return [ids[ends[i]:ends[i + 1]].tolist() for i in places]
+
     def length(self, i:int)->int: return self.ends[i + 1] - self.ends[i]
 
 # %% ../../nbs/backend/01_columns.ipynb #7d708efb
@@ -193,6 +200,12 @@ class IdRows:
         place = range(len(self))[i]
         row = {name: lists[place] for name, lists in self.lists.items()}
         return row if self.weights is None else row | dict(weight=self.weights[place])
+
+    def __getitems__(self, places:list)->list: # as a DataLoader of torch asks for a batch
+        "Several rows at once."
+        columns = {name: lists.some(places) for name, lists in self.lists.items()}
+        if self.weights is not None: columns["weight"] = [self.weights[i] for i in places]
+        return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
 # %% ../../nbs/backend/01_columns.ipynb #b329a5cc
 def numbered(

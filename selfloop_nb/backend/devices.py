@@ -44,10 +44,11 @@ def _has(device:str, dtype:str)->bool:
 
 # %% ../../nbs/backend/16_devices.ipynb #9f9afdfe
 def choose_dtype(
-    name:str,   # "auto", or one of `FLOATS`
+    name:str,   # "auto", or one of `FLOATS`; torch.bfloat16 and its like are known, too
     device:str, # see `choose_device`
 )->str:
     "The type of a model's weights; raises `ValueError` for one that there is not, or that the device lacks."
+    name = str(name).removeprefix("torch.")
     if name == "auto": return "bfloat16" if device != "cpu" and _has(device, "bfloat16") else "float32"
     if name not in FLOATS: raise ValueError(f"dtype={name!r}: it must be 'auto' or one of {', '.join(FLOATS)}")
     if _has(device, name): return name

@@ -142,13 +142,10 @@ def weighted_cross_entropy(
 # %% ../../nbs/backend/18_rows.ipynb #f88dec2d
 MOST_LOGITS = 2**28 # of a part: 1 GiB in 32 bit
 
-def _size(rows:list)->tuple: # places, logits without the vocabulary
-    "What rows take together, padding included."
-    continued = [row.get("decoder_input_ids", row["input_ids"]) for row in rows]
-    width = max(map(len, continued))
-    read = max(len(row["input_ids"]) for row in rows) if "decoder_input_ids" in rows[0] else 0
-    labelled = width - min(_first_label(row["labels"]) for row in rows)
-    return len(rows) * (width + read), len(rows) * labelled
+def _widths(rows:list)->tuple: # of what is continued, of what an encoder reads
+    "The places of the longest row, on each side."
+    continued = max(len(row.get("decoder_input_ids", row["input_ids"])) for row in rows)
+    return continued, max(len(row["input_ids"]) for row in rows) if "decoder_input_ids" in rows[0] else 0
 
 def _first_label(labels:list)->int: return next((i for i, label in enumerate(labels) if label != -100), len(labels))
 
@@ -160,8 +157,11 @@ def cut_step(
 )->list: # of lists of rows; the step as it is where it fits, else parts of rows of similar length, of at least one row
     "Cut a step into parts that fit into the memory."
     def fits(part):
-        n_places, n_labels = _size(part)
-        return n_places <= most_places and n_labels * n_tokens <= MOST_LOGITS
+        width, read = _widths(part)
+        if len(part) * (width + read) > most_places: return False
+        if len(part) * width * n_tokens <= MOST_LOGITS: return True # wherever the labels begin
+        labelled = width - min(_first_label(row["labels"]) for row in part)
+        return len(part) * labelled * n_tokens <= MOST_LOGITS
     if fits(rows): return [rows]
     parts = [[]]
     for row in sorted(rows, key=lambda row: -len(row["input_ids"])):

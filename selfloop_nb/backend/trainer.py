@@ -134,7 +134,8 @@ def memory_errors(
     except (MemoryError, RuntimeError) as error:
         largest = max(parts, key=lambda part: part["input_ids"].numel())
         n_rows, n_places = len(largest["input_ids"]), largest["input_ids"].numel()
-        error.fits = f"tokens_at_once={n_places // 2}" if n_rows > 1 else "checkpointing=True, or lora=LoRA()"
+        less = f"tokens_at_once={n_places // 2}" if n_rows > 1 else "checkpointing=True, or lora=LoRA()"
+        error.fits = f"FineTune({less}, ...)"
         raise
 
 # %% ../../nbs/backend/08_trainer.ipynb #34bfb677

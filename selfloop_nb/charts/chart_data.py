@@ -287,7 +287,7 @@ WORDS = dict(
     scores_hint="Drag θ: what lies above it would be kept. Click a bar to read its samples.",
     spread_hint="One row a round, strongest where most samples lie. Click a row to choose the round.",
     loss_hint="Where training falls and held-out rises, the model learns by heart. Drag to zoom, double-click for all.",
-    explain="explain the charts", hide="hide the explanations",
+    explain="explain the charts",
     waiting="from the first round on", no_samples="nothing was sampled", no_numbers="nothing was measured",
     tuning="while the model is tuned",
     kept="kept", rejected="rejected", quarantined="quarantined", written="written", answer="answer",

@@ -118,7 +118,7 @@ HINTS = {
     "What the round is worth as training data.": "这一轮作为训练数据的价值。",
     "Figures of the loop's own of greedy answers, with their 95 % intervals over the rows.":
         "循环自带的指标（贪心回答），附 95 % 置信区间。",
-    "explain the charts": "解释图表", "hide the explanations": "收起解释"}
+    "explain the charts": "解释图表"}
 
 # %% ../../nbs/charts/02_glossary.ipynb #aa571818
 SAID = {
@@ -132,6 +132,8 @@ SAID = {
         "θ {theta} 将保留 {n} / {all}（{share}）", "right {share}": "正确 {share}",
     "distinct-2 {value}": "distinct-2 {value}", "rounds {first} to {last}": "第 {first} 至 {last} 轮",
     "{loss} at step {step}, round {round}": "第 {round} 轮第 {step} 步：{loss}", "thought, {n} characters": "思考，{n} 个字符",
+    "{n} of the {all} samples in this file": "此文件中的 {n} 个样本，共 {all} 个",
+    "A line a run; the band goes from the lowest seed to the highest.": "每个运行一条线；色带从最低的种子到最高的种子。",
     "{n} more characters": "还有 {n} 个字符", "{name}: the first {n} of {all}": "{name}：前 {n} 个，共 {all} 个",
     "{name}, score {low} to {high}: {n} of {all} · Esc: the whole round":
         "{name}，得分 {low} 至 {high}：{n} / {all} · Esc：整轮"}

@@ -1,5 +1,6 @@
 function render({ model, el }) {
     el.classList.add("selfloop-keys");
+    el.dataset.stills = "2"; // the plain outputs below stay out of sight
     el.textContent = model.get("words").hint;
     const press = event => {
         const key = event.key.toLowerCase(), isTyped = event.target.matches("input, select, textarea");

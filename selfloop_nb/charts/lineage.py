@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .comparison import changed_settings
 from .look import line_look
-from .markup import escape, html_table
+from .markup import escape, html_table, loud
 from ..records import Round, history_row, theta_of
 
 # %% ../../nbs/charts/14_lineage.ipynb #76fbdf8a
@@ -231,7 +231,7 @@ def round_summary(
     parent:Round|None, # None: it is M_0
 )->str: # HTML
     "Warnings, changed settings, counts and metrics of a round, beside those of its parent."
-    warnings = [f"<b style='color:#d00000'>⚠ {escape(text)}</b><br>" for text in r.warnings]
+    warnings = [f"{loud(f'⚠ {text}')}<br>" for text in r.warnings]
     changes = _changes(parent.config, r.config) if parent else ""
     return "".join(warnings) + changes + _numbers(r, parent) + _dropped(r.counts.get("reasons", {}))
 

@@ -1,3 +1,5 @@
+const folded = (kind, title, ...inside) => html("details", { class: kind }, html("summary", {}, title), ...inside);
+
 function card(row, say) {
     const isChinese = /[\u3040-\u9fff]/.test(row.completion);
     const more = name => row.more[name] ? [html("i", {}, ` … ${say("more", { n: number(row.more[name]) })}`)] : [];
@@ -6,7 +8,7 @@ function card(row, say) {
     text.append(html("span", { class: "prompt" }, ...written("prompt")));
     if (row.thought) {
         const title = say("thought", { n: number(row.thought.length + (row.more.thought ?? 0)) });
-        text.append(html("details", {}, html("summary", {}, title), html("pre", {}, ...written("thought"))));
+        text.append(folded("thought", title, html("pre", {}, ...written("thought"))));
     }
     text.append(html("b", {}, plain(row.completion)), ...more("completion"));
     const why = `${known(row.score) ? ` ${number(row.score)}` : ""}${row.reason ? ` · ${plain(row.reason)}` : ""}`;
@@ -19,17 +21,20 @@ function card(row, say) {
     return made;
 }
 
-const NUMBERS = ["history", "others", "spread", "scores", "round", "words", "linked"];
+const NUMBERS = ["history", "others", "spread", "scores", "losses", "round", "words", "linked"];
+const EXPLAINED = "selfloop-explained";
 
-function remembered() {
-    try { return localStorage.getItem("selfloop-explained"); } catch { return "false"; }
+function remember(help) { // a first visit is shown what the charts mean, until that is folded away
+    try {
+        help.open = localStorage.getItem(EXPLAINED) !== "false";
+        help.addEventListener("toggle", () => localStorage.setItem(EXPLAINED, help.open));
+    } catch { /* a page without a memory */ }
 }
 
 class Room {
     constructor(model, el) {
-        Object.assign(this, { model, hovering: null, picked: null, moved: false, lit: null, work: [] });
+        Object.assign(this, { model, hovering: null, picked: null, moved: false, lit: null, due: new Set() });
         this.read();
-        this.losses = structuredClone(model.get("losses"));
         set(el, { style: `font-size: ${12 * model.get("scale")}px` }).classList.add("selfloop-frame");
         el.append(this.build());
         this.lay();
@@ -51,30 +56,26 @@ class Room {
         this.place = html("div", { class: "charts" });
         this.note = html("div", { class: "note", "aria-live": "polite" });
         this.cards = html("div", { class: "cards", role: "list", "aria-label": this.say("samples") });
-        this.data = html("details", { class: "data" }, html("summary", {}, this.say("table")), html("div"));
+        this.data = folded("data", this.say("table"), html("div"));
         this.data.addEventListener("toggle", () => this.tabulate());
-        this.help = html("button", { class: "help", type: "button" });
-        this.help.addEventListener("click", () => this.explain(!this.root.classList.contains("explained")));
+        const help = folded("help", this.say("explain"));
+        remember(help);
         const beside = this.has("samples") ? [html("aside", {}, this.note, this.cards)] : [];
-        const rest = [this.place, ...beside, html("footer", {}, this.help, this.data)];
+        const rest = [this.place, ...beside, html("footer", {}, help, this.data)];
         const about = { role: "group", "aria-label": this.say("room"), style: `--tall: ${this.model.get("tall")}em` };
         this.root = html("div", { class: "selfloop-room", tabindex: 0, ...about }, ...rest);
         this.root.classList.toggle("low", this.model.get("tall") < 10); // more to read than to see
         set(this.root, { "data-lm-suppress-shortcuts": "true", "data-stills": this.model.get("stills") });
         this.root.addEventListener("keydown", event => this.key(event));
-        this.explain(remembered() !== "false");
         return this.root;
-    }
-    explain(yes) { // a first visit is shown what the charts mean, until that is pressed away
-        this.root.classList.toggle("explained", yes);
-        this.help.textContent = this.say(yes ? "hide" : "explain");
-        try { localStorage.setItem("selfloop-explained", yes); } catch { /* a page without a memory */ }
     }
     listen() {
         const on = (names, work) => this.model.on(names.split(" ").map(name => `change:${name}`).join(" "), work);
-        on("history others spread scores table round", () => this.later(() => { this.read(); this.draw(); }));
+        on("history others spread scores losses table round", () => {
+            this.read();
+            this.later(...this.charts);
+        });
         on("panels", () => this.lay());
-        on("losses", () => { this.losses = structuredClone(this.model.get("losses")); this.later(() => this.draw()); });
         on("samples", () => this.show(this.model.get("samples")));
         on("theta", () => this.follow(this.model.get("theta")));
         this.model.on("msg:custom", message => this.hear(message));
@@ -90,12 +91,14 @@ class Room {
         const moved = this.model.get("theta") ?? null; // by a hand, before this page was loaded
         Object.assign(this, { seen: this.scores.key, theta: moved ?? this.scores.theta ?? 0, moved: moved != null });
     }
-    later(work) { // once a frame
-        this.work.push(work);
-        if (this.work.length === 1) requestAnimationFrame(() => { for (const one of this.work.splice(0)) one(); });
+    later(...charts) { // drawn anew in the next frame, and once only
+        if (!this.due.size) requestAnimationFrame(() => this.draw());
+        for (const chart of charts) this.due.add(chart);
     }
     draw() {
-        this.charts.filter(chart => chart.width).forEach(chart => chart.draw());
+        const due = [...this.due];
+        this.due.clear();
+        for (const chart of due) if (chart.width) chart.draw();
         this.tabulate();
     }
     mark() { for (const chart of this.charts) chart.mark(); }
@@ -132,7 +135,7 @@ Object.assign(Room.prototype, {
         this.scoresChart.mark();
     },
     follow(theta) { // the kernel has moved it
-        if (theta != null && theta !== this.theta) this.later(() => this.moveTheta(theta));
+        if (theta != null && theta !== this.theta) this.moveTheta(theta);
     },
     settle() { this.tell("theta", this.theta); },
 });
@@ -142,49 +145,43 @@ Object.assign(Room.prototype, {
         this.model.set(name, value);
         this.model.save_changes();
     },
-    hover(round) {
-        [this.hovering, round] = [round, this.hovering];
-        if (round !== this.hovering) this.mark();
-    },
-    light(name) {
-        if (!this.linked || name === this.lit) return;
-        this.lit = name;
+    point(what, value) {
+        if (this[what] === value) return;
+        this[what] = value;
         this.mark();
     },
+    hover(round) { this.point("hovering", round); },
+    light(name) { if (this.linked) this.point("lit", name); },
     choose(round) {
         if (round == null || round === this.round) return;
         Object.assign(this, { round, picked: null });
         this.mark();
         this.tell("round", round);
     },
-    pick(i) { // a bar: its samples, please
-        if (i < 0) return;
-        const { edges, key, round } = this.scores;
-        this.picked = { round, low: edges[i], high: edges[i + 1], last: i === edges.length - 2 };
-        this.scoresChart.mark();
-        this.model.send({ ask: "samples", key, ...this.picked });
+    pick(i) { // a bar
+        const { edges, round } = this.scores;
+        if (i >= 0) this.ask({ round, low: edges[i], high: edges[i + 1], last: i === edges.length - 2 });
     },
-    letGo() {
-        this.picked = null;
+    ask(bar) { // for its samples; null: for those of the round
+        this.picked = bar;
         this.mark();
-        this.model.send({ ask: "samples", key: this.scores.key });
+        this.model.send({ ask: "samples", key: this.scores.key, ...bar });
     },
     key(event) {
         const i = this.rounds.indexOf(this.round), last = this.rounds.length - 1;
         const to = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: last }[event.key];
-        if (event.key === "Escape" && this.picked) this.letGo();
+        if (event.key === "Escape" && this.picked) this.ask(null);
         else if (to != null) this.choose(this.rounds[clamp(to, 0, last)]);
         else return;
         quiet(event);
     },
-    hear(message) { // what is sent while a round is made
-        if (message.kind === "samples") this.show(message);
-        if (message.kind !== "loss") return;
-        if (this.losses.at(-1)?.[0] !== message.round) this.losses.push([message.round, [], []]);
-        const [, steps, losses] = this.losses.at(-1);
-        steps.push(...message.steps);
-        losses.push(...message.losses);
-        this.later(() => { if (this.lossChart?.width) this.lossChart.draw(); });
+    hear({ round, steps, losses }) { // of a loss under way: what the list holds grows here as it does in the kernel
+        if (this.losses.at(-1)?.[0] !== round) this.losses.push([round, [], []]);
+        const [, before, held] = this.losses.at(-1);
+        if (before.at(-1) >= steps[0]) return; // another view of the same list was quicker
+        before.push(...steps);
+        held.push(...losses);
+        if (this.lossChart) this.later(this.lossChart);
     },
 });
 

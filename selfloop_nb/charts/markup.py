@@ -64,8 +64,8 @@ def html_table(
 
 # %% ../../nbs/charts/04_markup.ipynb #47b06f4b
 def loud(text:str)->str: # HTML
-    "A text that must not be overlooked."
-    return f"<b style='color:#d00000'>{escape(text)}</b>"
+    "A text that must not be overlooked; on dark paper the charts' style names another red."
+    return f"<b style='color:var(--selfloop-loud, #d00000)'>{escape(text)}</b>"
 
 def warning_lines(
     rounds:list, # records

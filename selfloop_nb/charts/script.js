@@ -33,15 +33,12 @@ export function number(value) {
 export const share = value => known(value) ? (100 * value).toFixed(value < 0.1 ? 1 : 0) + " %" : "–";
 
 const ends = values => values.reduce(([low, high], x) => [Math.min(low, x), Math.max(high, x)], [Infinity, -Infinity]);
+const nearest = (all, far) => all.reduce((a, b) => far(b) < far(a) ? b : a, all[0]);
 const sameLine = name => name.split("/")[0]; // "run/column": one run in every chart
 
 export function place(sorted, value) { // of the first that is not below
-    let low = 0, high = sorted.length;
-    while (low < high) {
-        const middle = (low + high) >> 1;
-        [low, high] = sorted[middle] < value ? [middle + 1, high] : [low, middle];
-    }
-    return low;
+    const i = sorted.findIndex(x => x >= value);
+    return i < 0 ? sorted.length : i;
 }
 
 export function ticks(low, high, n) { // about n round numbers between two ends
@@ -50,18 +47,6 @@ export function ticks(low, high, n) { // about n round numbers between two ends
     const step = [1, 2, 5].map(k => k * ten).find(k => k >= rough) ?? 10 * ten;
     const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
     return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * step).toPrecision(12));
-}
-
-export function thin(points, most) { // [x, y], at most `most` of them
-    if (points.length <= most) return points;
-    const size = Math.ceil(2 * points.length / most), kept = [];
-    for (let at = 0; at < points.length; at += size) {
-        const stretch = points.slice(at, at + size);
-        const lowest = stretch.reduce((a, b) => b[1] < a[1] ? b : a);
-        const highest = stretch.reduce((a, b) => b[1] > a[1] ? b : a);
-        kept.push(...new Set(lowest[0] < highest[0] ? [lowest, highest] : [highest, lowest]));
-    }
-    return kept;
 }
 
 const EVENTS = ["pointermove", "pointerleave", "pointerdown", "pointerup", "click", "dblclick", "keydown"];
@@ -123,7 +108,10 @@ class Chart { // hears each event for which it has a method of that name
         this.keys.replaceChildren();
         this.x = null;
     }
-    under(event) { return event.clientX - this.svg.getBoundingClientRect().left; } // pixels of the picture
+    under(event) { // where the pointer is in the picture, which may be shown larger
+        const { left, top, width } = this.svg.getBoundingClientRect(), times = this.width / width;
+        return [times * (event.clientX - left), times * (event.clientY - top)];
+    }
     say(...all) { return this.room.say(...all); }
     key(text, kind) { return html("span", { class: `key ${kind}` }, text); }
     inWords(text) { set(this.svg, { "aria-label": `${this.title}: ${text}` }); }
@@ -176,39 +164,40 @@ class Curves extends RoundChart {
         const column = this.column(name), pairs = this.along.map((x, i) => [x, column[i]]);
         return pairs.filter(pair => known(pair[1])).map(([x, value]) => [this.x(x), this.y(value)]);
     }
-    nearest(event) { // its place along the axis
-        const here = this.under(event), far = x => Math.abs(this.x(x) - here);
-        return this.along.reduce((best, x, i, all) => far(x) < far(all[best]) ? i : best, 0);
+    place(event) { // along the axis
+        const [here] = this.under(event);
+        return nearest(this.along, x => Math.abs(this.x(x) - here));
     }
-    round(event) { return this.isByRound ? this.room.rounds[this.nearest(event)] : null; }
+    round(event) { return this.isByRound ? this.place(event) : null; }
     pointermove(event) {
-        const i = this.nearest(event), down = event.clientY - this.svg.getBoundingClientRect().top;
-        const far = name => Math.abs(this.y(this.column(name)[i] ?? NaN) - down);
+        const x = this.place(event), i = this.along.indexOf(x), [, down] = this.under(event);
         const there = this.names.filter(name => known(this.column(name)[i]));
-        this.here = i;
-        if (this.room.linked && there.length) this.room.light(there.reduce((a, b) => far(b) < far(a) ? b : a));
-        if (this.isByRound) super.pointermove(event);
-        else this.mark();
+        this.room.light(nearest(there, name => Math.abs(this.y(this.column(name)[i]) - down)) ?? null);
+        this.point(x);
     }
     pointerleave() {
-        super.pointerleave();
         this.room.light(null);
+        this.point(null);
+    }
+    point(x) { // a round in every chart, a score in this one
+        if (this.isByRound) return this.room.hover(x);
+        this.here = x;
+        this.mark();
     }
     mark() { // the chosen round, the one under the pointer, and the line that stands out
         if (!this.x) return;
-        const { room } = this, { round, hovering, lit } = room, isRound = this.isByRound;
-        const i = isRound ? room.rounds.indexOf(hovering ?? round) : this.here ?? -1;
-        const values = isRound ? [round, hovering] : [null, this.along[this.here]];
-        [this.chosen, this.hovered].forEach((line, k) => {
-            shown(set(line, at(this.x(values[k] ?? 0))), known(values[k]) && this.along.includes(values[k]));
-        });
-        const write = this.panel.percent ? share : number;
+        const { round, hovering, lit } = this.room, write = this.panel.percent ? share : number;
+        const [chosen, hovered] = this.isByRound ? [round, hovering] : [null, this.here];
+        const put = (line, x) => shown(set(line, at(this.x(x ?? 0))), this.along.includes(x));
+        put(this.chosen, chosen);
+        put(this.hovered, hovered);
+        const x = hovered ?? chosen, i = this.along.indexOf(x);
         this.names.forEach((name, k) => {
             const isDim = lit != null && sameLine(lit) !== sameLine(name);
             for (const part of [...this.lines[k], this.marks[k]]) part.classList.toggle("dim", isDim);
             this.marks[k].textContent = `${this.panel.columns[name]} ${i < 0 ? "" : write(this.column(name)[i])}`;
         });
-        const place = isRound ? this.say("round", { n: number(room.rounds[i]) }) : number(this.along[i]);
+        const place = this.isByRound ? this.say("round", { n: number(x) }) : number(x);
         this.inWords(`${place}, ${this.marks.map(mark => mark.textContent).join(", ")}`);
     }
 }
@@ -280,11 +269,11 @@ class Scores extends Chart {
         if (bar) set(this.picked, { x: this.x(bar.low), width: this.x(bar.high) - this.x(bar.low) });
     }
     bar(event) { // its number, -1 beside them
-        const { edges } = this.room.scores, x = this.under(event);
+        const { edges } = this.room.scores, [x] = this.under(event);
         return edges.slice(0, -1).findIndex((edge, i) => x >= this.x(edge) && x <= this.x(edges[i + 1]));
     }
     pointerdown(event) {
-        this.dragging = Math.abs(this.under(event) - this.x(this.inside(this.room.theta))) < 9;
+        this.dragging = Math.abs(this.under(event)[0] - this.x(this.inside(this.room.theta))) < 9;
         if (!this.dragging) return this.room.pick(this.bar(event));
         event.preventDefault();
         this.svg.setPointerCapture(event.pointerId);
@@ -297,7 +286,7 @@ class Scores extends Chart {
     pointerleave() { this.value.textContent = ""; }
     pointermove(event) {
         const { edges, open, closed } = this.room.scores, i = this.bar(event);
-        const theta = scale(this.left, this.right, edges[0], edges.at(-1))(this.under(event));
+        const theta = scale(this.left, this.right, edges[0], edges.at(-1))(this.under(event)[0]);
         if (this.dragging) return this.room.moveTheta(this.inside(theta));
         const bar = () => ({ low: number(edges[i]), high: number(edges[i + 1]), n: number(open[i] + closed[i]) });
         this.value.textContent = i < 0 ? "" : this.say("bar", bar());
@@ -315,9 +304,8 @@ class Scores extends Chart {
 class Spread extends RoundChart {
     constructor(room) { super(room, room.say("spread"), room.say("spread_hint")); }
     round(event) {
-        const { rounds = [] } = this.room.spread;
-        const down = event.clientY - this.svg.getBoundingClientRect().top - this.top;
-        return rounds[clamp(Math.floor(down / this.row), 0, rounds.length - 1)] ?? null;
+        const { rounds } = this.room.spread, [, down] = this.under(event);
+        return rounds[clamp(Math.floor((down - this.top) / this.row), 0, rounds.length - 1)];
     }
     draw() {
         const { rounds, edges, shares, thetas } = this.room.spread;
@@ -370,7 +358,7 @@ class Losses extends Chart {
         if (!this.all.length) return this.empty("tuning", "tuning");
         const xs = this.span, isIn = point => point[0] >= xs[0] && point[0] <= xs[1];
         const heldout = this.ends.filter(point => known(point[1]) && isIn(point));
-        const training = thin(this.all.filter(isIn), 2 * this.width);
+        const training = this.all.filter(isIn);
         const values = [...training, ...heldout].map(point => point[1]);
         const low = this.part ? Math.min(...values) : Math.min(0, ...values);
         this.frame(xs, [low, 1.02 * Math.max(...values, low + 1e-9)], { integer: true });
@@ -402,11 +390,11 @@ class Losses extends Chart {
             curve.classList.toggle("strong", curve.classList.contains(chosen));
     }
     pointerdown(event) {
-        this.from = this.under(event);
+        [this.from] = this.under(event);
         this.svg.setPointerCapture(event.pointerId);
     }
     pointermove(event) {
-        const here = this.under(event), { steps } = this;
+        const [here] = this.under(event), { steps } = this;
         const i = clamp(place(steps, this.step(here)), 0, steps.length - 1);
         this.value.textContent = this.near(i);
         shown(this.hovered, true);
@@ -420,7 +408,7 @@ class Losses extends Chart {
         shown(this.hovered, false);
     }
     pointerup(event) { // the stretch that was drawn over is all that is shown
-        const ends = [this.from, this.under(event)].sort((a, b) => a - b);
+        const ends = [this.from, this.under(event)[0]].sort((a, b) => a - b);
         this.from = null;
         if (ends[1] - ends[0] < 5) return shown(this.brush, false);
         this.part = ends.map(end => this.step(end));

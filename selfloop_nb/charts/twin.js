@@ -1,3 +1,5 @@
+const NOTHING = { scores: {}, table: new DataView(new ArrayBuffer(0)), rows: [] }; // of M_0
+
 class Twin {
     constructor(state) {
         Object.assign(this, { state, listeners: {} });
@@ -12,8 +14,8 @@ class Twin {
     tell(name, ...all) { for (const work of this.listeners[name] ?? []) work(...all); }
     set(name, value) {
         this.state[name] = value;
-        if (name !== "round" || !this.state.rounds[value]) return;
-        const { scores, table, rows } = this.state.rounds[value];
+        if (name !== "round") return;
+        const { scores, table, rows } = this.state.rounds[value] ?? NOTHING;
         Object.assign(this.state, { scores, table, theta: null, samples: this.cards(rows) });
         for (const changed of ["scores", "samples"]) this.tell(`change:${changed}`);
     }
@@ -26,7 +28,8 @@ class Twin {
         const { rows } = this.state.rounds[this.state.round];
         const isIn = score => score >= low && (score < high || (last && score === high));
         const found = low == null ? rows : rows.filter(row => known(row.score) && isIn(row.score));
-        this.tell("msg:custom", { kind: "samples", ...this.cards(found) });
+        this.state.samples = this.cards(found);
+        this.tell("change:samples");
     }
 }
 

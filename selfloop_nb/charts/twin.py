@@ -13,6 +13,7 @@ from .chart_data import CARDS, WORDS, Bar, RoundScores, Spread, run_numbers, sam
 from .linked import page_script
 from .report import write_report
 from .script import part
+from .words import all_shown, words_shown
 from ..storage.store import Run
 
 # %% ../../nbs/charts/19_twin.ipynb #d045875b
@@ -30,8 +31,9 @@ def round_in_file(
     title = f"scores of round {number}"
     rows = [sample_row(samples[i], SHORT) for i in _some_of_each(seen)]
     table = base64.b64encode(seen.table.tobytes()).decode()
-    return dict(scores=seen.state(number, id, title), table=table, rows=rows)
+    return dict(scores=all_shown(seen.state(number, id, title)), table=table, rows=all_shown(rows))
 
+# %% ../../nbs/charts/19_twin.ipynb #625f176a
 def _some_of_each(seen:RoundScores)->list: # numbers of samples
     "Some samples of each bar, best first; and of those without a score."
     edges = seen.edges.tolist()
@@ -47,7 +49,8 @@ def run_in_file(run:Run)->dict: # plain JSON
     scored = [record for record in records if record.has_samples]
     rounds = {r.number: round_in_file(run.samples(r.number), r.config, r.number, r.id) for r in scored}
     look = dict(scale=1.1, tall=11, stills=0, linked=False, parts=["scores", "spread", "curves", "loss", "samples"])
-    words = dict(WORDS, in_file="{n} of the {all} samples in this file")
+    numbers["panels"] = all_shown(numbers["panels"])
+    words = words_shown(dict(WORDS, in_file="{n} of the {all} samples in this file"))
     empty = dict(others={}, scores={}, table="", samples={}, theta=None, round=-1)
     return dict(empty, **numbers, **look, words=words, cards=CARDS, rounds=rounds)
 

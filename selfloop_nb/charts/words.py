@@ -159,11 +159,13 @@ HEADERS = {lang: {} for lang in LANGUAGES} # English header -> the same in anoth
 
 def headers_shown(
     text:str, # HTML of a table
+    lang:str|None=None, # None: the session's
 )->str:
     "A table with its headers in the language of the session."
-    if SESSION.lang == "en": return text
-    known = HEADERS[SESSION.lang]
-    def look_up(said): return known.get(said) or shown(said)
+    lang = lang or SESSION.lang
+    if lang == "en": return text
+    known = HEADERS[lang]
+    def look_up(said): return said if said in OF_MODELS else known.get(said) or shown(said, lang)
     return HEADER.sub(lambda found: _piece_shown(found[0], look_up), text)
 
 # %% ../../nbs/charts/03_words.ipynb #87ff05ec

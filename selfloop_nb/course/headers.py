@@ -23,7 +23,7 @@ for n in range(1, 10): COLUMNS[f"m, round {n}"] = f"m，第 {n} 轮"
 
 # %% ../../nbs/teaching/02_headers.ipynb #39263dd5
 NAMES = {
-    "strict": "严格", "fair": "公正", "mild": "宽松", "coin": "硬币", "mild, cold": "宽松且低温", "as it is": "原样",
+    "strict": "严格", "fair": "公平", "mild": "宽松", "coin": "硬币", "mild, cold": "宽松且低温", "as it is": "原样",
     "warmer": "更高温度", "more samples": "更多样本", "crowd": "众人", "D_train only": "只用 D_train", "crowd only": "只有众人",
     "neutral": "中立", "cold": "低温", "cold, half real": "低温、一半真实", "cold, no copies": "低温、去重复", "taste": "口味",
     "verifier only": "只有验证器", "with D_train": "加上 D_train", "verifier": "验证器", "no filter": "不筛选", "mine": "我的",
@@ -37,7 +37,7 @@ CLAIMS = {
     "gap of two seeds of one line, in the middle": "同一条线两个种子之差，中位",
     "pairing by seed: times as sharp, at least": "按种子配对：精确至少多少倍",
     "promises of .8 that are kept, 320 ratings": "320 个评分时，.8 的保证兑现的比例",
-    "accuracy after a round, p < p* (strict)": "一轮之后的准确率，p < p*（严格）", "… p ≈ p* (fair)": "…… p ≈ p*（公正）",
+    "accuracy after a round, p < p* (strict)": "一轮之后的准确率，p < p*（严格）", "… p ≈ p* (fair)": "…… p ≈ p*（公平）",
     "… p > p* (coin)": "…… p > p*（硬币）", "p of round 2 less the law's, strict": "第 2 轮的 p 减去规律所言，严格",
     "change of p, coin": "p 的变化，硬币", "crowd − M_0's vote": "crowd − M_0 的表决",
     "trained on votes, one try passes M_0's vote": "向投票学习后，只试一次超过 M_0 的表决",

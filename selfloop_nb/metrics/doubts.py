@@ -151,7 +151,8 @@ def doubts(
 # %% ../../nbs/metrics/12_doubts.ipynb #60123426
 def _columns_read(scorer:Scorer): # yields names
     "What a scorer reads of the samples that its task must bring: the check's verdicts, or a column of references."
-    settings = scorer.settings
+    is_ours = str(getattr(scorer.function, "__module__", "")).startswith("selfloop_nb.") # others mean what they like
+    settings = scorer.settings if is_ours else {}
     if scorer.name == "verifier" and settings.get("check", scorer) is None: yield "correct"
     if isinstance(settings.get("reference"), str): yield settings["reference"]
     held = [value if isinstance(value, list) else [value] for value in settings.values()]

@@ -142,13 +142,15 @@ def answer(
     model:LanguageModel,
     task:Task,
     heldout,           # prompt, completion and further columns
-    sampling:Sampling, # of the loop: its room and its stop strings
+    sampling:Sampling, # of the loop: its room, its stop strings, and how much it holds at a time
     progress:Callable=lambda done, total: None, # tokens
     should_stop:Callable=never,
     workers=HERE,      # who draws and checks, see `workers.Here`
 )->"datasets.Dataset": # a sample table with `reference`, `answer`, and `correct` where the task can check
     "Greedy answers of a model, one a row."
-    greedy = replace(GREEDY, max_new_tokens=room_for(model, task, sampling), stop=sampling.stop)
+    held = min(GREEDY.tokens_per_batch, sampling.tokens_per_batch) # who lowers it is short of memory here, too
+    room = room_for(model, task, sampling)
+    greedy = replace(GREEDY, max_new_tokens=room, stop=sampling.stop, tokens_per_batch=held)
     answers = generate_samples(
         model, _questions(heldout), greedy, progress=progress, should_stop=should_stop, workers=workers)
     if task.check is None: return answers

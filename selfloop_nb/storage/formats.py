@@ -103,18 +103,20 @@ def _of_messages(row:dict, place:str, asks:bool)->dict:
 def _of_text(row:dict, place:str, asks:bool)->dict:
     "A row of `text`, which is asked for by nothing."
     if asks: return {"prompt": "", **row}
-    return {"prompt": "", "completion": row["text"], **{name: v for name, v in row.items() if name != "text"}}
+    return {"prompt": "", "completion": row.get("text"), **{name: v for name, v in row.items() if name != "text"}}
 
 # %% ../../nbs/storage/18_formats.ipynb #0d95bd8e
 def _of_prompt(row:dict, place:str, asks:bool)->dict:
     "A row of `prompt`, perhaps with a `completion`, or with what was `chosen` and what `rejected`."
     row = dict(row)
-    is_talk = is_conversation(row["prompt"])
+    is_talk = is_conversation(row.get("prompt"))
     before = _messages(row["prompt"], f"{place}, prompt") if is_talk else []
     for name in ("completion", "chosen", "rejected"):
         if not is_conversation(row.get(name)): continue
         answer = _messages(row[name], f"{place}, {name}")
-        if len(answer) > 1 and name != "rejected": before = before + answer[:-1] # a tool was asked in between
+        if len(answer) > 1 and name != "rejected": # a tool was asked in between
+            before = before or [_message({"role": "user", "content": row.get("prompt")}, f"{place}, prompt")]
+            before, is_talk = before + answer[:-1], True
         row[name] = _answer(answer, f"{place}, {name}")
     if is_talk: row["prompt"] = _prompt(before, row, f"{place}, prompt")
     if "chosen" in row: row["completion"] = row.pop("chosen")
@@ -123,7 +125,10 @@ def _of_prompt(row:dict, place:str, asks:bool)->dict:
 # %% ../../nbs/storage/18_formats.ipynb #442962bc
 def _of_pair(row:dict, place:str, asks:bool)->dict:
     "A row of `chosen` and `rejected` that both begin with the prompt."
-    chosen, rejected = row["chosen"], row["rejected"]
+    chosen, rejected = row.get("chosen"), row.get("rejected")
+    if not chosen or type(chosen) is not type(rejected):
+        raise ValueError(f"{place}: chosen is {chosen!r:.60} and rejected {rejected!r:.60}: "
+                         "give two texts, or two lists of messages")
     if chosen == rejected: raise ValueError(f"{place}: chosen and rejected are the same, so no prompt shows in them")
     n = 0
     while n < min(len(chosen), len(rejected)) and chosen[n] == rejected[n]: n += 1

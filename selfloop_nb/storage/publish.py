@@ -11,13 +11,14 @@ import json, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path
+from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path, whole_number
 from ..backend.turns import read_turns
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
 from .files import damaged_files, file_hash, table_bytes, write_folder
 from .prune import best_round
 from .store import Run
+from .stored import pruned_files
 
 # %% ../../nbs/storage/22_publish.ipynb #1cc78e93
 def best_of(
@@ -146,6 +147,9 @@ def _write_model(run, store:Run, number:int, folder:Path):
     record = store.of_round(number)
     names = [name for name in record.files if name.startswith("model/")]
     source = store.folder(record.id)
+    if pruned_files(source):
+        raise SelfloopError(f"the weights of round {number} were pruned: make them again, loop.remake({number}), "
+                            "or publish another round")
     bad = damaged_files(source, {name: record.files[name] for name in names})
     if bad: raise DamagedRunError(f"round {record.id} is damaged ({', '.join(bad)}): publish another one")
     for name in names:
@@ -180,7 +184,7 @@ def publish(
     folder, store = fixed_path(user_path(folder)), run.store
     _check_place(folder)
     if not store.rows(): raise SelfloopError("there is no round to publish yet: call start() first")
-    number = best_of(store.rows()) if round == "best" else round
+    number = best_of(store.rows()) if round == "best" else whole_number(round, "round")
     record = store.rounds()[-1] if number == -1 else store.of_round(number)
     notes = []
     folder.parent.mkdir(parents=True, exist_ok=True)

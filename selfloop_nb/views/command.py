@@ -14,6 +14,7 @@ from pathlib import Path
 import selfloop_nb
 
 from ..backend.core import SelfloopError, natural_number, user_path, whole_text
+from ..backend.devices import choose_device, choose_dtype
 from ..guards import StopRules, check_rules
 from ..opened import open_run
 from ..storage.store import environment
@@ -27,7 +28,8 @@ KINDS = dict(
           "script sentiment similarity likelihood", select="Threshold Quantile TopK AcceptanceTarget Annealed",
     mix="Accumulate Replace Window", tune="FineTune DPO SPIN", sampling="Sampling", initial="FineTune MaskedLM",
     audit="verifier confidence agreement likelihood sentiment", track=" ".join(TRACKERS))
-RUN = dict(store=None, rounds=6, seed=0, branch="main", target=None, patience=None, minutes=None, drift=False)
+RUN = dict(store=None, rounds=6, seed=0, branch="main", target=None, patience=None, minutes=None, drift=False,
+           keep=None)
 FIRST = ("task",) # an argument that the plan cannot give: the task, for a model that is made for it
 
 class PlanError(SelfloopError):
@@ -126,7 +128,8 @@ def loop_of(
         parts = {name: _made(name, plan[name]) for name in names if name in plan}
         if "score" in plan: parts["score"] = _score(plan["score"])
     except (TypeError, ValueError) as error: raise PlanError(f"the plan cannot be followed: {error}") from error
-    place = dict(store=about["store"], branch=about["branch"], seed=about["seed"], drift=about["drift"])
+    place = dict(store=about["store"], branch=about["branch"], seed=about["seed"], drift=about["drift"],
+                 keep=about["keep"])
     try:
         natural_number(about["rounds"], "rounds")
         check_rules(StopRules(about["target"], about["patience"], about["minutes"]), task)
@@ -195,11 +198,13 @@ EXTRAS = dict(lora="peft", reasoning="reasoning_gym", text="sacrebleu", math="ma
 def doctor()->tuple: # what it says, exit code
     "What is there: versions, device, threads, disk, and which extras are missing."
     import torch
-    cuda = torch.cuda.is_available()
-    device = torch.cuda.get_device_name(0) if cuda else platform.processor() or platform.machine()
+    kind = choose_device()
+    device = torch.cuda.get_device_name(0) if kind == "cuda" else platform.processor() or platform.machine()
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     free = shutil.disk_usage(Path.cwd()).free
-    said = dict(selfloop_nb=selfloop_nb.__version__, **environment(), device=("cuda: " if cuda else "cpu: ") + device,
-                threads=torch.get_num_threads(), load=round(os.getloadavg()[0], 1), disk_free_gb=round(free / 1e9, 1),
+    said = dict(selfloop_nb=selfloop_nb.__version__, **environment(), device=f"{kind}: {device}",
+                dtype=choose_dtype("auto", kind), threads=torch.get_num_threads(), load=load,
+                disk_free_gb=round(free / 1e9, 1),
                 extras_missing=[name for name, module in EXTRAS.items() if find_spec(module) is None])
     return said, OK
 

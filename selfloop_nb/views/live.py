@@ -16,7 +16,7 @@ from ..charts.chart_data import (
     MOST_POINTS, WORDS, Bar, RoundScores, Spread, panels_of, run_numbers, sample_row, thinned)
 from ..charts.linked import page_script
 from ..charts.script import part
-from ..charts.words import all_shown, words_shown
+from ..charts.words import words_shown
 from ..selection import KeepRule, Threshold
 from .background import weakly
 
@@ -153,14 +153,16 @@ def show_losses(self,
 ):
     "Send what is new of a training under way."
     with self.lock:
+        if len(points) < self.n_told: self.losses, self.n_told = self.losses[:-1], 0 # it has begun anew
         new = points[self.n_told:]
         if not new: return
         self.n_told = len(points)
         steps, losses = thinned(new, len(new))
         if not self.losses or self.losses[-1][0] != number: self.losses.append([number, [], []])
         for held, more in zip(self.losses[-1][1:], (steps, losses)): held.extend(more)
-        if len(self.losses[-1][1]) > 2 * MOST_POINTS: self.losses[-1][1:] = thinned(points, MOST_POINTS)
-        self.send(dict(kind="loss", round=number, steps=steps, losses=losses))
+        if len(self.losses[-1][1]) > 2 * MOST_POINTS:
+            self.losses = [*self.losses[:-1], [number, *thinned(points, MOST_POINTS)]]
+        else: self.send(dict(round=number, steps=steps, losses=losses))
 
 # %% ../../nbs/views/04_live.ipynb #5a1ee7d6
 @patch_to(LiveCharts)
@@ -191,8 +193,7 @@ def _asked(self, widget, message:dict, buffers:list):
     if message.get("ask") != "samples" or seen is None: return
     self.bar = Bar(message["low"], message["high"], message["last"]) if "low" in message else None
     if self.on_bar is not None: return self.on_bar(self.bar)
-    found = seen.cards(f"round {message.get('round', self.round)}", self.bar)
-    self.send(dict(kind="samples", **all_shown(found)))
+    self.samples = seen.cards(f"round {message.get('round', self.round)}", self.bar)
 
 # %% ../../nbs/views/04_live.ipynb #3fd39224
 MISSING = ("the live charts have not been loaded: pip install anywidget where Jupyter itself runs, "

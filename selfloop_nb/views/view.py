@@ -27,7 +27,8 @@ class View:
     """What a notebook shows: a widget, and below it the same without any widget.
 
     A view has a `box` and says in `plain` what stays."""
-    box = watcher = None
+    box = watcher = publisher = None
+    busy = False # is anything being done, so that there is always more to draw?
 
     def __init__(self):
         self.static = [] # the plain outputs, where they are shown
@@ -100,6 +101,7 @@ CLOSED = "this view is closed, and only what stays of it is below: make it anew 
 @patch_to(View)
 def _ipython_display_(self):
     from IPython.display import display
+    if self.publisher is not None and not self.busy: self.publisher.flush()
     _take_place(self)
     put_into_words(self.box)
     if self.closed: display({"text/plain": CLOSED}, raw=True)
@@ -168,7 +170,7 @@ def labelled(text:str, width:str)->dict:
 
 def picture_place(width:int, height:int)->ipywidgets.Image:
     "A place for a picture."
-    layout = {"width": f"{width}px", "height": f"{height}px", "flex": "0 0 auto"}
+    layout = {"width": f"{width}px", "height": f"{height}px", "flex": "0 0 auto", "object_fit": "contain"}
     return ipywidgets.Image(value=BLANK, format="png", width=width, height=height, layout=layout)
 
 # %% ../../nbs/views/02_view.ipynb #9917e40d
@@ -193,7 +195,7 @@ def _put(dropdown, options, value):
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
 SAID = {"description": shown, "tooltip": shown, "placeholder": shown, "words": words_shown, "panels": all_shown,
-        "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
+        "others": all_shown, "scores": all_shown, "samples": all_shown} # trait of a widget -> what puts it into words
 
 def put_into_words(
     box:ipywidgets.Widget, # with all that belongs to it

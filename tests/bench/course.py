@@ -1,7 +1,8 @@
 """The labs that try a published result, at full size: claim, published, measured with Student's interval, CPU seconds
 
 A lab's claims are checked in it, for every seed; the executed notebooks lie in demo_output/course. `seeds=[0]` and the
-like set a parameter, a part of a lab's name runs that lab alone.
+like set a parameter, a part of a lab's name runs that lab alone. With `recorded=True` nothing is computed: the table is
+that of the full runs that lie recorded beside the labs.
 """
 import io, json, resource, shutil, sys
 from pathlib import Path
@@ -22,6 +23,7 @@ def measured(path, values):
     out = PROJECT / "demo_output" / "course" / path.stem
     shutil.rmtree(out, ignore_errors=True) # else a lab goes on where it ended last time, in no time
     out.mkdir(parents=True)
+    shutil.copytree(LABS / "recorded", out / "recorded")
     nbformat.write(nb, out / path.name)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     printed = run(out / path.name, out, values, terminal=Terminal(io.StringIO())).cells[-1].outputs[0]["text"]

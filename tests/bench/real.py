@@ -57,7 +57,7 @@ def demo_round():
 
 def problems(lm, n):
     "Sums, as reasoning-gym asks for them: 58 to 64 tokens each."
-    return [lm.prompt_ids(text) for text in s.reasoning("chain_sum", n_prompts=n, n_heldout=1).prompts["prompt"]]
+    return [lm.prompt_ids(text) for text in s.reasoning("chain_sum", n_prompts=n, n_heldout=1).prompts["prompt"][:n]]
 
 
 def smollm_row(lm, ids, room, text):

@@ -42,7 +42,7 @@ WATCH = """selector => { // milliseconds from the next move of the pointer, or f
     new MutationObserver(answered).observe(document.querySelector(target), what)
 }"""
 REDRAW = """() => {
-    const room = document.querySelector(".selfloop-frame").room, steps = [...Array(30000).keys()], times = []
+    const room = document.querySelector(".selfloop-frame").room, steps = [...Array(4000).keys()], times = []
     room.losses = [[1, steps, steps.map(i => 1 + Math.sin(i / 500))]]
     for (let i = 0; i < 15; i++) {
         const began = performance.now()
@@ -50,7 +50,7 @@ REDRAW = """() => {
         times.push(performance.now() - began)
     }
     return times
-}"""
+}""" # of the most points that are sent, however long the training
 PICK = "i => document.querySelector('.selfloop-frame').room.pick(i)"
 HEAP = "() => performance.memory.usedJSHeapSize / 2**20"
 SLEEP = 10 # seconds that a cell keeps the kernel busy
@@ -144,7 +144,7 @@ class Bench:
         return took
 
     def answers(self):
-        "What only the room of now does: milliseconds to the samples of a bar of many, to draw 30,000 points of a loss."
+        "What only the room of now does: milliseconds to the samples of a bar of many, to draw a long loss."
         bars = []
         for i in range(5, 35, 2):
             self.page.evaluate(WATCH, ".selfloop-room .cards")
@@ -181,7 +181,7 @@ def measured(bench, n_openings, n_rounds):
         opened = statistics.median(bench.opening(6)[0] for _ in range(3))
         found[f"explore of {N_SAMPLES:,} samples, s"] = opened
     if n_openings and bench.name == "now":
-        found["the samples of a bar, ms"], found["30,000 points of a loss drawn anew, ms"] = bench.answers()
+        found["the samples of a bar, ms"], found["4,000 points of a loss drawn anew, ms"] = bench.answers()
     if n_rounds: found[f"the page after {n_rounds} rounds, MB more"] = bench.heap(n_rounds)
     return found
 

@@ -96,8 +96,8 @@ def run(notebook, out=PROJECT / "demo_output", values=None, timeout=None, termin
     "Execute `notebook` in the folder `out`, save the executed copy there even if a cell fails, and return it."
     nb, out = nbformat.read(notebook, as_version=4), Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    beside = Path(notebook).parent / "recorded"
-    if beside.is_dir(): shutil.copytree(beside, out / "recorded", dirs_exist_ok=True) # runs that a lab opens
+    beside, taken = Path(notebook).resolve().parent / "recorded", out / "recorded" # runs that a lab opens
+    if beside.is_dir() and beside != taken: shutil.copytree(beside, taken, dirs_exist_ok=True)
     if values:
         override(nb, values)
     client = LiveClient(nb, kernel_manager_class=ThisPython, timeout=timeout, coalesce_streams=True,

@@ -13,6 +13,9 @@ import nbformat
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
+from selfloop_nb.charts.words import headers_shown
+import selfloop_nb.course.exercises # the headers of the labs' tables
+
 PROJECT = Path(__file__).resolve().parents[2]
 NBS = PROJECT / "nbs"
 LOCALE = NBS / "locale" / "zh"
@@ -110,7 +113,15 @@ def translated(nb, known):
     for cell in copy.cells:
         if cell.cell_type == "markdown": cell.source = in_words(cell.source, known)
         if cell.cell_type == "code": cell.source = in_code(cell.source, known)
+        tables_in_words(cell)
     return copy
+
+
+def tables_in_words(cell):
+    "Put the headers of tables that a cell has put out into Chinese, in place; what stands below them stays."
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        if "text/html" in data: data["text/html"] = headers_shown("".join(data["text/html"]), "zh")
 
 
 def in_code(source, known):

@@ -8,7 +8,7 @@ import shutil, sys, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "helpers")]
+sys.path[:0] = map(str, (HERE, HERE.parent, HERE.parents[1] / "helpers", HERE.parents[2]))
 
 from sphinx.cmd.build import build_main
 

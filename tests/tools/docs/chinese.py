@@ -1,9 +1,11 @@
 "The site's pages in Chinese: of every notebook that has a translation; what has none is linked in English."
 import json, posixpath, re, shutil
+from pathlib import Path
 
 import pages, translated
 from project import notebooks
 
+LOCALES = Path(__file__).resolve().parent / "locales" # what the theme says, in the folder in which Sphinx looks for it
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)\s#]+)\.ipynb\)")
 CONTENTS = """```{{toctree}}
 :hidden:
@@ -18,6 +20,7 @@ def write(folder):
     paths = {path.relative_to(pages.NBS).with_suffix("").as_posix(): path for path in notebooks()}
     names = [name for name, path in paths.items() if translated.po_of(path).exists()]
     shutil.copytree(pages.NBS / "images", folder / "images")
+    shutil.copytree(LOCALES, folder / "locales")
     for name in names:
         copy = (folder / name).with_suffix(".ipynb")
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +34,7 @@ def shown(path, name, names):
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown": cell["source"] = linked(translated.in_words(source, known), name, names)
         if cell["cell_type"] == "code" and known: cell["source"] = translated.in_code(source, known)
+        translated.tables_in_words(cell)
     if name == "index":
         listed = sorted(set(names) - {"index"}, key=lambda name: (name != "quickstart", name))
         nb["cells"][-1]["source"] = CONTENTS.format(names="\n".join(listed))

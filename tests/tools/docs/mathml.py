@@ -1,15 +1,16 @@
-"Formulas as MathML, which browsers set by themselves: no script and no font is needed."
+"Formulas as MathML, for Sphinx."
 from docutils.nodes import SkipNode
-from latex2mathml.converter import convert
+
+from formulas import mathml
 
 
 def visit_math(self, node):
-    self.body.append(convert(node.astext(), display="inline"))
+    self.body.append(mathml(node.astext()))
     raise SkipNode
 
 
 def visit_displaymath(self, node):
-    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    self.body.append(f'<div class="math">{mathml(node.astext(), display="block")}</div>')
     raise SkipNode
 
 

@@ -9,7 +9,8 @@ import os, re, shutil, subprocess, sys, time
 from importlib.util import find_spec
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "helpers")]
+TESTS = Path(__file__).resolve().parents[2]
+sys.path[:0] = map(str, (TESTS / "tools", TESTS / "helpers", TESTS.parent))
 
 NEEDED = dict(nbgrader="nbgrader", otter="otter-grader", latex2mathml="latex2mathml", sphinx_revealjs="sphinx-revealjs")
 missing = [package for module, package in NEEDED.items() if not find_spec(module)]
@@ -21,6 +22,8 @@ import translated
 from editions import labs, notebooks, pages, printed, quizzes, slides
 from docs.addresses import fetched
 from project import PROJECT
+from selfloop_nb.charts.words import HEADERS, shown
+import selfloop_nb.course.exercises # its tables of words
 
 SOURCES = dict(nbgrader="nbgrader/source", otter="otter")
 GRADER = dict(assign=["--no-run-tests", "--no-pdfs"], generate_assignment=["--create", "--force"])
@@ -45,20 +48,24 @@ def write(folder):
     for edition in ("student", "teacher", "zh/student", "zh/teacher"):
         shutil.copytree(labs.RECORDED, folder / edition / labs.RECORDED.name)
     shutil.copy(labs.HERE / "nbgrader_config.py", folder / "nbgrader")
-    put(folder / "syllabus.html", pages.page("Syllabus", pages.markdown(syllabus(found))))
+    put(folder / "syllabus.html", pages.page("Syllabus", pages.markdown(syllabus(found.values()))))
 
 
 def write_chinese(folder):
-    "The labs and the quickstart in Chinese: for students, for teachers, as slides and on paper, and the quizzes."
+    "The labs and the quickstart in Chinese: for students, for teachers, as slides and on paper; quizzes and syllabus."
+    found = []
     for path in (PROJECT / "nbs" / "quickstart.ipynb", *labs.paths()):
         if not translated.po_of(path).exists(): continue
         pictures, nb = labs.pictures(labs.read(path)), translated.translated(lab(path), at_hand(path))
         save(translated.begun_in_chinese(notebooks.student(nb)), folder / "student" / path.name, pictures)
         if path.parent == labs.FOLDER:
+            found.append(nb)
             save(translated.begun_in_chinese(notebooks.teacher(nb)), folder / "teacher" / path.name, pictures)
             write_quiz(nb, folder / "quizzes", path.stem, "zh")
             put(folder / "slides" / f"{path.stem}.html", slides.page(nb, "zh"))
             put(folder / "print" / f"{path.stem}.html", printed.page(nb, "zh"))
+    text = pages.markdown(syllabus(found, "zh"))
+    put(folder / "syllabus.html", pages.page("课程大纲", text, lang="zh"))
 
 
 def at_hand(path):
@@ -95,23 +102,35 @@ def write_quiz(nb, folder, name, lang="en"):
     put(folder / f"{name}.gift", quizzes.gift(nb))
 
 
-def syllabus(found):
+SYLLABI = dict( # the text; the headers of the labs' table and of the claims'; what parts the ends of an interval
+    en=("syllabus.md", "| lab | title | exercises |", "| lab | claim | published | here |", "to"),
+    zh=("syllabus_zh.md", "| 实验 | 题目 | 练习 |", "| 实验 | 主张 | 已发表 | 这里 |", "至"))
+
+
+def syllabus(found, lang="en"):
     "The syllabus, with a table of the labs."
-    rows = ["| lab | title | exercises |", "|---|---|---|"]
-    for number, nb in enumerate(found.values(), start=1):
+    name, head, *_ = SYLLABI[lang]
+    rows = [head, "|---|---|---|"]
+    for number, nb in enumerate(found, start=1):
         headings = re.findall(r"(?m)^#+ (?:Exercise|练习)[^:：]*[:：] *(.+)$", "\n".join(cell.source for cell in nb.cells))
         rows.append(f"| {number} | {labs.title(nb)} | {'; '.join(headings)} |")
-    text = (labs.HERE / "syllabus.md").read_text(encoding="utf-8")
-    return text.format(n_labs=len(found), labs="\n".join(rows), claims="\n".join(claims(found)))
+    text = (labs.HERE / name).read_text(encoding="utf-8")
+    return text.format(n_labs=len(rows) - 2, labs="\n".join(rows), claims="\n".join(claims(found, lang)))
 
 
-def claims(found):
+def claims(found, lang="en"):
     "What the labs claim, as a table: what they measured when they were saved, with Student's interval over the seeds."
-    yield "| lab | claim | published | here |\n|---|---|---|---|"
-    for number, nb in enumerate(found.values(), start=1):
+    yield f"{SYLLABI[lang][2]}\n|---|---|---|---|"
+    for number, nb in enumerate(found, start=1):
         for claim, published, here, low, high in labs.claims(nb):
-            interval = "" if low == "NaN" else f" ({low} to {high})"
-            yield f"| {number} | {claim} | {published} | {here}{interval} |".replace("*", r"\*")
+            interval = "" if low == "NaN" else f" ({low} {SYLLABI[lang][3]} {high})"
+            told = f"{said(claim, lang)} | {said(published, lang)}"
+            yield f"| {number} | {told} | {here}{interval} |".replace("*", r"\*")
+
+
+def said(text, lang):
+    "A header of a table of claims, or what stands in it, in a language: as a lab shows it."
+    return HEADERS[lang].get(text) or shown(text, lang)
 
 
 def call(name, *arguments, cwd):

@@ -1,7 +1,6 @@
 "Cells as HTML that needs nothing from elsewhere: pictures inside, formulas as MathML, code in colours."
 import base64, html, re
 
-from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pygments import highlight
@@ -9,6 +8,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from editions import labs
+from formulas import mathml
 
 STYLE = labs.HERE / "static" / "course.css"
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -18,8 +18,8 @@ COLOURS = HtmlFormatter(nowrap=False, cssclass="code", style="default")
 
 def formula(tex, options):
     "A formula as MathML, which browsers set by themselves; a long one in smaller signs."
-    if not options["display_mode"]: return convert(tex)
-    shown = convert(tex, display="block")
+    if not options["display_mode"]: return mathml(tex)
+    shown = mathml(tex, display="block")
     return f'<div class="long">{shown}</div>' if len(tex) > LONG else shown
 
 
