@@ -20,6 +20,7 @@ from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
 from .text import answer_texts, clean_text, composed, import_extra
+from .text import last_number # had from here as well: it was here once
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass

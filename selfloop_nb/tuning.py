@@ -23,6 +23,7 @@ from .backend.processes import Processes
 from .backend.resume import Resumable
 from .backend.rows import (
     collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy)
+from .backend.rows import completion_loss, encode_row # had from here as well: they were here once
 from .backend.team import Team, sum_gradients, summed, together
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
