@@ -171,7 +171,7 @@ def kept_outputs(nb):
 def test_the_tab_is_loaded_again_in_mid_run(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "dashboard(loop)")
     nb.says("not begun")
-    nb.fill("rounds", 6)
+    nb.fill("rounds", 100) # far from done when the page has been loaded
     nb.click("Run", says="round 2: ")
     nb.save()
     nb.open()

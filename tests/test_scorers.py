@@ -186,11 +186,10 @@ def test_the_extras_that_are_named_exist():
     assert all(f"{extra}_requirements" in config["DEFAULT"] for extra in named)
 
 
-def test_a_column_that_is_missing_stops_the_round_at_once(tmp_path):
+def test_a_column_that_is_missing_is_said_when_the_loop_is_made(tmp_path):
     from selfloop_nb.scorers.references import chrf
-    loop = small_loop(tmp_path / "run", score=chrf("reference"))
     message = "lack the reference column 'reference': they have .*'answer'.*add it to the prompts"
-    with pytest.raises(ScoringError, match=message): loop.step()
+    with pytest.raises(ValueError, match=message): small_loop(tmp_path / "run", score=chrf("reference"))
     assert small_loop(tmp_path / "run").start().number == 0
 
 

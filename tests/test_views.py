@@ -90,7 +90,7 @@ def at_rest(views):
     "Wait until nothing is drawn any more."
     wait_until(views[0].wait)
     for view in views[1:]:
-        if hasattr(view, "publisher"): wait_until(view.publisher.flush)
+        if view.publisher: wait_until(view.publisher.flush)
 
 
 def test_views_that_are_made_again_leave_nothing_behind(tmp_path):

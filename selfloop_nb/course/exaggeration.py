@@ -224,6 +224,7 @@ def order_of_losses(best_first:order_kind, *, losses):
 # %% ../../nbs/teaching/11_exaggeration.ipynb #288ed6b0
 def _why_before(better:str, worse:str, losses:dict, n_wrong:int)->str:
     "Two neighbours that stand the wrong way round, and what to think of."
-    others = f" ({n_wrong - 1} more pairs are the wrong way round)" if n_wrong > 1 else ""
-    think = "how far does each share of m end from D_train's 70 %?"
-    return f"{better!r} stands behind {worse!r}, and its model lost less: {think}{others}"
+    said = (f"{better!r} stands behind {worse!r}, and its model lost less: "
+            "how far does each share of m end from D_train's 70 %?")
+    if n_wrong == 1: return said
+    return f"{said} ({n_wrong - 1} more pairs are the wrong way round)"

@@ -470,7 +470,8 @@ def installed(history):
     def here(): return HERE
     stand_ins = {sampling.sample_chunk: sample_chunk, environment.environment: here, verify.computing: nothing,
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
-                 loop.check_given: no_form, loop.doubts: no_doubts, phases.fitting_threads: no_threads}
+                 loop.check_given: no_form, loop.check_written: no_check, loop.doubts: no_doubts,
+                 phases.fitting_threads: no_threads}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
