@@ -34,6 +34,10 @@ class Checkpoints:
         self.ends = ends
         self.written, self.cost = time.monotonic(), 0.0 # when, and how long it took
 
+    def __getstate__(self)->dict:
+        "For another process, which trains while this one holds the lock."
+        return {**vars(self), "lock": None}
+
     def part(self, name:str, ends:bool=False)->"Checkpoints":
         "Those of a training that is one of several."
         return Checkpoints(self.folder / name, f"{self.made_from} {name}", ends, self.lock)
