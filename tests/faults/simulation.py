@@ -36,6 +36,7 @@ class Echo:
     start_ids, eos_ids = [], [0]
     is_empty, adapter = False, None
     mentions_thoughts = False
+    model = SimpleNamespace(config=SimpleNamespace(model_type="echo"))
     dtype = "float32"
     def __init__(self, word="first"): self.word = word
     def identity(self): return dict(name=self.name, weights=self.word)
@@ -461,9 +462,10 @@ def installed(history):
         _, _, parent = history.doing[history.disk.actor] # a round that is made again is another one
         history.asked.update((parent, scorer.function.keywords["by"], text) for text in samples["completion"])
         return run_scorer(scorer, samples)
-    def no_check(model): pass
+    def no_check(*given, **how): pass
     def no_form(model, task): return model, task
     def no_reason(*states): return ""
+    def nothing_set(model): return ""
     def no_doubts(model, task, is_begun=False): return []
     def no_threads(model): return nullcontext(SimpleNamespace(why="", n_threads=0))
     def nothing(): return {}
@@ -471,7 +473,8 @@ def installed(history):
     stand_ins = {sampling.sample_chunk: sample_chunk, environment.environment: here, verify.computing: nothing,
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
                  loop.check_given: no_form, loop.check_written: no_check, loop.doubts: no_doubts,
-                 phases.fitting_threads: no_threads}
+                 phases.fitting_threads: no_threads, phases.check_same: no_check,
+                 sampling.settings_that_count: nothing_set}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
