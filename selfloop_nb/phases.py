@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import Cells, give_back, with_column
-from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults
+from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults, yes_or_no
 from .backend.drawing import why_alike
 from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
@@ -66,15 +66,17 @@ class Settings:
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
         if self.audit is not None: given["audit"] = as_scorer(self.audit)
-        given.update(measures=as_measures(self.measures), drift=bool(self.drift))
+        given.update(measures=as_measures(self.measures), drift=yes_or_no(self.drift, "drift"))
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
 
     def check(self, model:LanguageModel, task:Task):
         "Raise `ValueError` where the settings do not fit the model or the task."
         self.tune.check(model, task)
-        if needs_samples(self.mix): check_scorer(self.score, task)
-        else: self.mix.check(self.tune, task)
+        asked = dict(score=self.score, audit=self.audit) if needs_samples(self.mix) else {}
+        for name, scorer in asked.items():
+            if scorer is not None: check_scorer(scorer, task, name)
+        if not asked: self.mix.check(self.tune, task)
         if self.initial is not None: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
@@ -90,7 +92,6 @@ def _broken_rules(s:Settings):
         if not trains: yield name, "a way to train, such as FineTune(...)"
     are_guards = isinstance(s.guards, (list, tuple)) and all(map(callable, s.guards))
     if not are_guards: yield "guards", "a tuple of guards, such as (DriftGuard(),), or ()"
-    if type(s.drift).__name__ not in ("bool", "bool_"): yield "drift", "True or False"
 
 # %% ../nbs/12_phases.ipynb #e7e46364
 @patch_to(Settings)

@@ -94,7 +94,6 @@ def test_what_is_said_before_the_completion_is_not_lost():
     assert rows[0] == rows[1] == rows[2] and "What?" in rows[0]["prompt"]
 
 
-
 @pytest.mark.parametrize("row, words", WRONG)
 def test_bad_conversations_are_named_with_their_row(row, words):
     good = dict(messages=turns("1+1=", "2"))

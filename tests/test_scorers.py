@@ -186,11 +186,15 @@ def test_the_extras_that_are_named_exist():
     assert all(f"{extra}_requirements" in config["DEFAULT"] for extra in named)
 
 
-def test_a_column_that_is_missing_is_said_when_the_loop_is_made(tmp_path):
+@pytest.mark.parametrize("setting", ["score", "audit"])
+def test_a_column_that_is_missing_is_said_when_the_loop_is_made(setting, tmp_path):
     from selfloop_nb.scorers.references import chrf
-    message = "lack the reference column 'reference': they have .*'answer'.*add it to the prompts"
-    with pytest.raises(ValueError, match=message): small_loop(tmp_path / "run", score=chrf("reference"))
-    assert small_loop(tmp_path / "run").start().number == 0
+    message = f"{setting}=chrf: the prompts lack the reference column 'reference': they have .*'answer'.*add it"
+    lacking = {setting: chrf("reference")}
+    with pytest.raises(ValueError, match=message): small_loop(tmp_path / "run", **lacking)
+    loop = small_loop(tmp_path / "run")
+    with pytest.raises(ValueError, match=message): loop.change(**lacking)
+    assert loop.start().number == 0
 
 
 def test_a_column_that_is_empty_here_and_there_costs_these_samples_only():

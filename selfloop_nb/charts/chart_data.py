@@ -238,7 +238,7 @@ def measures_panel(history)->Panel:
     "Own measures of held-out answers, with their intervals."
     columns = {f"heldout_{name}": name for name in own_measures(history)}
     bands = {column: [f"{column}_low", f"{column}_high"] for column in columns}
-    hint = "Figures of the loop's own of greedy answers, with their 95 % intervals over the rows."
+    hint = "Metrics of the loop's own of greedy answers, with their 95 % intervals over the rows."
     return Panel("held-out measures", columns, hint, bands=bands)
 
 # %% ../../nbs/charts/16_chart_data.ipynb #b93b0d59

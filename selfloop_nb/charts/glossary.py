@@ -116,7 +116,7 @@ HINTS = {
     "What one try solves and what any of many does: where they meet, nothing is left to choose from.":
         "一次能解的与多次中任一次能解的：两者相遇时，就没有可挑选的了。",
     "What the round is worth as training data.": "这一轮作为训练数据的价值。",
-    "Figures of the loop's own of greedy answers, with their 95 % intervals over the rows.":
+    "Metrics of the loop's own of greedy answers, with their 95 % intervals over the rows.":
         "循环自带的指标（贪心回答），附 95 % 置信区间。",
     "explain the charts": "解释图表"}
 

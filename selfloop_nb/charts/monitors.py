@@ -135,7 +135,7 @@ def measures_plot(history, ax=None, **style)->"matplotlib.figure.Figure":
 MONITORS = dict(
     entropy=Monitor(entropy_plot, "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1",
                     ("policy_entropy",)),
-    measures=Monitor(measures_plot, "Figures of the loop's own of greedy answers to held-out data, "
+    measures=Monitor(measures_plot, "Metrics of the loop's own of greedy answers to held-out data, "
                      "with their intervals over the rows", ()),
     audit=Monitor(audit_plot, "Q, which selects, and an audit, which does not: "
                   "how far each has risen since the first round, in its standard deviations", ("audit_gap",)),

@@ -74,8 +74,6 @@ MARKS |= {
 MARKS |= {
     "{a}. A vote knows no solution": "{a}。投票时并不知道答案",
     "{a}={b}: it is a share, from 0 to 1": "{a}={b}：它是比例，从 0 到 1",
-    "how far does each share of m end from D_train's 70 %?": "各组 m 的比例最后离 D_train 的 70 % 有多远？",
-    " ({a} more pairs are the wrong way round)": "（还有 {a} 对顺序颠倒）",
     "nobody has thought of this answer ({a}: {b}); {c}": "没有人想到过这个答案（{a}：{b}）；{c}",
     "pass@{a} of the check's problems is {b}, and it gives {c}: {d} the mean over the problems of 1 - comb(n - c, "
     "k) / comb(n, k)":

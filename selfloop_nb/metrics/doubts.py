@@ -164,6 +164,7 @@ def _columns_read(scorer:Scorer): # yields names
 def check_scorer(
     scorer:Scorer,
     task:Task,
+    setting:str="score", # of the loop
 ):
     "Raise `ValueError` where a task lacks what a scorer goes by."
     columns = task.prompts.column_names
@@ -175,5 +176,5 @@ def check_scorer(
             raise ValueError("verifier() needs a task with a check: "
                              "give the task one, or the verifier: verifier(check)")
         if name in columns or name in SAMPLE_COLUMNS: continue
-        raise ValueError(f"score={scorer.name}: the prompts lack the reference column {name!r}: they have {columns}; "
-                         "add it to the prompts, or name another")
+        raise ValueError(f"{setting}={scorer.name}: the prompts lack the reference column {name!r}: "
+                         f"they have {columns}; add it to the prompts, or name another")

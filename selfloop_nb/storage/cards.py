@@ -46,15 +46,15 @@ def _cell(value)->str:
     return str(value) if isinstance(value, int) else plain(value)
 
 # %% ../../nbs/storage/19_cards.ipynb #8d07c381
-_FIGURES = dict(n_sampled="samples", n_kept="kept", accept_rate="share kept", precision="right among kept",
+_METRICS = dict(n_sampled="samples", n_kept="kept", accept_rate="share kept", precision="right among kept",
     heldout_accuracy="held-out accuracy", heldout_loss="held-out loss, nats a token")
 
 def history_table(
     rows:list, # of `history_row`, up to the round that is published
 )->str:
     "The metrics of the rounds, those aside that none of them has."
-    named = [name for name in _FIGURES if any(_is_number(row.get(name)) for row in rows)]
-    return _table(["round", *(_FIGURES[name] for name in named)],
+    named = [name for name in _METRICS if any(_is_number(row.get(name)) for row in rows)]
+    return _table(["round", *(_METRICS[name] for name in named)],
                   [[row["round"], *(row.get(name) for name in named)] for row in rows])
 
 def _is_number(value)->bool: return isinstance(value, (int, float)) and math.isfinite(value)

@@ -217,13 +217,13 @@ def verdicts(self)->dict: # name of a run that is no control -> `AgainstControls
 @patch_to(Comparison)
 def _build(self)->ipywidgets.VBox:
     "Make the widgets."
-    def wide(pixels): return f"{pixels * self.scale:.0f}px"
     self.live = LiveCharts(self.scale, parts=["curves"], linked=True, stills=3)
     self.live.observe(weakly(self._chosen), "round")
     self.tables, self.answer = ipywidgets.HTML(layout={"overflow": "auto"}), ipywidgets.HTML()
-    self.round = ipywidgets.IntSlider(value=0, min=0, max=0, disabled=True, **labelled("scores of round", wide(310)))
+    field = labelled("scores of round", self.wide(310))
+    self.round = ipywidgets.IntSlider(value=0, min=0, max=0, disabled=True, **field)
     self.round.observe(weakly(self._moved), "value")
-    again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere", wide(84))
+    again = push_button("Refresh", weakly(self.refresh), "look for rounds that were made elsewhere", self.wide(84))
     row = ipywidgets.HBox([self.round, again, self.answer], layout={"align_items": "center", "flex_flow": "row wrap"})
     return ipywidgets.VBox([row, self.live, missing_line(), self.tables])
 

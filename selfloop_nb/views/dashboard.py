@@ -232,7 +232,7 @@ BUTTONS = {
 def _buttons(self):
     "A button for each method of its name; it says in words what it does."
     self.letters = {"font_size": f"{13 * self.scale:.0f}px"}
-    layout = ipywidgets.Layout(width=f"{70 * self.scale:.0f}px", flex="0 0 auto")
+    layout = ipywidgets.Layout(width=self.wide(70), flex="0 0 auto")
     look = dict(layout=layout, style=ipywidgets.ButtonStyle(**self.letters)) # one for all
     def made(name, tip): return push_button(name, weakly(getattr(self, name.split()[0].lower())), tip, **look)
     self.buttons = {name: made(name, tip) for name, tip in BUTTONS.items()}

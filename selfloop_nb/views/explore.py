@@ -94,14 +94,13 @@ def apply(self):
 def _build(self)->ipywidgets.VBox:
     "Make the widgets."
     self.live = LiveCharts(self.scale, parts=["scores", "samples"], tall=20)
-    def wide(pixels): return f"{pixels * self.scale:.0f}px"
-    self.rounds.layout.width = wide(110)
-    best_share, top_k = labelled("best share", wide(150)), labelled("top k", wide(110))
+    self.rounds.layout.width = self.wide(110)
+    best_share, top_k = labelled("best share", self.wide(150)), labelled("top k", self.wide(110))
     self.share = ipywidgets.BoundedFloatText(value=0.25, min=0.001, max=1, step=0.05, **best_share)
     self.k = ipywidgets.BoundedIntText(value=1, min=1, max=1000, **top_k)
     is_off = not hasattr(self.source, "change")
     tip = NO_CHANGE if is_off else "take the θ of the chart from the next round on"
-    self.button = push_button("Apply from the next round", weakly(self.apply), tip, wide(200), disabled=is_off)
+    self.button = push_button("Apply from the next round", weakly(self.apply), tip, self.wide(200), disabled=is_off)
     self.table = ipywidgets.HTML(layout={"overflow": "auto"})
     for control in (self.share, self.k): control.observe(weakly(self._moved), "value")
     self.live.observe(weakly(self._moved), "theta")

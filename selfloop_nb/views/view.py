@@ -28,6 +28,7 @@ class View:
 
     A view has a `box` and says in `plain` what stays."""
     box = watcher = publisher = None
+    scale = 1.0  # of its letters, and of the fields that hold them
     busy = False # is anything being done, so that there is always more to draw?
 
     def __init__(self):
@@ -52,6 +53,10 @@ class View:
     def not_drawn(self, error:Exception):
         "Say that what is shown may be old, and why."
         self._say(f"not drawn, so what is shown may be old: {error}")
+
+    def wide(self, pixels:int)->str:
+        "The width of a field, which grows with its letters."
+        return f"{pixels * self.scale:.0f}px"
 
     def take_over(self, old:"View"):
         "What is handed on by a view whose place this one takes."
