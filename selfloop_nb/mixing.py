@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
-from .backend.columns import as_arrow, some_rows, table_of
+from .backend.columns import as_arrow, lent, some_rows, table_of
 from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
 from .storage.identity import describe
 
@@ -286,7 +286,8 @@ def _mixed(table, function:Callable): # the same
 class OwnMix(Mix):
     "A function as a mix."
     function:Callable # D_train, kept samples by round, seed -> a table
-    def __call__(self, train, kept, seed): return _mixed(self.function(train, kept, seed), self.function)
+    def __call__(self, train, kept, seed):
+        return _mixed(self.function(lent(train), list(map(lent, kept)), seed), self.function)
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/08_mixing.ipynb #6d3a81ca

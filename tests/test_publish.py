@@ -121,6 +121,15 @@ def test_a_folder_of_others_is_left_alone(loop, tmp_path):
     assert (tmp_path / "mine" / "thesis.tex").exists()
     loop.publish(tmp_path / "out", round=1)
     assert loop.publish(tmp_path / "out", round=2).round == 2, "what was published is replaced"
+    for name in ("notes.txt", "README.md", ".git/config"):
+        (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / name).write_text("by hand")
+        with pytest.raises(SelfloopError, match=f"holds something else .{name}."): loop.publish(tmp_path / "out")
+        assert (tmp_path / "out" / name).read_text() == "by hand"
+        (tmp_path / "out" / name).unlink()
+    (tmp_path / "out" / ".DS_Store").write_text("")
+    assert loop.publish(tmp_path / "out", round=1).round == 1
+    with pytest.raises(SelfloopError, match="among the rounds"): loop.publish(loop.store.path / "rounds" / "out")
     (tmp_path / "link").symlink_to(tmp_path / "out")
     with pytest.raises(SelfloopError, match="is a link"): loop.publish(tmp_path / "link")
     thesis = tmp_path / "mine" / "thesis.tex"

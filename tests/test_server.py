@@ -407,7 +407,7 @@ def test_the_server_as_judge(tmp_path):
     assert stub.n_asked == 2, "a verdict that was paid for is kept"
     said["choices"][0]["logprobs"] = None
     with pytest.raises(Exception, match="gives no top_logprobs"): score_samples(samples, Server(stub.url).judge())
-    for verdicts in ({"Yes": 1, "yes": 0}, {"Yes": math.nan}, {"": 1}):
+    for verdicts in ({"Yes": 1, "yes": 0}, {"Yes": math.nan}, {"": 1}, {"Yes": 1.0}):
         with pytest.raises(ValueError, match="verdicts"): Server(stub.url).judge(verdicts=verdicts)
     for wrong in (dict(token=1, logprob=-1.0), dict(token="Yes", logprob=math.nan), dict(token="Yes", logprob=800)):
         said["choices"][0]["logprobs"] = dict(content=[dict(top_logprobs=[wrong])])

@@ -41,7 +41,11 @@ def check_closed(
 ):
     "Raise `ValueError` where a completion begins to think and never answers."
     for i, text in enumerate(completions):
-        if not isinstance(text, str) or split_thought(text)[1] is not None: continue
+        thought, reply = split_thought(text) if isinstance(text, str) else ("", "")
+        if thought and reply is not None and not reply.strip():
+            raise ValueError(f"{name}, row {i}: the completion {text!r:.60} is a thought without an answer behind it: "
+                             "write the answer there, or leave the row out")
+        if reply is not None: continue
         raise ValueError(f"{name}, row {i}: the completion {text!r:.60} opens a thought that it never closes: "
                          "close it with </think> and let the answer follow, or leave the row out")
 

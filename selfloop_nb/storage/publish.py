@@ -11,7 +11,8 @@ import json, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path, whole_number
+from ..backend.core import (
+    DamagedRunError, SelfloopError, fixed_path, parse_json, user_path, whole_number)
 from ..backend.turns import read_turns
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
@@ -133,13 +134,30 @@ class Published:
 # %% ../../nbs/storage/22_publish.ipynb #75ec36c1
 MANIFEST = "selfloop.json"
 
-def _check_place(folder:Path):
-    "Raise `SelfloopError` where a folder holds something that was not published."
+def _added_since(folder:Path)->list: # of names
+    "The files of a folder that were not published there, or were written anew by hand."
+    try: listed = parse_json((folder / MANIFEST).read_bytes(), dict)["files"]
+    except (OSError, ValueError, KeyError): listed = {}
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    names = [name for name in files if name != Path(MANIFEST) and not _HARMLESS & set(name.parts)]
+    def is_ours(name):
+        is_large = files[name].stat().st_size > 2**20 # weights: nobody writes into them by hand
+        return str(name) in listed and (is_large or file_hash(files[name]) == listed[str(name)])
+    return [str(name) for name in names if not is_ours(name)]
+
+_HARMLESS = {".DS_Store", "Thumbs.db", ".ipynb_checkpoints", ".cache"} # what others leave everywhere
+
+def _check_place(folder:Path, run:Path):
+    "Raise `SelfloopError` where a folder holds something that was not published, or is one of the run's."
+    if folder.resolve().is_relative_to((run / "rounds").resolve()):
+        raise SelfloopError(f"{str(folder)!r} lies among the rounds of the run: name a folder elsewhere")
     if folder.is_symlink(): raise SelfloopError(f"{str(folder)!r} is a link: name the folder itself")
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir(): raise SelfloopError(f"{str(place)!r} is a file: name a folder")
-    if not folder.is_dir() or not any(folder.iterdir()) or (folder / MANIFEST).is_file(): return
-    raise SelfloopError(f"{str(folder)!r} holds something else, which would be lost: name a new folder")
+    others = _added_since(folder) if folder.is_dir() else []
+    if not others: return
+    raise SelfloopError(f"{str(folder)!r} holds something else ({', '.join(others[:3])}), which would be lost: "
+                        "name a new folder")
 
 # %% ../../nbs/storage/22_publish.ipynb #89a9dafb
 def _write_model(run, store:Run, number:int, folder:Path):
@@ -182,7 +200,7 @@ def publish(
 )->Published:
     "A round's model, the samples that led to it, and their cards, as others can use them."
     folder, store = fixed_path(user_path(folder)), run.store
-    _check_place(folder)
+    _check_place(folder, store.path)
     if not store.rows(): raise SelfloopError("there is no round to publish yet: call start() first")
     number = best_of(store.rows()) if round == "best" else whole_number(round, "round")
     record = store.rounds()[-1] if number == -1 else store.of_round(number)

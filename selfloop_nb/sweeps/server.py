@@ -281,6 +281,8 @@ def _checked_verdicts(verdicts:dict)->dict:
     words = [word.strip().lower() for word in verdicts]
     if len(set(words)) < len(words) or "" in words:
         raise ValueError(f"verdicts={list(verdicts)}: give words that differ in more than their case")
+    if len(set(verdicts.values())) < 2:
+        raise ValueError(f"verdicts={verdicts!r}: at least two different values are needed")
     for word, value in verdicts.items():
         if isinstance(value, (int, float)) and math.isfinite(value): continue
         raise ValueError(f"verdicts: {word!r} is worth {value!r:.40}: it must be a finite number")

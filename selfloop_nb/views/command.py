@@ -235,7 +235,7 @@ def main(
     try: said, code = work(*([asked.place] if takes else []))
     except KeyboardInterrupt: said, code = dict(error="interrupted; what was committed stays"), INTERRUPTED
     except PlanError as error: said, code = dict(error=str(error)), WRONG
-    except (SelfloopError, OSError, ImportError) as error: said, code = dict(error=f"{error}"), FAILED
+    except (SelfloopError, OSError, ImportError, ValueError) as error: said, code = dict(error=f"{error}"), FAILED
     if asked.json: print(json.dumps(said, allow_nan=False))
     elif "error" in said: print(whole_text(said["error"]), file=sys.stderr)
     else: print(whole_text("\n".join(_lines(said))))
