@@ -87,7 +87,8 @@ OF_THE_HUB = {
 def test_what_the_hubs_tables_say_twice_is_read_once(form, kind):
     from datasets import Dataset
     data = [OF_THE_HUB[form]] if kind == "rows" else Dataset.from_list([OF_THE_HUB[form]])
-    (prompt,), (completion,) = (from_dataset(data, [dict(prompt="a")]).train[name][:] for name in ("prompt", "completion"))
+    train = from_dataset(data, [dict(prompt="a")]).train
+    (prompt,), (completion,) = train["prompt"][:], train["completion"][:]
     assert prompt.count("What color is the sky?") == 1 and prompt.count("Be brief.") == ("system" in form)
     assert completion.count("It is blue.") == 1 and completion.count("<think>") == ("thought" in form)
 

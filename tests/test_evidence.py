@@ -347,13 +347,16 @@ def test_a_task_without_a_sealed_test_keeps_its_fingerprint():
         dataclasses.replace(task, sealed=task.prompts)
 
 
-@pytest.mark.parametrize("copy", ["WHAT IS THE GRÖSSE OF IT, THEN?", "What is the Gro\u0308ße of it then", "“What is the "
-                                  "Größe\u00a0of it, then？”", "What is the Größe \u200bof it; then …"])
+COPIES = ["WHAT IS THE GRÖSSE OF IT, THEN?", "What is the Gro\u0308ße of it then",
+          "“What is the Größe\u00a0of it, then？”", "What is the Größe \u200bof it; then …"]
+
+
+@pytest.mark.parametrize("copy", COPIES)
 def test_a_near_copy_is_a_copy(copy):
     from selfloop_nb import from_dataset
     from selfloop_nb.metrics.sealed import overlaps
     train = [dict(prompt="What is the Größe of it, then?", completion="5"), dict(prompt="5! - 3 =", completion="117")]
-    heldout = [dict(prompt=copy, completion="6"), dict(prompt="5 - 3 =", completion="2"), dict(prompt="53 =", completion="")]
+    heldout = [dict(prompt=prompt, completion="6") for prompt in (copy, "5 - 3 =", "53 =")]
     found, = overlaps(from_dataset(train, [dict(prompt="else")], heldout))
     assert found.rows == (0,)
 

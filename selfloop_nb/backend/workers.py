@@ -52,13 +52,14 @@ class Signed:
 
     def __call__(self, key, **given)->tuple: return key, self.work(**given)
 
-# %% ../../nbs/backend/02_workers.ipynb #5d2f5d06
+# %% ../../nbs/backend/02_workers.ipynb #527ef75e
 def name_of(work:Callable, common:dict)->str:
     "What work is called: by its scorer, where it has one."
     scorer = common.get("scorer")
     if scorer is not None: return f"the scorer {scorer.name!r}"
     return getattr(getattr(work, "work", work), "__name__", "work")
 
+# %% ../../nbs/backend/02_workers.ipynb #3bb7b161
 def why_stuck(
     error:BaseException, # of a piece
     name:str,            # see `name_of`
@@ -66,9 +67,10 @@ def why_stuck(
 )->BaseException: # the same, unless it is that the answer cannot be sent
     "What to raise where a worker could not send back what it has made."
     if not isinstance(error, (TypeError, AttributeError, PicklingError)) or "pickle" not in str(error): return error
-    return SelfloopError(f"what {name} gave for piece {key!r} cannot be sent back ({error!s:.100}): it holds a lock, an "
-                         "open file or a connection. Return numbers and texts, or have a scorer do its work here: "
-                         "dataclasses.replace(scorer, apart=False)")
+    return SelfloopError(
+        f"what {name} gave for piece {key!r} cannot be sent back ({error!s:.100}): it holds a lock, an open file or a "
+        "connection. Return numbers and texts, or have a scorer do its work here: "
+        "dataclasses.replace(scorer, apart=False)")
 
 # %% ../../nbs/backend/02_workers.ipynb #7c713502
 def do_pieces(

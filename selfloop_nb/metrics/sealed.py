@@ -28,11 +28,13 @@ def normalised(text)->str:
 
 _MARKS = "?.,;:!'\""
 
+# %% ../../nbs/metrics/10_sealed.ipynb #c22dc332
 def _bare(word:str)->str:
     "A word without the marks behind it; of a number they may be a part, as in 5!"
     stem = word.rstrip(_MARKS)
     return stem if stem[-1:].isalpha() else word
 
+# %% ../../nbs/metrics/10_sealed.ipynb #bae35be2
 def _folded(text:str)->str:
     "A text without case, each letter and mark as it is usually written."
     usual = text.replace("\n", " ")
@@ -42,6 +44,7 @@ def _folded(text:str)->str:
 
 _ALIKE = str.maketrans({**dict.fromkeys("‘’‚ʼ", "'"), **dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‐‒–—−", "-")})
 
+# %% ../../nbs/metrics/10_sealed.ipynb #590324d9
 @lru_cache(65536)
 def _usual(letter:str)->str: # '' for one that is not seen
     "A letter as it is usually written; what stands above or below the line stays there."

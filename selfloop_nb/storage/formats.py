@@ -124,7 +124,7 @@ def _of_prompt(row:dict, place:str, asks:bool)->dict:
     if "chosen" in row: row["completion"] = row.pop("chosen")
     return row
 
-# %% ../../nbs/storage/18_formats.ipynb #d7c42d12
+# %% ../../nbs/storage/18_formats.ipynb #8e57c60c
 def _said_before(asked:list, answer:list)->list:
     "All messages before the last; what is asked stands in them once, where the answer begins with it again."
     def plain(messages): return [(message["role"], message["content"].strip()) for message in messages]
@@ -156,6 +156,7 @@ def _form(columns:set, asks:bool=False):
     if {"chosen", "rejected"} <= columns: return _of_pair
     return _of_text if "text" in columns and "completion" not in columns else None
 
+# %% ../../nbs/storage/18_formats.ipynb #60b43aa7
 def _talks_only(columns)->bool:
     "Are conversations all that there is to learn from? UltraChat's first message is its prompt, too."
     return bool({"messages", "conversations"} & set(columns)) and not {"completion", "chosen"} & set(columns)
@@ -228,15 +229,16 @@ def _say_odd_values(table, name:str):
     warnings.warn(f"{name}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, "
                   "json.loads(text)", stacklevel=5)
 
-# %% ../../nbs/storage/18_formats.ipynb #6eace9f6
+# %% ../../nbs/storage/18_formats.ipynb #a586bc52
 def _check_seen(table, name:str):
     "Raise `ValueError` for pictures, which no model here sees."
     for column, feature in table.features.items():
         is_named = column.strip().lower() in ("image", "images", "video", "videos")
         is_picture = "Image(" in str(feature) or "Video(" in str(feature) # which it would take long to look at
         if not is_picture and not (is_named and any(table[column][:])): continue
-        raise ValueError(f"{name}: the column {column!r} holds pictures, which the model would not see: this library "
-                         "reads and writes text only. Leave the column out, or rename one of texts that is for a scorer")
+        raise ValueError(
+            f"{name}: the column {column!r} holds pictures, which the model would not see: this library reads and "
+            "writes text only. Leave the column out, or rename one of texts that is for a scorer")
 
 # %% ../../nbs/storage/18_formats.ipynb #8764968a
 def say_misread(

@@ -145,6 +145,7 @@ def _added_since(folder:Path)->list: # of names
         return str(name) in listed and (is_large or file_hash(files[name]) == listed[str(name)])
     return [str(name) for name in names if not is_ours(name)]
 
+# %% ../../nbs/storage/22_publish.ipynb #24d87b35
 _HARMLESS = {".DS_Store", "Thumbs.db", ".ipynb_checkpoints", ".cache"} # what others leave everywhere
 
 def _check_place(folder:Path, run:Path):

@@ -35,7 +35,7 @@ def differences(
     changed = [name for name in there if name in here and name != "cpus" and here[name] != there[name]]
     return ", ".join(f"{name} {here[name]} instead of {there[name]}" for name in changed)
 
-# %% ../../nbs/storage/12_verify.ipynb #6dfafa68
+# %% ../../nbs/storage/12_verify.ipynb #86e967de
 def _with_hash(run:Run, name:str)->str:
     "A file of a round; one of another round, which an adapter was made for, with the hash that it had."
     id, _, file = name.partition("/")
@@ -105,6 +105,8 @@ def _broken_chain(run:Run, faults:dict)->dict:
     except SelfloopError as error:
         if not any(id in str(error) for id in faults): return {f"branch {run.branch}": [str(error)]}
     return {}
+
+# %% ../../nbs/storage/12_verify.ipynb #5c401049
 _SEALED = "sealed.json" # what came of a test that was opened once
 
 def _sealed_test(run:Run)->dict:
