@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 from .backend.columns import as_arrow, lent, some_rows, table_of
-from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
+from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number, whole_text
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
@@ -183,7 +183,7 @@ def _taught(tables:list, weights:list, rows:Callable)->tuple: # tables, and the 
     taught, their_weights = [], []
     for table, own in zip(tables, weights):
         found = [_rows_of(row, rows) for row in table.to_list()]
-        lines = [(row["prompt"], row["completion"]) for lines in found for row in lines]
+        lines = [(whole_text(row["prompt"]), whole_text(row["completion"])) for lines in found for row in lines]
         prompts, completions = map(list, zip(*lines)) if lines else ([], [])
         taught.append(Dataset.from_dict(dict(prompt=prompts, completion=completions)))
         if own is None: their_weights.append(None)

@@ -408,10 +408,12 @@ def test_what_a_kept_row_teaches(tmp_path):
     from selfloop_nb import Accumulate
     def twice(row): return [dict(prompt=row["prompt"], completion=row["completion"])] * 2
     def nothing(row): return []
+    def halved(row): return dict(prompt=row["prompt"], completion="1\ud8002") # half of a sign that was cut in two
     loop = small_loop(tmp_path / "run", mix=Accumulate(rows=twice))
     loop.run(rounds=1)
     assert loop.rounds[1].config["mix"]["rows"]["name"].endswith("twice")
     loop.branch("none", round=0, mix=Accumulate(rows=nothing)).step()
+    loop.branch("halved", round=0, mix=Accumulate(rows=halved)).step()
     with pytest.raises(ValueError, match="rows gave"):
         loop.branch("wrong", round=0, mix=Accumulate(rows=str)).step()
 

@@ -296,6 +296,8 @@ ERRORS |= {
     "label={a}, but {b} has one output, a reward: leave `label` out": "label={a}，而 {b} 只有一个输出（奖励）：去掉 `label`",
     "{a} has {b} labels, {c}: say which one is wanted with label=": "{a} 有 {b} 个标签，{c}：用 label= 说明要哪一个",
     "label={a} is none of the labels of {b}: {c}": "label={a} 不在 {b} 的标签之中：{c}",
+    "verdicts={a}: give a dict of words, such as 'Yes' and 'No', and their values":
+        "verdicts={a}：给出一个字典，从词（如 'Yes'、'No'）到它的值",
     "there is no folder {a}: give one with config.json, tokenizer and *.safetensors, or a name on the hub":
         "没有文件夹 {a}：给出含 config.json、分词器和 *.safetensors 的文件夹，或 hub 上的名称",
     "{a} is a file: give the folder that it lies in": "{a} 是文件：给出它所在的文件夹",

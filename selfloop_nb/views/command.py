@@ -84,7 +84,7 @@ def read_plan(
 )->dict:
     "A plan; raises `PlanError` naming all that is wrong with it."
     path = user_path(path)
-    try: plan = tomllib.loads(path.read_text(encoding="utf-8"))
+    try: plan = tomllib.loads(path.read_text(encoding="utf-8-sig")) # as editors of Windows write it
     except OSError as error: raise PlanError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error: raise PlanError(f"{path.name} is no TOML: {error}") from error
     faults = plan_faults(plan)
@@ -176,7 +176,7 @@ def _finite(row:dict)->dict:
 # %% ../../nbs/views/12_command.ipynb #9c7c21aa
 def _store_of(place:str)->tuple: # folder, branch
     "The run folder that is meant: of a plan, or itself."
-    if Path(place).suffix != ".toml": return user_path(place), "main"
+    if Path(place).suffix.lower() != ".toml": return user_path(place), "main"
     about = {**RUN, **read_plan(place)["run"]}
     return user_path(about["store"]), about["branch"]
 
