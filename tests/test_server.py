@@ -418,7 +418,7 @@ def test_the_server_as_judge(tmp_path):
     yes, no = 2.718281828459045 ** -0.5, 2.718281828459045 ** -1.5
     assert scored["score"][:] == pytest.approx([yes / (yes + no)] * 2)
     assert stub.n_asked == 2, "a verdict that was paid for is kept"
-    with pytest.raises(ScoringError, match="it begins with .* Yes.*and hardly with one of ..Good., .Bad..."):
+    with pytest.raises(ScoringError, match="it begins with .* Yes.*and hardly with one of .'Good', 'Bad'."):
         score_samples(samples, Server(stub.url).judge(verdicts={"Good": 1.0, "Bad": 0.0}))
     said["choices"][0]["logprobs"] = None
     with pytest.raises(Exception, match="gives no top_logprobs"): score_samples(samples, Server(stub.url).judge())
