@@ -60,6 +60,7 @@ def _rows_of(table): # yields (prompt, completion or None), normalised
         for prompt, completion in zip(part["prompt"], part.get("completion", [None] * len(part["prompt"]))):
             yield normalised(prompt), None if completion is None else normalised(completion)
 
+# %% ../../nbs/metrics/10_sealed.ipynb #fb268975
 def _open_prompts(tables:list)->set:
     "The prompts that some table answers in several ways."
     found = set()
@@ -146,6 +147,7 @@ def _choice(loop, round:int|None, by:str|None)->Unsealed:
         how = f"best held-out {metric.name} of rounds 0 to {len(loop.rounds) - 1}: {record.metrics[metric.column]:.3f}"
     return Unsealed(record.id, record.number, loop.store.branch, how, time.strftime("%Y-%m-%d %H:%M:%S"))
 
+# %% ../../nbs/metrics/10_sealed.ipynb #b5a5bfa0
 def _as_heldout(task:Task)->Task:
     "The task with its sealed test as the held-out data, whose prompts are to be answered."
     return replace(task, heldout=task.sealed, check=task.check or bool)

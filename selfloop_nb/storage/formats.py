@@ -54,6 +54,7 @@ def is_conversation(value)->bool:
     "Is it a list of messages?"
     return isinstance(value, list) and all(isinstance(message, dict) for message in value)
 
+# %% ../../nbs/storage/18_formats.ipynb #9ffcae5e
 def _messages(value, place:str)->list:
     "The messages of a conversation; a text is what the user says."
     if isinstance(value, str) and not value.lstrip().startswith("[{"): return [{"role": "user", "content": value}]
@@ -73,6 +74,7 @@ def _prompt(messages:list, row:dict, place:str)->str:
     names = [name for name in ("tools", "chat_template_kwargs") if row.get(name)]
     return write_turns(messages, {name: _without_none(_parsed(row[name], f"{place}, {name}")) for name in names})
 
+# %% ../../nbs/storage/18_formats.ipynb #b9f50ba2
 def _parsed(value, place:str):
     "Tools may come as JSON text, since tables cannot hold every kind of them."
     if not isinstance(value, str): return value
@@ -102,6 +104,7 @@ def _of_messages(row:dict, place:str, asks:bool)->dict:
     answer = _answer(messages, place)
     return {"prompt": _prompt(messages[:-1], row, place), "completion": answer, **row}
 
+# %% ../../nbs/storage/18_formats.ipynb #ba4e45ae
 def _of_text(row:dict, place:str, asks:bool)->dict:
     "A row of `text`, which is asked for by nothing."
     if asks: return {"prompt": "", **row}
@@ -168,6 +171,7 @@ def _is_plain(table)->bool:
     if "chosen" in types or "completions" in types or types.get("label") == "bool" or _talks_only(types): return False
     return types.get("prompt") == "string" and types.get("completion", "string") == "string"
 
+# %% ../../nbs/storage/18_formats.ipynb #ffff0c06
 def _needs_no_change(rows:list, columns:set)->bool:
     "Is each row a prompt, and perhaps a completion, as text?"
     if "prompt" not in columns or "chosen" in columns or _talks_only(columns): return False
@@ -203,6 +207,7 @@ def _is_unpaired(rows:list)->bool:
     kinds = {type(plain_scalar(row.get("label"))) for row in rows}
     return bool in kinds and kinds <= {bool, type(None)} and all("completion" in row for row in rows)
 
+# %% ../../nbs/storage/18_formats.ipynb #6d9c33f4
 def _only_good(rows:list, name:str, asks:bool)->list:
     "The rows that are labelled True, or what they ask."
     good = [row for row in rows if row.get("label")]

@@ -42,6 +42,7 @@ def _turns(prompt:str, told:dict)->tuple: # messages, and what the template is g
 
 def _said(text:str)->list: return [{"role": "assistant", "content": text}]
 
+# %% ../../nbs/storage/22_publish.ipynb #8c165968
 def _besides(row:dict, more:dict)->dict:
     "Where a row comes from, the tools of its conversation as JSON text, and the settings of the template."
     given = {"tools": json.dumps(more["tools"])} if more.get("tools") else {}
@@ -54,6 +55,7 @@ def as_messages(row:dict, told:dict={})->dict:
     messages, more = _turns(row["prompt"], told)
     return {"messages": messages + _said(row["completion"]), **_besides(row, more)}
 
+# %% ../../nbs/storage/22_publish.ipynb #ca9c17ab
 def as_prompt_completion(row:dict, talks:bool, told:dict={})->dict:
     "A kept sample as prompt and completion: as messages where the table has a conversation."
     messages, more = _turns(row["prompt"], told)
