@@ -77,6 +77,6 @@ def source_hash(
 def _files_of(root:str)->list:
     "The files of a module, or of a package that is no more than folders."
     file = file_of(root)
-    if file and not file.endswith("__init__.py"): return [Path(file)] if Path(file).is_file() else []
+    if file and not file.endswith("__init__.py"): return [Path(file)] if Path(file).suffix else [] # "frozen" is none
     folders = [Path(file).parent] if file else map(Path, folders_of(root))
     return sorted(python for folder in folders for python in folder.rglob("*.py"))
