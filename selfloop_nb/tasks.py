@@ -19,7 +19,7 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread
 from .storage.identity import describe
-from .text import answer_texts, clean_text, composed, import_extra
+from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # had from here as well: it was here once
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
@@ -291,6 +291,7 @@ def _check_answers(prompts)->Callable:
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
     _say_empty(prompts["answer"][:])
+    _say_decimals(prompts["answer"][:])
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #945dc15c
@@ -311,6 +312,17 @@ def _say_empty(answers:list):
     if not 0 < n_empty < len(answers): return
     warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
                   "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
+
+# %% ../nbs/03_tasks.ipynb #1b272f71
+def _say_decimals(answers:list):
+    "Warn where whole numbers stand as decimals, as pandas writes them into a CSV file where one is missing."
+    texts = [answer.strip() for answer in answers if isinstance(answer, str)]
+    given = [text for text in texts if text]
+    if len(given) == len(texts) or not all(text.removeprefix("-").removesuffix(".0").isdecimal() for text in given): return
+    if not all(text.endswith(".0") for text in given): return
+    warnings.warn(f"prompts, column 'answer': whole numbers are written as {given[0]!r}, as pandas writes them where one "
+                  "is missing, and no other completion is right: give pandas.read_csv(...), or write them without .0",
+                  stacklevel=4)
 
 # %% ../nbs/03_tasks.ipynb #8d415396
 def _with_references(table):
@@ -371,14 +383,14 @@ def reasoning(
     n_prompts:int=64,    # problems a round
     n_heldout:int=200,   # problems kept aside
     seed:int=0,          # which problems
-    extract:Callable=str.strip, # completion -> answer; `last_number` for a model that explains itself
+    extract:Callable|str=str.strip, # completion -> answer; "last_number" for a model that explains itself
     **config,            # the dataset's own settings
 )->Task:
     "A task of reasoning-gym with its own check (full marks = right); no question is in two tables."
     from datasets import Dataset
     n_train, n_prompts = whole_number(n_train, "n_train"), whole_number(n_prompts, "n_prompts")
     n_heldout, seed = whole_number(n_heldout, "n_heldout"), whole_number(seed, "seed")
-    n = n_heldout + n_train
+    n, extract = n_heldout + n_train, extractor(extract, "extract")
     rows, gym = _gym_rows(name, n + n_prompts, 20 * n_prompts, seed, config)
     check = GymCheck(name, config, extract, gym)
     train = _labelled(rows[n_heldout:n])

@@ -7,6 +7,7 @@ __all__ = ['delimit', 'serve', 'maths']
 
 # %% ../../nbs/scorers/10_maths.ipynb #e810d39e
 import atexit, json, math, os, re, signal, subprocess, sys, threading, time
+from decimal import Decimal
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -187,6 +188,43 @@ def _without_units(text:str, reference:str)->str:
     "A text whose numbers stand alone, where the reference's does."
     return _UNITS.sub("", text) if re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", reference) else text
 
+# %% ../../nbs/scorers/10_maths.ipynb #a4f60914
+_MEASURES = {word: words.split()[0] for words in (
+    "mm millimeter millimetre", "cm centimeter centimetre", "m meter metre", "km kilometer kilometre", "inch inches",
+    "ft feet foot", "yd yard", "mi mile", "mg milligram", "g gram", "kg kilogram kilo", "lb", "oz ounce",
+    "ml milliliter millilitre", "L l liter litre", "s sec second", "min minute", "h hr hour", "day", "week", "month",
+    "year", "$ dollar USD", "cent ¢", "€ euro EUR", "£ GBP", "thousand 千", "million", "billion", "trillion", "万", "亿",
+    ) for word in words.split()}
+_MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
+    ( [A-Za-z]+ | [€£¢万亿] | 千(?![克米瓦]) | \\\$ )? ( \s?/\s?[A-Za-z]+ | \s?\^\s?\{?[23] | [²³] )?""")
+
+# %% ../../nbs/scorers/10_maths.ipynb #258e848e
+def _measure_of(text:str)->str: # '' where it does not say
+    "What the last number of a text counts, such as km, km/h or dollar."
+    bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
+    if bare.count("$") == 1: bare = re.sub(r"\\?\$", r"\$", bare)
+    numbers = list(_MEASURED.finditer(bare))
+    if not numbers: return ""
+    before, behind, power = (part or "" for part in numbers[-1].groups())
+    words = behind.lstrip("\\"), before.lstrip("\\")
+    names = [name for word in words for name in (word, word.removesuffix("s"), word.lower().removesuffix("s"))]
+    found = next((_MEASURES[name] for name in names if name in _MEASURES), "")
+    return found and found + re.sub(r"[\s^{]", "", normalize("NFKC", power))
+
+def _counts_other(reference:str, text:str)->bool:
+    "Do both say what they count, and it is not the same?"
+    ours, theirs = _measure_of(reference), _measure_of(text)
+    return bool(ours and theirs) and ours != theirs
+
+# %% ../../nbs/scorers/10_maths.ipynb #e1ba49d8
+_SCALES = dict(thousand=3, million=6, billion=9, trillion=12, 千=3, 万=4, 亿=8)
+_SCALED = re.compile(rf"(\d[\d,]*(?:\.\d+)?)\s?({'|'.join(_SCALES)})(?![A-Za-z克米瓦])")
+
+def _in_full(text:str)->str:
+    "The text with 1500000 for 1.5 million."
+    def whole(found): return f"{Decimal(found[1].replace(',', '')).scaleb(_SCALES[found[2]]):f}"
+    return _SCALED.sub(whole, text)
+
 # %% ../../nbs/scorers/10_maths.ipynb #501b78ad
 _CHOICES = (
     re.compile(r"\\boxed\s*\{[\s(]*([A-J])(?=[\s).]*\})"),
@@ -223,10 +261,15 @@ def _ends_in_words(text:str, reference:str)->bool:
 # %% ../../nbs/scorers/10_maths.ipynb #8fd9a90f
 def _has_value(reference:str, text:str)->bool:
     "Has the last expression of a text the value of the reference?"
-    import math_verify
     choice = re.fullmatch(r"[\s$]*\(?([A-J])\)?\.?[\s$]*", _plain_letters(reference))
     if choice and (chosen := _chosen(text)) is not None: return chosen == choice[1]
     if _ends_in_words(text, reference): return True
+    if _counts_other(reference, text): return False
+    return any(_is_same(r, t) for r in {reference, _in_full(reference)} for t in {text, _in_full(text)})
+
+def _is_same(reference:str, text:str)->bool:
+    "The same for expressions that are neither letters nor words."
+    import math_verify
     wanted, given = _read(reference), _read(_without_units(text, reference))
     if not wanted or not given or _other_base(wanted[-1], given[-1]): return False
     if _same_equation(wanted[0], given[0]): return True
