@@ -188,17 +188,17 @@ def _without_units(text:str, reference:str)->str:
     "A text whose numbers stand alone, where the reference's does."
     return _UNITS.sub("", text) if re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", reference) else text
 
-# %% ../../nbs/scorers/10_maths.ipynb #a4f60914
+# %% ../../nbs/scorers/10_maths.ipynb #1abaa588
 _MEASURES = {word: words.split()[0] for words in (
     "mm millimeter millimetre", "cm centimeter centimetre", "m meter metre", "km kilometer kilometre", "inch inches",
     "ft feet foot", "yd yard", "mi mile", "mg milligram", "g gram", "kg kilogram kilo", "lb", "oz ounce",
     "ml milliliter millilitre", "L l liter litre", "s sec second", "min minute", "h hr hour", "day", "week", "month",
-    "year", "$ dollar USD", "cent ¢", "€ euro EUR", "£ GBP", "thousand 千", "million", "billion", "trillion", "万", "亿",
+    "year", "$ dollar usd", "cent ¢", "€ euro eur", "£ gbp", "thousand 千", "million", "billion", "trillion", "万", "亿",
     ) for word in words.split()}
 _MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
     ( [A-Za-z]+ | [€£¢万亿] | 千(?![克米瓦]) | \\\$ )? ( \s?/\s?[A-Za-z]+ | \s?\^\s?\{?[23] | [²³] )?""")
 
-# %% ../../nbs/scorers/10_maths.ipynb #258e848e
+# %% ../../nbs/scorers/10_maths.ipynb #182358c1
 def _measure_of(text:str)->str: # '' where it does not say
     "What the last number of a text counts, such as km, km/h or dollar."
     bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
@@ -206,8 +206,8 @@ def _measure_of(text:str)->str: # '' where it does not say
     numbers = list(_MEASURED.finditer(bare))
     if not numbers: return ""
     before, behind, power = (part or "" for part in numbers[-1].groups())
-    words = behind.lstrip("\\"), before.lstrip("\\")
-    names = [name for word in words for name in (word, word.removesuffix("s"), word.lower().removesuffix("s"))]
+    words = [word if len(word) == 1 else word.lower() for word in (behind.lstrip("\\"), before.lstrip("\\"))]
+    names = [name for word in words for name in (word, word.removesuffix("s"))]
     found = next((_MEASURES[name] for name in names if name in _MEASURES), "")
     return found and found + re.sub(r"[\s^{]", "", normalize("NFKC", power))
 
@@ -216,7 +216,7 @@ def _counts_other(reference:str, text:str)->bool:
     ours, theirs = _measure_of(reference), _measure_of(text)
     return bool(ours and theirs) and ours != theirs
 
-# %% ../../nbs/scorers/10_maths.ipynb #e1ba49d8
+# %% ../../nbs/scorers/10_maths.ipynb #93d6cd94
 _SCALES = dict(thousand=3, million=6, billion=9, trillion=12, 千=3, 万=4, 亿=8)
 _SCALED = re.compile(rf"(\d[\d,]*(?:\.\d+)?)\s?({'|'.join(_SCALES)})(?![A-Za-z克米瓦])")
 
