@@ -17,7 +17,7 @@ from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whol
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
-from .storage.formats import plain_table, say_misread
+from .storage.formats import plain_table, say_misread, say_odd_answers
 from .storage.identity import describe
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # had from here as well: it was here once
@@ -137,13 +137,18 @@ def _checked(check, row:dict):
 def why_silent(self,
     rows,          # as for `correct`
     verdicts:list, # what `correct` gave
-)->str: # '' where there is a verdict on some
-    "Why the check has no verdict on any row."
-    if not rows or any(verdict is not None for verdict in verdicts): return ""
-    try: why = f"it gave {self.check(answered_row(rows[0]))!r:.60}"
-    except Exception as error: why = f"{type(error).__name__}: {error!s:.100}"
-    return (f"the check has no verdict on any of {len(rows)} answers ({why}), which have the columns "
-            f"{', '.join(sorted(set(rows[0]) - {'correct'}))}")
+)->str: # '' where there is nothing to say
+    "Why the check has no verdict on any row, or fails on some."
+    unknown, raised = [i for i, verdict in enumerate(verdicts) if verdict is None], False
+    if not unknown: return ""
+    try: why = f"it gave {self.check(answered_row(rows[unknown[0]]))!r:.60}"
+    except Exception as error: why, raised = f"{type(error).__name__}: {error!s:.100}", True
+    if len(unknown) == len(rows):
+        return (f"the check has no verdict on any of {len(rows)} answers ({why}), which have the columns "
+                f"{', '.join(sorted(set(rows[0]) - {'correct'}))}")
+    if not raised: return "" # it says itself that it does not know
+    return (f"the check fails on {len(unknown)} of {len(rows)} answers ({why}), which count neither as right nor as "
+            "wrong: have it return False for an answer that it cannot read")
 
 # %% ../nbs/03_tasks.ipynb #c901cecf
 def exact_answer(
@@ -290,8 +295,7 @@ def _check_answers(prompts)->Callable:
         if not isinstance(value, dict) or "text" in value: continue
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
-    _say_empty(prompts["answer"][:])
-    _say_decimals(prompts["answer"][:])
+    say_odd_answers(prompts["answer"][:])
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #945dc15c
@@ -304,25 +308,6 @@ def _say_unchecked(columns:list):
     if not named: return
     warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
                   f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)
-
-# %% ../nbs/03_tasks.ipynb #4207c778
-def _say_empty(answers:list):
-    "Warn where some answers are empty texts, as the empty fields of a CSV file are."
-    n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
-    if not 0 < n_empty < len(answers): return
-    warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
-                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
-
-# %% ../nbs/03_tasks.ipynb #1b272f71
-def _say_decimals(answers:list):
-    "Warn where whole numbers stand as decimals, as pandas writes them into a CSV file where one is missing."
-    texts = [answer.strip() for answer in answers if isinstance(answer, str)]
-    given = [text for text in texts if text]
-    if len(given) == len(texts) or not all(text.removeprefix("-").removesuffix(".0").isdecimal() for text in given): return
-    if not all(text.endswith(".0") for text in given): return
-    warnings.warn(f"prompts, column 'answer': whole numbers are written as {given[0]!r}, as pandas writes them where one "
-                  "is missing, and no other completion is right: give pandas.read_csv(...), or write them without .0",
-                  stacklevel=4)
 
 # %% ../nbs/03_tasks.ipynb #8d415396
 def _with_references(table):
