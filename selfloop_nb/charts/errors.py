@@ -389,7 +389,8 @@ ERRORS |= {
         "混合 {a} 返回了 {b}：返回有 prompt 和 completion 两列、至少一行的 Dataset，如 "
         "datasets.concatenate_datasets([train, kept[-1]])",
     "the keep rule {a} gave the state {b}: use one of {c}": "保留规则 {a} 给出了状态 {b}：用 {c} 之一",
-    "{a}.keep returned {b} for {c} scores: one answer a score": "{a}.keep 对 {c} 个分数返回了 {b}：每个分数一个回答",
+    "{a} returned {b} for {c} scores: one answer a score": "{a} 对 {c} 个分数返回了 {b}：每个分数一个回答",
+    "{a} answered {b} to a score: return True or False for each": "{a} 对一个分数回答了 {b}：每个都返回 True 或 False",
     "its chat template writes no question: {a}": "它的对话模板写不出提问：{a}",
     "{a} is no id of a round in this tree: one is {b}": "{a} 不是这棵树里的轮的编号：例如 {b}",
     "the samples, column {a}: {b}, where {c} is needed": "样本，列 {a}：{b}，这里需要 {c}"}
