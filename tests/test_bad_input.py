@@ -220,8 +220,8 @@ def test_a_check_that_raises_on_some_rows_is_said(tmp_path):
     loop = small_loop(tmp_path / "run", task=replace(small_task(), check=equal))
     loop.step()
     said = [text for text in loop.rounds[1].warnings if "the check fails on" in text]
-    assert "of 80 answers (ValueError: invalid literal for int()" in said[-1]
-    assert "count neither as right nor as wrong" in said[-1]
+    assert "of 80 answers (ValueError: invalid literal for int()" in said[0]
+    assert "count neither as right nor as wrong" in said[0]
 
 
 @pytest.mark.parametrize("rules, message", [
