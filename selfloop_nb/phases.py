@@ -233,8 +233,9 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
     around = [autocast_around(), set_otherwise(self.store.info)] if name == "tune" else []
-    with (usual_defaults(), kept_generators(self.seed_of(f"your own {name}")), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
-          watched(self.settings.scorers_of(name)) as noted):
+    own = self.seed_of(f"your own {name}") # of what functions of the user's draw
+    with (usual_defaults(), kept_generators(own), memory_errors_in_words(self.number, name),
+          fitting_threads(args[0]) as threads, watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)

@@ -374,7 +374,7 @@ def last_value(text:str)->str:
     is_small = number and (power is None or int(power[1]) < 1000)
     return str(Fraction(number)) if is_small else number
 
-# %% ../nbs/02_text.ipynb #38c4a0a1
+# %% ../nbs/02_text.ipynb #bab2553d
 _EXTRACTORS = dict(strip=str.strip, last_number=last_number, last_value=last_value)
 
 def extractor(given, name:str)->Callable:
@@ -383,7 +383,9 @@ def extractor(given, name:str)->Callable:
     if callable(function): return function
     raise ValueError(f"{name}={given!r:.60}: give a function of a text, or the name of one: {', '.join(_EXTRACTORS)}")
 
-def by_value(extract:Callable)->Callable: return last_value if extract is last_number else extract
+def by_value(extract:Callable)->Callable:
+    "What compares as another function extracts: numbers by their value."
+    return last_value if extract is last_number else extract
 
 # %% ../nbs/02_text.ipynb #b451ec54
 def import_extra(

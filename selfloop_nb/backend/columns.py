@@ -266,23 +266,25 @@ def _table_text(table): # yields texts
         yield "])"
     yield "]"
 
-# %% ../../nbs/backend/01_columns.ipynb #a744f197
+# %% ../../nbs/backend/01_columns.ipynb #eaa21a28
 def _narrow(values)->str: # '' where they are not
     "The kind of numbers of 16 or 32 bit."
     kind = str(getattr(values, "dtype", "")).rpartition(".")[2].lower()
     return kind if kind in ("float16", "float32") else ""
 
+# %% ../../nbs/backend/01_columns.ipynb #39d30388
 def _decimal(value, kind:str)->object:
     "A float of a kind as the shortest decimal that stands for it; all else as it is."
     import numpy
     return float(str(numpy.dtype(kind).type(value))) if isinstance(value, float) else value
 
+# %% ../../nbs/backend/01_columns.ipynb #6a646c92
 def as_written(value)->object:
     "One number of 16 or 32 bit of numpy or torch as a decimal; all else as it is."
     kind = _narrow(value)
     return _decimal(float(value), kind) if kind and not value.ndim else value
 
-# %% ../../nbs/backend/01_columns.ipynb #e1876a76
+# %% ../../nbs/backend/01_columns.ipynb #be0d0072
 def listed(values)->list|None:
     "What stands in an order, as a list; None for all else."
     if isinstance(values, (str, bytes, bytearray, memoryview)): return None
@@ -291,7 +293,7 @@ def listed(values)->list|None:
     kind, values = _narrow(values), values.tolist() # an array, a tensor, a Series
     return [_decimal(value, kind) for value in values] if kind else values
 
-# %% ../../nbs/backend/01_columns.ipynb #2eebc819
+# %% ../../nbs/backend/01_columns.ipynb #27ed88ec
 def reordered_by(
     values, # one a row
     table,  # a Dataset

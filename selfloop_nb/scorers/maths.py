@@ -188,7 +188,7 @@ def _without_units(text:str, reference:str)->str:
     "A text whose numbers stand alone, where the reference's does."
     return _UNITS.sub("", text) if re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", reference) else text
 
-# %% ../../nbs/scorers/10_maths.ipynb #1abaa588
+# %% ../../nbs/scorers/10_maths.ipynb #a3e21bd8
 _MEASURES = {word: words.split()[0] for words in (
     "mm millimeter millimetre", "cm centimeter centimetre", "m meter metre", "km kilometer kilometre", "inch inches",
     "ft feet foot", "yd yard", "mi mile", "mg milligram", "g gram", "kg kilogram kilo", "lb", "oz ounce",
@@ -198,7 +198,7 @@ _MEASURES = {word: words.split()[0] for words in (
 _MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
     ( [A-Za-z]+ | [€£¢万亿] | 千(?![克米瓦]) | \\\$ )? ( \s?/\s?[A-Za-z]+ | \s?\^\s?\{?[23] | [²³] )?""")
 
-# %% ../../nbs/scorers/10_maths.ipynb #182358c1
+# %% ../../nbs/scorers/10_maths.ipynb #fa2b8a6c
 def _measure_of(text:str)->str: # '' where it does not say
     "What the last number of a text counts, such as km, km/h or dollar."
     bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
@@ -211,12 +211,13 @@ def _measure_of(text:str)->str: # '' where it does not say
     found = next((_MEASURES[name] for name in names if name in _MEASURES), "")
     return found and found + re.sub(r"[\s^{]", "", normalize("NFKC", power))
 
+# %% ../../nbs/scorers/10_maths.ipynb #b6be7f9b
 def _counts_other(reference:str, text:str)->bool:
     "Do both say what they count, and it is not the same?"
     ours, theirs = _measure_of(reference), _measure_of(text)
     return bool(ours and theirs) and ours != theirs
 
-# %% ../../nbs/scorers/10_maths.ipynb #93d6cd94
+# %% ../../nbs/scorers/10_maths.ipynb #3c1e4a79
 _SCALES = dict(thousand=3, million=6, billion=9, trillion=12, 千=3, 万=4, 亿=8)
 _SCALED = re.compile(rf"(\d[\d,]*(?:\.\d+)?)\s?({'|'.join(_SCALES)})(?![A-Za-z克米瓦])")
 
@@ -267,6 +268,7 @@ def _has_value(reference:str, text:str)->bool:
     if _counts_other(reference, text): return False
     return any(_is_same(r, t) for r in {reference, _in_full(reference)} for t in {text, _in_full(text)})
 
+# %% ../../nbs/scorers/10_maths.ipynb #082460e1
 def _is_same(reference:str, text:str)->bool:
     "The same for expressions that are neither letters nor words."
     import math_verify

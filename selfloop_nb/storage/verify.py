@@ -31,6 +31,7 @@ def torch_settings()->str: # '' where all are as torch comes
     if torch.are_deterministic_algorithms_enabled(): found.append("deterministic algorithms")
     return ", ".join(found)
 
+# %% ../../nbs/storage/12_verify.ipynb #61582908
 def computing()->dict: # threads, instructions, and settings of torch where there are any
     "How torch computes here: with how many threads, and with which instructions of the processor."
     import torch
@@ -50,7 +51,7 @@ def differences(
     changed = [name for name in there if name in here and name != "cpus" and here[name] != there[name]]
     return ", ".join(f"{name} {here[name]} instead of {there[name]}" for name in changed)
 
-# %% ../../nbs/storage/12_verify.ipynb #67656783
+# %% ../../nbs/storage/12_verify.ipynb #7de3213a
 def set_otherwise(info:dict)->str: # of run.json; '' where it is not
     "What to say of a training where torch is set otherwise than when the run was made."
     here, there = torch_settings() or "none", info.get("torch_settings", "none")
