@@ -41,6 +41,8 @@ class Scorer:
 
     def __post_init__(self):
         plain_fields(self, "name") # it is in messages, and in names of columns
+        if not _are_bounds(self.range):
+            raise ValueError(f"range={self.range!r:.60}: it must be two numbers, the lowest and the highest score")
         if self.journal and self.version is None: _refuse_unknown(self)
         object.__setattr__(self, "description", self.described_now())
 
@@ -57,6 +59,12 @@ class Scorer:
         elif self.version is not None: content = dict(version=str(self.version), settings=self.settings)
         else: content = dict(function=getattr(self.function, "known_as", self.function), settings=self.settings)
         return describe({"kind": "Scorer", "name": self.name, "range": list(self.range), **content})
+
+# %% ../nbs/06_scoring.ipynb #adf6646c
+def _are_bounds(bounds)->bool:
+    "Are these the lowest and the highest score that there can be?"
+    are_numbers = isinstance(bounds, tuple) and all(isinstance(bound, Real) for bound in bounds)
+    return are_numbers and len(bounds) == 2 and bounds[0] <= bounds[1]
 
 # %% ../nbs/06_scoring.ipynb #228dbeca
 def _refuse_unknown(scorer:Scorer):

@@ -91,11 +91,21 @@ def round_prompts(self,
     last=None,  # sample table of the round before, for `ask`
 )->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
     "The prompts of a round: the next `n_prompts` of those it may ask, from the start again when they are used up."
-    pool = self.ask(self.prompts, last) if self.ask else range(len(self.prompts))
+    pool = _row_numbers(self.ask(self.prompts, last), len(self.prompts)) if self.ask else range(len(self.prompts))
     n = min(self.n_prompts or len(pool), len(pool))
     rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
     asked = as_arrow(some_rows(self.prompts, rows))
     return table_of([*repeated(asked), ("prompt_id", rows)])
+
+# %% ../nbs/03_tasks.ipynb #cf23f9a8
+def _row_numbers(chosen, n:int)->list:
+    "The rows that `ask` has chosen of n; raises `ValueError` for a mask, or a table, which would pass for others."
+    fix = f"let it return numbers of rows, 0 to {n - 1}, such as [0, 2]"
+    if not hasattr(chosen, "__len__") or not len(chosen): raise ValueError(f"ask chose {chosen!r:.60}: {fix}")
+    rows = list(map(plain_scalar, chosen))
+    odd = [row for row in rows if type(row) is not int or not 0 <= row < n]
+    if odd: raise ValueError(f"ask chose {odd[0]!r:.60}: {fix}")
+    return rows
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)

@@ -9,7 +9,6 @@ __all__ = ['AT_ONCE', 'clean_text', 'segment', 'ngrams', 'number_units', 'number
 
 # %% ../nbs/02_text.ipynb #74194e12
 import re, unicodedata
-from collections.abc import Callable
 from datetime import datetime, time
 from decimal import Decimal
 from fractions import Fraction
@@ -374,16 +373,16 @@ def last_value(text:str)->str:
     is_small = number and (power is None or int(power[1]) < 1000)
     return str(Fraction(number)) if is_small else number
 
-# %% ../nbs/02_text.ipynb #bab2553d
+# %% ../nbs/02_text.ipynb #23b23456
 _EXTRACTORS = dict(strip=str.strip, last_number=last_number, last_value=last_value)
 
-def extractor(given, name:str)->Callable:
+def extractor(given, name:str): # -> a function of a text
     "What takes the answer out of a text: a function, or one of these by its name; else `ValueError` names the setting."
     function = _EXTRACTORS.get(given) if isinstance(given, str) else given
     if callable(function): return function
     raise ValueError(f"{name}={given!r:.60}: give a function of a text, or the name of one: {', '.join(_EXTRACTORS)}")
 
-def by_value(extract:Callable)->Callable:
+def by_value(extract): # -> the same
     "What compares as another function extracts: numbers by their value."
     return last_value if extract is last_number else extract
 

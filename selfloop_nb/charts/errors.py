@@ -26,6 +26,7 @@ ERRORS |= {
     "'score', a function of a score, or None": "'score'、得分的函数，或为 None",
     "a function of a kept row, or None": "一行保留样本的函数，或为 None",
     "at least 1 round": "至少 1 轮",
+    "two numbers, the lowest and the highest score": "两个数：最低分和最高分",
     "a number": "一个数",
     "a whole number": "一个整数",
     "a whole number such as {n}": "一个整数，如 {n}",
