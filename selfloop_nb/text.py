@@ -262,6 +262,7 @@ def answer_texts(
 def _other_ways(value)->list:
     "How else a yes or no, decimals and dates are written."
     if isinstance(value, bool): return [str(value).lower()] # as JSON has it
+    if isinstance(value, float): value = Decimal(str(value)) # 1e-05 is 0.00001
     if isinstance(value, Decimal) and value.is_finite(): return [format(value, "f"), format(value.normalize(), "f")]
     if not hasattr(value, "isoformat"): return []
     is_day = isinstance(value, datetime) and value.time() == time()
@@ -320,8 +321,7 @@ def plain_numbers(
     return rewrite(text, _PLAIN)
 
 # %% ../nbs/02_text.ipynb #e565260c
-def _power(match)->str:
-    "10⁸ as 10^{8}."
+def _power(match)->str: # 10⁸ as 10^{8}
     return f"^{{{unicodedata.normalize('NFKC', match[0])}}}"
 
 # %% ../nbs/02_text.ipynb #4567ceb1
@@ -373,7 +373,7 @@ def last_value(text:str)->str:
     is_small = number and (power is None or int(power[1]) < 1000)
     return str(Fraction(number)) if is_small else number
 
-# %% ../nbs/02_text.ipynb #23b23456
+# %% ../nbs/02_text.ipynb #9f05a890
 _EXTRACTORS = dict(strip=str.strip, last_number=last_number, last_value=last_value)
 
 def extractor(given, name:str): # -> a function of a text
