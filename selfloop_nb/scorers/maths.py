@@ -113,7 +113,7 @@ def delimit(
     if len(pieces) > 1 or re.fullmatch(r"\s*\$[^$]*\$[\s.,]*", parted): return parted
     return _all_of_it(text) or parted
 
-# %% ../../nbs/scorers/10_maths.ipynb #07b29e29
+# %% ../../nbs/scorers/10_maths.ipynb #231761fe
 _COMMANDS = re.compile(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{[^{}]*\}|\\[A-Za-z]+|\\[,;:! ]")
 _WORDED = re.compile(r"""[^\W\d_]{2,} | [^\x00-\u03ff\W\d_] | [;?"$\n] | \*\*""", re.VERBOSE)
 
@@ -204,7 +204,7 @@ def _without_units(text:str, reference:str)->str:
     is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", reference))
     return _UNITS.sub("", text) if is_number else text
 
-# %% ../../nbs/scorers/10_maths.ipynb #33deb390
+# %% ../../nbs/scorers/10_maths.ipynb #de148c53
 _MEASURES = {word: words.split()[0] for words in (
     "mm millimeter millimetre", "cm centimeter centimetre", "m meter metre", "km kilometer kilometre", "inch inches",
     "ft feet foot", "yd yard", "mi mile", "mg milligram", "g gram", "kg kilogram kilo", "lb", "oz ounce",
@@ -214,7 +214,7 @@ _MEASURES = {word: words.split()[0] for words in (
 _MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
     ( [A-Za-z]+ | [€£¢万亿] | 千(?![克米瓦]) | \\\$ )? ( (?: \s?/\s?[A-Za-z]+ )? (?: \s?\^\s?\{?[23]\}? | [²³] )? )""")
 
-# %% ../../nbs/scorers/10_maths.ipynb #1526e86c
+# %% ../../nbs/scorers/10_maths.ipynb #017cd129
 def _measure_of(text:str)->str: # '' where it does not say
     "What the last number of a text counts, such as km, km/h or dollar."
     bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
@@ -226,13 +226,13 @@ def _measure_of(text:str)->str: # '' where it does not say
     names = [name for word in words for name in (word, word.removesuffix("s")) if name in _MEASURES]
     return "" if not names else _MEASURES[names[0]] + re.sub(r"[\s^{}]", "", normalize("NFKC", power))
 
-# %% ../../nbs/scorers/10_maths.ipynb #5680a614
+# %% ../../nbs/scorers/10_maths.ipynb #1050ac3d
 def _counts_other(reference:str, text:str)->bool:
     "Do both say what they count, and it is not the same?"
     ours, theirs = _measure_of(reference), _measure_of(text)
     return bool(ours and theirs) and ours != theirs and (ours in _SCALES) == (theirs in _SCALES) # millions of dollars
 
-# %% ../../nbs/scorers/10_maths.ipynb #f85b31c8
+# %% ../../nbs/scorers/10_maths.ipynb #ff4f29b3
 _SCALES = dict(thousand=3, million=6, billion=9, trillion=12, 千=3, 万=4, 亿=8)
 _SCALED = re.compile(rf"(\d[\d,]*(?:\.\d+)?)\s?({'|'.join(_SCALES)})(?![A-Za-z克米瓦])")
 
@@ -283,7 +283,7 @@ def _has_value(reference:str, text:str)->bool:
     if _counts_other(reference, text): return False
     return any(_is_same(r, t) for r in {reference, _in_full(reference)} for t in {text, _in_full(text)})
 
-# %% ../../nbs/scorers/10_maths.ipynb #bc27afa0
+# %% ../../nbs/scorers/10_maths.ipynb #e1fd64cb
 def _is_same(reference:str, text:str)->bool:
     "The same for expressions that are neither letters nor words."
     import math_verify
