@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
-from .backend.columns import as_arrow, some_rows, table_of
-from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number
+from .backend.columns import as_arrow, lent, some_rows, table_of
+from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number, whole_text
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
@@ -183,7 +183,7 @@ def _taught(tables:list, weights:list, rows:Callable)->tuple: # tables, and the 
     taught, their_weights = [], []
     for table, own in zip(tables, weights):
         found = [_rows_of(row, rows) for row in table.to_list()]
-        lines = [(row["prompt"], row["completion"]) for lines in found for row in lines]
+        lines = [(whole_text(row["prompt"]), whole_text(row["completion"])) for lines in found for row in lines]
         prompts, completions = map(list, zip(*lines)) if lines else ([], [])
         taught.append(Dataset.from_dict(dict(prompt=prompts, completion=completions)))
         if own is None: their_weights.append(None)
@@ -286,7 +286,8 @@ def _mixed(table, function:Callable): # the same
 class OwnMix(Mix):
     "A function as a mix."
     function:Callable # D_train, kept samples by round, seed -> a table
-    def __call__(self, train, kept, seed): return _mixed(self.function(train, kept, seed), self.function)
+    def __call__(self, train, kept, seed):
+        return _mixed(self.function(lent(train), list(map(lent, kept)), seed), self.function)
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/08_mixing.ipynb #6d3a81ca

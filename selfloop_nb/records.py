@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'where_kept', 'Round', 'theta_of', 'score_range_of', 'loss_in', 'Format', 'history_row', 'history_frame']
+           'where_kept', 'Round', 'theta_of', 'score_range_of', 'as_written', 'loss_in', 'Format', 'history_row',
+           'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -115,6 +116,15 @@ def to_json(self)->str:
     if "reasons" in self.counts: data["counts"]["reasons"] = _redacted(self.counts["reasons"])
     data = json.loads(json.dumps(data, allow_nan=False)) # as it will be read
     return json.dumps({**data, "sealed": short_hash(data, 64)}, indent=1, sort_keys=True, allow_nan=False)
+
+# %% ../nbs/01_records.ipynb #f584540a
+def as_written(
+    data:dict, # of a file that holds its own SHA-256 as `sealed`
+)->dict: # without that
+    "What a file says, where it is as it was written; raises `ValueError` where it is not."
+    rest = {name: value for name, value in data.items() if name != "sealed"}
+    if data.get("sealed") in (None, short_hash(rest, 64)): return whole_texts(rest) # none in a file of before
+    raise ValueError("it was changed after it was written: put it back from an archive")
 
 # %% ../nbs/01_records.ipynb #00f7dde9
 def _redacted(reasons:dict)->dict: # reason -> how often

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .backend.columns import as_written, listed, reordered_by, some_rows, with_column
+from .backend.columns import as_written, lent, listed, reordered_by, some_rows, with_column
 from .backend.core import (
     ScoringError, patch_to, plain_arguments, plain_fields, plain_scalar, real_number, redact)
 from .backend.thoughts import NO_ANSWER, where_answered
@@ -288,7 +288,7 @@ def run_scorer(
     samples,
 )->Scores: # nan with a reason where the scorer failed
     "Score a table with one scorer; what it fails on is found prompt by prompt, then sample by sample."
-    try: values = _checked_scores(_in_time(scorer, samples), scorer, samples)
+    try: values = _checked_scores(_in_time(scorer, lent(samples)), scorer, samples)
     except ScoringError: raise
     except Exception as error: return _run_apart(scorer, samples, error)
     return Scores(list(map(float, values)), [_reason(scorer, value) for value in values])

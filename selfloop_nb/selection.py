@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .backend.columns import Cells, arrow_column, number_column, numbered_rows, some_rows, with_column
+from .backend.columns import (
+    Cells, arrow_column, lent, number_column, numbered_rows, some_rows, with_column)
 from .backend.core import patch_to, plain_fields, plain_scalar, redact
 from .backend.counters import kth_highest
 from .records import KEPT, QUARANTINED, REJECTED, STATES, where_kept
@@ -192,7 +193,7 @@ class OwnRule(KeepRule):
     "A function as a keep rule."
     function:Callable # a scored sample table -> states, reasons
     def __call__(self, samples):
-        states, reasons = _decided(self.function(samples), len(samples), self.function)
+        states, reasons = _decided(self.function(lent(samples)), len(samples), self.function)
         shown = {reason: redact(str(reason)) for reason in set(reasons)} # words of somebody else's code, for a record
         return states, [shown[reason] for reason in reasons]
     def _describe_(self): return describe(self.function)

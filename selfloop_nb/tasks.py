@@ -100,12 +100,11 @@ def round_prompts(self,
 # %% ../nbs/03_tasks.ipynb #cf23f9a8
 def _row_numbers(chosen, n:int)->list:
     "The rows that `ask` has chosen of n; raises `ValueError` for a mask, or a table, which would pass for others."
-    fix = f"let it return numbers of rows, 0 to {n - 1}, such as [0, 2]"
-    if not hasattr(chosen, "__len__") or not len(chosen): raise ValueError(f"ask chose {chosen!r:.60}: {fix}")
-    rows = list(map(plain_scalar, chosen))
+    is_list = hasattr(chosen, "__len__") and len(chosen)
+    rows = list(map(plain_scalar, chosen)) if is_list else [chosen]
     odd = [row for row in rows if type(row) is not int or not 0 <= row < n]
-    if odd: raise ValueError(f"ask chose {odd[0]!r:.60}: {fix}")
-    return rows
+    if not odd: return rows
+    raise ValueError(f"ask chose {odd[0]!r:.60}: let it return numbers of rows, 0 to {n - 1}, such as [0, 2]")
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)

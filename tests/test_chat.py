@@ -70,6 +70,43 @@ def test_share_gpt_and_columns_beside():
     assert from_dataset([row], [dict(prompt="a")]).train[:] == dict(prompt=["1+2="], completion=["3"], topic=["sums"])
 
 
+OF_THE_HUB = {
+    "UltraFeedback": dict(prompt="What color is the sky?", chosen=SKY, rejected=NO, messages=SKY),
+    "the same, with a system message": dict(prompt="What color is the sky?\n", rejected=NO,
+                                            chosen=turns("What color is the sky?", "It is blue.", system="Be brief.")),
+    "a prompt of messages, again": dict(prompt=SKY[:1], chosen=SKY, rejected=NO),
+    "a completion that begins with it": dict(prompt=SKY[:1], completion=SKY),
+    "UltraChat": dict(prompt="What color is the sky?", messages=SKY),
+    "a thought in both places": dict(messages=[SKY[0], dict(role="assistant", content="<think>\nx\n</think>\n\nIt is "
+                                                            "blue.", reasoning_content="x")]),
+}
+
+
+@pytest.mark.parametrize("form", OF_THE_HUB)
+@pytest.mark.parametrize("kind", ["rows", "dataset"])
+def test_what_the_hubs_tables_say_twice_is_read_once(form, kind):
+    from datasets import Dataset
+    data = [OF_THE_HUB[form]] if kind == "rows" else Dataset.from_list([OF_THE_HUB[form]])
+    train = from_dataset(data, [dict(prompt="a")]).train
+    (prompt,), (completion,) = train["prompt"][:], train["completion"][:]
+    assert prompt.count("What color is the sky?") == 1 and prompt.count("Be brief.") == ("system" in form)
+    assert completion.count("It is blue.") == 1 and completion.count("<think>") == ("thought" in form)
+
+
+def test_what_is_judged_in_part_is_learnt_where_it_is_called_good():
+    rows = [dict(prompt="a", completion=text, label=label) for text, label in (("b", True), ("c", False), ("d", None))]
+    with pytest.warns(UserWarning, match="2 of 3 completions are labelled False or not at all"):
+        assert from_dataset(rows, [dict(prompt="a")]).train["completion"][:] == ["b"]
+
+
+def test_pictures_are_refused():
+    from PIL import Image
+    picture = Image.new("RGB", (2, 2))
+    for seen in (dict(images=[picture]), dict(photo=picture), dict(image="sky.png")):
+        with pytest.raises(ValueError, match="train: the column .* holds pictures"):
+            from_dataset([dict(prompt=SKY[:1], completion=SKY[1:], **seen)], [dict(prompt="a")])
+
+
 WRONG = [
     (dict(messages=turns("1+2=")), "row 1: its messages end with the turn of the user"),
     (dict(messages=turns("1+2=", " ")), "row 1, message 1: the message of the assistant holds no text"),
@@ -77,6 +114,7 @@ WRONG = [
     (dict(messages=turns("1+2=", "3")[1:]), "row 1: nothing is asked"),
     (dict(messages=[{"role": "<|im_end|>", "content": "a"}]), "row 1, message 0: its role is"),
     (dict(messages=turns("1+2=", "<think>3")), "row 1: the completion '<think>3' opens a thought"),
+    (dict(messages=turns("1+2=", "<think>3</think>\n")), "row 1: the completion .* is a thought without an answer"),
     (dict(messages=[*turns("1+2="), dict(role="assistant", tool_calls=[dict(name="add")])]), "calls a tool"),
 ]
 
@@ -85,6 +123,16 @@ WRONG = [
 def test_a_pair_has_two_sides_of_one_kind(chosen, rejected):
     with pytest.raises(ValueError, match="row 0: chosen is .* and rejected .*: give two texts"):
         from_dataset([dict(chosen=chosen, rejected=rejected)], [dict(prompt="a")])
+
+
+def test_a_pair_that_shows_no_prompt_asks_for_one():
+    with pytest.raises(ValueError, match="row 0: chosen and rejected begin differently.*chosen, question, rejected"):
+        from_dataset([dict(question="1+2=", chosen="3", rejected="4")], [dict(prompt="a")])
+
+
+@pytest.mark.parametrize("told", [dict(system=3), dict(template_kwargs="no")])
+def test_what_a_model_is_told_is_a_text_and_a_dict(told):
+    with pytest.raises(ValueError, match=f"{next(iter(told))}=.*: it must be a"): chat_model("qwen", **told)
 
 
 def test_what_is_said_before_the_completion_is_not_lost():

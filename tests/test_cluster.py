@@ -175,6 +175,14 @@ def test_what_cannot_be_sent_is_named(crew):
         list(crew().map(run_scorer, common, [0], lambda key: dict(samples=Dataset.from_dict({"a": [1]}))))
 
 
+def test_an_answer_that_cannot_be_sent_back_is_named(crew):
+    def locked(scorer, number): return threading.Lock()
+    with pytest.raises(SelfloopError, match="what the scorer 'verifier' gave for piece 1 cannot be sent back"):
+        list(crew().map(locked, dict(scorer=verifier()), [1], as_number))
+    with pytest.raises(SelfloopError, match="what locked gave for piece 1"):
+        list(crew().map(locked, dict(scorer=None), [1], as_number))
+
+
 class Unsendable:
     def __reduce__(self): raise KeyError("not today") # as odd as any
 

@@ -108,6 +108,12 @@ def test_a_plan_that_cannot_be_followed(tmp_path, text, code):
     assert main(["run", str(tmp_path / "plan.toml")]) == code
 
 
+def test_a_plan_as_windows_writes_it(tmp_path):
+    (tmp_path / "plan.TOML").write_bytes(b"\xef\xbb\xbf[run]\r\nstore = 'none'\r\n")
+    assert read_plan(tmp_path / "plan.TOML")["run"]["store"] == "none"
+    assert main(["report", str(tmp_path / "plan.TOML")]) == FAILED, "there is no such run yet"
+
+
 def test_exit_codes(tmp_path, monkeypatch, capsys):
     assert main(["run", str(tmp_path / "none.toml")]) == WRONG and main(["verify", str(tmp_path)]) == FAILED
     nothing_kept = plan_in(tmp_path)
@@ -173,18 +179,20 @@ def test_a_tracker_is_given_losses_and_rounds(name, monkeypatch, tmp_path):
 def test_a_tracker_that_raises_or_hangs_never_stops_a_run(tmp_path):
     never = threading.Event()
     def raises(): raise OSError("the server is away")
+    def leaves(): sys.exit("no key")
     def hangs():
         never.wait()
         return (lambda *figures: None), never.clear
     loop = small_loop(tmp_path / "run")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        trackers = [loop.on(Tracker("gone", raises)), loop.on(Tracker("slow", hangs, most=3))]
+        made = Tracker("gone", raises), Tracker("slow", hangs, most=3), Tracker("left", leaves)
+        trackers = [loop.on(tracker) for tracker in made]
         loop.run(rounds=1)
-        assert trackers[0].close() and not trackers[1].close(seconds=0.01)
+        assert trackers[0].close() and not trackers[1].close(seconds=0.01) and trackers[2].close()
     never.set()
-    told = [str(w.message) for w in said if "slow" in str(w.message) or "gone" in str(w.message)]
-    assert sorted(text.split()[0] for text in told) == ["gone", "slow"], "each is said once"
+    told = [str(w.message) for w in said if str(w.message).startswith(("slow", "gone", "left"))]
+    assert sorted(text.split()[0] for text in told) == ["gone", "left", "slow"], "each is said once"
     assert loop.rounds[-1].number == 1
 
 

@@ -76,6 +76,36 @@ def test_a_measure_that_fails_costs_its_own_metric(wrong, tmp_path):
         assert [text for text in record.warnings if text.startswith("heldout_wrong is missing: it r")]
 
 
+def counted(table):
+    "The tokens, by a habit of users of tensors: from here on the table gives only them."
+    lengths = [float(len(text)) for text in table["completion"]]
+    table.set_format("numpy", columns=["n_tokens"])
+    return lengths
+
+
+def test_what_somebodys_code_sets_on_a_table_nobody_else_sees(tmp_path):
+    from datasets import concatenate_datasets
+    from selfloop_nb import Scorer
+    def mix(train, kept, seed):
+        columns = ["prompt", "completion"]
+        mixed = concatenate_datasets([table.select_columns(columns) for table in (train, *kept)])
+        for table in (train, *kept): table.set_format("numpy", columns=["completion"])
+        return mixed
+    def middle(answers): return sum(counted(answers)) / len(answers)
+    def rule(samples):
+        samples.set_format("numpy", columns=["score"])
+        return ["kept"] * len(samples), [""] * len(samples)
+    made = [small_loop(tmp_path / name, score=Scorer("a", own) + Scorer("b", length), select=rule, mix=mix,
+                       measures=dict(first=measure, second=mean_length))
+            for name, own, measure in (("sets", counted, middle), ("plain", length, mean_length))]
+    for loop in made: loop.run(rounds=2)
+    sets, plain = made
+    assert sets.samples()["score"][:] == plain.samples()["score"][:]
+    assert sets.answers().column_names == plain.answers().column_names
+    assert sets.history()["heldout_second"].tolist() == plain.history()["heldout_second"].tolist()
+    assert sets.task.train.format["type"] is None
+
+
 def test_a_scorer_that_knows_no_verdict_on_many_rows_is_no_metric(tmp_path):
     from selfloop_nb import Scorer
     def some(samples): return [math.nan if i % 3 else 1.0 for i in range(len(samples))]
@@ -169,7 +199,19 @@ def test_controls_that_have_not_been_run_say_so(tmp_path):
     loop.run(rounds=1)
     words = repr(controls(loop))
     assert "no effect against" not in words and words.count("run a round of each") == 3
-    assert "chance is in round 0 of 1: run() goes on" in words
+    assert "chance is in round 0 of 1: run() goes on" in words and "no effect of Q" not in words
+    assert "cannot be said before rounds of only D_train, chance, no filter are there" in words
+
+
+def test_controls_of_a_loop_that_was_changed_on_its_way_say_so(tmp_path):
+    from selfloop_nb import Sampling, controls, open_run
+    loop = small_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    assert "were others than now" not in repr(controls(loop))
+    loop.branch("hot", sampling=Sampling(temperature=1.3, tokens_per_batch=200)).step()
+    hot = small_loop(tmp_path / "run", branch="hot", sampling=Sampling(temperature=1.3, tokens_per_batch=200))
+    assert "sampling of round 1 were others than now" in repr(controls(hot))
+    with pytest.raises(ValueError, match="OpenRun.: give the Loop"): controls(open_run(loop.store.path))
 
 
 def test_d_train_alone_samples_nothing_and_every_view_bears_it(with_controls):
@@ -268,6 +310,23 @@ def test_a_sealed_test_is_opened_once_and_written_down(tmp_path):
     assert json.loads(next((tmp_path / "copies").rglob("sealed.json")).read_text())["round"] == best.id
 
 
+def test_a_sealed_test_that_was_made_better_is_found_out(tmp_path):
+    from selfloop_nb import verify
+    from selfloop_nb.backend.core import DamagedRunError
+    loop = small_loop(tmp_path / "run", task=sealed_task())
+    loop.start()
+    loop.unseal(round=0)
+    file = tmp_path / "run" / "sealed.json"
+    found = json.loads(file.read_text())
+    found["metrics"]["sealed_accuracy"] = 0.99
+    file.write_text(json.dumps(found))
+    assert list(verify(loop).damaged) == ["sealed.json"]
+    with pytest.raises(DamagedRunError, match="changed after it was written"): loop.sealed
+    found.pop("sealed") # of a version of before
+    file.write_text(json.dumps(found))
+    assert verify(loop).is_whole and loop.sealed.number == 0
+
+
 def test_an_opening_that_was_cut_off_keeps_its_choice(tmp_path, monkeypatch):
     from selfloop_nb.metrics import sealed
     loop = small_loop(tmp_path / "run", task=sealed_task())
@@ -286,6 +345,20 @@ def test_a_task_without_a_sealed_test_keeps_its_fingerprint():
     assert task.fingerprint() != dataclasses.replace(task, sealed=task.heldout).fingerprint()
     with pytest.raises(ValueError, match="sealed lacks the column 'completion'"):
         dataclasses.replace(task, sealed=task.prompts)
+
+
+COPIES = ["WHAT IS THE GRÖSSE OF IT, THEN?", "What is the Gro\u0308ße of it then",
+          "“What is the Größe\u00a0of it, then？”", "What is the Größe \u200bof it; then …"]
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_near_copy_is_a_copy(copy):
+    from selfloop_nb import from_dataset
+    from selfloop_nb.metrics.sealed import overlaps
+    train = [dict(prompt="What is the Größe of it, then?", completion="5"), dict(prompt="5! - 3 =", completion="117")]
+    heldout = [dict(prompt=prompt, completion="6") for prompt in (copy, "5 - 3 =", "53 =")]
+    found, = overlaps(from_dataset(train, [dict(prompt="else")], heldout))
+    assert found.rows == (0,)
 
 
 def test_rows_in_two_tables_are_named_every_time(tmp_path):
@@ -335,10 +408,12 @@ def test_what_a_kept_row_teaches(tmp_path):
     from selfloop_nb import Accumulate
     def twice(row): return [dict(prompt=row["prompt"], completion=row["completion"])] * 2
     def nothing(row): return []
+    def halved(row): return dict(prompt=row["prompt"], completion="1\ud8002") # half of a sign that was cut in two
     loop = small_loop(tmp_path / "run", mix=Accumulate(rows=twice))
     loop.run(rounds=1)
     assert loop.rounds[1].config["mix"]["rows"]["name"].endswith("twice")
     loop.branch("none", round=0, mix=Accumulate(rows=nothing)).step()
+    loop.branch("halved", round=0, mix=Accumulate(rows=halved)).step()
     with pytest.raises(ValueError, match="rows gave"):
         loop.branch("wrong", round=0, mix=Accumulate(rows=str)).step()
 

@@ -91,7 +91,8 @@ def test_what_an_adapter_stands_on_is_missed_by_name(tmp_path):
         file.write(b"\x7f")
     found = verify(tmp_path / "run").damaged
     assert list(found) == [base.id, first.id, last.id], "none of them can be made any more"
-    assert found[last.id] == [f"{base.id}/model/model.safetensors missing or changed"]
+    assert found[last.id] == [f"{base.id}/model/model.safetensors, SHA-256 {recorded[:12]}, which its adapter was made "
+                              "for, missing or changed"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(DamagedRunError, match="no round before it is left"):

@@ -108,6 +108,28 @@ def test_conversations_are_published_as_messages(tmp_path):
     assert row is None or row["chosen"][0]["role"] == row["rejected"][0]["role"] == "assistant"
 
 
+def test_what_a_chat_model_wrote_is_published_as_it_was_asked(tmp_path):
+    asked = [dict(prompt=f"{a}+1=", answer=str(a + 1)) for a in range(4)]
+    few = FineTune(steps=3, batch_size=4)
+    model = chat_model("qwen", system="Be brief.", template_kwargs={"enable_thinking": False})
+    task = from_dataset([dict(prompt="1+1=", completion="2")], asked, [dict(prompt="7+1=", completion="8")])
+    loop = small_loop(tmp_path / "run", task=task, model=model, initial=few, tune=few,
+                      score=lambda s: [float(i % 2) for i in range(len(s))],
+                      sampling=Sampling(n_samples=4, max_new_tokens=3), select=any_kept)
+    loop.step()
+    folder = loop.publish(tmp_path / "out", round=1).dataset
+    for form, name in (("messages", "messages"), ("prompt_completion", "prompt")):
+        row = json.loads((folder / f"{form}.jsonl").read_text().splitlines()[0])
+        assert [m["role"] for m in row[name]][:2] == ["system", "user"] and row[name][0]["content"] == "Be brief."
+        assert row["chat_template_kwargs"] == {"enable_thinking": False}
+    from transformers import AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    told = tokenizer.apply_chat_template(row["prompt"], **row["chat_template_kwargs"], add_generation_prompt=True,
+                                         tokenize=False)
+    plain = row["prompt"][1]["content"]
+    assert told == model.asked([plain])[plain], "a trainer reads what the model was asked"
+
+
 def any_kept(samples):
     "A rule of one's own: what scores 1 is kept, whether it has ended or not."
     states = ["kept" if score == 1 else "rejected" for score in samples["score"]]
@@ -121,6 +143,15 @@ def test_a_folder_of_others_is_left_alone(loop, tmp_path):
     assert (tmp_path / "mine" / "thesis.tex").exists()
     loop.publish(tmp_path / "out", round=1)
     assert loop.publish(tmp_path / "out", round=2).round == 2, "what was published is replaced"
+    for name in ("notes.txt", "README.md", ".git/config"):
+        (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / name).write_text("by hand")
+        with pytest.raises(SelfloopError, match=f"holds something else .{name}."): loop.publish(tmp_path / "out")
+        assert (tmp_path / "out" / name).read_text() == "by hand"
+        (tmp_path / "out" / name).unlink()
+    (tmp_path / "out" / ".DS_Store").write_text("")
+    assert loop.publish(tmp_path / "out", round=1).round == 1
+    with pytest.raises(SelfloopError, match="among the rounds"): loop.publish(loop.store.path / "rounds" / "out")
     (tmp_path / "link").symlink_to(tmp_path / "out")
     with pytest.raises(SelfloopError, match="is a link"): loop.publish(tmp_path / "link")
     thesis = tmp_path / "mine" / "thesis.tex"

@@ -335,6 +335,18 @@ def test_a_redirect_is_not_followed_and_takes_no_key_along(monkeypatch):
     assert there.headers[0]["Authorization"] == "Bearer sk-very-secret" and not other.headers
 
 
+@pytest.mark.parametrize("code", [200, 401, 500])
+def test_a_key_that_a_server_says_again_is_not_shown(code, monkeypatch):
+    monkeypatch.setenv("A_KEY", "my-very-own-key")
+    def echo(http):
+        http.send_response(code)
+        http.end_headers()
+        http.wfile.write(b"no such key: my-very-own-key")
+    with pytest.raises(SelfloopError, match="no such key: .redacted.") as said:
+        Server(Plain(echo).url, key="A_KEY", tries=1).line.ask("/version")
+    assert "very-own" not in str(said.value)
+
+
 def test_a_server_is_left_alone_for_as_long_as_it_says_but_not_for_ever():
     def busy(http):
         http.send_response(503)
@@ -395,6 +407,7 @@ def test_no_more_chunks_are_held_than_are_asked_about():
 def test_the_server_as_judge(tmp_path):
     from datasets import Dataset
     from selfloop_nb import score_samples
+    from selfloop_nb.backend.core import ScoringError
     tops = [dict(token=" Yes", logprob=-0.5), dict(token="no", logprob=-1.5), dict(token="maybe", logprob=-3.0)]
     stub = Stub()
     said = dict(choices=[dict(logprobs=dict(content=[dict(top_logprobs=tops)]))])
@@ -405,9 +418,11 @@ def test_the_server_as_judge(tmp_path):
     yes, no = 2.718281828459045 ** -0.5, 2.718281828459045 ** -1.5
     assert scored["score"][:] == pytest.approx([yes / (yes + no)] * 2)
     assert stub.n_asked == 2, "a verdict that was paid for is kept"
+    with pytest.raises(ScoringError, match="it begins with .* Yes.*and hardly with one of .'Good', 'Bad'."):
+        score_samples(samples, Server(stub.url).judge(verdicts={"Good": 1.0, "Bad": 0.0}))
     said["choices"][0]["logprobs"] = None
     with pytest.raises(Exception, match="gives no top_logprobs"): score_samples(samples, Server(stub.url).judge())
-    for verdicts in ({"Yes": 1, "yes": 0}, {"Yes": math.nan}, {"": 1}):
+    for verdicts in ({"Yes": 1, "yes": 0}, {"Yes": math.nan}, {"": 1}, {"Yes": 1.0}, {1: 1.0, 2: 0.0}, "Yes"):
         with pytest.raises(ValueError, match="verdicts"): Server(stub.url).judge(verdicts=verdicts)
     for wrong in (dict(token=1, logprob=-1.0), dict(token="Yes", logprob=math.nan), dict(token="Yes", logprob=800)):
         said["choices"][0]["logprobs"] = dict(content=[dict(top_logprobs=[wrong])])

@@ -21,8 +21,9 @@ class Away(Exception):
     wait = 0.0 # seconds that the server wants to be left alone
 
 # %% ../../nbs/backend/29_asking.ipynb #7c10e371
-def checked_url(url:str)->str: # without a slash at its end, and without /v1
+def checked_url(url:str)->str: # without a slash at its end, and without /v1 and what follows it
     "The address of a server; raises `ValueError` for what is none."
+    if isinstance(url, str): url = url.strip()
     try: parts = urllib.parse.urlsplit(url)
     except (ValueError, AttributeError, TypeError): parts = urllib.parse.urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -30,7 +31,7 @@ def checked_url(url:str)->str: # without a slash at its end, and without /v1
     if parts.username is not None:
         raise ValueError(f"the address of {parts.hostname} has a password in it: put that into an environment "
                          "variable, and say its name in key=...")
-    return url.rstrip("/").removesuffix("/v1")
+    return re.sub(r"/v1(/(chat/)?completions)?$", "", url.rstrip("/"))
 
 # %% ../../nbs/backend/29_asking.ipynb #2729dda8
 @dataclass(frozen=True)
@@ -88,6 +89,13 @@ def _read(self, answer)->bytes:
     if unpack.eof: return data
     raise Away("a packed answer that is torn, or too long")
 
+# %% ../../nbs/backend/29_asking.ipynb #75bab9ac
+@patch_to(Line)
+def _without_key(self, answer:bytes)->bytes:
+    "An answer without the key, which a server that refuses it may say again."
+    key = os.environ[self.key].strip().encode() if self.key else b""
+    return answer.replace(key, b"[redacted]") if len(key) > 7 else answer # a word such as EMPTY is no secret
+
 # %% ../../nbs/backend/29_asking.ipynb #807d47b2
 @patch_to(Line)
 def ask(self, path:str, body:dict|None=None, check:Callable=lambda said: said, name:str="",
@@ -110,7 +118,7 @@ def _once(self, path:str, body:dict|None, name:str)->dict:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{self.url}{path}", data, headers)
     try:
-        with _opener().open(request, timeout=self.seconds) as answer: text = self._read(answer)
+        with _opener().open(request, timeout=self.seconds) as answer: text = self._without_key(self._read(answer))
     except urllib.error.HTTPError as error: raise self._refusal(error, path) from None
     except (OSError, http.client.HTTPException) as error:
         raise Away(f"{type(error).__name__}: {shown(str(error))}") from None
@@ -128,7 +136,7 @@ def shown(text:str)->str:
 @patch_to(Line)
 def _refusal(self, error:urllib.error.HTTPError, path:str)->Exception:
     "What a status that is no success means."
-    try: said = shown(error.read(500).decode("utf-8", "replace"))
+    try: said = shown(self._without_key(error.read(500)).decode("utf-8", "replace"))
     except (OSError, http.client.HTTPException): said = ""
     if error.code in (408, 425, 429) or error.code >= 500:
         away = Away(f"{error.code}: {said}")

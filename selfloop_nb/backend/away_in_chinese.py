@@ -116,6 +116,12 @@ ERRORS |= {
     "no machine of the cluster has room for a worker with {a}: the largest of {b} has {c} CPUs; ask for less with "
     "ray_cluster(cpus=..., gpus=...)":
         "集群里没有机器容得下需要 {a} 的工作进程：{b} 台中最大的有 {c} 个 CPU；用 ray_cluster(cpus=..., gpus=...) 少要一些",
+    "controls({a}): give the Loop, which can train its controls; compare() shows those that have been run":
+        "controls({a})：请给 Loop，它能训练对照；compare() 显示已经跑过的",
+    "what {a} gave for piece {b} cannot be sent back ({c}): it holds a lock, an open file or a connection. Return "
+    "numbers and texts, or have a scorer do its work here: dataclasses.replace(scorer, apart=False)":
+        "{a} 对 {b} 给出的结果送不回来（{c}）：它含有锁、打开的文件或连接。请返回数和文本，或让评分器在这里工作："
+        "dataclasses.replace(scorer, apart=False)",
     "piece {a} of {b} was given up: {c} workers were lost with it alone ({d}). What else was done is kept; see "
     "Ray's log, or do it here: workers=Here()":
         "{b} 的 {a} 被放弃：有 {c} 个工作进程在只做它时丢失（{d}）。其余已做的都保留；查看 Ray 的日志，或在这里做：workers=Here()",

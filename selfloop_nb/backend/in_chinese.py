@@ -89,6 +89,9 @@ ERRORS |= {
     "leave it out":
         "行 {a} 只有提示，后面没有可学的内容：写出的部分是空的，也没有结束；去掉它",
     "row {a} has the weight {b}: it must be a finite number of at least 0": "第 {a} 行的权重是 {b}：必须是不小于 0 的有限数",
+    "{a}, row {b}: the completion {c} is a thought without an answer behind it: write the answer there, or leave the "
+    "row out":
+        "{a}，第 {b} 行：写出的 {c} 是一段思考，后面没有答案：在那里写上答案，或去掉这一行",
     "{a}, row {b}: the completion {c} opens a thought that it never closes: close it with </think> and let the "
     "answer follow, or leave the row out":
         "{a}，第 {b} 行：写出的 {c} 开始了思考却没有结束它：用 </think> 结束，随后写答案，或去掉这一行"}
@@ -101,6 +104,8 @@ ERRORS |= {
     "a prompt is empty and the tokenizer has no BOS token to start from: give every prompt some text":
         "有一个提示是空的，而分词器没有可作开头的 BOS 词元：给每个提示一些文本",
     "the tokenizer gives up over a text: {a}": "分词器处理不了一段文本：{a}",
+    "system={a}: it must be a text, or None": "system={a}：必须是文本或 None",
+    "template_kwargs={a}: it must be a dict, or None": "template_kwargs={a}：必须是字典或 None",
     "template_kwargs has the value {a}: give plain JSON": "template_kwargs 中有值 {a}：只能用普通的 JSON",
     "system={a}: {b} has no chat template that it could stand in: {c}": "system={a}：{b} 没有可以放它的对话模板：{c}"}
 
@@ -291,6 +296,11 @@ ERRORS |= {
     "label={a}, but {b} has one output, a reward: leave `label` out": "label={a}，而 {b} 只有一个输出（奖励）：去掉 `label`",
     "{a} has {b} labels, {c}: say which one is wanted with label=": "{a} 有 {b} 个标签，{c}：用 label= 说明要哪一个",
     "label={a} is none of the labels of {b}: {c}": "label={a} 不在 {b} 的标签之中：{c}",
+    "verdicts={a}: give a dict of words, such as 'Yes' and 'No', and their values":
+        "verdicts={a}：给出一个字典，从词（如 'Yes'、'No'）到它的值",
+    "there is no folder {a}: give one with config.json, tokenizer and *.safetensors, or a name on the hub":
+        "没有文件夹 {a}：给出含 config.json、分词器和 *.safetensors 的文件夹，或 hub 上的名称",
+    "{a} is a file: give the folder that it lies in": "{a} 是文件：给出它所在的文件夹",
     "no classifier could be loaded from {a}: {b} (give a folder with config.json, tokenizer and *.safetensors, or a "
     "hub name while there is a network)":
         "无法从 {a} 载入分类器：{b}（给出含 config.json、分词器和 *.safetensors 的文件夹，或在有网络时给出 hub 名称）",

@@ -30,6 +30,7 @@ def split_thought(
 
 def _begins(text:str, tag:str)->bool: return text.lstrip().startswith(tag)
 
+# %% ../../nbs/backend/13_thoughts.ipynb #fde760eb
 def _inside(text:str, begin:str)->str:
     "A thought without the tag that opens it."
     return text.strip().removeprefix(begin).strip()
@@ -41,10 +42,15 @@ def check_closed(
 ):
     "Raise `ValueError` where a completion begins to think and never answers."
     for i, text in enumerate(completions):
-        if not isinstance(text, str) or split_thought(text)[1] is not None: continue
+        thought, reply = split_thought(text) if isinstance(text, str) else ("", "")
+        if thought and reply is not None and not reply.strip():
+            raise ValueError(f"{name}, row {i}: the completion {text!r:.60} is a thought without an answer behind it: "
+                             "write the answer there, or leave the row out")
+        if reply is not None: continue
         raise ValueError(f"{name}, row {i}: the completion {text!r:.60} opens a thought that it never closes: "
                          "close it with </think> and let the answer follow, or leave the row out")
 
+# %% ../../nbs/backend/13_thoughts.ipynb #dc7036d3
 def without_thoughts(
     completions:list,
 )->list:
@@ -84,6 +90,7 @@ def in_thought(self,
     asked = self.asked(prompts)
     return [thought_begun(asked[prompt]) is not None for prompt in prompts]
 
+# %% ../../nbs/backend/13_thoughts.ipynb #63cabb81
 @patch_to(TextAsIds, as_prop=True)
 def mentions_thoughts(self)->bool:
     "Does the chat template know of thoughts?"
@@ -126,6 +133,7 @@ def with_columns(
     data = {name: table[name][:] for name in table.column_names} | columns
     return Dataset.from_dict(data, features=Features(features))
 
+# %% ../../nbs/backend/13_thoughts.ipynb #97a9f198
 def _feature(name:str, values:list):
     "The type of a column; a reply is text, also where there is none."
     from datasets import Dataset, Value

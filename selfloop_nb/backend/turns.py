@@ -127,6 +127,7 @@ def with_system(
     name:str="the model", # for the error
 )->"transformers.PreTrainedTokenizerBase":
     "A copy whose chat template opens with a system message; raises `ValueError` where it takes none."
+    if not isinstance(system, str): raise ValueError(f"system={system!r:.80}: it must be a text, or None")
     advice = "put it in front of the prompts, with Sampling(templates=('... {prompt}',))"
     if not tokenizer.chat_template:
         raise ValueError(f"system={system!r:.80}: {name} has no chat template that it could stand in: {advice}")
@@ -163,6 +164,7 @@ def with_settings(
 )->"transformers.PreTrainedTokenizerBase":
     "A copy whose chat template has these settings; raises `ValueError` for one that the template does not read."
     from jinja2 import Environment
+    if not isinstance(settings, dict): raise ValueError(f"template_kwargs={settings!r:.80}: it must be a dict, or None")
     template = tokenizer.get_chat_template() if tokenizer.chat_template else ""
     read = {word for _, kind, word in Environment().lex(template) if kind == "name"}
     for setting in settings:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..backend.core import derive_seed, plain_arguments, plain_fields, short_hash
 from ..records import KEPT
 from ..scoring import Scorer
-from ..selection import KeepRule, drop_reasons, state_of
+from ..selection import KeepRule, as_rule, drop_reasons, state_of
 
 # %% ../../nbs/filters/05_chance.ipynb #fba5047f
 @dataclass(frozen=True)
@@ -21,7 +21,10 @@ class Chance(KeepRule):
     rule:KeepRule # whose number is kept
     seed:int=0    # of the draw; the samples of a round are part of it
 
-    def __post_init__(self): plain_fields(self)
+    def __post_init__(self):
+        plain_fields(self)
+        object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
+
     def check_range(self, low, high): self.rule.check_range(low, high)
 
     def __call__(self, samples):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from ..backend.columns import with_column
+from ..backend.columns import lent, with_column
 from ..backend.core import Stopped, patch_to, plain_fields, plain_scalar, redact, whole_number
 from ..backend.thoughts import answered
 from ..backend.workers import HERE, never
@@ -96,7 +96,7 @@ def _as_number(value)->tuple: # the number, or nan and why it is none
 
 def _number(function:Callable, answers)->tuple: # the number, or nan and why there is none
     "What a function says of some answers."
-    try: return _as_number(function(answers))
+    try: return _as_number(function(lent(answers)))
     except Stopped: raise
     except (Exception, SystemExit) as error: return math.nan, _raised(error)
 
@@ -211,7 +211,8 @@ def measure_answers(
     found, seen = Answers(answers), answered(answers)
     for name, measure in measures.items():
         scorer = isinstance(measure.function, Scorer)
-        found.add(name, _of_scorer(measure.function, seen, context) if scorer else _of_function(measure, seen))
+        rows = lent(seen)
+        found.add(name, _of_scorer(measure.function, rows, context) if scorer else _of_function(measure, rows))
     return found
 
 # %% ../../nbs/metrics/08_measures.ipynb #b71fe592

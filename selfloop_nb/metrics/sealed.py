@@ -8,6 +8,7 @@ __all__ = ['normalised', 'Overlap', 'overlaps', 'unseal']
 # %% ../../nbs/metrics/10_sealed.ipynb #a81ace3a
 import json, time, unicodedata
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..backend.core import SelfloopError, whole_number
 from ..backend.rows import completion_loss
@@ -19,11 +20,37 @@ from ..tasks import Task
 
 # %% ../../nbs/metrics/10_sealed.ipynb #3576d5a8
 def normalised(text)->str:
-    "A text as it is compared: NFC, without case, with single spaces; a chat as its JSON."
+    "A text as it is compared: without case and a sentence's marks, with single spaces; a chat as its JSON."
     plain = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False, sort_keys=True)
-    if plain.isascii(): return " ".join(plain.casefold().split())
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
-    return " ".join(folded.split())
+    folded = plain.casefold() if plain.isascii() else _folded(plain)
+    words = [_bare(word) if word[-1] in _MARKS else word for word in folded.split()]
+    return " ".join(words).strip("¿¡?.,;:。、'\" ") or " ".join(words)
+
+_MARKS = "?.,;:!'\""
+
+# %% ../../nbs/metrics/10_sealed.ipynb #c22dc332
+def _bare(word:str)->str:
+    "A word without the marks behind it; of a number they may be a part, as in 5!"
+    stem = word.rstrip(_MARKS)
+    return stem if stem[-1:].isalpha() else word
+
+# %% ../../nbs/metrics/10_sealed.ipynb #bae35be2
+def _folded(text:str)->str:
+    "A text without case, each letter and mark as it is usually written."
+    usual = text.replace("\n", " ")
+    is_usual = usual.isprintable() and unicodedata.is_normalized("NFKC", usual)
+    if not is_usual: usual = "".join(map(_usual, unicodedata.normalize("NFC", usual)))
+    return unicodedata.normalize("NFC", usual.casefold()).translate(_ALIKE)
+
+_ALIKE = str.maketrans({**dict.fromkeys("‘’‚ʼ", "'"), **dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‐‒–—−", "-")})
+
+# %% ../../nbs/metrics/10_sealed.ipynb #590324d9
+@lru_cache(65536)
+def _usual(letter:str)->str: # '' for one that is not seen
+    "A letter as it is usually written; what stands above or below the line stays there."
+    if unicodedata.category(letter) == "Cf": return ""
+    kind = unicodedata.decomposition(letter).partition(" ")[0]
+    return letter if kind in ("<super>", "<sub>", "<fraction>") else unicodedata.normalize("NFKC", letter)
 
 # %% ../../nbs/metrics/10_sealed.ipynb #3ad90035
 def _rows_of(table): # yields (prompt, completion or None), normalised
@@ -33,6 +60,7 @@ def _rows_of(table): # yields (prompt, completion or None), normalised
         for prompt, completion in zip(part["prompt"], part.get("completion", [None] * len(part["prompt"]))):
             yield normalised(prompt), None if completion is None else normalised(completion)
 
+# %% ../../nbs/metrics/10_sealed.ipynb #fb268975
 def _open_prompts(tables:list)->set:
     "The prompts that some table answers in several ways."
     found = set()
@@ -119,6 +147,7 @@ def _choice(loop, round:int|None, by:str|None)->Unsealed:
         how = f"best held-out {metric.name} of rounds 0 to {len(loop.rounds) - 1}: {record.metrics[metric.column]:.3f}"
     return Unsealed(record.id, record.number, loop.store.branch, how, time.strftime("%Y-%m-%d %H:%M:%S"))
 
+# %% ../../nbs/metrics/10_sealed.ipynb #b5a5bfa0
 def _as_heldout(task:Task)->Task:
     "The task with its sealed test as the held-out data, whose prompts are to be answered."
     return replace(task, heldout=task.sealed, check=task.check or bool)

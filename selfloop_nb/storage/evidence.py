@@ -279,10 +279,12 @@ class AgainstControls:
 @patch_to(AgainstControls, as_prop=True)
 def summary(self)->str:
     "Does the loop beat every control? An effect is what all of them leave standing."
-    lost = [other for other, gap in self.gaps.items() if gap.verdict != "beats"]
+    not_run = [other for other, gap in self.gaps.items() if gap.why == NOTHING_YET]
+    lost = [other for other, gap in self.gaps.items() if gap.verdict != "beats" and other not in not_run]
     if not self.gaps: return f"{self.name}: there is no control to hold it against"
-    if not lost: return f"{self.name} beats every control in {self.metric.name}"
-    return f"{self.name}: no effect of Q is shown in {self.metric.name}: it does not beat {', '.join(lost)}"
+    if lost: return f"{self.name}: no effect of Q is shown in {self.metric.name}: it does not beat {', '.join(lost)}"
+    if not not_run: return f"{self.name} beats every control in {self.metric.name}"
+    return f"{self.name}: whether Q has an effect cannot be said before rounds of {', '.join(not_run)} are there"
 
 @patch_to(AgainstControls, as_prop=True)
 def has_effect(self)->bool:

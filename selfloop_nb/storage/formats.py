@@ -8,7 +8,8 @@ __all__ = ['is_conversation', 'plain_table', 'say_misread', 'say_odd_answers']
 # %% ../../nbs/storage/18_formats.ipynb #ee82e8b9
 import json, re, warnings
 
-from ..backend.turns import write_turns
+from ..backend.core import plain_scalar
+from ..backend.turns import TAGS, write_turns
 from .tables import as_dataset
 from ..text import clean_text
 
@@ -53,6 +54,7 @@ def is_conversation(value)->bool:
     "Is it a list of messages?"
     return isinstance(value, list) and all(isinstance(message, dict) for message in value)
 
+# %% ../../nbs/storage/18_formats.ipynb #9ffcae5e
 def _messages(value, place:str)->list:
     "The messages of a conversation; a text is what the user says."
     if isinstance(value, str) and not value.lstrip().startswith("[{"): return [{"role": "user", "content": value}]
@@ -72,6 +74,7 @@ def _prompt(messages:list, row:dict, place:str)->str:
     names = [name for name in ("tools", "chat_template_kwargs") if row.get(name)]
     return write_turns(messages, {name: _without_none(_parsed(row[name], f"{place}, {name}")) for name in names})
 
+# %% ../../nbs/storage/18_formats.ipynb #b9f50ba2
 def _parsed(value, place:str):
     "Tools may come as JSON text, since tables cannot hold every kind of them."
     if not isinstance(value, str): return value
@@ -89,17 +92,19 @@ def _answer(messages:list, place:str)->str:
         raise ValueError(f"{place}: the assistant's last message calls a tool, which is no text: "
                          "write the call into its content as the model writes it")
     thought = last.get("reasoning_content") or last.get("thinking")
-    return f"<think>\n{thought}\n</think>\n\n{last['content']}" if thought else last["content"]
+    is_written = not thought or any(end in last["content"] for _, end in TAGS) # in both, as some have it
+    return last["content"] if is_written else f"<think>\n{thought}\n</think>\n\n{last['content']}"
 
 # %% ../../nbs/storage/18_formats.ipynb #59fab257
 def _of_messages(row:dict, place:str, asks:bool)->dict:
     "A row of `messages` or `conversations`; one that only asks may end with the user."
-    row = dict(row)
+    row = {name: value for name, value in row.items() if name != "prompt"} # of UltraChat: the first message, again
     messages = _messages(row.pop("messages", None) or row.pop("conversations", None), place)
     if asks and messages[-1]["role"] != "assistant": return {"prompt": _prompt(messages, row, place), **row}
     answer = _answer(messages, place)
     return {"prompt": _prompt(messages[:-1], row, place), "completion": answer, **row}
 
+# %% ../../nbs/storage/18_formats.ipynb #ba4e45ae
 def _of_text(row:dict, place:str, asks:bool)->dict:
     "A row of `text`, which is asked for by nothing."
     if asks: return {"prompt": "", **row}
@@ -114,13 +119,21 @@ def _of_prompt(row:dict, place:str, asks:bool)->dict:
     for name in ("completion", "chosen", "rejected"):
         if not is_conversation(row.get(name)): continue
         answer = _messages(row[name], f"{place}, {name}")
-        if len(answer) > 1 and name != "rejected": # a tool was asked in between
-            before = before or [_message({"role": "user", "content": row.get("prompt")}, f"{place}, prompt")]
-            before, is_talk = before + answer[:-1], True
+        if len(answer) > 1 and name != "rejected": # a tool was asked in between, or the prompt is said again
+            asked = before or [_message({"role": "user", "content": row.get("prompt")}, f"{place}, prompt")]
+            before, is_talk = _said_before(asked, answer), True
         row[name] = _answer(answer, f"{place}, {name}")
     if is_talk: row["prompt"] = _prompt(before, row, f"{place}, prompt")
     if "chosen" in row: row["completion"] = row.pop("chosen")
     return row
+
+# %% ../../nbs/storage/18_formats.ipynb #8e57c60c
+def _said_before(asked:list, answer:list)->list:
+    "All messages before the last; what is asked stands in them once, where the answer begins with it again."
+    def plain(messages): return [(message["role"], message["content"].strip()) for message in messages]
+    first = int(answer[0]["role"] in ("system", "developer") and asked[0]["role"] not in ("system", "developer"))
+    is_repeated = plain(answer[first:-1])[:len(asked)] == plain(asked)
+    return answer[:-1] if is_repeated else asked + answer[:-1]
 
 # %% ../../nbs/storage/18_formats.ipynb #442962bc
 def _of_pair(row:dict, place:str, asks:bool)->dict:
@@ -133,26 +146,35 @@ def _of_pair(row:dict, place:str, asks:bool)->dict:
     n = 0
     while n < min(len(chosen), len(rejected)) and chosen[n] == rejected[n]: n += 1
     if isinstance(chosen, str): n = max(chosen.rfind(" ", 0, n), 0) # a word is not cut in two
+    if not n:
+        raise ValueError(f"{place}: chosen and rejected begin differently, so no prompt shows in them: "
+                         f"give what is asked in a column 'prompt' (there are {', '.join(sorted(row))})")
     return _of_prompt({**row, "prompt": chosen[:n], "chosen": chosen[n:], "rejected": rejected[n:]}, place, asks)
 
 # %% ../../nbs/storage/18_formats.ipynb #47a719b9
-def _form(columns:set):
+def _form(columns:set, asks:bool=False):
     "The function that makes rows of tables with these columns; None where there is nothing to make."
+    if _talks_only(columns) and not (asks and "prompt" in columns): return _of_messages
     if "prompt" in columns: return _of_prompt
-    if {"messages", "conversations"} & columns: return _of_messages
     if {"chosen", "rejected"} <= columns: return _of_pair
     return _of_text if "text" in columns and "completion" not in columns else None
+
+# %% ../../nbs/storage/18_formats.ipynb #60b43aa7
+def _talks_only(columns)->bool:
+    "Are conversations all that there is to learn from? UltraChat's first message is its prompt, too."
+    return bool({"messages", "conversations"} & set(columns)) and not {"completion", "chosen"} & set(columns)
 
 # %% ../../nbs/storage/18_formats.ipynb #0dbe3497
 def _is_plain(table)->bool:
     "Does a table say by the types of its columns that it is prompts and completions, so that no row need be read?"
     types = {name: getattr(feature, "dtype", "") for name, feature in getattr(table, "features", {}).items()}
-    if "chosen" in types or "completions" in types or types.get("label") == "bool": return False
+    if "chosen" in types or "completions" in types or types.get("label") == "bool" or _talks_only(types): return False
     return types.get("prompt") == "string" and types.get("completion", "string") == "string"
 
+# %% ../../nbs/storage/18_formats.ipynb #ffff0c06
 def _needs_no_change(rows:list, columns:set)->bool:
     "Is each row a prompt, and perhaps a completion, as text?"
-    if "prompt" not in columns or "chosen" in columns: return False
+    if "prompt" not in columns or "chosen" in columns or _talks_only(columns): return False
     return not any(is_conversation(row.get("prompt")) or is_conversation(row.get("completion")) for row in rows)
 
 # %% ../../nbs/storage/18_formats.ipynb #4b59fc80
@@ -167,7 +189,7 @@ def plain_table(
     rows = source if _is_rows(source) else source.to_list()
     columns = {column for row in rows for column in row}
     if {"completions", "labels"} <= columns and not asks: raise ValueError(_no_steps(name))
-    form = None if _needs_no_change(rows, columns) else _form(columns)
+    form = None if _needs_no_change(rows, columns) else _form(columns, asks)
     if form: rows = [form(row, f"{name}, row {i}", asks) for i, row in enumerate(rows)]
     if _is_unpaired(rows): return as_dataset(_only_good(rows, name, asks), name)
     return as_dataset(rows if form else source, name)
@@ -181,14 +203,17 @@ def _no_steps(name:str)->str:
 
 # %% ../../nbs/storage/18_formats.ipynb #90e9943f
 def _is_unpaired(rows:list)->bool:
-    "Has each row a prompt, a completion, and a verdict on it?"
-    return bool(rows) and all("completion" in row and isinstance(row.get("label"), bool) for row in rows)
+    "Have the rows a prompt, a completion, and verdicts on them?"
+    kinds = {type(plain_scalar(row.get("label"))) for row in rows}
+    return bool in kinds and kinds <= {bool, type(None)} and all("completion" in row for row in rows)
 
+# %% ../../nbs/storage/18_formats.ipynb #6d9c33f4
 def _only_good(rows:list, name:str, asks:bool)->list:
     "The rows that are labelled True, or what they ask."
-    good = [row for row in rows if row["label"]]
+    good = [row for row in rows if row.get("label")]
     if len(good) == len(rows): return rows
-    left_out = f"{name}: {len(rows) - len(good)} of {len(rows)} completions are labelled False"
+    lacking = " or not at all" if any(row.get("label") is None for row in rows) else ""
+    left_out = f"{name}: {len(rows) - len(good)} of {len(rows)} completions are labelled False{lacking}"
     if not asks:
         warnings.warn(f"{left_out}: nothing is learnt from them", stacklevel=4)
         return good
@@ -209,12 +234,24 @@ def _say_odd_values(table, name:str):
     warnings.warn(f"{name}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, "
                   "json.loads(text)", stacklevel=5)
 
+# %% ../../nbs/storage/18_formats.ipynb #a586bc52
+def _check_seen(table, name:str):
+    "Raise `ValueError` for pictures, which no model here sees."
+    for column, feature in table.features.items():
+        is_named = column.strip().lower() in ("image", "images", "video", "videos")
+        is_picture = "Image(" in str(feature) or "Video(" in str(feature) # which it would take long to look at
+        if not is_picture and not (is_named and any(table[column][:])): continue
+        raise ValueError(
+            f"{name}: the column {column!r} holds pictures, which the model would not see: this library reads and "
+            "writes text only. Leave the column out, or rename one of texts that is for a scorer")
+
 # %% ../../nbs/storage/18_formats.ipynb #8764968a
 def say_misread(
     table,
     name:str, # what it is called in warnings
 ):
-    "Warn of columns that look like what they are not read as."
+    "Warn of columns that look like what they are not read as; raises `ValueError` for pictures."
+    _check_seen(table, name)
     columns = table.column_names
     for column in columns:
         meant = column.strip().lower()

@@ -15,6 +15,7 @@ ERRORS = {
     "knows {c}: update selfloop_nb to open it":
         "运行 {a} 由更新版本的 selfloop_nb 所做（readers {b}），这个版本不可读它，它只懂 {c}：更新 selfloop_nb 再打开",
     "unknown sample state {a}: use one of {b}": "不认识样本的状态 {a}：用 {b} 之一",
+    "it was changed after it was written: put it back from an archive": "写好之后被改动过：请从归档取回",
     "not a round record: it was changed after it was written": "不是轮的记录：写好之后被改动过"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #65ac401a
@@ -32,6 +33,7 @@ ERRORS |= {
     "it is larger than {a} bytes": "它大于 {a} 字节",
     "round.json in the folder of round {a} is that of round {b}": "第 {a} 轮文件夹里的 round.json 是轮 {b} 的",
     "there is no archive {a}": "没有归档 {a}",
+    "{a}, SHA-256 {b}, which its adapter was made for, missing or changed": "{a}（SHA-256 {b}，它的适配器以此为基础）缺失或被改动",
     "{a} missing or changed": "{a} 缺失或被改动",
     "{a} came out otherwise": "{a} 读出来不一样",
     "an archive, after {a} bytes": "归档，已写 {a} 字节",
@@ -68,7 +70,8 @@ ERRORS |= {
     "a file and no folder": "文件，不是文件夹",
     "no round has metrics on held-out data, so none is the best: name one, such as round=3":
         "没有一轮有留出数据上的指标，所以谈不上最好的：指定一轮，如 round=3",
-    "{a} holds something else, which would be lost: name a new folder": "{a} 里有别的东西，会丢失：给一个新文件夹",
+    "{a} holds something else ({b}), which would be lost: name a new folder": "{a} 里有别的东西（{b}），会丢失：给一个新文件夹",
+    "{a} lies among the rounds of the run: name a folder elsewhere": "{a} 在运行的轮次之中：给一个别处的文件夹",
     "{a} is a link: name the folder itself": "{a} 是链接：给出文件夹本身",
     "there is no round to publish yet: call start() first": "还没有可发布的轮次：先调用 start()",
     "{a} is a file: name a folder": "{a} 是文件：给一个文件夹"}
@@ -172,7 +175,13 @@ ERRORS |= {
         "{a}：assistant 的最后一条消息调用了工具，那不是文本：把调用照模型的写法写进 content",
     "{a}: chosen is {b} and rejected {c}: give two texts, or two lists of messages":
         "{a}：chosen 是 {b}，rejected 是 {c}：给两个文本，或两个消息列表",
-    "{a}: chosen and rejected are the same, so no prompt shows in them": "{a}：chosen 与 rejected 相同，看不出其中的提示"}
+    "{a}: chosen and rejected are the same, so no prompt shows in them": "{a}：chosen 与 rejected 相同，看不出其中的提示",
+    "{a}: chosen and rejected begin differently, so no prompt shows in them: give what is asked in a column 'prompt' "
+    "(there are {b})":
+        "{a}：chosen 与 rejected 开头不同，看不出其中的提示：用一列 'prompt' 给出所问的内容（现有列：{b}）",
+    "{a}: the column {b} holds pictures, which the model would not see: this library reads and writes text only. Leave "
+    "the column out, or rename one of texts that is for a scorer":
+        "{a}：列 {b} 装着图片，模型看不到：本库只读写文本。去掉这一列；若是给评分函数用的文本列，请改名"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #a754f262
 ERRORS |= {

@@ -11,7 +11,8 @@ import json, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, SelfloopError, fixed_path, user_path, whole_number
+from ..backend.core import (
+    DamagedRunError, SelfloopError, fixed_path, parse_json, user_path, whole_number)
 from ..backend.turns import read_turns
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
@@ -30,32 +31,41 @@ def best_of(
     raise SelfloopError("no round has metrics on held-out data, so none is the best: name one, such as round=3")
 
 # %% ../../nbs/storage/22_publish.ipynb #ac40b615
-def _turns(prompt:str)->tuple: # messages, and what the template is given besides
-    return read_turns(prompt) or ([{"role": "user", "content": prompt}], {})
+def _turns(prompt:str, told:dict)->tuple: # messages, and what the template is given besides
+    "A prompt as the model was asked it, which was told so much of its own."
+    messages, more = read_turns(prompt) or ([{"role": "user", "content": prompt}], {})
+    system = told.get("system")
+    if system is not None and messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": system}, *messages]
+    settings = {**(told.get("template_kwargs") or {}), **more.get("chat_template_kwargs", {})}
+    return messages, {**more, "chat_template_kwargs": settings}
 
 def _said(text:str)->list: return [{"role": "assistant", "content": text}]
 
+# %% ../../nbs/storage/22_publish.ipynb #8c165968
 def _besides(row:dict, more:dict)->dict:
-    "Where a row comes from, and the tools of its conversation as JSON text."
-    tools = {"tools": json.dumps(more["tools"])} if more.get("tools") else {}
-    return {**tools, "round": row["round"], "sample_id": row["sample_id"], "score": row["score"]}
+    "Where a row comes from, the tools of its conversation as JSON text, and the settings of the template."
+    given = {"tools": json.dumps(more["tools"])} if more.get("tools") else {}
+    if more["chat_template_kwargs"]: given["chat_template_kwargs"] = more["chat_template_kwargs"]
+    return {**given, "round": row["round"], "sample_id": row["sample_id"], "score": row["score"]}
 
 # %% ../../nbs/storage/22_publish.ipynb #e27a55d5
-def as_messages(row:dict)->dict:
+def as_messages(row:dict, told:dict={})->dict:
     "A kept sample as one conversation."
-    messages, more = _turns(row["prompt"])
+    messages, more = _turns(row["prompt"], told)
     return {"messages": messages + _said(row["completion"]), **_besides(row, more)}
 
-def as_prompt_completion(row:dict, talks:bool)->dict:
+# %% ../../nbs/storage/22_publish.ipynb #ca9c17ab
+def as_prompt_completion(row:dict, talks:bool, told:dict={})->dict:
     "A kept sample as prompt and completion: as messages where the table has a conversation."
-    messages, more = _turns(row["prompt"])
+    messages, more = _turns(row["prompt"], told)
     sides = (messages, _said(row["completion"])) if talks else (row["prompt"], row["completion"])
     return {"prompt": sides[0], "completion": sides[1], **_besides(row, more)}
 
 # %% ../../nbs/storage/22_publish.ipynb #d641cdb5
-def as_pair(good:dict, bad:dict, talks:bool)->dict:
+def as_pair(good:dict, bad:dict, talks:bool, told:dict={})->dict:
     "Two samples of a prompt as one that is chosen and one that is rejected."
-    row = as_prompt_completion(good, talks)
+    row = as_prompt_completion(good, talks, told)
     worse = _said(bad["completion"]) if talks else bad["completion"]
     sides = dict(prompt=row.pop("prompt"), chosen=row.pop("completion"), rejected=worse)
     return {**sides, **row, "score_rejected": bad["score"]}
@@ -84,13 +94,14 @@ def _is_worse(row:dict, good:dict)->bool:
 # %% ../../nbs/storage/22_publish.ipynb #79e22a76
 def forms_of(
     rows:list, # samples of rounds, with `round`
+    told:dict|None=None, # what a chat model was told besides: system, template_kwargs; None: it is none
 )->dict: # name -> rows; a form without rows is left out
     "Samples in the usual forms."
     kept = [row for row in rows if row["state"] == KEPT]
-    talks = any(read_turns(row["prompt"]) for row in rows)
-    forms = dict(messages=list(map(as_messages, kept)),
-                 prompt_completion=[as_prompt_completion(row, talks) for row in kept],
-                 dpo=[as_pair(good, bad, talks) for good, bad in pairs_of(rows)])
+    talks, told = told is not None or any(read_turns(row["prompt"]) for row in rows), told or {}
+    forms = dict(messages=[as_messages(row, told) for row in kept],
+                 prompt_completion=[as_prompt_completion(row, talks, told) for row in kept],
+                 dpo=[as_pair(good, bad, talks, told) for good, bad in pairs_of(rows)])
     return {name: made for name, made in forms.items() if made}
 
 # %% ../../nbs/storage/22_publish.ipynb #b7c786d6
@@ -133,13 +144,31 @@ class Published:
 # %% ../../nbs/storage/22_publish.ipynb #75ec36c1
 MANIFEST = "selfloop.json"
 
-def _check_place(folder:Path):
-    "Raise `SelfloopError` where a folder holds something that was not published."
+def _added_since(folder:Path)->list: # of names
+    "The files of a folder that were not published there, or were written anew by hand."
+    try: listed = parse_json((folder / MANIFEST).read_bytes(), dict)["files"]
+    except (OSError, ValueError, KeyError): listed = {}
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    names = [name for name in files if name != Path(MANIFEST) and not _HARMLESS & set(name.parts)]
+    def is_ours(name):
+        is_large = files[name].stat().st_size > 2**20 # weights: nobody writes into them by hand
+        return str(name) in listed and (is_large or file_hash(files[name]) == listed[str(name)])
+    return [str(name) for name in names if not is_ours(name)]
+
+# %% ../../nbs/storage/22_publish.ipynb #914f9bd5
+_HARMLESS = {".DS_Store", "Thumbs.db", ".ipynb_checkpoints", ".cache"} # what others leave everywhere
+
+def _check_place(folder:Path, run:Path):
+    "Raise `SelfloopError` where a folder holds something that was not published, or is one of the run's."
+    if folder.resolve().is_relative_to((run / "rounds").resolve()):
+        raise SelfloopError(f"{str(folder)!r} lies among the rounds of the run: name a folder elsewhere")
     if folder.is_symlink(): raise SelfloopError(f"{str(folder)!r} is a link: name the folder itself")
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir(): raise SelfloopError(f"{str(place)!r} is a file: name a folder")
-    if not folder.is_dir() or not any(folder.iterdir()) or (folder / MANIFEST).is_file(): return
-    raise SelfloopError(f"{str(folder)!r} holds something else, which would be lost: name a new folder")
+    others = _added_since(folder) if folder.is_dir() else []
+    if not others: return
+    raise SelfloopError(f"{str(folder)!r} holds something else ({', '.join(others[:3])}), which would be lost: "
+                        "name a new folder")
 
 # %% ../../nbs/storage/22_publish.ipynb #89a9dafb
 def _write_model(run, store:Run, number:int, folder:Path):
@@ -182,7 +211,7 @@ def publish(
 )->Published:
     "A round's model, the samples that led to it, and their cards, as others can use them."
     folder, store = fixed_path(user_path(folder)), run.store
-    _check_place(folder)
+    _check_place(folder, store.path)
     if not store.rows(): raise SelfloopError("there is no round to publish yet: call start() first")
     number = best_of(store.rows()) if round == "best" else whole_number(round, "round")
     record = store.rounds()[-1] if number == -1 else store.of_round(number)
@@ -199,7 +228,7 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     rows = store.rows()[:record.number + 1]
     _write_model(run, store, record.number, folder)
     notes = [write_gguf(folder)]
-    forms = forms_of(_samples_up_to(store, record.number))
+    forms = forms_of(_samples_up_to(store, record.number), _told(folder, store.info))
     use = use_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     (folder / "README.md").write_text(model_card(record, seal, store.info, rows, use), encoding="utf-8")
     if forms: _fill_dataset(folder / "dataset", forms, record, seal, store.info, use)
@@ -210,6 +239,13 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     return notes
 
 # %% ../../nbs/storage/22_publish.ipynb #2eb43019
+def _told(folder:Path, info:dict)->dict|None:
+    "What the model of a folder was told besides the prompts; None for one without a chat template."
+    config = folder / "tokenizer_config.json"
+    has_own = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("chat_template")
+    return info.get("model") or {} if has_own or (folder / "chat_template.jinja").is_file() else None
+
+# %% ../../nbs/storage/22_publish.ipynb #cd7fe7dc
 def _fill_dataset(folder:Path, forms:dict, record, seal:str, info:dict, use:Use):
     folder.mkdir()
     _write_forms(folder, forms)

@@ -10,7 +10,8 @@ import json, math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, parse_json, patch_to
+from ..backend.core import DamagedRunError, parse_json, patch_to, short_hash
+from ..records import as_written
 from .files import read_file, write_file
 
 # %% ../../nbs/storage/21_sealed.ipynb #20c241d6
@@ -52,7 +53,7 @@ def read_sealed(
 )->Unsealed|None: # None: it was never opened
     "What was written down when the sealed test of a run was opened."
     names = [field.name for field in fields(Unsealed)] # a newer version may say more
-    try: data = parse_json(read_file(folder, FILE), dict)
+    try: data = as_written(parse_json(read_file(folder, FILE), dict, as_written=True))
     except FileNotFoundError: return None
     except ValueError as error: raise DamagedRunError(f"{FILE} in {str(folder)!r} cannot be read: {error}") from error
     try: return _checked(Unsealed(**{name: data[name] for name in names if name in data}))
@@ -80,4 +81,5 @@ def write_sealed(
     def plain(value): return None if isinstance(value, float) and not math.isfinite(value) else value
     data = asdict(opened)
     for name in ("metrics", "metrics_0"): data[name] = {key: plain(value) for key, value in data[name].items()}
-    write_file(folder / FILE, json.dumps(data, ensure_ascii=False, indent=1))
+    data = json.loads(json.dumps(data)) # as it will be read
+    write_file(folder / FILE, json.dumps({**data, "sealed": short_hash(data, 64)}, ensure_ascii=False, indent=1))

@@ -11,9 +11,11 @@ __all__ = ['TOLD_SINCE', 'TRAINED_ON_IDS', 'torch_settings', 'computing', 'diffe
 import warnings
 from dataclasses import dataclass, field
 
-from ..backend.core import DamagedRunError, SelfloopError, redacted
+from ..backend.core import DamagedRunError, SelfloopError, parse_json, redacted
+from ..records import as_written
 from .disk import GONE, disk
 from .environment import environment
+from .files import read_file
 from .store import Run
 from .stored import PRUNED, pruned_files
 
@@ -59,6 +61,13 @@ def set_otherwise(info:dict)->str: # of run.json; '' where it is not
     return (f"torch has other settings than when the run was made ({here}; then: {there}): what is computed here comes "
             "out otherwise in the last digits, or in more")
 
+# %% ../../nbs/storage/12_verify.ipynb #86e967de
+def _with_hash(run:Run, name:str)->str:
+    "A file of a round; one of another round, which an adapter was made for, with the hash that it had."
+    id, _, file = name.partition("/")
+    if id not in run.ids(): return name
+    return f"{name}, SHA-256 {run.record(id).files[file][:12]}, which its adapter was made for,"
+
 # %% ../../nbs/storage/12_verify.ipynb #2ccd8307
 def damage(
     run:Run,
@@ -67,7 +76,7 @@ def damage(
 )->list: # of words; empty: all is as it was written
     "What is wrong with a round; files are read anew."
     run._records.pop(id, None)
-    try: return [f"{name} missing or changed" for name in run.verify(id, known)]
+    try: return [f"{_with_hash(run, name)} missing or changed" for name in run.verify(id, known)]
     except DamagedRunError as error: return [str(error)]
 
 # %% ../../nbs/storage/12_verify.ipynb #5ebd32fb
@@ -123,6 +132,16 @@ def _broken_chain(run:Run, faults:dict)->dict:
         if not any(id in str(error) for id in faults): return {f"branch {run.branch}": [str(error)]}
     return {}
 
+# %% ../../nbs/storage/12_verify.ipynb #5c401049
+_SEALED = "sealed.json" # what came of a test that was opened once
+
+def _sealed_test(run:Run)->dict:
+    "A sealed test that was opened, and is not as it was written."
+    try: as_written(parse_json(read_file(run.path, _SEALED), dict, as_written=True))
+    except FileNotFoundError: return {}
+    except (DamagedRunError, ValueError) as error: return {_SEALED: [str(error)]}
+    return {}
+
 # %% ../../nbs/storage/12_verify.ipynb #0b5ed585
 def verify(
     run, # a run folder, or a Loop or run that is open
@@ -134,7 +153,7 @@ def verify(
     faults = {id: damage(run, id, known) for id in ids}
     faults = {id: found for id, found in faults.items() if found}
     heads, lost = _heads_as_written(run)
-    faults |= lost
+    faults |= lost | _sealed_test(run)
     for branch in heads: faults |= _broken_chain(Run(run.path, branch), faults)
     n_pruned = sum(bool(pruned_files(run.folder(id))) for id in ids if id not in faults)
     strange = {id: names for id in ids if id not in faults and (names := unlisted(run, id))}

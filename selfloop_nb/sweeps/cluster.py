@@ -14,7 +14,7 @@ from functools import cache
 
 from ..backend.asking import check_there, is_there, same_place
 from ..backend.core import SelfloopError, Stopped, patch_to, plain_arguments, whole_number
-from ..backend.workers import never
+from ..backend.workers import name_of, never, why_stuck
 from ..storage.environment import environment, own_code
 from ..storage.verify import computing
 from ..text import import_extra
@@ -204,7 +204,7 @@ class _Job:
         import torch
         self.cluster, self.ray = cluster, cluster.ray
         self.number, self.threads = cluster.n_jobs, torch.get_num_threads()
-        self.work, self.piece = work, piece
+        self.name, self.piece = name_of(work, common), piece
         self.progress, self.should_stop = progress, should_stop
         self.todo, self.deaths = deque(keys), {} # key -> workers that it has taken along
         self.greetings, self.beats = {}, {} # what is waited for -> actor
@@ -266,7 +266,8 @@ def _receive(self, ref): # yields the key and the answer, or nothing
     "What came of a piece."
     actor, key = self.asked.pop(ref)
     try: answer = self.ray.get(ref)
-    except self.ray.exceptions.RayTaskError as error: raise (error.cause or error) from error
+    except self.ray.exceptions.RayTaskError as error:
+        raise why_stuck(error.cause or error, self.name, key) from error
     except self.ray.exceptions.RayError as error: return self._lose(actor, key, error)
     yield key, answer
 
@@ -280,8 +281,7 @@ def _lose(self, actor, key, error):
     for lost in keys: self.deaths[lost] = self.deaths.get(lost, 0) + (len(keys) == 1)
     self.todo.extendleft(reversed(keys))
     if self.deaths[key] < TRIES: return
-    name = getattr(getattr(self.work, "work", self.work), "__name__", "work")
-    raise SelfloopError(f"piece {key!r} of {name} was given up: {TRIES} workers were lost with it alone "
+    raise SelfloopError(f"piece {key!r} of {self.name} was given up: {TRIES} workers were lost with it alone "
                         f"({_first_line(error)}). What else was done is kept; see Ray's log, or do it here: "
                         "workers=Here()")
 

@@ -65,12 +65,25 @@ def verdict(self,
     stores = {name: [line.store] for name, line in self.items()}
     return evidence.against_controls(self.loop.store.branch, [self.loop.store], stores, found)
 
+# %% ../../nbs/sweeps/04_controls.ipynb #20f24326
+def _made_otherwise(loop:Loop)->list: # of texts: one, or none
+    "Which rounds of a loop were made with other settings than its controls, which have those of now."
+    now, changed = loop.config(), {}
+    for record in loop.rounds[1:]:
+        for name in ("score", "select", "mix", "tune", "sampling"):
+            if record.config.get(name, now[name]) != now[name]: changed.setdefault(name, []).append(record.number)
+    if not changed: return []
+    rounds = sorted({number for numbers in changed.values() for number in numbers})
+    return [f"{', '.join(changed)} of round {', '.join(map(str, rounds))} were others than now, and the controls have "
+            "those of now: more than Q differs"]
+
 # %% ../../nbs/sweeps/04_controls.ipynb #691c1068
 @patch_to(Controls)
 def __repr__(self)->str:
     lines, last = self.verdict().lines, len(self.loop.rounds) - 1
     behind = {name: len(line.rounds) - 1 for name, line in self.items() if name not in self.ended}
     lines += [f"{name} is in round {n} of {last}: run() goes on" for name, n in behind.items() if n < last]
+    lines += _made_otherwise(self.loop)
     lines += [f"there is no control {name!r}: {why}" for name, why in self.missing.items()]
     return "\n".join([*lines, *(f"{name} ended {why}" for name, why in self.ended.items())])
 
@@ -78,6 +91,11 @@ def __repr__(self)->str:
 def controls(
     loop:Loop, # with M_0 at least
 )->Controls: # a dict name -> Loop; `run()`, `verdict()`
-    "The controls of a loop as branches from its M_0: D_train alone, as many samples chosen blindly, no filter."
+    """The controls of a loop as branches from its M_0: D_train alone, as many samples chosen blindly, no filter.
+
+    Raises `ValueError` for what is no Loop."""
+    if not isinstance(loop, Loop):
+        raise ValueError(f"controls({type(loop).__name__}): give the Loop, which can train its controls; "
+                         "compare() shows those that have been run")
     loop.start()
     return Controls(loop)

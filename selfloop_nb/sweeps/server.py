@@ -18,8 +18,8 @@ from ..backend.tokens import Reader
 from ..backend.workers import HERE, never
 from ..models import LanguageModel
 from ..sampling import sample_chunk, sample_rows
-from ..scorers.judges import RUBRIC, judge_prompt
-from ..scoring import Scorer
+from ..scorers.judges import RUBRIC, check_words, judge_prompt
+from ..scoring import NoVerdict, Scorer
 from ..storage.disk import disk
 from ..storage.files import make_folder, write_folder
 
@@ -278,9 +278,12 @@ def judge(self,
 # %% ../../nbs/sweeps/07_server.ipynb #9274aa67
 def _checked_verdicts(verdicts:dict)->dict:
     "The verdicts; raises `ValueError` where two are one word, or a value is no finite number."
+    check_words(verdicts)
     words = [word.strip().lower() for word in verdicts]
     if len(set(words)) < len(words) or "" in words:
         raise ValueError(f"verdicts={list(verdicts)}: give words that differ in more than their case")
+    if len(set(verdicts.values())) < 2:
+        raise ValueError(f"verdicts={verdicts!r}: at least two different values are needed")
     for word, value in verdicts.items():
         if isinstance(value, (int, float)) and math.isfinite(value): continue
         raise ValueError(f"verdicts: {word!r} is worth {value!r:.40}: it must be a finite number")
@@ -297,7 +300,9 @@ def _verdict(self, text:str, verdicts:dict, least:float)->float:
         word = next((word for word in verdicts if word.strip().lower() == token.strip().lower()), None)
         if word is not None: shares[word] += math.exp(logprob)
     total = sum(shares.values())
-    if total < least or total == 0: return math.nan
+    if total < least or total == 0:
+        likeliest = [token for token, _ in sorted(found, key=lambda pair: -pair[1])[:3]]
+        return NoVerdict(f"it begins with {likeliest}, and hardly with one of {list(verdicts)}")
     return sum(verdicts[word] * share for word, share in shares.items()) / total
 
 # %% ../../nbs/sweeps/07_server.ipynb #b379b0e6

@@ -42,6 +42,7 @@ def _nearest(name:str, known:list)->str:
 
 def _kind_of(part:str, table:dict)->str: return table.get("kind", KINDS[part].split()[0])
 
+# %% ../../nbs/views/12_command.ipynb #830209de
 def _arguments(part:str, kind:str)->list|None: # names; None: any
     "What a part can be told."
     if part == "track": return None
@@ -61,6 +62,7 @@ def plan_faults(plan:dict)->list:
             faults += [fault for one in tables for fault in _part_faults(part, one)]
     return faults
 
+# %% ../../nbs/views/12_command.ipynb #dc2e377f
 def _part_faults(part:str, table)->list:
     "The faults of one table that makes a part."
     if not isinstance(table, dict): return [f"{part} = {table!r:.60}: it must be a table [{part}]"]
@@ -84,7 +86,7 @@ def read_plan(
 )->dict:
     "A plan; raises `PlanError` naming all that is wrong with it."
     path = user_path(path)
-    try: plan = tomllib.loads(path.read_text(encoding="utf-8"))
+    try: plan = tomllib.loads(path.read_text(encoding="utf-8-sig")) # as editors of Windows write it
     except OSError as error: raise PlanError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error: raise PlanError(f"{path.name} is no TOML: {error}") from error
     faults = plan_faults(plan)
@@ -100,6 +102,7 @@ def _made(part:str, table:dict, *first):
     if "epochs" in settings: settings.setdefault("steps", None) # which TOML cannot say
     return getattr(selfloop_nb, _kind_of(part, table))(*first, **settings)
 
+# %% ../../nbs/views/12_command.ipynb #2cb44980
 def _value(value):
     "A list of TOML as the tuple that settings want; rows of a table stay a list."
     is_tuple = isinstance(value, list) and not any(isinstance(item, dict) for item in value)
@@ -142,6 +145,7 @@ OK, FAILED = 0, 1
 WRONG, DAMAGED = 2, 3
 INTERRUPTED = 130
 
+# %% ../../nbs/views/12_command.ipynb #28f2405d
 def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     "Begin the run of a plan, or go on with it up to the rounds that the plan has."
     plan = read_plan(path)
@@ -158,12 +162,14 @@ def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     if tracker: tracker.close()
     return _run_in_short(loop), OK
 
+# %% ../../nbs/views/12_command.ipynb #14d03c1b
 def _tracker(plan:dict):
     "The tracker of a plan; None where it has none."
     if "track" not in plan: return None
     settings = {name: value for name, value in plan["track"].items() if name != "kind"}
     return track(_kind_of("track", plan["track"]), **settings)
 
+# %% ../../nbs/views/12_command.ipynb #99f84ca0
 def _run_in_short(run)->dict:
     "The rounds of a run as plain data."
     rounds = [dict(id=record.id, **_finite(row)) for record, row in zip(run.rounds, run.store.rows())]
@@ -177,14 +183,16 @@ def _finite(row:dict)->dict:
 # %% ../../nbs/views/12_command.ipynb #9c7c21aa
 def _store_of(place:str)->tuple: # folder, branch
     "The run folder that is meant: of a plan, or itself."
-    if Path(place).suffix != ".toml": return user_path(place), "main"
+    if Path(place).suffix.lower() != ".toml": return user_path(place), "main"
     about = {**RUN, **read_plan(place)["run"]}
     return user_path(about["store"]), about["branch"]
 
+# %% ../../nbs/views/12_command.ipynb #e324dd0c
 def report_run(place:str)->tuple: # what it says, exit code
     "Write the report of a run."
     return dict(report=str(open_run(*_store_of(place)).report())), OK
 
+# %% ../../nbs/views/12_command.ipynb #4daebffc
 def verify_run(place:str)->tuple: # what it says, exit code
     "Read every file of a run again."
     verdict = verify(_store_of(place)[0])
@@ -216,6 +224,7 @@ COMMANDS = {"run": (run_plan, "begin the run of a plan", True),
             "verify": (verify_run, "read every file again; of a plan, or a run folder", True),
             "doctor": (doctor, "what is there, and what is missing", False)}
 
+# %% ../../nbs/views/12_command.ipynb #f9955ef3
 def _parser()->argparse.ArgumentParser:
     "What can be typed."
     parser = argparse.ArgumentParser(prog="selfloop", description="A language model improves on its own output.")
@@ -236,12 +245,13 @@ def main(
     try: said, code = work(*([asked.place] if takes else []))
     except KeyboardInterrupt: said, code = dict(error="interrupted; what was committed stays"), INTERRUPTED
     except PlanError as error: said, code = dict(error=str(error)), WRONG
-    except (SelfloopError, OSError, ImportError) as error: said, code = dict(error=f"{error}"), FAILED
+    except (SelfloopError, OSError, ImportError, ValueError) as error: said, code = dict(error=f"{error}"), FAILED
     if asked.json: print(json.dumps(said, allow_nan=False))
     elif "error" in said: print(whole_text(said["error"]), file=sys.stderr)
     else: print(whole_text("\n".join(_lines(said))))
     return code
 
+# %% ../../nbs/views/12_command.ipynb #dc3fb868
 def _lines(said:dict):
     "What was said, for people."
     for name, value in said.items():

@@ -67,13 +67,13 @@ def _work(self):
         try:
             if log is None: log, close = self.open()
             log(*item)
-        except Exception as error: self._failed(error)
+        except (Exception, SystemExit) as error: self._failed(error) # some end the program where a key is missing
     try:
         if close is not None: close()
-    except Exception as error: self._failed(error)
+    except (Exception, SystemExit) as error: self._failed(error)
 
 @patch_to(Tracker)
-def _failed(self, error:Exception):
+def _failed(self, error:BaseException):
     self._say("failed", f"{self.name} failed, and the run goes on: {type(error).__name__}: {error!s:.200}")
 
 # %% ../../nbs/views/11_trackers.ipynb #943cc378

@@ -86,7 +86,7 @@ class FakeRay:
         if not ref.actor.is_alive:
             ref.error = ActorDied("The actor died unexpectedly before finishing this task.")
             return
-        try: ref.answer = ref.run()
+        try: ref.answer = self.put(ref.run()) # answers travel, too
         except Exception as error: ref.error = RayTaskError(error)
 
     def get(self, ref):
