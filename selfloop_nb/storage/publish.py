@@ -23,10 +23,10 @@ from .stored import pruned_files
 
 # %% ../../nbs/storage/22_publish.ipynb #1cc78e93
 def best_of(
-    rows:list, # of the history
+    run:Run,
 )->int: # its number
-    "The round that is best on held-out data; raises `SelfloopError` where nothing was measured."
-    number = best_round(rows)
+    "The round that is best on held-out data, as `loop.best()` has it; raises `SelfloopError` where nothing was measured."
+    number = best_round(run)
     if number is not None: return number
     raise SelfloopError("no round has metrics on held-out data, so none is the best: name one, such as round=3")
 
@@ -213,7 +213,7 @@ def publish(
     folder, store = fixed_path(user_path(folder)), run.store
     _check_place(folder, store.path)
     if not store.rows(): raise SelfloopError("there is no round to publish yet: call start() first")
-    number = best_of(store.rows()) if round == "best" else whole_number(round, "round")
+    number = best_of(store) if round == "best" else whole_number(round, "round")
     record = store.rounds()[-1] if number == -1 else store.of_round(number)
     notes = []
     folder.parent.mkdir(parents=True, exist_ok=True)
