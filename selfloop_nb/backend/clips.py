@@ -83,8 +83,8 @@ def sound(self,
     if not data: raise ValueError(f"the clip {name!r:.80} is empty: leave it out")
     n = len(data) // size
     if n < head.nframes:
-        raise ValueError(f"the clip {name!r:.80} is cut off after {n:,} of {head.nframes:,} samples: "
-                         "leave it out, or put the whole file there")
+        there = f"{n:,} of {head.nframes:,} samples"
+        raise ValueError(f"the clip {name!r:.80} is cut off after {there}: leave it out, or put the whole file there")
     values = _as_floats(data, head.sampwidth).reshape(-1, head.nchannels).mean(1)
     return _at_rate(values, head.framerate, rate)
 

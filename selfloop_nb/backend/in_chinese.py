@@ -65,8 +65,9 @@ ERRORS |= {
     "the clip {a} is no wav": "录音 {a} 不是 wav",
     "the clip {a} lies outside the folder of the clips: copy it there": "录音 {a} 在录音文件夹之外：把它复制进来",
     "the clip {a} is empty: leave it out": "录音 {a} 是空的：去掉它",
-    "the clip {a} is cut off after {b} of {c} samples: leave it out, or put the whole file there":
-        "录音 {a} 在 {c} 个采样中的第 {b} 个之后被截断：去掉它，或放上完整的文件",
+    "the clip {a} is cut off after {b}: leave it out, or put the whole file there":
+        "录音 {a} 在 {b} 之后被截断：去掉它，或放上完整的文件",
+    "{a} of {b} samples": "{a}/{b} 个采样",
     ": write its name without the ending": "：写它的名字，不带扩展名",
     "the clip {a} is too large to be shown: {b} bytes": "录音 {a} 太大，无法显示：{b} 字节",
     "clips={a}: there is no such folder": "clips={a}：没有这个文件夹",
