@@ -1,12 +1,13 @@
 """What is published loads elsewhere and says what the record says: the model, the samples in the usual forms, two cards
 that no text of a stranger breaks; a converter or a hub that is not there costs nothing.
 """
-import json
+import json, socket
 
 import pytest
 from chats import chat_model, turns
 from selfloop_nb import FineTune, Measure, Sampling, from_dataset, open_run
 from selfloop_nb.backend.core import DamagedRunError, SelfloopError
+from selfloop_nb.storage import publish
 from selfloop_nb.storage.publish import CONVERTER
 from selfloop_nb.storage.stored import pruned_files
 from small import small_loop, small_task
@@ -209,8 +210,19 @@ def test_a_hub_that_does_not_answer_costs_nothing(loop, tmp_path, offline):
     assert (published.folder / "config.json").exists()
 
 
+def test_a_hub_that_takes_a_connection_and_says_nothing_costs_a_while(loop, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+    silent = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+    monkeypatch.setattr(publish, "HUB_SECONDS", 0.2)
+    notes = loop.publish(tmp_path / "out", round=1, push_to_hub="somebody/something").notes
+    assert sum("the hub does not answer" in note for note in notes) == 2
+
+
 def test_what_goes_to_a_hub(loop, tmp_path, monkeypatch):
     import huggingface_hub
+    monkeypatch.setattr(publish, "hub_answers", lambda seconds: True)
     calls = []
     class Hub:
         def create_repo(self, name, **how):
