@@ -22,7 +22,7 @@ from .backend.trainer import autocast_around
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
-from .metrics.doubts import check_scorer
+from .metrics.doubts import check_rule, check_scorer
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -78,7 +78,8 @@ class Settings:
         asked = dict(score=self.score, audit=self.audit) if needs_samples(self.mix) else {}
         for name, scorer in asked.items():
             if scorer is not None: check_scorer(scorer, task, name)
-        if not asked: self.mix.check(self.tune, task)
+        if asked: check_rule(self.select, task)
+        else: self.mix.check(self.tune, task)
         if self.initial is not None: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
