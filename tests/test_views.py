@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 from hostile_texts import commit_round, hostile_table
 from ipywidgets import widgets
+from made_up import made_up_run
 from selfloop_nb import Threshold, browse, compare, dashboard, explore, open_run, rate, tree
 from selfloop_nb.backend.core import RunLockedError, SelfloopError
 from selfloop_nb.storage.store import Run
@@ -351,6 +352,24 @@ def test_any_finite_score_is_drawn(tmp_path, scores):
     room = dashboard(opened)
     assert room.wait() and not room.publisher.errors and "no picture" not in room.answer.value
     assert opened.report().stat().st_size > 10_000
+
+
+STYLES = {"tex": {"text.usetex": True},
+          "black": {"savefig.facecolor": "black", "lines.linestyle": ":", "font.size": 40},
+          "tight": {"savefig.bbox": "tight", "savefig.transparent": True, "figure.autolayout": True}}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_notebooks_own_style_changes_no_picture(tmp_path, style):
+    from matplotlib import rc_context
+    from selfloop_nb.charts.rounds import heldout_loss_plot
+    from selfloop_nb.charts.look import png
+    run = open_run(made_up_run(tmp_path / "run", 2).path)
+    def drawn():
+        pair = compare(run)
+        return [pair.plain()[:2], explore(run).plain()[0], png(heldout_loss_plot(run.history()))]
+    usual = drawn()
+    with rc_context(STYLES[style]): assert drawn() == usual
 
 
 def test_a_long_sample_is_there_to_its_end(tmp_path):

@@ -3,16 +3,19 @@ the table, and the sentences of guards and errors are found again in it.
 """
 import ast, re, string, warnings
 from itertools import count
+from types import SimpleNamespace
 
 import ipywidgets, pandas, pytest
 
 from project import modules
 from selfloop_nb import Quantile, Threshold, TopK, browse, compare, dashboard, explore, open_run, rate, session, tree
 from selfloop_nb.charts import chart_data, look, rounds
+from selfloop_nb.charts.comparison import comparison_plot
 from selfloop_nb.charts.glossary import ZH
-from selfloop_nb.charts.words import LANGUAGES, SESSION, headers_shown, shown, words_shown
+from selfloop_nb.charts.words import LANGUAGES, SESSION, headers_shown, html_shown, shown, words_shown
 import selfloop_nb.course.exercises # its tables of words
 from selfloop_nb.storage.files import check_name
+from selfloop_nb.views.explore import choice_table
 from selfloop_nb.views.view import _widgets_in, push_button, put_into_words
 from sayings import errors
 from small import small_loop
@@ -122,6 +125,17 @@ def test_a_warning_is_recorded_in_english_whatever_the_session_speaks(tmp_path):
     assert not any(re.search(r"[\u4e00-\u9fff]", text) for record in loop.rounds for text in record.warnings)
 
 
+def test_a_warning_is_printed_as_ever_and_below_it_what_it_means():
+    said = ("the prompts bring completions: they are taken as references, the column 'answer', and the model does not "
+            "see them")
+    printed = {}
+    for lang in ("en", "zh"):
+        session(lang=lang)
+        printed[lang] = warnings.formatwarning(said, UserWarning, "cell.py", 1)
+    assert printed["zh"] == printed["en"] + "prompts 带有回答：它们用作参考答案（列 'answer'），模型看不到\n"
+    assert said in printed["en"] and "参考" not in printed["en"]
+
+
 def test_a_chart_is_in_the_sessions_language_and_size():
     session(lang="zh", font_scale=1.6)
     with look.canvas() as ax:
@@ -186,6 +200,39 @@ def test_views_say_nothing_in_english(tmp_path):
              rate(loop, round=2, by="me"), tree(loop), compare(loop, other)]
     texts = {text.replace("pip install", "pip") for view in views for text in said_by(view)}
     assert sorted(filter(THREE_WORDS.search, texts)) == []
+
+
+NAMES = ["other", "kept", "scores", "_first"] # of branches: words of the table, and one that matplotlib would leave out
+
+
+def test_a_name_is_said_as_it_is_whatever_it_spells(tmp_path):
+    session(lang="zh")
+    loop = small_loop(tmp_path / "run")
+    loop.step()
+    arms = [loop.branch(name) for name in NAMES]
+    arms[0].step()
+    pair, room = compare(*arms), dashboard(arms[0])
+    climber = tree(arms[0])
+    assert room.publisher.flush()
+    for view in (pair, climber, room): put_into_words(view.box)
+    assert [*pair.live.panels[0]["columns"].values()] == NAMES and pair.live.panels[0]["title"] == "留出准确率"
+    labels = "".join(label.value for label in climber.labels.children)
+    for name in NAMES: assert f"<bdi>{name}</bdi>" in pair.tables.value
+    for seen in (labels, html_shown(climber.plain()[0]["text/html"])):
+        assert "<bdi>other</bdi>" in seen and "kept，还没有轮" in seen
+    assert "other：第 2 轮已完成" in room.status.value
+    assert {label for label, _ in room.branches.options} >= {"main", *NAMES}
+    figure = comparison_plot(pair.histories)
+    look.png(figure)
+    assert [text.get_text().strip() for text in figure.legends[0].get_texts()] == NAMES
+
+
+def test_a_group_and_a_person_keep_their_names():
+    session(lang="zh")
+    shares = {"kept": 0.5}
+    metrics = SimpleNamespace(n_kept=1, accept_rate=0.5, precision=1.0, distinct_2=1.0, mean_tokens=1.0, shares=shares)
+    assert "<bdi>kept</bdi></th>" in html_shown(choice_table({"top 1 of each prompt": metrics}))
+    assert shown("kappa with kept") == "与 kept 的 kappa" and shown("rating by all: 1 of 2") == "all 在评分：第 1 个，共 2 个"
 
 
 def test_all_that_a_page_says_of_its_own_is_put_into_words():

@@ -172,3 +172,40 @@ ERRORS |= {
     "{a} cannot be read: {b}": "{a} 读不出：{b}",
     "{a} is no TOML: {b}": "{a} 不是 TOML：{b}",
     "the plan cannot be followed: {a}": "无法按计划进行：{a}"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #919bb8be
+ERRORS |= {
+    "no worker of {a} has begun for {b} s: others may hold the cluster (`ray status` says who), or its machines are "
+    "slow; this goes on as soon as one begins":
+        "{a} 个工作进程中 {b} 秒内没有一个开始：可能别人占着集群（`ray status` 会说是谁），或机器很慢；一有开始的就会继续",
+    "whoever can reach this cluster can run code on it: start it with RAY_AUTH_MODE=token, and set that here, too":
+        "凡是连得上这个集群的人都能在上面运行代码：用 RAY_AUTH_MODE=token 启动它，这里也要设",
+    "not bit-exact: the worker on {a} has {b}": "不能逐位相同：{a} 上的工作进程有 {b}",
+    "the judge {a} cannot be believed: {b}": "评判者 {a} 不可信：{b}",
+    "the chat template of {a} came with a run from elsewhere and is left out: load_model(..., "
+    "allow=('chat_template',)) takes it":
+        "{a} 的对话模板来自别处的运行，没有采用：load_model(..., allow=('chat_template',)) 会采用它",
+    "initial is not used: the model comes trained, and the task has no D_train":
+        "initial 没有用到：模型已训练过，而任务没有 D_train"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #53959e0a
+ERRORS |= {
+    "the weights of round {a} differ in the last bits from those that were trained (SHA-256 {b}): {c}; not bit-exact "
+    "from here on":
+        "第 {a} 轮的权重与训练所得的在末位不同（SHA-256 {b}）：{c}；从此不再逐位相同",
+    "prompts: there is no check, and no column 'answer' to make one of: rename {a} to 'answer' where it holds the "
+    "references; a scorer is told by reference={a}":
+        "prompts：没有 check，也没有可用来检查的列 'answer'：若 {a} 里是参考答案，把它改名为 'answer'；评分器用 reference={a} 指定",
+    "the prompts bring completions: they are taken as references, the column 'answer', and the model does not see "
+    "them":
+        "prompts 带有回答：它们用作参考答案（列 'answer'），模型看不到",
+    "the prompts bring completions beside the column 'answer': the answers are the references, and the completions "
+    "are left out":
+        "prompts 除列 'answer' 外还带有回答：答案用作参考，回答不采用",
+    "prompts, column 'answer': {a} of {b} are empty, and only an empty completion is right there: where the answer is "
+    "not known, leave the row out, or make it None":
+        "prompts 的列 'answer'：{b} 个中有 {a} 个是空的，那里只有空的回答才算对：答案未知的行请去掉，或设为 None",
+    "no font that matplotlib knows has {a}: {b}": "matplotlib 知道的字体里没有 {a}：{b}",
+    "install a font that has them, such as Noto Sans CJK, then delete matplotlib's list of fonts":
+        "安装一种有这些字的字体，如 Noto Sans CJK，再删除 matplotlib 的字体列表",
+    "{a} fonts came after it made its list: delete {b} and restart the kernel": "有 {a} 种字体在它建立列表之后才安装：删除 {b} 并重启内核"}

@@ -12,7 +12,7 @@ import json, math, textwrap
 import matplotlib
 
 from . import rounds as plots
-from .look import RENDERING, Chart, canvas, line_look, look
+from .look import RENDERING, Chart, canvas, line_look, line_name, look
 from .scales import drawable, score_bins
 
 # %% ../../nbs/charts/09_comparison.ipynb #19567638
@@ -120,7 +120,7 @@ def _legend_columns(names:list, width:float)->int:
 # %% ../../nbs/charts/09_comparison.ipynb #5a2c755c
 def _shared_legend(figure, runs:dict, width:float, **style)->int:
     "One legend above all charts, `width` pixels wide; names are never read as mathematics. Returns its lines of text."
-    names = [textwrap.fill(name, 60) for name in runs]
+    names = [textwrap.fill(line_name(name, figure), 60) for name in runs]
     columns = _legend_columns(names, width)
     title = "band: lowest to highest seed" if _banded(runs) else None
     with RENDERING, matplotlib.rc_context(look(**style)):
@@ -171,7 +171,8 @@ def ecdf_plot(
     with canvas(ax, **style) as ax:
         for place, (name, seeds) in enumerate(finite.items()):
             look = {**line_look(place), "marker": "", "linewidth": 2.2 if len(scores[name]) == 1 else 1.4}
-            ax.plot([], [], label=_with_losses(name, scores[name]), **look)
+            label = _with_losses(line_name(name, ax.figure), scores[name])
+            ax.plot([], [], label=label, **look)
             for seed in seeds: _steps(ax, seed, low, high, label="_", **look)
             theta = thetas.get(name, math.nan)
             if not math.isfinite(theta): continue

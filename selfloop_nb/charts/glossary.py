@@ -32,7 +32,7 @@ FIELDS = {
     "search in the text": "在文本中搜索", "score from": "得分从", "score to": "到",
     "click here, then g, b, s, u": "点这里，再按 g、b、s、u",
     "all": "全部", "kept": "保留", "rejected": "剔除", "quarantined": "隔离", "best first": "最好的在前",
-    "worst first": "最差的在前", "as written": "按写出的顺序", "random": "随机", "near theta": "靠近 θ", "main": "主线"}
+    "worst first": "最差的在前", "as written": "按写出的顺序", "random": "随机", "near theta": "靠近 θ"}
 
 # %% ../../nbs/charts/02_glossary.ipynb #df07c598
 ANSWERS = {
@@ -44,8 +44,8 @@ ANSWERS = {
     "θ = {theta} applies from the next round; the rounds so far keep theirs; it takes the place of {rule}":
         "从下一轮起 θ = {theta}，取代 {rule}；已完成的轮次不变",
     "{report}, and {n} files in {folder}": "{report}，以及 {folder} 中的 {n} 个文件",
-    "on branch {name}": "在分支 {name} 上",
-    "branch {name} has no loop in this kernel, so it is there to look at": "分支 {name} 在此内核中没有循环，只能查看",
+    "on branch {branch}": "在分支 {branch} 上",
+    "branch {branch} has no loop in this kernel, so it is there to look at": "分支 {branch} 在此内核中没有循环，只能查看",
     "no picture: {error}": "没有图片：{error}", "nothing is written yet: make a round first": "还没有写出内容：先做一轮",
     "nothing is scored yet: make a round first": "还没有评分：先做一轮", "there is no round yet: make one first": "还没有轮次：先做一轮",
     "{low} to {high}: scores are numbers": "{low} 到 {high}：得分应为数字",
@@ -205,8 +205,8 @@ REPORT = {
     "Settings": "设置", "Samples of round {n}": "第 {n} 轮的样本", "No sample was {state}.": "没有样本被{state}。",
     "branch {name}, {n} rounds, begun {time}": "分支 {name}，{n} 轮，开始于 {time}", "round {n}: {text}": "第 {n} 轮：{text}",
     "{state}, score {score}": "{state}，得分 {score}", "the newest round": "最新一轮",
-    "{caption}. Run {name}, branch {branch}, rounds 0 to {n}, θ {theta}, seed {seed}.":
-        "{caption}。运行 {name}，分支 {branch}，第 0 至 {n} 轮，θ {theta}，随机种子 {seed}。",
+    "{caption}. Run {run}, branch {branch}, rounds 0 to {n}, θ {theta}, seed {seed}.":
+        "{caption}。运行 {run}，分支 {branch}，第 0 至 {n} 轮，θ {theta}，随机种子 {seed}。",
     "Scores of {newest}": "{newest}的得分", "round {n}, written by M_{m}": "第 {n} 轮（由 M_{m} 写出）",
     "Score distributions of all rounds on one scale": "各轮的得分分布，同一刻度",
     "Share of the samples that were kept, and of these the share that is right": "保留样本的比例，以及其中正确的比例",
@@ -237,7 +237,7 @@ TIPS |= {
 TREE = {
     "number of the round · held-out accuracy; ◀ newest round of a branch; pale and dashed: left by a rewind":
         "轮的编号 · 留出准确率；◀ 分支最新的一轮；浅色虚线：被回退留下",
-    ", made on {branch}; lies on {names}": "，在 {branch} 上完成；位于 {names}",
+    ", made on {branch}; lies on {branches}": "，在 {branch} 上完成；位于 {branches}",
     ", made on {branch}; left by a rewind": "，在 {branch} 上完成；被回退留下", "no round yet": "还没有轮",
     "{branch}, no round yet": "{branch}，还没有轮", "{branch}, left by a rewind": "{branch}，被回退留下"}
 
@@ -245,7 +245,7 @@ TREE = {
 TREE |= {
     "round {n_round}, made on {branch}: kept {n_kept} of {n_all}": "第 {n_round} 轮，在 {branch} 上完成：保留 {n_kept} / {n_all}",
     "back at round {n_round}: the next step starts here": "回到第 {n_round} 轮：下一步从这里开始",
-    "on branch {name} from here; the others stay as they are": "从这里起在分支 {name} 上；其余不变",
+    "on branch {branch} from here; the others stay as they are": "从这里起在分支 {branch} 上；其余不变",
     "same settings as the round before": "与上一轮设置相同", "this round": "这一轮", "the one before": "上一轮",
     "dropped: {reasons}": "丢弃：{reasons}"}
 
@@ -268,9 +268,10 @@ RATED = {
 
 # %% ../../nbs/charts/02_glossary.ipynb #db50097c
 RATED |= {
-    "kappa with {name}": "与 {name} 的 kappa", "on {n_samples} samples that you both rated": "在你们都评过的 {n_samples} 个样本上",
-    "kappa with {name}: {value}, on {n_samples} samples": "与 {name} 的 kappa：{value}，在 {n_samples} 个样本上",
-    "precision {n_per_cent}%": "精确率 {n_per_cent}%", "rating by {name}: {progress}": "{name} 在评分：{progress}",
+    "kappa with {person}": "与 {person} 的 kappa",
+    "on {n_samples} samples that you both rated": "在你们都评过的 {n_samples} 个样本上",
+    "kappa with {person}: {value}, on {n_samples} samples": "与 {person} 的 kappa：{value}，在 {n_samples} 个样本上",
+    "precision {n_per_cent}%": "精确率 {n_per_cent}%", "rating by {person}: {progress}": "{person} 在评分：{progress}",
     "θ = {theta}: {share} of {n_kept} right, at least {low} (Wilson, 95 %)":
         "θ = {theta}：{n_kept} 个中 {share} 正确，至少 {low}（Wilson，95 %）"}
 
@@ -297,12 +298,12 @@ BESIDE = {
     "diversity: distinct-2": "多样性：distinct-2", "diversity: unique samples": "多样性：不同的样本",
     "The share of the samples that score at most so much: a line further right scores higher.":
         "得分不超过某值的样本比例：线越靠右得分越高。",
-    "{name}: {n_there} of {n_seeds} seeds": "{name}：{n_seeds} 个种子中的 {n_there} 个"}
+    "{run}: {n_there} of {n_seeds} seeds": "{run}：{n_seeds} 个种子中的 {n_there} 个"}
 
 # %% ../../nbs/charts/02_glossary.ipynb #1eb3def9
 BESIDE |= {
-    "scores of round {n_round} · {name}: no round {n_other}": "第 {n_round} 轮的得分 · {name}：没有第 {n_other} 轮",
-    "settings that differ": "不同的设置", "{values} from round {n_round}": "{values}，从第 {n_round} 轮起",
+    "scores of round {n_round} · {run}: no round {n_other}": "第 {n_round} 轮的得分 · {run}：没有第 {n_other} 轮",
+    "settings that differ": "不同的设置", "{setting} from round {n_round}": "{setting}，从第 {n_round} 轮起",
     "beginning and end": "开头与结尾", "accuracy of M_0": "M_0 的准确率", "accuracy at the end": "最后的准确率",
     "held-out loss of M_0": "M_0 的留出损失", "held-out loss at the end": "最后的留出损失",
     "right among the kept": "保留中的正确比例", "unique samples": "不同的样本"}

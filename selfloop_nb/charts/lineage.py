@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'LEGEND', 'COUNTS', 'METRICS', 'CELL', 'Line', 'lines_of', 'columns_of', 'marks_of', 'metric_of',
-           'round_text', 'label_of', 'tree_rows', 'tree_text', 'shade_of', 'ink_on', 'tree_html', 'round_summary']
+           'round_text', 'label_of', 'label_html', 'tree_rows', 'tree_text', 'shade_of', 'ink_on', 'tree_html',
+           'round_summary']
 
 # %% ../../nbs/charts/14_lineage.ipynb #06f4c3c3
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from .comparison import changed_settings
 from .look import line_look
-from .markup import escape, html_table, loud
+from .markup import escape, html_table, loud, name_html
 from ..records import Round, history_row, theta_of
 
 # %% ../../nbs/charts/14_lineage.ipynb #76fbdf8a
@@ -132,6 +133,11 @@ def label_of(line:Line)->str:
     if line.left: return f"{line.branch}, left by a rewind"
     return line.branch if line.rounds else f"{line.branch}, no round yet"
 
+# %% ../../nbs/charts/14_lineage.ipynb #1b00dedd
+def label_html(line:Line)->str:
+    "The same as HTML: a branch is called what it is called in every language."
+    return name_html(line.branch) if line.rounds and not line.left else escape(label_of(line))
+
 # %% ../../nbs/charts/14_lineage.ipynb #11757394
 def tree_rows(
     lines:list, heads:dict,
@@ -199,10 +205,10 @@ def tree_html(
 )->str: # HTML
     "The tree as a table without any widget."
     rows = []
-    for line, (label, *cells) in zip(lines, tree_rows(lines, heads)):
+    for line, (_, *cells) in zip(lines, tree_rows(lines, heads)):
         pill = "dashed #888888;color:#888888" if line.left else _pill(shade_of(line, heads))
         cells = "".join(_html_cell(text, pill) for text in cells)
-        rows.append(f"<tr><td style='text-align:left'>{escape(label)}</td>{cells}</tr>")
+        rows.append(f"<tr><td style='text-align:left'>{label_html(line)}</td>{cells}</tr>")
     metric = metric_of([r for line in lines for r in line.rounds])
     return f"<table>{''.join(rows)}</table>{LEGEND[metric]}"
 
@@ -242,7 +248,7 @@ def _changes(before:dict, now:dict)->str:
     changed = changed_settings(before, now)
     if not changed: return "same settings as the round before"
     table = pandas.DataFrame.from_dict(changed, orient="index", columns=["before", "now"])
-    return f"<b>settings that changed</b>{html_table(table, CELL)}"
+    return f"<b>settings that changed</b>{html_table(table, CELL, names=('rows',))}"
 
 # %% ../../nbs/charts/14_lineage.ipynb #4a9d04bf
 def _dropped(reasons:dict)->str:

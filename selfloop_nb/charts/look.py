@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'MARKERS', 'DASHES', 'STATE_LOOK', 'ALARM', 'RENDERING', 'OTHER_SCRIPTS', 'line_look', 'fonts', 'look',
-           'png', 'Chart', 'fit', 'canvas']
+           'as_drawn', 'png', 'Chart', 'line_name', 'fit', 'canvas']
 
 # %% ../../nbs/charts/05_look.ipynb #a999c722
 import functools, io, threading, warnings
@@ -51,10 +51,20 @@ def look(
     dark:bool=False,      # for a dark theme
 )->dict: # matplotlib's rcParams
     "The style that all charts share."
-    return {**_colours(dark), **_sizes(10 * font_scale),
+    return {**_as_usual(), **_colours(dark), **_sizes(10 * font_scale),
             "font.family": fonts(), "axes.grid": True, "axes.axisbelow": True, "axes.titlelocation": "left",
             "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": True, "legend.framealpha": 0.8,
             "svg.hashsalt": "selfloop", "svg.fonttype": "none"}
+
+# %% ../../nbs/charts/05_look.ipynb #7e871265
+_DRAWN = {"axes", "figure", "font", "grid", "hatch", "hist", "image", "legend", "lines", "markers", "mathtext", "patch",
+          "path", "savefig", "text", "xaxis", "xtick", "yaxis", "ytick"} # settings that a chart is drawn by
+_THEIRS = {"figure.dpi", "savefig.dpi", "savefig.directory", "savefig.format", "figure.max_open_warning"}
+
+def _as_usual()->dict:
+    "What somebody has set for figures of his own (a style, LaTeX, tight edges), set back; the resolution stays his."
+    usual = {name: value for name, value in matplotlib.rcParamsDefault.items() if name.partition(".")[0] in _DRAWN}
+    return {name: usual[name] for name in usual.keys() - _THEIRS if matplotlib.rcParams[name] != usual[name]}
 
 # %% ../../nbs/charts/05_look.ipynb #f25c21db
 def _colours(dark:bool)->dict:
@@ -72,6 +82,12 @@ def _sizes(size:float)->dict:
             "lines.linewidth": 2.2, "lines.markersize": 6, "hatch.linewidth": 1.2}
 
 # %% ../../nbs/charts/05_look.ipynb #77490d7f
+@contextmanager
+def as_drawn():
+    "Save a figure as it was drawn, whatever the notebook has set for figures of its own."
+    with RENDERING, matplotlib.rc_context(_as_usual()): yield
+
+# %% ../../nbs/charts/05_look.ipynb #d943e063
 def png(
     figure,
     width:int=0,     # pixels; 0: the figure's own size
@@ -80,7 +96,7 @@ def png(
 )->bytes:
     "A figure as the bytes of a PNG."
     buffer = io.BytesIO()
-    with RENDERING:
+    with as_drawn():
         if width: figure.set_size_inches(width / dpi, height / dpi)
         figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
@@ -89,6 +105,7 @@ def png(
 class Chart(Figure):
     "A matplotlib figure that a notebook shows by itself, without pyplot, and that cuts no title and no legend."
     advised = False # of signs that no font has
+    names = frozenset() # what somebody has named: it is put into no other words
     def _repr_png_(self)->bytes: return png(self, dpi=72)
 
     def draw(self, renderer):
@@ -107,11 +124,21 @@ class Chart(Figure):
         texts = self.findobj(matplotlib.text.Text)
         for text in texts:
             said = text.get_text()
-            if shown(said) != said: text.set_text(shown(said))
+            is_name = " ".join(said.split()) in self.names
+            if shown(said) != said and not is_name: text.set_text(shown(said))
         advice = font_advice("".join(text.get_text() for text in texts), fonts())
         if advice and not self.advised: warnings.warn(advice, stacklevel=3)
         self.advised = bool(advice)
         return advice
+
+# %% ../../nbs/charts/05_look.ipynb #4580c264
+def line_name(
+    name:str, # of a run, or what else somebody has named
+    figure,
+)->str: # for a legend
+    "A name as a legend takes it: no word of ours; one that begins with `_` would be left out by matplotlib."
+    if isinstance(figure, Chart): figure.names |= {" ".join(name.split())}
+    return f" {name}" if name.startswith("_") else name
 
 # %% ../../nbs/charts/05_look.ipynb #a47aaa9c
 def fit(ax, renderer):

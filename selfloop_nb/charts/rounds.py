@@ -12,7 +12,7 @@ import itertools, math, textwrap
 import matplotlib
 import matplotlib.ticker
 
-from .look import ALARM, COLOURS, STATE_LOOK, canvas, line_look
+from .look import ALARM, COLOURS, STATE_LOOK, canvas, line_look, line_name
 from .scales import FARTHEST, drawable, score_bins
 from ..records import KEPT, QUARANTINED, REJECTED
 
@@ -187,7 +187,7 @@ def round_plot(
     if any(len(histories) > 1 for histories in runs.values()): title += " (band: lowest to highest seed)"
     with canvas(ax, **style) as ax:
         for place, (name, column) in enumerate(itertools.product(runs, columns)):
-            label = " ".join(filter(None, (name, columns[column])))
+            label = " ".join(filter(None, (line_name(name, ax.figure), columns[column])))
             _curve(ax, runs[name], column, label, place)
         finish(ax, title, ylabel, share)
     return ax.figure

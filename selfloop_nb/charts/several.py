@@ -10,13 +10,14 @@ from dataclasses import asdict
 from .chart_data import Panel, json_numbers
 from .comparison import curves_of, score_limits, sorted_seeds
 from .rounds import named_runs
+from .words import Name
 
 # %% ../../nbs/charts/18_several.ipynb #95a20c58
 def compared_panels(
     runs, # name -> history, or name -> list of histories, one a seed
 )->list: # plain JSON, as `panels_of`
     "A chart for each curve, and one for the scores of a round."
-    runs = named_runs(runs)
+    runs = {Name(name): seeds for name, seeds in named_runs(runs).items()}
     banded = [place for place, seeds in enumerate(runs.values()) if len(seeds) > 1]
     hint = "A line a run; the band goes from the lowest seed to the highest." if banded else "A line a run."
     panels = []

@@ -223,6 +223,7 @@ ERRORS |= {
     "{a}: the columns of {b} are parted by {c}: save it with commas, or give pandas.read_csv({b}, sep={c})":
         "{a}：{b} 的列以 {c} 分隔：改用逗号保存，或给 pandas.read_csv({b}, sep={c})",
     "{a}: {b} has two columns of one name: {c}": "{a}：{b} 有两列同名：{c}",
+    "it has two values for {a}": "{a} 有两个值",
     "{a}: line {b} of {c} has {d} fields, the first line {e}: put quotes around a text with a comma in it":
         "{a}：{c} 的第 {b} 行有 {d} 个字段，第一行有 {e} 个：给含逗号的文本加引号",
     "{a} cannot be read as a table: {b}: make every column all text, or all numbers": "{a} 不能读成表：{b}：让每一列全是文本，或全是数",
@@ -245,3 +246,51 @@ ERRORS |= {
 # %% ../../nbs/storage/28_in_chinese.ipynb #d345a419
 ERRORS |= {
     "{a}: a number is too large for a table ({b}): write such numbers as text": "{a}：有一个数太大，放不进表（{b}）：把这样的数写成文本"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #f9329827
+ERRORS |= {
+    "{a}: {b} of {c} completions are labelled False": "{a}：{c} 个回答中有 {b} 个标为 False",
+    "{a}: {b} of {c} completions are labelled False: nothing is learnt from them":
+        "{a}：{c} 个回答中有 {b} 个标为 False：不从它们学习",
+    "{a}: {b} of {c} completions are labelled False: the prompts are asked without references":
+        "{a}：{c} 个回答中有 {b} 个标为 False：提问时不带参考答案",
+    "{a}: nothing is learnt from them": "{a}：不从它们学习",
+    "{a}: the prompts are asked without references": "{a}：提问时不带参考答案",
+    "{a}: the column 'answer' is {b}, where 0.1 is no 0.1 (0.10000000149011612 in float32), which no answer equals: "
+    "make it float64 or text where it is made":
+        "{a}：列 'answer' 是 {b}，其中 0.1 并不是 0.1（float32 里是 0.10000000149011612），没有回答会等于它：在生成处改成 float64 或文本",
+    "{a}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, json.loads(text)":
+        "{a}：列 'prompt' 里的消息是文本，会原样提问：用 json.loads(text) 变成列表"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #b90e1a76
+ERRORS |= {
+    "{a}: the column 'label' holds 0 and 1, and is not read as a verdict on the completions: make it False and True "
+    "where it is one":
+        "{a}：列 'label' 里是 0 和 1，不当作对回答的判定：若是判定，请改成 False 和 True",
+    "{a}: the column {b} is not read as {c}: rename it": "{a}：列 {b} 不会当作 {c} 来读：请改名",
+    "{a}: the column {b} holds classes by number, and is read as their names ({c}, ...): cast it to int64 where the "
+    "numbers are meant":
+        "{a}：列 {b} 用数字表示类别，按类别名称读入（{c}……）：若要的是数字，请转换成 int64",
+    "line {a} of {b} is torn or no rating: it is passed over, the others stand": "{b} 的第 {a} 行残缺或不是评分：跳过它，其余有效"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #636aed5c
+ERRORS |= {
+    "this file system cannot force all that is written to the disk ({a}), as some network and shared folders: a loss "
+    "of power may take the newest round, anything else takes nothing":
+        "此文件系统不能保证写入的内容都落到磁盘（{a}），一些网络和共享文件夹就是这样：断电可能丢失最新一轮，其他情况什么也不丢",
+    "run {a} cannot be locked here ({b}): take care that one program alone writes to it. Where a second one begins, "
+    "the first stops before its next write":
+        "运行 {a} 在这里无法加锁（{b}）：请确保只有一个程序写它。若第二个程序开始写，第一个会在下一次写入之前停下",
+    "this system has no locks": "此系统没有文件锁",
+    "heads.json of run {a} is missing or damaged ({b}): taking the newest whole round of each branch, {c}. Rewind "
+    "where a branch stood at an earlier one":
+        "运行 {a} 的 heads.json 缺失或损坏（{b}）：取各分支最新的完整一轮，{c}。若某分支原在更早的一轮，请回退"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #1ae091ad
+ERRORS |= {
+    "run {a} has no branch {b}, it has {c}: this one begins with an M_0 of its own; loop.branch({b}) begins at a round":
+        "运行 {a} 没有分支 {b}，它有 {c}：这一支从自己的 M_0 开始；loop.branch({b}) 从某一轮开始",
+    "round {a} of run {b} is damaged ({c}): going back to {d}": "运行 {b} 的第 {a} 轮已损坏（{c}）：退回到 {d}",
+    "{a}going back to {b}": "{a}退回到 {b}", "going back to {a}": "退回到 {a}",
+    "initial is not used: M_0 of run {a} was trained already, with {b}; use another store to train it anew":
+        "initial 没有用到：运行 {a} 的 M_0 已用 {b} 训练过；要重新训练，请换一个 store"}

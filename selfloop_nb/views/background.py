@@ -103,6 +103,7 @@ class Publisher:
         self.pause = 1 / rate
         self.apart = threads_repaint() if apart is None else apart
         self.lock = threading.Lock()
+        self.turn = threading.RLock() # whose it is to set what is seen: while it draws, its own
         self.changed, self.errors = set(), []
         self.thread = None
         self.drawing, self.drawn_at = False, 0.0
@@ -138,7 +139,8 @@ def _draw_changed(self)->bool: # was there anything?
         self.drawing = bool(what)
         if not what: self.thread = None
     if not what: return False
-    try: self.draw(what)
+    try:
+        with self.turn: self.draw(what)
     except Exception as error:
         self.errors = [*self.errors[-9:], error]
         if self.failed is not None: self.failed(error)
@@ -153,8 +155,14 @@ def flush(self,
     "Wait until everything that was told is drawn."
     self.settle()
     end = math.inf if seconds is None else time.monotonic() + seconds
-    while (self.changed or self.drawing) and time.monotonic() < end: time.sleep(0.01)
-    return not (self.changed or self.drawing)
+    while not self._is_drawn() and time.monotonic() < end: time.sleep(0.01)
+    return self._is_drawn()
+
+# %% ../../nbs/views/01_background.ipynb #143b9f6a
+@patch_to(Publisher)
+def _is_drawn(self)->bool:
+    "Is nothing waiting, and nothing being drawn? Asked between the two it would be said too soon."
+    with self.lock: return not (self.changed or self.drawing)
 
 # %% ../../nbs/views/01_background.ipynb #f5c06872
 def weakly(

@@ -202,10 +202,11 @@ def _tables(self)->str: # HTML
     "Both tables."
     ends, differ = self.table, self.settings
     style = "text-align:left;padding:0 14px 0 0;line-height:1.45;overflow-wrap:break-word"
-    settings = html_table(differ, style) if len(differ) else " <i>none</i><br>"
+    settings = html_table(differ, style, names=("rows", "columns")) if len(differ) else " <i>none</i><br>"
     words = "".join(f"{escape(line)}<br>" for found in self.verdicts.values() for line in found.lines)
     held = f"<b>against the controls</b><br>{words}" if words else ""
-    return f"{held}<b>settings that differ</b>{settings}<b>beginning and end</b>{html_table(ends, style)}"
+    arms = html_table(ends, style, names=("rows",))
+    return f"{held}<b>settings that differ</b>{settings}<b>beginning and end</b>{arms}"
 
 # %% ../../nbs/views/10_compare.ipynb #151719fe
 @patch_to(Comparison, as_prop=True)

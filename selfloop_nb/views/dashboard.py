@@ -14,7 +14,7 @@ import ipywidgets
 
 from ..backend.core import SelfloopError, natural_number, patch_to, plain_arguments
 from ..charts.markup import escape, loud, warning_box, warning_lines
-from ..charts.words import session_look, shown
+from ..charts.words import Name, session_look, shown
 from ..guards import StopRules
 from ..loop import Loop
 from ..opened import Control, Event, OpenRun, open_run, pace
@@ -205,7 +205,7 @@ def _choose_branch(self):
 def _offer_branches(self):
     "Renew the list of branches."
     name = self.loop.store.branch
-    offer(self.branches, sorted({*self.loop.store.heads, name}), name)
+    offer(self.branches, list(map(Name, sorted({*self.loop.store.heads, name}))), name)
 
 # %% ../../nbs/views/05_dashboard.ipynb #9853b907
 @patch_to(ControlRoom)

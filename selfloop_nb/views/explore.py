@@ -13,9 +13,9 @@ import ipywidgets
 from ..backend.core import SelfloopError, patch_to, plain_arguments, real_number
 from ..charts.chart_data import RoundScores
 from ..charts.look import png
-from ..charts.markup import escape
+from ..charts.markup import escape, name_html
 from ..charts.theta import preview_plot
-from ..charts.words import session_look
+from ..charts.words import Name, session_look
 from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly
@@ -27,7 +27,7 @@ def choice_table(
     choices:dict, # rule in words -> KeptMetrics
 )->str: # HTML
     "What each rule would keep, side by side."
-    groups = list(next(iter(choices.values())).shares)
+    groups = map(Name, next(iter(choices.values())).shares)
     head = ["", "kept", "share", "right", "distinct-2", "tokens", *groups]
     rows = [_table_row(head, "th")]
     for rule, metrics in choices.items(): rows.append(_table_row([rule, *_choice_cells(metrics)], "td"))
@@ -47,7 +47,8 @@ def _small(value:float)->str: return "–" if math.isnan(value) else f"{value:.3
 # %% ../../nbs/views/06_explore.ipynb #2ffc9454
 def _table_row(texts:list, tag:str)->str: # HTML
     "Texts as a row of a table."
-    cells = [f"<{tag} style='text-align:right;padding:1px 9px'>{escape(text)}</{tag}>" for text in texts]
+    written = [name_html(text) if isinstance(text, Name) else escape(text) for text in texts]
+    cells = [f"<{tag} style='text-align:right;padding:1px 9px'>{text}</{tag}>" for text in written]
     return f"<tr>{''.join(cells)}</tr>"
 
 # %% ../../nbs/views/06_explore.ipynb #a5713d03

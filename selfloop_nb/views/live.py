@@ -7,6 +7,7 @@ __all__ = ['ALL', 'N_SEEN', 'MISSING', 'LiveCharts', 'missing_line', 'apply_thet
 
 # %% ../../nbs/views/04_live.ipynb #a1b68800
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import anywidget, ipywidgets, traitlets
@@ -58,6 +59,19 @@ class LiveCharts(anywidget.AnyWidget):
         self.observe(weakly(self._chosen), "round")
         self.on_msg(weakly(self._asked))
 
+# %% ../../nbs/views/04_live.ipynb #5978fb54
+@patch_to(LiveCharts)
+@contextmanager
+def hold_sync(self):
+    "Send what is set inside as one message, undisturbed by what other threads set."
+    with self.lock, anywidget.AnyWidget.hold_sync(self): yield
+
+# %% ../../nbs/views/04_live.ipynb #4badf484
+@patch_to(LiveCharts)
+def set_state(self, state:dict):
+    "What the browser has set; not in the middle of a message to it."
+    with self.lock: anywidget.AnyWidget.set_state(self, state)
+
 # %% ../../nbs/views/04_live.ipynb #c256dfbd
 @patch_to(LiveCharts)
 def look_at(self,
@@ -74,7 +88,7 @@ def look_at(self,
 @patch_to(LiveCharts)
 def refresh(self):
     "Read the run anew; what has not changed is not sent."
-    with self.lock, self.hold_sync():
+    with self.hold_sync():
         source = self.source
         numbers = run_numbers(source.rounds, source.history(), source.samples, source.losses, self.of_all)
         for name, value in numbers.items(): setattr(self, name, value)
@@ -141,7 +155,7 @@ def show_scored(self,
     config:dict, # the settings it is made with
 ):
     "The scores of a round that is not trained on yet."
-    with self.lock, self.hold_sync():
+    with self.hold_sync():
         if self.round != self.newest: return # an older one was chosen, and is being read
         self.show_scores(self._seen_as(key, samples, config), number, key, f"round {number}, not trained on yet")
 
@@ -179,7 +193,7 @@ def show_written(self,
 @patch_to(LiveCharts)
 def _chosen(self, change:dict):
     "Another round was chosen in the browser."
-    with self.lock, self.hold_sync():
+    with self.hold_sync():
         try:
             known = self.source is not None and 0 <= self.round < len(self.source.rounds)
             is_shown = self.scores.get("round") == self.round and self.samples.get("rows")

@@ -10,7 +10,7 @@ import ipywidgets
 
 from ..backend.core import SelfloopError, patch_to, plain_arguments
 from selfloop_nb.charts.lineage import (
-    LEGEND, Line, columns_of, ink_on, label_of, lines_of, marks_of, metric_of, round_summary, round_text, shade_of,
+    LEGEND, Line, columns_of, ink_on, label_html, lines_of, marks_of, metric_of, round_summary, round_text, shade_of,
     tree_html, tree_text)
 from ..charts.markup import escape
 from ..charts.words import session_look, shown
@@ -283,7 +283,7 @@ def _draw_row(self, label, lead, row, line:Line, marks:dict, columns:list):
     left = _left_edges(columns)
     own = line.branch == self.source.store.branch and not line.left
     weight = "▸ <b>" if own else "<b style=font-weight:normal>"
-    label.value = f"<div style='white-space:nowrap;line-height:{HEIGHT}px'>{weight}{escape(label_of(line))}</b></div>"
+    label.value = f"<div style='white-space:nowrap;line-height:{HEIGHT}px'>{weight}{label_html(line)}</b></div>"
     lead.value = _connections(marks, left)
     after_marks = max((left[n] for n in marks), default=0) + WIDTH
     lead.layout.width = f"{left[line.rounds[0].number] if line.rounds else after_marks}px"

@@ -7,7 +7,8 @@ __all__ = ['CLOSED', 'BLANK', 'SAID', 'View', 'picture_output', 'push_button', '
            'put_into_words', 'offer', 'run_or_table', 'magnified', 'RoundView']
 
 # %% ../../nbs/views/02_view.ipynb #4d087988
-import base64, math, os, weakref
+import base64, math, os, threading, weakref
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -108,7 +109,7 @@ def _ipython_display_(self):
     from IPython.display import display
     if self.publisher is not None and not self.busy: self.publisher.flush()
     _take_place(self)
-    put_into_words(self.box)
+    with self.publisher.turn if self.publisher is not None else nullcontext(): put_into_words(self.box)
     if self.closed: display({"text/plain": CLOSED}, raw=True)
     else: display(self.box)
     if os.environ.get("SERVER_SOFTWARE", "").startswith("voila/"): return # a page of Voila is not saved
@@ -191,11 +192,13 @@ def choice_list(
     return dropdown
 
 # %% ../../nbs/views/02_view.ipynb #db680596
+_PUTTING = threading.RLock()
+
 def _put(dropdown, options, value):
     "Put options into a list; what is chosen then is nobody's choice."
     before, dropdown.offering = dropdown.offering, True # another may be at it already, in other words
     try:
-        with dropdown.hold_sync(): dropdown.options, dropdown.value = tuple(options), value
+        with _PUTTING, dropdown.hold_sync(): dropdown.options, dropdown.value = tuple(options), value
     finally: dropdown.offering = before
 
 # %% ../../nbs/views/02_view.ipynb #111bea2a
@@ -208,9 +211,14 @@ def put_into_words(
     "Say what widgets say in the session's language, now and whenever they say something else."
     if SESSION.lang == "en": return
     for widget in list(_widgets_in(box, {}).values()):
-        for name, words in _words_of(widget).items():
-            _say(widget, name, words)
-            widget.observe(_Again(name, words), name)
+        with getattr(widget, "lock", nullcontext()): _put_widget_into_words(widget)
+
+# %% ../../nbs/views/02_view.ipynb #6557513c
+def _put_widget_into_words(widget):
+    "One of them; what another thread does with it meanwhile waits, where it can."
+    for name, words in _words_of(widget).items():
+        _say(widget, name, words)
+        widget.observe(_Again(name, words), name)
 
 # %% ../../nbs/views/02_view.ipynb #c5f986d7
 def _words_of(widget)->dict: # name of a trait -> what puts it into words
@@ -221,8 +229,8 @@ def _words_of(widget)->dict: # name of a trait -> what puts it into words
 
 def _shown_options(options:tuple)->tuple: # of pairs
     "What is to be chosen from: words that are read, and values that stay."
-    pairs = [option if isinstance(option, (list, tuple)) else (str(option), option) for option in options]
-    return tuple((shown(label), value) for label, value in pairs)
+    pairs = [option if isinstance(option, (list, tuple)) else (option, option) for option in options]
+    return tuple((shown(label) if isinstance(label, str) else str(label), value) for label, value in pairs)
 
 # %% ../../nbs/views/02_view.ipynb #725ffa90
 def _say(widget, name:str, words):

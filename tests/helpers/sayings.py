@@ -1,4 +1,4 @@
-"The sentences of the package's errors, read from its source, as lines of a table: {a} where something is filled in."
+"The sentences of errors and warnings, read from the source, as lines of a table: {a} where something is filled in."
 import ast, string
 
 from project import modules
@@ -16,12 +16,18 @@ class Source:
 
 
 def errors(module):
-    "The texts of every error that a module raises, and those that are filled into them."
+    "The texts of every error that a module raises, and of every warning, and those that are filled into them."
     source = Source(modules()[module])
     for function in (source.tree, *source.functions.values()):
         names = source.names | assigned(function)
         for node in ast.walk(function):
             if isinstance(node, ast.Raise) and node.exc is not None: yield from texts(node.exc, names, source)
+            if is_warning(node): yield from texts(node.args[0], names, source)
+
+
+def is_warning(node):
+    "Is it `warnings.warn(...)`?"
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "warn"
 
 
 def assigned(tree):
