@@ -253,7 +253,8 @@ def _fault(scores, values:list|None, samples)->str:
                 "return one number a row, as a list, tuple, 1-d array, tensor or Series")
     if len(values) != n: return f"{len(values)} scores for {n} samples: return one number a row"
     label = reordered_by(scores, samples)
-    return label and f"a Series in another order than the samples': put it into theirs, by {label}, with reindex(...)"
+    fix = "sort_index()" if label == "row number" else f"reindex(samples[{label!r}][:])"
+    return label and f"a Series in another order than the samples': return it with {fix}"
 
 def _checked_scores(scores, scorer:Scorer, samples)->list:
     "The scores as floats, one a sample; raises `ScoringError` where they are not that."
