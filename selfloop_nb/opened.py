@@ -6,7 +6,7 @@
 __all__ = ['ONE_KERNEL', 'Event', 'ProgressBar', 'Control', 'idle', 'pace', 'RunReader', 'handed_on', 'OpenRun', 'open_run']
 
 # %% ../nbs/11_opened.ipynb #156e1279
-import inspect, math, sys, threading, time
+import inspect, sys, threading, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from pathlib import Path
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .records import Round
 from .storage.disk import disk
-from .storage.evidence import metric_named
+from .storage.evidence import best_number, metric_named
 from .storage.publish import publish
 from .storage.sealed import Unsealed, read_sealed
 from .storage.store import Run, check_run
@@ -341,9 +341,7 @@ def best(self,
 )->Round:
     "The round that is best on held-out data; of equal ones the earliest. Raises `ValueError` for an unknown metric."
     metric = metric_named(self.store, by)
-    values = [metric.sign * row.get(metric.column, math.nan) for row in self.store.rows()]
-    known = [-math.inf if math.isnan(value) else value for value in values]
-    return self.rounds[known.index(max(known))]
+    return self.rounds[best_number(self.store.rows(), metric)]
 
 # %% ../nbs/11_opened.ipynb #030a7a67
 class OpenRun(RunReader):

@@ -1,15 +1,16 @@
 """What is published loads elsewhere and says what the record says: the model, the samples in the usual forms, two cards
 that no text of a stranger breaks; a converter or a hub that is not there costs nothing.
 """
-import json, math
+import json, socket
 
 import pytest
 from chats import chat_model, turns
-from selfloop_nb import FineTune, Sampling, from_dataset, open_run
+from selfloop_nb import FineTune, Measure, Sampling, from_dataset, open_run
 from selfloop_nb.backend.core import DamagedRunError, SelfloopError
+from selfloop_nb.storage import publish
 from selfloop_nb.storage.publish import CONVERTER
 from selfloop_nb.storage.stored import pruned_files
-from small import small_loop
+from small import small_loop, small_task
 
 HOSTILE = "---\n| <script>alert(1)</script> ``` [x](javascript:alert(1)) {{ 1 }} \u202e: {a: b} !!python/object"
 
@@ -209,8 +210,19 @@ def test_a_hub_that_does_not_answer_costs_nothing(loop, tmp_path, offline):
     assert (published.folder / "config.json").exists()
 
 
+def test_a_hub_that_takes_a_connection_and_says_nothing_costs_a_while(loop, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+    silent = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+    monkeypatch.setattr(publish, "HUB_SECONDS", 0.2)
+    notes = loop.publish(tmp_path / "out", round=1, push_to_hub="somebody/something").notes
+    assert sum("the hub does not answer" in note for note in notes) == 2
+
+
 def test_what_goes_to_a_hub(loop, tmp_path, monkeypatch):
     import huggingface_hub
+    monkeypatch.setattr(publish, "hub_answers", lambda seconds: True)
     calls = []
     class Hub:
         def create_repo(self, name, **how):
@@ -225,9 +237,26 @@ def test_what_goes_to_a_hub(loop, tmp_path, monkeypatch):
 
 
 def test_nothing_measured_has_no_best(tmp_path):
-    from selfloop_nb.storage.publish import best_of
-    nothing = [dict(round=0, heldout_loss=math.nan)]
-    with pytest.raises(SelfloopError, match="name one, such as round=3"): best_of(nothing)
+    task = small_task()
+    loop = small_loop(tmp_path / "run", task=from_dataset(task.train, task.prompts.select(range(20))))
+    loop.start()
+    with pytest.raises(SelfloopError, match="name one, such as round=3"): loop.publish(tmp_path / "out")
+
+
+def test_the_best_is_the_same_wherever_it_is_asked_for(tmp_path):
+    "A task that nothing checks goes by its own measure, and not by the loss."
+    task = small_task()
+    unchecked = from_dataset(task.train, task.prompts.remove_columns("answer").select(range(20)), task.heldout)
+    asked = []
+    def own(answers): # best in round 1
+        asked.append(answers)
+        return float(len(asked) == 2)
+    loop = small_loop(tmp_path / "run", task=unchecked, keep=1, measures=dict(own=Measure(own, draws=0)))
+    loop.run(rounds=3)
+    losses = loop.history()["heldout_loss"].tolist()
+    assert losses.index(min(losses)) != 1, "the loss would have chosen another"
+    assert loop.best().number == loop.publish(tmp_path / "out").round == 1
+    assert [bool(pruned_files(loop.store.folder(record.id))) for record in loop.rounds] == [False, False, True, False]
 
 
 def test_a_model_with_an_encoder_says_what_it_is_for(tmp_path):

@@ -16,6 +16,17 @@ def rules():
         balanced=s.Balanced(theta, "answer"))
 
 
+def test_what_a_rule_goes_by_is_looked_at_when_the_loop_is_made(tmp_path):
+    import selfloop_nb as s
+    def all_of_them(samples): return ["kept"] * len(samples), [""] * len(samples)
+    balanced = s.Balanced(s.NoNearDuplicates(all_of_them), "answer")
+    small_loop(tmp_path / "run", select=balanced)
+    for rule in (s.Balanced(balanced.rule, "topic"), s.NoNearDuplicates(s.Balanced(all_of_them, "topic"))):
+        with pytest.raises(ValueError, match="column='topic' is no column of the samples"): small_loop(select=rule)
+    with pytest.raises(ValueError, match="column=3: it must be a text"): s.Balanced(balanced.rule, 3)
+    with pytest.raises(ValueError, match="'best' cannot be used here: give a keep rule"): s.NoNearDuplicates("best")
+
+
 @pytest.mark.parametrize("name", ["annealed", "target", "nested", "curriculum", "clean", "balanced"])
 def test_a_loop_with_each_rule(name, tmp_path):
     loop = small_loop(tmp_path / "run", select=rules()[name])

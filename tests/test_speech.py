@@ -115,6 +115,7 @@ def test_another_rate_and_two_channels_are_heard_alike(clips):
     write_clip(clips / "stereo.wav", both, channels=2)
     write_clip(clips / "slow.wav", tone(200, rate=8000), rate=8000)
     lm = tiny_whisper(tones(), clips)
+    (clips / "slow.wav").rename(clips / "slow.WAV") # as some recorders write it
     names = ["low/0", "stereo", "slow"]
     as_it_is, stereo, slow = lm.encoder_batch(list(lm.ids_of_prompts(names).values()))["input_features"]
     assert (as_it_is - stereo).abs().max() < 0.01
@@ -128,6 +129,7 @@ def spoil(clips, how):
     if how == "nothing in it": path.write_bytes(b"")
     if how == "an hour long": write_clip(path, tone(200), rate=1)
     if how == "no wav": path.write_bytes(b"ID3 is another format")
+    if how == "cut off": path.write_bytes((clips / "low" / "0.wav").read_bytes()[:-500])
     if how == "link": path.symlink_to("/etc/hostname")
     if how == "folder": path.mkdir()
 
@@ -135,6 +137,7 @@ def spoil(clips, how):
 SPOILT = {
     "missing": "'bad' is missing", "empty": "'bad' is empty", "nothing in it": "'bad' is empty",
     "an hour long": "'bad' lasts 4,800.0 s, and the model hears at most 1 s", "no wav": "'bad' is no wav",
+    "cut off": "'bad' is cut off after .* samples: leave it out",
     "link": "'bad' lies outside", "folder": "'bad' is missing"}
 
 

@@ -130,7 +130,7 @@ def test_weights_that_are_no_numbers_are_found_before_generation(good_model, tmp
 def test_a_name_without_a_hub_is_an_error_in_words(monkeypatch):
     from huggingface_hub import constants
     from selfloop_nb import load_model
-    from selfloop_nb.models import hub_answers
+    from selfloop_nb.backend.strangers import hub_answers
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     slept = []

@@ -27,7 +27,7 @@ class Clips:
 
     def names(self)->list:
         "All clips, sorted."
-        found = [path.relative_to(self.folder) for path in self.folder.rglob("*.wav")]
+        found = [path.relative_to(self.folder) for path in self.folder.rglob("*.[wW][aA][vV]")]
         return sorted(path.with_suffix("").as_posix() for path in found)
 
 # %% ../../nbs/backend/22_clips.ipynb #681b26fa
@@ -37,14 +37,16 @@ def file(self,
 )->Path:
     "Where a clip lies; raises `ValueError` for one that is not there, and for a name that leads elsewhere."
     try:
-        path = (self.folder / f"{name}.wav").resolve()
+        paths = [(self.folder / f"{name}{end}").resolve() for end in (".wav", ".WAV")]
+        path = next((path for path in paths if path.is_file()), paths[0])
         is_there = path.is_file()
     except (OSError, ValueError):
         raise ValueError(f"the clip {name!r:.80} is missing: that is no name of a file") from None
     if not path.is_relative_to(self.folder):
         raise ValueError(f"the clip {name!r:.80} lies outside the folder of the clips: copy it there")
     if is_there: return path
-    raise ValueError(f"the clip {name!r:.80} is missing: there is no such .wav in {self.folder.name!r}")
+    fix = ": write its name without the ending" if (self.folder / str(name)).is_file() else ""
+    raise ValueError(f"the clip {name!r:.80} is missing: there is no such .wav in {self.folder.name!r}{fix}")
 
 # %% ../../nbs/backend/22_clips.ipynb #fa03bcb0
 def _as_floats(data:bytes, width:int)->"numpy.ndarray": # in [-1, 1)
@@ -78,8 +80,11 @@ def sound(self,
         _check_size(name, head.nframes, head.framerate, most_seconds)
         data = file.readframes(head.nframes)
     size = head.sampwidth * head.nchannels
-    data = data[:len(data) // size * size] # one that was cut off ends within a sample
     if not data: raise ValueError(f"the clip {name!r:.80} is empty: leave it out")
+    n = len(data) // size
+    if n < head.nframes:
+        there = f"{n:,} of {head.nframes:,} samples"
+        raise ValueError(f"the clip {name!r:.80} is cut off after {there}: leave it out, or put the whole file there")
     values = _as_floats(data, head.sampwidth).reshape(-1, head.nchannels).mean(1)
     return _at_rate(values, head.framerate, rate)
 

@@ -65,6 +65,10 @@ ERRORS |= {
     "the clip {a} is no wav": "录音 {a} 不是 wav",
     "the clip {a} lies outside the folder of the clips: copy it there": "录音 {a} 在录音文件夹之外：把它复制进来",
     "the clip {a} is empty: leave it out": "录音 {a} 是空的：去掉它",
+    "the clip {a} is cut off after {b}: leave it out, or put the whole file there":
+        "录音 {a} 在 {b} 之后被截断：去掉它，或放上完整的文件",
+    "{a} of {b} samples": "{a}/{b} 个采样",
+    ": write its name without the ending": "：写它的名字，不带扩展名",
     "the clip {a} is too large to be shown: {b} bytes": "录音 {a} 太大，无法显示：{b} 字节",
     "clips={a}: there is no such folder": "clips={a}：没有这个文件夹",
     "the clip {a} is missing: that is no name of a file": "缺少录音 {a}：那不是文件名"}
@@ -104,6 +108,8 @@ ERRORS |= {
     "a prompt is empty and the tokenizer has no BOS token to start from: give every prompt some text":
         "有一个提示是空的，而分词器没有可作开头的 BOS 词元：给每个提示一些文本",
     "the tokenizer gives up over a text: {a}": "分词器处理不了一段文本：{a}",
+    "column={a}: it must be a text": "column={a}：必须是文本",
+    "correct holds {a}: it must be True, False, or None for unknown": "correct 中有 {a}：必须是 True、False，未知则为 None",
     "system={a}: it must be a text, or None": "system={a}：必须是文本或 None",
     "template_kwargs={a}: it must be a dict, or None": "template_kwargs={a}：必须是字典或 None",
     "template_kwargs has the value {a}: give plain JSON": "template_kwargs 中有值 {a}：只能用普通的 JSON",
@@ -337,6 +343,11 @@ ERRORS |= {
         "比较算式的进程一开始就结束了：原因可用 python -c 'import math_verify, selfloop_nb.scorers.maths' 查看",
     "no answer in {a} s": "{a} 秒内没有回答",
     "{a} asks the model that wrote the samples: it works in a loop": "{a} 要问写出样本的模型：它只能用在循环里",
+    "round_trip(source={a}): the samples have {b}; name one of them, or give a function of a row":
+        "round_trip(source={a})：样本有 {b}；说出其中一列，或给出一个以行为参数的函数",
+    "ask chose {a}: let it return numbers of rows, 0 to {b}, such as [0, 2]":
+        "ask 选了 {a}：让它返回行号，从 0 到 {b}，例如 [0, 2]",
+    "{a}={b}: give a function of a text, or the name of one: {c}": "{a}={b}：给出一个以文本为参数的函数，或其中一个的名称：{c}",
     "the samples lack the reference column {a}: they have {b}; add it to the prompts, or name another":
         "样本缺少参考列 {a}：它们有 {b}；把它加到提示里，或另指一列",
     "the reference column {a} is empty: give each prompt a reference": "参考列 {a} 是空的：给每个提示一个参考",

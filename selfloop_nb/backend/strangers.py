@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MOST_SETTINGS', 'SAVED', 'TRIED', 'SECONDS', 'MEMORY', 'MOST_TOKENS', 'PROBES', 'LIBRARIES', 'known_architectures',
            'is_encoder_decoder', 'check_architecture', 'known_settings', 'check_settings', 'check_folder',
-           'check_readable', 'check_hub', 'check_files', 'user_cache', 'fingerprint', 'how_known', 'note_known',
-           'is_of_strange_run', 'check_cut', 'limits_for', 'try_apart', 'check_judge', 'try_judge']
+           'check_readable', 'hub_answers', 'check_hub', 'check_files', 'user_cache', 'fingerprint', 'how_known',
+           'note_known', 'is_of_strange_run', 'check_cut', 'limits_for', 'try_apart', 'check_judge', 'try_judge']
 
 # %% ../../nbs/backend/14_strangers.ipynb #bc3b9307
 import hashlib, os, re, string
@@ -190,6 +190,18 @@ def check_readable(folder:Path, allow:tuple=())->dict: # config.json
     kind = str(configs["config.json"].get("model_type"))
     for name, config in configs.items(): check_settings(config, name, folder.name, kind, allow)
     return configs["config.json"]
+
+# %% ../../nbs/backend/14_strangers.ipynb #03be3d11
+def hub_answers(
+    seconds:float=3.0, # to wait for it
+)->bool:
+    "Is there a hub to ask? Without one, only what lies on this machine is looked for, and nobody waits."
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+    if constants.HF_HUB_OFFLINE: return False
+    try: get_session().head(constants.ENDPOINT, timeout=seconds)
+    except Exception: return False
+    return True
 
 # %% ../../nbs/backend/14_strangers.ipynb #f1ad5e82
 def check_hub(

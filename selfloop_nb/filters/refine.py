@@ -14,7 +14,7 @@ from dataclasses import InitVar, dataclass, field
 
 from ..backend.core import patch_to, plain_fields, short_hash
 from ..records import KEPT, REJECTED
-from ..selection import KeepRule
+from ..selection import KeepRule, as_rule
 from ..text import known_runs, near_duplicates, runs, segment
 
 # %% ../../nbs/filters/01_refine.ipynb #e0ac5e9c
@@ -22,6 +22,10 @@ from ..text import known_runs, near_duplicates, runs, segment
 class Refinement(KeepRule):
     "Base of the rules that stand around another; one of your own needs `drop`."
     rule:KeepRule # whose choice is refined
+
+    def __post_init__(self):
+        plain_fields(self)
+        object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
 
     def drop(self,
         samples,   # a scored sample table
@@ -58,7 +62,7 @@ class NoNearDuplicates(Refinement):
     shortest:int=8  # units below which a completion is left alone
 
     def __post_init__(self):
-        plain_fields(self)
+        super().__post_init__()
         if not 0 < self.least <= 1: raise ValueError(f"least={self.least!r}: it must be above 0 and at most 1")
 
     def drop(self, samples, kept):
@@ -76,7 +80,7 @@ class Decontaminated(Refinement):
     heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
-        plain_fields(self)
+        super().__post_init__()
         if not len(heldout):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
         long = [text for text in heldout if len(segment(text)) >= self.n]
@@ -109,7 +113,7 @@ class PerCluster(Refinement):
     vectors:Callable=word_vectors # texts -> rows of length 1, such as an `Encoder`
 
     def __post_init__(self):
-        plain_fields(self)
+        super().__post_init__()
         if self.k < 1 or not 0 < self.radius < 1:
             raise ValueError(f"k={self.k!r}, radius={self.radius!r}: use at least 1, and a radius between 0 and 1")
 
@@ -140,7 +144,7 @@ class FarthestFirst(Refinement):
     vectors:Callable=word_vectors # texts -> rows of length 1, such as an `Encoder`
 
     def __post_init__(self):
-        plain_fields(self)
+        super().__post_init__()
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
 # %% ../../nbs/filters/01_refine.ipynb #092e71b5
@@ -165,6 +169,10 @@ def drop(self, samples, kept:list)->dict:
 class Balanced(Refinement):
     "Give the groups the shares among the kept that they have among all samples, by dropping the worst."
     column:str="topic" # of the samples: one of the prompts', or "completion" for what was answered
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.column, str): raise ValueError(f"column={self.column!r:.60}: it must be a text")
 
     def drop(self, samples, kept):
         if self.column not in samples.column_names:
@@ -192,7 +200,7 @@ class Curriculum(Refinement):
     high:float=0.9 # [low, 1]
 
     def __post_init__(self):
-        plain_fields(self)
+        super().__post_init__()
         if not 0 <= self.low <= self.high <= 1:
             raise ValueError(f"low={self.low!r}, high={self.high!r}: use 0 <= low <= high <= 1")
 

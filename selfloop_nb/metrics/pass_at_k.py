@@ -27,10 +27,18 @@ def pass_of(
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #808b9cc0
+def _as_verdicts(correct)->list: # of True, False and None
+    "Verdicts as they are meant; raises `ValueError` for texts, of which 'False' would be right."
+    text = next((verdict for verdict in correct if isinstance(verdict, str)), None)
+    if text is not None: raise ValueError(f"correct holds {text!r:.40}: it must be True, False, or None for unknown")
+    return [None if verdict is None or verdict != verdict else bool(verdict) for verdict in correct]
+
+# %% ../../nbs/metrics/03_pass_at_k.ipynb #26a21f7a
 def _verdicts(prompt_ids, correct:list)->tuple: # two lists, a number a prompt, in the order of their first verdicts
     "How many verdicts of each prompt are known, and how many of them say right; prompts without any are left out."
     import numpy
     if len(prompt_ids) != len(correct): raise ValueError(f"{len(prompt_ids)} prompt ids, and {len(correct)} verdicts")
+    correct = _as_verdicts(correct)
     is_known = numpy.array([is_right is not None for is_right in correct], dtype=bool)
     is_right = numpy.array(list(map(bool, correct)), dtype=bool)[is_known]
     prompts = numbered(numbered(prompt_ids)[is_known])
@@ -82,8 +90,8 @@ def majority_at_k(
     Raises `ValueError` where a prompt has fewer than k.
     """
     by_prompt = {}
-    for prompt, answer, is_right in zip(prompt_ids, answers, correct, strict=True):
-        if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, bool(is_right)))
+    for prompt, answer, is_right in zip(prompt_ids, answers, _as_verdicts(correct), strict=True):
+        if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, is_right))
     rng, total = random.Random(whole_number(seed, "seed")), 0.0
     for pairs in by_prompt.values():
         votes = list(map(_vote, _choices(pairs, k, draws, rng)))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DRAWS', 'ONE_SEED', 'REDRAWN', 'NOTHING_YET', 'ONLY_TRAIN', 'CHANCE', 'NO_FILTER', 't_interval', 'drawn_rows',
-           'ends_of', 'row_interval', 'Metric', 'metrics_of', 'metric_named', 'Gap', 'gap_over_rows', 'gap',
-           'control_kind', 'controls_beside', 'AgainstControls', 'against_controls', 'verdicts_among']
+           'ends_of', 'row_interval', 'Metric', 'metrics_of', 'metric_named', 'best_number', 'Gap', 'gap_over_rows',
+           'gap', 'control_kind', 'controls_beside', 'AgainstControls', 'against_controls', 'verdicts_among']
 
 # %% ../../nbs/storage/17_evidence.ipynb #10830218
 import math
@@ -114,6 +114,16 @@ def metric_named(
     if name in known: return known[name]
     if not known: raise ValueError("there are no held-out values yet: run the loop, on a task with held-out data")
     raise ValueError(f"there are no held-out values of {name!r}: there are some of {list(known)}")
+
+# %% ../../nbs/storage/17_evidence.ipynb #b856956f
+def best_number(
+    rows:list,     # of the history, from round 0 on; a value at least
+    metric:Metric,
+)->int:
+    "The round that is best in a metric; of equal ones the earliest."
+    values = [metric.sign * row.get(metric.column, math.nan) for row in rows]
+    known = [-math.inf if math.isnan(value) else value for value in values]
+    return known.index(max(known))
 
 # %% ../../nbs/storage/17_evidence.ipynb #dd421e5e
 ONE_SEED = 0.99 # of the draws over rows, where seeds cannot speak

@@ -6,28 +6,24 @@
 __all__ = ['best_round', 'spared', 'checked_keep', 'prune', 'pruned']
 
 # %% ../../nbs/storage/20_prune.ipynb #8f96220b
-import math
-
 from ..backend.core import whole_number
+from .evidence import best_number, metrics_of
 from .store import Run
 from .stored import is_weights, pruned_files, stands_on, take_away
 
 # %% ../../nbs/storage/20_prune.ipynb #36421e96
 def best_round(
-    rows:list, # of the history
+    run:Run,
 )->int|None: # its number; None where nothing was measured
-    "The round with the highest held-out accuracy, or with the lowest held-out loss where nothing can be checked."
-    for name, sign in (("heldout_accuracy", 1), ("heldout_loss", -1)):
-        values = {row["round"]: sign * row.get(name, math.nan) for row in rows}
-        known = {number: value for number, value in values.items() if math.isfinite(value)}
-        if known: return max(known, key=known.get)
-    return None
+    "The round that `loop.best()` names: by accuracy, else by the first measure of the run's own, else by the loss."
+    known = metrics_of(run)
+    return best_number(run.rows(), known[0]) if known else None
 
 # %% ../../nbs/storage/20_prune.ipynb #f9a5d4e0
 def _spared_of(run:Run, keep:int, every:int)->set: # of ids
     "The rounds of a branch that keep their weights."
     rounds = run.rounds()
-    best = best_round(run.rows())
+    best = best_round(run)
     def is_spared(number): return number in (0, best) or number > len(rounds) - 1 - keep or every and not number % every
     return {record.id for record in rounds if is_spared(record.number)}
 
