@@ -355,7 +355,8 @@ def test_any_finite_score_is_drawn(tmp_path, scores):
 
 
 def test_a_room_reads_texts_of_one_round_and_each_loss_once(tmp_path, monkeypatch):
-    run, tables, trainings = open_run(made_up_run(tmp_path / "run", 12).path), [], []
+    run = open_run(made_up_run(tmp_path / "run", 12).path)
+    tables, trainings = [], []
     def noting(method, numbers):
         def noted(self, number):
             numbers.append(number)
