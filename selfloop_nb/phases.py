@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import Cells, give_back, with_column
-from .backend.core import EmptyRoundError, derive_seed, patch_to, short_hash, usual_defaults, yes_or_no
+from .backend.core import (
+    EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import why_alike
 from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
@@ -41,6 +42,7 @@ from .storage.files import write_file
 from .storage.identity import describe
 from .storage.sampled import end_samples, journal, parts_of, samples_draft, weights_of
 from .storage.store import Run
+from .storage.verify import set_otherwise
 from .tasks import Task, table_hash
 from .training.round_models import INITIAL, write_model
 from .tuning import Tuner, TuningData
@@ -174,7 +176,7 @@ class RoundDraft:
     def _asked(self, task:Task)->"datasets.Dataset":
         "The prompts of the round."
         last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
-        return task.round_prompts(self.number, last)
+        with kept_generators(self.seed_of("your own ask")): return task.round_prompts(self.number, last)
 
 # %% ../nbs/12_phases.ipynb #4edac251
 @patch_to(RoundDraft)
@@ -231,13 +233,14 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     "Do a phase and commit it; pauses do not count as its time."
     self.emit("phase", name)
     began, held = time.perf_counter(), self.control.seconds_held
-    around = autocast_around() if name == "tune" else ""
-    with (usual_defaults(), memory_errors_in_words(self.number, name), fitting_threads(args[0]) as threads,
-          watched(self.settings.scorers_of(name)) as noted):
+    around = [autocast_around(), set_otherwise(self.store.info)] if name == "tune" else []
+    own = self.seed_of(f"your own {name}") # of what functions of the user's draw
+    with (usual_defaults(), kept_generators(own), memory_errors_in_words(self.number, name),
+          fitting_threads(args[0]) as threads, watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
     seconds = time.perf_counter() - began - (self.control.seconds_held - held)
-    warning = "\n".join(filter(None, [made.warning, around, *noted]))
+    warning = "\n".join(filter(None, [made.warning, *around, *noted]))
     info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from, self.weights)

@@ -344,8 +344,10 @@ def _table(prompts, requests:Requests, rows, place:str)->"datasets.Dataset":
     return table_of(_columns(as_arrow(prompts), requests, rows, place))
 
 def _columns(prompts, requests:Requests, rows, place:str): # yields pairs
-    "The columns of the sample table."
+    "The columns of the sample table; a completion that the prompts bring is an answer, and not what the model wrote."
     import numpy, pyarrow
+    names = ["answer" if name == "completion" else name for name in prompts.column_names]
+    if len(set(names)) == len(names): prompts = prompts.rename_columns(names)
     if "prompt_id" in prompts.column_names: ids = prompts["prompt_id"]
     else: ids = pyarrow.chunked_array([numpy.arange(len(prompts))])
     yield "sample_id", _sample_ids(place, ids, requests.n_samples)
@@ -353,7 +355,8 @@ def _columns(prompts, requests:Requests, rows, place:str): # yields pairs
     if requests.are_plain: yield from repeated(prompts.select(["prompt"]), requests.n_samples)
     else: yield "prompt", [framed(way, prompt) for prompt in requests.prompts for way in requests.ways]
     yield from zip(rows.column_names, rows.columns)
-    others = [name for name in prompts.column_names if name not in ("prompt", "prompt_id")]
+    own = {"sample_id", "prompt_id", "prompt", *rows.column_names}
+    others = [name for name in prompts.column_names if name not in own]
     yield from repeated(prompts.select(others), requests.n_samples)
 
 # %% ../nbs/05_sampling.ipynb #5f583008

@@ -9,17 +9,18 @@ __all__ = ['ROWS', 'Scorer', 'as_scorer', 'Context', 'verifier', 'confidence', '
 # %% ../nbs/06_scoring.ipynb #3ce95edb
 import math, queue, threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .backend.columns import lent, some_rows, with_column
-from .backend.core import ScoringError, patch_to, plain_arguments, plain_fields, real_number, redact
+from .backend.columns import as_decimal, lent, listed, reordered_by, some_rows, with_column
+from .backend.core import (
+    ScoringError, patch_to, plain_arguments, plain_fields, plain_scalar, real_number, redact)
 from .backend.thoughts import NO_ANSWER, where_answered
 from .backend.workers import HERE, do_pieces, never
 from .storage.identity import PROTOCOL, describe, identity_hash, unknown_in
-from .text import last_number, last_value
+from .text import by_value, extractor
 
 # %% ../nbs/06_scoring.ipynb #c1c8bef2
 @dataclass(frozen=True)
@@ -36,9 +37,12 @@ class Scorer:
     seconds:float|None=None # the most that a sample may take; None: no limit
     version:str|None=None   # stands for the function, where nobody can tell by its code whether it is the same
     apart:bool=False        # is a prompt's score the same to the last bit whichever prompts are scored with it?
+    reads:tuple=()          # columns that the prompts must bring for it
 
     def __post_init__(self):
         plain_fields(self, "name") # it is in messages, and in names of columns
+        if not _are_bounds(self.range):
+            raise ValueError(f"range={self.range!r:.60}: it must be two numbers, the lowest and the highest score")
         if self.journal and self.version is None: _refuse_unknown(self)
         object.__setattr__(self, "description", self.described_now())
 
@@ -55,6 +59,12 @@ class Scorer:
         elif self.version is not None: content = dict(version=str(self.version), settings=self.settings)
         else: content = dict(function=getattr(self.function, "known_as", self.function), settings=self.settings)
         return describe({"kind": "Scorer", "name": self.name, "range": list(self.range), **content})
+
+# %% ../nbs/06_scoring.ipynb #adf6646c
+def _are_bounds(bounds)->bool:
+    "Are these the lowest and the highest score that there can be?"
+    are_numbers = isinstance(bounds, tuple) and all(isinstance(bound, Real) for bound in bounds)
+    return are_numbers and len(bounds) == 2 and bounds[0] <= bounds[1]
 
 # %% ../nbs/06_scoring.ipynb #228dbeca
 def _refuse_unknown(scorer:Scorer):
@@ -123,15 +133,15 @@ def verifier(
             raise ScoringError("verifier() needs a task with a check: "
                                "give the task one, or the verifier: verifier(check)")
         return [math.nan if c is None else float(c) for c in samples["correct"][:]]
-    verdict = _strict(check)
-    return Scorer("verifier", own if check else task, (0.0, 1.0), {"check": check}, apart=check is not None)
+    verdict = _strict(check) if check is not None else None
+    return Scorer("verifier", task if check is None else own, (0.0, 1.0), {"check": check}, apart=check is not None)
 
 # %% ../nbs/06_scoring.ipynb #2bb87d40
 def _strict(check:Callable)->Callable:
     "The check, held to what it promises."
+    if not callable(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
     def verdict(row):
-        answer = check(row)
-        if hasattr(answer, "item"): answer = answer.item() # a number of numpy or torch
+        answer = plain_scalar(as_decimal(check(row)))
         if isinstance(answer, Real) and 0 <= answer <= 1: return answer
         name = next((row[column] for column in ("sample_id", "prompt_id") if column in row), row)
         raise ScoringError(f"the check of verifier() returned {answer!r:.80} for the row {name!r:.80}: "
@@ -146,10 +156,10 @@ def confidence()->Scorer: # in (-inf, 0], nats a token
 
 # %% ../nbs/06_scoring.ipynb #28f53a43
 def agreement(
-    answer:Callable=str.strip, # completion -> the answer in it
+    answer:Callable|str=str.strip, # completion -> the answer in it; "last_number" for that function
 )->Scorer: # in (0, 1]
     "Q is the share of a prompt's samples that give the same answer (self-consistency, Wang et al. 2022, arXiv 2203.11171)."
-    if answer is last_number: answer = last_value # 12.50 and 12.5 agree
+    answer = by_value(extractor(answer, "answer")) # 12.50 and 12.5 agree
     def agreement(samples):
         given = [(p, answer(c)) for p, c in zip(samples["prompt_id"][:], samples["completion"][:])]
         same, asked = Counter(given), Counter(p for p, _ in given)
@@ -219,9 +229,9 @@ class NoVerdict(float):
 # %% ../nbs/06_scoring.ipynb #d6c75a0a
 def _number(value)->float:
     "A score as a float; nan, and why, for anything that is no number."
-    if value is None: return math.nan
+    if plain_scalar(value) is None: return math.nan # it is None, or masked
     if isinstance(value, (str, bytes)): return NoVerdict(f"{value!r:.80} is no number")
-    try: return value if isinstance(value, NoVerdict) else float(value)
+    try: return value if isinstance(value, NoVerdict) else float(as_decimal(value))
     except (TypeError, ValueError, OverflowError): return NoVerdict(f"{type(value).__name__} is no number")
 
 # %% ../nbs/06_scoring.ipynb #c50777c1
@@ -233,34 +243,23 @@ def _reason(scorer:Scorer, value:float)->str:
 
 def _as_reason(text:str)->str: return redact(text)[:200] # words of somebody else's code, for a record
 
-# %% ../nbs/06_scoring.ipynb #6515e942
-def _listed(scores)->list|None:
-    "Scores that stand in an order, as a list; None for all else."
-    if isinstance(scores, (str, bytes, bytearray, memoryview)): return None
-    if isinstance(scores, Sequence): return list(scores) # a list, a tuple, a column of a table
-    return scores.tolist() if getattr(scores, "ndim", None) == 1 else None # an array, a tensor, a Series
-
-def _is_reordered(scores)->bool:
-    "Is this a Series of all rows, in another order than theirs?"
-    labels = getattr(scores, "index", None)
-    if labels is None or callable(labels): return False
-    labels, rows = list(labels), list(range(len(scores)))
-    return labels != rows and set(labels) == set(rows)
-
 # %% ../nbs/06_scoring.ipynb #215f5b04
-def _fault(scores, values:list|None, n:int)->str:
-    "What is wrong with scores for n samples, and what to return instead; '' where nothing is."
+def _fault(scores, values:list|None, samples)->str:
+    "What is wrong with the scores of samples, and what to return instead; '' where nothing is."
+    n = len(samples)
     if values is None:
         shape = f" of shape {tuple(scores.shape)}" if hasattr(scores, "shape") else ""
         return (f"{type(scores).__name__}{shape} for {n} samples: "
                 "return one number a row, as a list, tuple, 1-d array, tensor or Series")
     if len(values) != n: return f"{len(values)} scores for {n} samples: return one number a row"
-    return "a Series in another order than the samples': return it with sort_index()" if _is_reordered(scores) else ""
+    label = reordered_by(scores, samples)
+    fix = "sort_index()" if label == "row number" else f"reindex(samples[{label!r}][:])"
+    return label and f"a Series in another order than the samples': return it with {fix}"
 
-def _checked_scores(scores, scorer:Scorer, n:int)->list:
+def _checked_scores(scores, scorer:Scorer, samples)->list:
     "The scores as floats, one a sample; raises `ScoringError` where they are not that."
-    values = _listed(scores)
-    if fault := _fault(scores, values, n): raise ScoringError(f"scorer {scorer.name!r} returned {fault}")
+    values = listed(scores)
+    if fault := _fault(scores, values, samples): raise ScoringError(f"scorer {scorer.name!r} returned {fault}")
     return list(map(_number, values))
 
 # %% ../nbs/06_scoring.ipynb #c3bf60d8
@@ -290,7 +289,7 @@ def run_scorer(
     samples,
 )->Scores: # nan with a reason where the scorer failed
     "Score a table with one scorer; what it fails on is found prompt by prompt, then sample by sample."
-    try: values = _checked_scores(_in_time(scorer, lent(samples)), scorer, len(samples))
+    try: values = _checked_scores(_in_time(scorer, lent(samples)), scorer, samples)
     except ScoringError: raise
     except Exception as error: return _run_apart(scorer, samples, error)
     return Scores(list(map(float, values)), [_reason(scorer, value) for value in values])

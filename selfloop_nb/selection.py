@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .backend.columns import (
     Cells, arrow_column, lent, number_column, numbered_rows, some_rows, with_column)
-from .backend.core import patch_to, plain_fields, redact
+from .backend.core import patch_to, plain_fields, plain_scalar, redact
 from .backend.counters import kth_highest
 from .records import KEPT, QUARANTINED, REJECTED, STATES, where_kept
 from .storage.identity import describe
@@ -77,14 +77,22 @@ def __call__(self,
     reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
     rows = [i for i, reason in enumerate(reasons) if reason is None]
     asked = some_rows(samples.select_columns(["score", "prompt_id"]), rows)
-    kept = self.keep(asked["score"][:], asked["prompt_id"][:])
-    if not hasattr(kept, "__len__") or len(kept) != len(rows):
-        raise ValueError(f"{type(self).__name__}.keep returned {kept!r:.60} for {len(rows)} scores: one answer a score")
+    kept = _yes_or_no(self.keep(asked["score"][:], asked["prompt_id"][:]), len(rows), f"{type(self).__name__}.keep")
     for i, keep in zip(rows, kept): reasons[i] = "" if keep else self.reason
     reasons = _empty_in_words(Cells(samples, "completion"), reasons, {self.reason, "duplicate"})
     if "reason" in samples.column_names: # the scorer's own words come first
         reasons = [own or reason for own, reason in zip(Cells(samples, "reason"), reasons)]
     return list(map(state_of, Cells(samples, "score"), reasons)), reasons
+
+# %% ../nbs/07_selection.ipynb #04b8d927
+def _yes_or_no(kept, n:int, name:str)->list:
+    "What a rule says of n scores; raises `ValueError` for what is no yes and no no, such as row numbers."
+    if not hasattr(kept, "__len__") or len(kept) != n:
+        raise ValueError(f"{name} returned {kept!r:.60} for {n} scores: one answer a score")
+    answers = list(map(plain_scalar, kept))
+    odd = [answer for answer in answers if type(answer) not in (bool, int, float) or answer not in (0, 1)]
+    if odd: raise ValueError(f"{name} answered {odd[0]!r:.40} to a score: return True or False for each")
+    return answers
 
 # %% ../nbs/07_selection.ipynb #ca3d6d6e
 def _empty_in_words(texts, reasons:list, replaced:set)->list:

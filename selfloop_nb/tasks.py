@@ -17,9 +17,9 @@ from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whol
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
-from .storage.formats import plain_table, say_misread
+from .storage.formats import plain_table, say_misread, say_odd_answers
 from .storage.identity import describe
-from .text import answer_texts, clean_text, composed, import_extra
+from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # had from here as well: it was here once
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
@@ -91,11 +91,20 @@ def round_prompts(self,
     last=None,  # sample table of the round before, for `ask`
 )->"datasets.Dataset": # with the column `prompt_id`, the row in `self.prompts`
     "The prompts of a round: the next `n_prompts` of those it may ask, from the start again when they are used up."
-    pool = self.ask(self.prompts, last) if self.ask else range(len(self.prompts))
+    pool = _row_numbers(self.ask(self.prompts, last), len(self.prompts)) if self.ask else range(len(self.prompts))
     n = min(self.n_prompts or len(pool), len(pool))
     rows = [pool[((number - 1) * n + i) % len(pool)] for i in range(n)]
     asked = as_arrow(some_rows(self.prompts, rows))
     return table_of([*repeated(asked), ("prompt_id", rows)])
+
+# %% ../nbs/03_tasks.ipynb #cf23f9a8
+def _row_numbers(chosen, n:int)->list:
+    "The rows that `ask` has chosen of n; raises `ValueError` for a mask, or a table, which would pass for others."
+    is_list = hasattr(chosen, "__len__") and len(chosen)
+    rows = list(map(plain_scalar, chosen)) if is_list else [chosen]
+    odd = [row for row in rows if type(row) is not int or not 0 <= row < n]
+    if not odd: return rows
+    raise ValueError(f"ask chose {odd[0]!r:.60}: let it return numbers of rows, 0 to {n - 1}, such as [0, 2]")
 
 # %% ../nbs/03_tasks.ipynb #5faae7b8
 @patch_to(Task)
@@ -137,13 +146,18 @@ def _checked(check, row:dict):
 def why_silent(self,
     rows,          # as for `correct`
     verdicts:list, # what `correct` gave
-)->str: # '' where there is a verdict on some
-    "Why the check has no verdict on any row."
-    if not rows or any(verdict is not None for verdict in verdicts): return ""
-    try: why = f"it gave {self.check(answered_row(rows[0]))!r:.60}"
-    except Exception as error: why = f"{type(error).__name__}: {error!s:.100}"
-    return (f"the check has no verdict on any of {len(rows)} answers ({why}), which have the columns "
-            f"{', '.join(sorted(set(rows[0]) - {'correct'}))}")
+)->str: # '' where there is nothing to say
+    "Why the check has no verdict on any row, or fails on some."
+    unknown, raised = [i for i, verdict in enumerate(verdicts) if verdict is None], False
+    if not unknown: return ""
+    try: why = f"it gave {self.check(answered_row(rows[unknown[0]]))!r:.60}"
+    except Exception as error: why, raised = f"{type(error).__name__}: {error!s:.100}", True
+    if len(unknown) == len(rows):
+        return (f"the check has no verdict on any of {len(rows)} answers ({why}), which have the columns "
+                f"{', '.join(sorted(set(rows[0]) - {'correct'}))}")
+    if not raised: return "" # it says itself that it does not know
+    return (f"the check fails on {len(unknown)} of {len(rows)} answers ({why}), which count neither as right nor as "
+            "wrong: have it return False for an answer that it cannot read")
 
 # %% ../nbs/03_tasks.ipynb #c901cecf
 def exact_answer(
@@ -290,7 +304,7 @@ def _check_answers(prompts)->Callable:
         if not isinstance(value, dict) or "text" in value: continue
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
-    _say_empty(prompts["answer"][:])
+    say_odd_answers(prompts["answer"][:])
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #945dc15c
@@ -303,14 +317,6 @@ def _say_unchecked(columns:list):
     if not named: return
     warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
                   f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)
-
-# %% ../nbs/03_tasks.ipynb #4207c778
-def _say_empty(answers:list):
-    "Warn where some answers are empty texts, as the empty fields of a CSV file are."
-    n_empty = sum(isinstance(answer, str) and not answer.strip() for answer in answers)
-    if not 0 < n_empty < len(answers): return
-    warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
-                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
 
 # %% ../nbs/03_tasks.ipynb #8d415396
 def _with_references(table):
@@ -371,14 +377,14 @@ def reasoning(
     n_prompts:int=64,    # problems a round
     n_heldout:int=200,   # problems kept aside
     seed:int=0,          # which problems
-    extract:Callable=str.strip, # completion -> answer; `last_number` for a model that explains itself
+    extract:Callable|str=str.strip, # completion -> answer; "last_number" for a model that explains itself
     **config,            # the dataset's own settings
 )->Task:
     "A task of reasoning-gym with its own check (full marks = right); no question is in two tables."
     from datasets import Dataset
     n_train, n_prompts = whole_number(n_train, "n_train"), whole_number(n_prompts, "n_prompts")
     n_heldout, seed = whole_number(n_heldout, "n_heldout"), whole_number(seed, "seed")
-    n = n_heldout + n_train
+    n, extract = n_heldout + n_train, extractor(extract, "extract")
     rows, gym = _gym_rows(name, n + n_prompts, 20 * n_prompts, seed, config)
     check = GymCheck(name, config, extract, gym)
     train = _labelled(rows[n_heldout:n])

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AT_ONCE', 'clean_text', 'segment', 'ngrams', 'number_units', 'number_ngrams', 'count_ngrams', 'signatures', 'jaccard',
            'near_duplicates', 'runs', 'known_runs', 'seen_share', 'composed', 'answer_texts', 'rewrite',
-           'plain_numbers', 'last_number', 'last_value', 'import_extra']
+           'plain_numbers', 'last_number', 'last_value', 'extractor', 'by_value', 'import_extra']
 
 # %% ../nbs/02_text.ipynb #74194e12
 import re, unicodedata
@@ -260,7 +260,9 @@ def answer_texts(
     return list(dict.fromkeys([str(value), *_other_ways(value)]))
 
 def _other_ways(value)->list:
-    "How else decimals and dates are written."
+    "How else a yes or no, decimals and dates are written."
+    if isinstance(value, bool): return [str(value).lower()] # as JSON has it
+    if isinstance(value, float): value = Decimal(str(value)) # 1e-05 is 0.00001
     if isinstance(value, Decimal) and value.is_finite(): return [format(value, "f"), format(value.normalize(), "f")]
     if not hasattr(value, "isoformat"): return []
     is_day = isinstance(value, datetime) and value.time() == time()
@@ -286,7 +288,7 @@ def _parted(match)->str:
 
 # %% ../nbs/02_text.ipynb #f0baef3a
 _PLAIN = (
-    (r"[−–﹣－‐‑]", "-"), (r"(?<=\d)⁄(?=\d)", "/"),
+    (r"[−–﹣－‐‑]", "-"), (r"(?<=\d)\s?[⁄∕／]\s?(?=\d)|(?<=\d) / (?=\d)", "/"),
     (r"(?<![\w)\]}])-[\u00a0\u2009\u202f](?=[.\d])", "-"), # a minus that is held to its number
     (r"(?![0-9])\d", lambda digit: str(int(digit[0]))), # of any script
     (r"(?<![\d.,])\d{1,3}(?:(?:\.\d{3}){2,6}(?:,\d+)?|\.\d{3},\d{1,2})(?![.,]?\d)", _joined),
@@ -319,8 +321,7 @@ def plain_numbers(
     return rewrite(text, _PLAIN)
 
 # %% ../nbs/02_text.ipynb #e565260c
-def _power(match)->str:
-    "10⁸ as 10^{8}."
+def _power(match)->str: # 10⁸ as 10^{8}
     return f"^{{{unicodedata.normalize('NFKC', match[0])}}}"
 
 # %% ../nbs/02_text.ipynb #4567ceb1
@@ -371,6 +372,19 @@ def last_value(text:str)->str:
     power = re.search(r"[eE][+-]?(\d+)", number)
     is_small = number and (power is None or int(power[1]) < 1000)
     return str(Fraction(number)) if is_small else number
+
+# %% ../nbs/02_text.ipynb #9f05a890
+_EXTRACTORS = dict(strip=str.strip, last_number=last_number, last_value=last_value)
+
+def extractor(given, name:str): # -> a function of a text
+    "What takes the answer out of a text: a function, or one of these by its name; else `ValueError` names the setting."
+    function = _EXTRACTORS.get(given) if isinstance(given, str) else given
+    if callable(function): return function
+    raise ValueError(f"{name}={given!r:.60}: give a function of a text, or the name of one: {', '.join(_EXTRACTORS)}")
+
+def by_value(extract): # -> the same
+    "What compares as another function extracts: numbers by their value."
+    return last_value if extract is last_number else extract
 
 # %% ../nbs/02_text.ipynb #b451ec54
 def import_extra(

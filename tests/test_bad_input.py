@@ -214,6 +214,16 @@ def test_a_check_that_raises_on_every_row_is_said(tmp_path):
     assert "answer, completion, finished" in said[0][0], "and the columns that there are"
 
 
+def test_a_check_that_raises_on_some_rows_is_said(tmp_path):
+    from dataclasses import replace
+    def equal(row): return int(row["completion"]) == int(row["answer"])
+    loop = small_loop(tmp_path / "run", task=replace(small_task(), check=equal))
+    loop.step()
+    said = [text for text in loop.rounds[1].warnings if "the check fails on" in text]
+    assert "of 80 answers (ValueError: invalid literal for int()" in said[0]
+    assert "count neither as right nor as wrong" in said[0]
+
+
 @pytest.mark.parametrize("rules, message", [
     (dict(target=0.9), "target=0.9: it goes by held-out accuracy.*without a check"),
     (dict(patience=2), "patience=2: it goes by held-out data, and the task has none")])

@@ -133,6 +133,84 @@ def test_globals_of_a_function_count():
     assert describe(scope["q"]) == before
 
 
+CELLS = { # what a cell says, with a place for a value
+    "a class": "class Q:\n def __call__(self, s): return [{}] * len(s)\nq = Q()",
+    "a partial method": "import functools\nclass Q:\n def f(self, s, by): return [by] * len(s)\n"
+                        " __call__ = functools.partialmethod(f, by={})\nq = Q()",
+    "a cached method": "import functools\nclass Q:\n @functools.lru_cache\n def __call__(self, s): return [{}]\n"
+                       "q = Q()",
+    "a class of classes": "class M(type): by = {}\nclass Q(metaclass=M):\n"
+                          " def __call__(self, s): return [type(self).by]\nq = Q()",
+    "slots": "class Q:\n __slots__ = ('by',)\n def __init__(self, by): self.by = by\n"
+             " def __reduce__(self): return Q, (0,)\n def __call__(self, s): return [self.by]\nq = Q({})",
+    "an Enum's method": "import enum\nclass E(enum.Enum):\n A = 1\n def by(self): return {}\n"
+                        "a = E.A\ndef q(s): return [a.by()] * len(s)",
+    "a number of a class": "class N(int):\n def __add__(self, x): return {}\nn = N(1)\n"
+                           "def q(s): return [n + 1] * len(s)",
+    "a text of a class": "class T(str): by = {}\nt = T('t')\ndef q(s): return [t.by] * len(s)",
+    "by a text": "by = {}\ndef q(s): return [globals()['by']] * len(s)",
+    "evaluated": "by = {}\ndef q(s): return [eval('by + 1')] * len(s)",
+    "a token": "from dataclasses import dataclass\n@dataclass\nclass Q:\n token: object\n"
+               " def __call__(self, s): return [self.token]\nq = Q('{}')",
+    "a key": "from dataclasses import dataclass\n@dataclass\nclass Q:\n key: object\n"
+             " def __call__(self, s): return [self.key(s)]\nq = Q(lambda s: {})",
+}
+
+
+def of_cell(source):
+    scope = {}
+    exec(source, scope)
+    return scope["q"]
+
+
+@pytest.mark.parametrize("way", CELLS)
+def test_a_cell_that_says_something_else_makes_another_scorer(way):
+    from selfloop_nb.scoring import as_scorer
+    first, again, other = (as_scorer(of_cell(CELLS[way].format(by))).describe() for by in (5, 5, 9))
+    assert first == again != other
+
+
+HANDED = {"default": "import {0}\ndef q(s, m={0}): return [m.by]",
+          "in a dict": "import {0}\ntable = dict(m={0})\ndef q(s): return [table['m'].by]",
+          "by its name": "import importlib\ndef q(s): return [importlib.import_module('{0}').by]",
+          "an attribute by its name": "import {0}\ndef q(s): return [getattr({0}, 'by')]",
+          "of a package without a file": "def q(s):\n from {0}_p import part\n return [part.by]"}
+
+
+@pytest.mark.parametrize("way", HANDED)
+def test_a_module_that_is_handed_about_counts(way, tmp_path, monkeypatch):
+    from selfloop_nb.storage.environment import is_installed
+    from selfloop_nb.storage.identity import describe
+    monkeypatch.syspath_prepend(tmp_path)
+    name, found = f"handed_{list(HANDED).index(way)}", []
+    (tmp_path / f"{name}_p").mkdir()
+    for by in (1, 2):
+        for file in (f"{name}.py", f"{name}_p/part.py"): (tmp_path / file).write_text(f"by = {by}{' ' * by}")
+        for module in [m for m in sys.modules if m.startswith(name)]: monkeypatch.delitem(sys.modules, module)
+        is_installed.cache_clear()
+        found.append(describe(of_cell(HANDED[way].format(name))))
+    assert found[0] != found[1]
+
+
+def test_a_key_of_a_service_may_be_renewed():
+    from selfloop_nb.storage.identity import describe
+    first, second = ({"api_key": f"{n}bcdefgh12345678"} for n in "ab")
+    assert describe(first) == describe(second) == {"api_key": "[redacted]"}
+    assert describe({"password": "word1"}) == {"password": "[redacted]"}
+    assert "word1" not in describe({"token": "word1"})["token"]
+
+
+def test_a_rule_with_another_version_is_another_rule():
+    from selfloop_nb.selection import as_rule
+    from selfloop_nb.storage.identity import describe
+    def rule(samples): return [True] * len(samples)
+    found = []
+    for version in "12":
+        rule.version = version
+        found.append(describe(as_rule(rule)))
+    assert found[0] != found[1]
+
+
 PROGRAM = """
 import json
 from functools import partial

@@ -1,7 +1,11 @@
 "The same seed gives the same run, another seed another one; and any causal language model goes through the loop."
+import random
+from dataclasses import replace
+
 import pytest
 from small import small_loop, small_task
 from test_resume import outcome
+from selfloop_nb import Threshold
 
 
 def test_the_same_seed_twice():
@@ -29,6 +33,26 @@ def test_what_the_program_draws_meanwhile_changes_nothing():
     other.on(lambda event: torch.rand(3) if event.kind == "phase" else None)
     other.run(rounds=1)
     assert outcome(loop) == outcome(other)
+
+
+def guessed(samples): return [random.random() for _ in samples]
+def some_examples(train, kept, seed): return train.select(random.sample(range(len(train)), 30))
+def some_prompts(prompts, last): return random.sample(range(len(prompts)), 12)
+
+
+def test_what_functions_of_your_own_draw_belongs_to_the_run(tmp_path):
+    "Not to the session: the same run comes out in a new kernel, after whatever was drawn there."
+    def made(store=None):
+        return small_loop(store, score=guessed, select=Threshold(0.5), mix=some_examples,
+                          task=replace(small_task(), ask=some_prompts))
+    first = made()
+    first.run(rounds=2)
+    made(tmp_path / "run").run(rounds=1)
+    random.seed(5)
+    again = made(tmp_path / "run")
+    again.run(rounds=1)
+    assert outcome(first) == outcome(again)
+    assert random.random() == random.Random(5).random(), "and the session has its own back"
 
 
 SIZES = dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,

@@ -31,10 +31,7 @@ def whole_number(
     raise ValueError(f"{name}={value!r}: it must be a whole number{fix}")
 
 # %% ../../nbs/00_core.ipynb #c34a08c0
-def natural_number(
-    value,
-    name:str,
-)->int: # 0 or more
+def natural_number(value, name:str)->int: # 0 or more
     "The same for a number of things."
     number = whole_number(value, name)
     if number >= 0: return number
@@ -55,14 +52,13 @@ def real_number(
     is_text = isinstance(value, (str, bytes, bytearray))
     is_scalar = not getattr(value, "ndim", 0) and type(value).__name__ not in ("bool", "bool_")
     try:
+        if type(value).__name__ in ("float16", "float32"): return float(str(value)) # .3, and not .30000001192
         if is_scalar and not is_text: return float(value)
     except (TypeError, ValueError, OverflowError): pass
     raise ValueError(f"{name}={value!r}: it must be a number")
 
 # %% ../../nbs/00_core.ipynb #473eee36
-def is_name(
-    name:str, # in Unicode's NFC
-)->bool:
+def is_name(name:str)->bool: # in Unicode's NFC
     "Is it safe as a part of a path, everywhere?"
     kinds = [unicodedata.category(char)[0] for char in name] # L letter, M mark of a letter, N digit
     if not 1 <= len(name) <= 64 or kinds[0] == "M" or set(name) == {"."}: return False
@@ -72,10 +68,7 @@ def is_name(
 # %% ../../nbs/00_core.ipynb #dc87ba86
 LATER = dict(later=True) # for `field(default=..., metadata=LATER)`
 
-def is_unused(
-    field, # of a dataclass
-    settings,
-)->bool:
+def is_unused(field, settings)->bool: # a field of a dataclass
     "Is it a setting that came later, and does it stand as it did before there was one?"
     return bool(field.metadata.get("later")) and getattr(settings, field.name) == field.default
 
@@ -120,9 +113,10 @@ def yes_or_no(value, name:str)->bool:
     raise ValueError(f"{name}={value!r}: it must be True or False")
 
 def plain_scalar(value):
-    "A number as Python has it, a text without halves of characters; anything else as it is."
+    "A number as Python has it, None where it is masked, a text without halves of characters; else as it is."
     if isinstance(value, str): return whole_text(value)
-    return value.item() if getattr(value, "ndim", None) == 0 else value
+    if getattr(value, "ndim", None) != 0: return value
+    return None if getattr(value, "mask", False) else value.item() # below `numpy.ma.masked` lies 0
 
 # %% ../../nbs/00_core.ipynb #12ae9288
 def plain_arguments(function):
@@ -157,13 +151,18 @@ def derive_seed(
 
 # %% ../../nbs/00_core.ipynb #ec22636a
 @contextmanager
-def kept_generators():
+def kept_generators(seed:int|None=None): # that they begin with; None: they go on as they are
     "Give the random generators of Python, and of numpy and torch where they are loaded, back as they were."
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     of_python = random.getstate()
     of_numpy = numpy and numpy.random.get_state()
     of_torch = torch and torch.random.get_rng_state()
     of_gpus = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else []
+    if seed is not None:
+        random.seed(seed)
+        if numpy: numpy.random.seed(seed)
+        if torch: torch.random.default_generator.manual_seed(seed)
+        if of_gpus: torch.cuda.manual_seed_all(seed)
     try: yield
     finally:
         random.setstate(of_python)

@@ -347,6 +347,11 @@ ERRORS |= {
         "比较算式的进程一开始就结束了：原因可用 python -c 'import math_verify, selfloop_nb.scorers.maths' 查看",
     "no answer in {a} s": "{a} 秒内没有回答",
     "{a} asks the model that wrote the samples: it works in a loop": "{a} 要问写出样本的模型：它只能用在循环里",
+    "round_trip(source={a}): the samples have {b}; name one of them, or give a function of a row":
+        "round_trip(source={a})：样本有 {b}；说出其中一列，或给出一个以行为参数的函数",
+    "ask chose {a}: let it return numbers of rows, 0 to {b}, such as [0, 2]":
+        "ask 选了 {a}：让它返回行号，从 0 到 {b}，例如 [0, 2]",
+    "{a}={b}: give a function of a text, or the name of one: {c}": "{a}={b}：给出一个以文本为参数的函数，或其中一个的名称：{c}",
     "the samples lack the reference column {a}: they have {b}; add it to the prompts, or name another":
         "样本缺少参考列 {a}：它们有 {b}；把它加到提示里，或另指一列",
     "the reference column {a} is empty: give each prompt a reference": "参考列 {a} 是空的：给每个提示一个参考",

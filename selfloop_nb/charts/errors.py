@@ -26,6 +26,7 @@ ERRORS |= {
     "'score', a function of a score, or None": "'score'、得分的函数，或为 None",
     "a function of a kept row, or None": "一行保留样本的函数，或为 None",
     "at least 1 round": "至少 1 轮",
+    "two numbers, the lowest and the highest score": "两个数：最低分和最高分",
     "a number": "一个数",
     "a whole number": "一个整数",
     "a whole number such as {n}": "一个整数，如 {n}",
@@ -389,7 +390,8 @@ ERRORS |= {
         "混合 {a} 返回了 {b}：返回有 prompt 和 completion 两列、至少一行的 Dataset，如 "
         "datasets.concatenate_datasets([train, kept[-1]])",
     "the keep rule {a} gave the state {b}: use one of {c}": "保留规则 {a} 给出了状态 {b}：用 {c} 之一",
-    "{a}.keep returned {b} for {c} scores: one answer a score": "{a}.keep 对 {c} 个分数返回了 {b}：每个分数一个回答",
+    "{a} returned {b} for {c} scores: one answer a score": "{a} 对 {c} 个分数返回了 {b}：每个分数一个回答",
+    "{a} answered {b} to a score: return True or False for each": "{a} 对一个分数回答了 {b}：每个都返回 True 或 False",
     "its chat template writes no question: {a}": "它的对话模板写不出提问：{a}",
     "{a} is no id of a round in this tree: one is {b}": "{a} 不是这棵树里的轮的编号：例如 {b}",
     "the samples, column {a}: {b}, where {c} is needed": "样本，列 {a}：{b}，这里需要 {c}"}

@@ -156,6 +156,7 @@ def _columns_read(scorer:Scorer): # yields names
     settings = scorer.settings if is_ours else {}
     if scorer.name == "verifier" and settings.get("check", scorer) is None: yield "correct"
     if isinstance(settings.get("reference"), str): yield settings["reference"]
+    yield from scorer.reads
     held = [value if isinstance(value, list) else [value] for value in settings.values()]
     inner = [part for part, _ in scorer.parts] + [one for several in held for one in several]
     for part in inner:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 
 from ..backend.columns import lent, with_column
-from ..backend.core import Stopped, patch_to, plain_fields, redact, whole_number
+from ..backend.core import Stopped, patch_to, plain_fields, plain_scalar, redact, whole_number
 from ..backend.thoughts import answered
 from ..backend.workers import HERE, never
 from .basic import share_true
@@ -88,7 +88,7 @@ def _raised(error:BaseException)->str:
 # %% ../../nbs/metrics/08_measures.ipynb #a0935444
 def _as_number(value)->tuple: # the number, or nan and why it is none
     "What a function returned, as a number."
-    if getattr(value, "ndim", None) == 0: value = value.item() # of numpy or torch
+    value = plain_scalar(value) # of numpy or torch
     if not isinstance(value, Real):
         return math.nan, f"it returned {type(value).__name__}: one number is needed (a scorer gives one a row)"
     if math.isfinite(value): return float(value), ""

@@ -19,6 +19,7 @@ from ..models import quiet
 from .references import references_of
 from ..scoring import Scorer
 from ..storage.identity import describe
+from ..text import by_value, extractor
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #79eb5a66
 @dataclass
@@ -146,9 +147,11 @@ def embedding_agreement(
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #e94a6e9d
 def reworded_agreement(
-    answer=str.strip, # completion -> the answer in it
+    answer=str.strip, # completion -> the answer in it; "last_number" for that function
 )->Scorer: # in [0, 1]
     "Q is the share of the answers to other wordings of the prompt that equal this one; no verdict without others."
+    given_as = extractor(answer, "answer")
+    answer = by_value(given_as) # 12.50 and 12.5 are equal
     def agreement(samples):
         groups = {}
         rows = [(i, w, answer(c)) for i, w, c in zip(
@@ -156,4 +159,4 @@ def reworded_agreement(
         for i, wording, given in rows: groups.setdefault(i, []).append((wording, given))
         others = [[g for w, g in groups[i] if w != wording] for i, wording, _ in rows]
         return [other.count(given) / len(other) if other else math.nan for (_, _, given), other in zip(rows, others)]
-    return Scorer("reworded_agreement", where_answered(agreement, answer), (0.0, 1.0), dict(answer=answer))
+    return Scorer("reworded_agreement", where_answered(agreement, answer), (0.0, 1.0), dict(answer=given_as))

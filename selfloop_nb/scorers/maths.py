@@ -7,6 +7,7 @@ __all__ = ['delimit', 'serve', 'maths']
 
 # %% ../../nbs/scorers/10_maths.ipynb #e810d39e
 import atexit, json, math, os, re, signal, subprocess, sys, threading, time
+from decimal import Decimal
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -34,7 +35,10 @@ _LATEX = (
     (r"(\d+)\.(\d*)\\overline\s*\{(\d{1,20})\}|(\d+)\.()\((\d{1,20})\)", _repeating),
     (r"(\d+)\.(\d*?)((\d)\4{2,20})\s*(?:\.{3}|…|\\l?dots\b)", _repeating), # 0.333...
     (r"<<[^<>\n]*>>", ""), (r"</?(?:b|i|u|p|em|strong|br)\s*/?>", " "), # of GSM8K's calculator, and of HTML
-    (r"\\boxed\s+(?=\{)", r"\\boxed"), (r"(?<=\d)(?:st|nd|rd|th)\b", ""), (r"(?<==)\s*-\s+(?=[\d\\.(])", " -"),
+    (r"\\(boxed|sqrt|[dt]?(?:frac|binom))\s+(?=[\[{])", r"\\\1"), # \frac {1} {2}
+    (r"(\\[dt]?(?:frac|binom)\{[^{}]*\}|\\sqrt\[\w+\])\s+(?=[{\d])", r"\1"),
+    (r"\\([dt]?(?:frac|binom))\s+(\d)\s*(\d)(?!\d)", r"\\\1{\2}{\3}"),
+    (r"(?<=\d)(?:st|nd|rd|th)\b", ""), (r"(?<==)\s*-\s+(?=[\d\\.(])", " -"),
     (r"\\text(?:rm|bf|it|up)(?=\s*\{)", r"\\text"),
     (r"√\s*\(([^()]*)\)|√\s*(\w+)", lambda root: rf"\sqrt{{{root[1] or root[2]}}}"),
     (r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
@@ -105,7 +109,18 @@ def delimit(
     if boxes := _BOXES.findall(text): return boxes[-1]
     pieces = _DELIMITED.split(text) # every second one has delimiters
     pieces[::2] = [_RUN.sub(_between_dollars, re.sub(r"\\?\$", "", piece)) for piece in pieces[::2]]
-    return "".join(pieces)
+    parted = "".join(pieces)
+    if len(pieces) > 1 or re.fullmatch(r"\s*\$[^$]*\$[\s.,]*", parted): return parted
+    return _all_of_it(text) or parted
+
+# %% ../../nbs/scorers/10_maths.ipynb #231761fe
+_COMMANDS = re.compile(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{[^{}]*\}|\\[A-Za-z]+|\\[,;:! ]")
+_WORDED = re.compile(r"""[^\W\d_]{2,} | [^\x00-\u03ff\W\d_] | [;?"$\n] | \*\*""", re.VERBOSE)
+
+def _all_of_it(text:str)->str: # '' where there is more than mathematics
+    "A line that is one expression, with spaces in it that part no words: \\log_2 8, 3 x + 2."
+    if _WORDED.search(_COMMANDS.sub(" ", text)): return ""
+    return f"${text.strip().rstrip('.,')}$" if re.search(r"\\[A-Za-z]+|\\[{}]| [-+=] ", text) else ""
 
 # %% ../../nbs/scorers/10_maths.ipynb #b5bb0e4a
 def _numbers(value)->list:
@@ -180,12 +195,51 @@ def _other_base(wanted, given)->bool:
     return len(set(bases)) > 1
 
 # %% ../../nbs/scorers/10_maths.ipynb #28738582
-_UNITS = re.compile(r"(?<=\d)\s?(?:[cdmk]?m|in|ft|yd|mi)\s?(?:\^\s?\{?[23]\}?|[²³]|/(?:s|h|hr|min)\b(?:\^\{?2\}?)?)")
+_UNITS = re.compile(r"(?<=\d)\s?(?:[cdmk]?m|in|ft|yd|mi|k?g|[NJL]|rad|mol)\s?"
+                    r"(?:\^\s?\{?[23]\}?|[²³]|/(?:[cm]?m|s|h|hr|min|k?g|L|ft)\b(?:\^\s?\{?[23]\}?|[²³])?)")
 
 # %% ../../nbs/scorers/10_maths.ipynb #e9bb466a
 def _without_units(text:str, reference:str)->str:
-    "A text whose numbers stand alone, where the reference's does."
-    return _UNITS.sub("", text) if re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", reference) else text
+    "A text whose numbers stand alone, where the reference is one number."
+    is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", reference))
+    return _UNITS.sub("", text) if is_number else text
+
+# %% ../../nbs/scorers/10_maths.ipynb #de148c53
+_MEASURES = {word: words.split()[0] for words in (
+    "mm millimeter millimetre", "cm centimeter centimetre", "m meter metre", "km kilometer kilometre", "inch inches",
+    "ft feet foot", "yd yard", "mi mile", "mg milligram", "g gram", "kg kilogram kilo", "lb", "oz ounce",
+    "ml milliliter millilitre", "L l liter litre", "s sec second", "min minute", "h hr hour", "day", "week", "month",
+    "year", "$ dollar usd", "cent ¢", "€ euro eur", "£ gbp", "thousand 千", "million", "billion", "trillion", "万", "亿",
+    ) for word in words.split()}
+_MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
+    ( [A-Za-z]+ | [€£¢万亿] | 千(?![克米瓦]) | \\\$ )? ( (?: \s?/\s?[A-Za-z]+ )? (?: \s?\^\s?\{?[23]\}? | [²³] )? )""")
+
+# %% ../../nbs/scorers/10_maths.ipynb #017cd129
+def _measure_of(text:str)->str: # '' where it does not say
+    "What the last number of a text counts, such as km, km/h or dollar."
+    bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
+    if bare.count("$") == 1: bare = re.sub(r"\\?\$", r"\$", bare)
+    numbers = list(_MEASURED.finditer(bare))
+    if not numbers: return ""
+    before, behind, power = (part or "" for part in numbers[-1].groups())
+    words = [word if len(word) == 1 else word.lower() for word in (behind.lstrip("\\"), before.lstrip("\\"))]
+    names = [name for word in words for name in (word, word.removesuffix("s")) if name in _MEASURES]
+    return "" if not names else _MEASURES[names[0]] + re.sub(r"[\s^{}]", "", normalize("NFKC", power))
+
+# %% ../../nbs/scorers/10_maths.ipynb #1050ac3d
+def _counts_other(reference:str, text:str)->bool:
+    "Do both say what they count, and it is not the same?"
+    ours, theirs = _measure_of(reference), _measure_of(text)
+    return bool(ours and theirs) and ours != theirs and (ours in _SCALES) == (theirs in _SCALES) # millions of dollars
+
+# %% ../../nbs/scorers/10_maths.ipynb #ff4f29b3
+_SCALES = dict(thousand=3, million=6, billion=9, trillion=12, 千=3, 万=4, 亿=8)
+_SCALED = re.compile(rf"(\d[\d,]*(?:\.\d+)?)\s?({'|'.join(_SCALES)})(?![A-Za-z克米瓦])")
+
+def _in_full(text:str)->str:
+    "The text with 1500000 for 1.5 million."
+    def whole(found): return f"{Decimal(found[1].replace(',', '')).scaleb(_SCALES[found[2]]):f}"
+    return _SCALED.sub(whole, text)
 
 # %% ../../nbs/scorers/10_maths.ipynb #501b78ad
 _CHOICES = (
@@ -223,11 +277,17 @@ def _ends_in_words(text:str, reference:str)->bool:
 # %% ../../nbs/scorers/10_maths.ipynb #8fd9a90f
 def _has_value(reference:str, text:str)->bool:
     "Has the last expression of a text the value of the reference?"
-    import math_verify
     choice = re.fullmatch(r"[\s$]*\(?([A-J])\)?\.?[\s$]*", _plain_letters(reference))
     if choice and (chosen := _chosen(text)) is not None: return chosen == choice[1]
     if _ends_in_words(text, reference): return True
-    wanted, given = _read(reference), _read(_without_units(text, reference))
+    if _counts_other(reference, text): return False
+    return any(_is_same(r, t) for r in {reference, _in_full(reference)} for t in {text, _in_full(text)})
+
+# %% ../../nbs/scorers/10_maths.ipynb #e1fd64cb
+def _is_same(reference:str, text:str)->bool:
+    "The same for expressions that are neither letters nor words."
+    import math_verify
+    wanted, given = (_read(_without_units(one, reference)) for one in (reference, text))
     if not wanted or not given or _other_base(wanted[-1], given[-1]): return False
     if _same_equation(wanted[0], given[0]): return True
     if not math_verify.verify(wanted, given, timeout_seconds=None): return False

@@ -8,6 +8,7 @@ __all__ = ['asks', 'same_text', 'round_trip', 'self_judge']
 # %% ../../nbs/scorers/08_own_model.ipynb #e2f1dc48
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..backend.core import ScoringError, plain_arguments
 from ..models import LanguageModel
@@ -72,7 +73,12 @@ def round_trip(
         returned = _answers(model, [turn(row) for row in rows], max_new_tokens, stop)
         return _compared(compare, samples, sources, returned)
     bounds = compare.range if isinstance(compare, Scorer) else (0.0, 1.0)
-    return asks(trip, bounds, "round_trip", max_new_tokens=max_new_tokens)
+    scorer = asks(trip, bounds, "round_trip", max_new_tokens=max_new_tokens)
+    def bind(context, samples):
+        if callable(source) or source in samples.column_names: return scorer.bind(context, samples)
+        raise ScoringError(f"round_trip(source={source!r}): the samples have {samples.column_names}; name one of them, "
+                           "or give a function of a row")
+    return replace(scorer, bind=bind, reads=() if callable(source) else (source,))
 
 # %% ../../nbs/scorers/08_own_model.ipynb #2c464269
 def _answers(model:LanguageModel, prompts:list, max_new_tokens:int, stop:tuple)->list:

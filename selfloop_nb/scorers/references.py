@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..backend.core import ScoringError
 from ..backend.workers import HERE, answers_of
 from ..scoring import NoVerdict, Scorer
-from ..text import answer_texts, composed, import_extra, last_number, last_value, plain_numbers, segment
+from ..text import answer_texts, by_value, composed, extractor, import_extra, plain_numbers, segment
 
 # %% ../../nbs/scorers/01_references.ipynb #c18ff0fe
 def references_of(
@@ -73,10 +73,11 @@ def _verdict(compare:Callable, readable:Callable, prompt, text:str, given:list)-
 # %% ../../nbs/scorers/01_references.ipynb #8a014afd
 def exact_match(
     reference:str="answer",       # column
-    normalise:Callable=str.strip, # what is done to both before they are compared; numbers of `last_number` by their value
+    normalise:Callable|str=str.strip, # what is done to both before they are compared; numbers of `last_number` by value
 )->Scorer: # 0 or 1
     "Q is 1 where the completion equals a reference."
-    given_as, normalise = normalise, last_value if normalise is last_number else normalise
+    given_as = extractor(normalise, "normalise")
+    normalise = by_value(given_as)
     def compare(text, given): return float(normalise(text) in map(normalise, given))
     def readable(text): return normalise(text) not in ("", None)
     return against_references("exact_match", compare, reference, readable, normalise=given_as)

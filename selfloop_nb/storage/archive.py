@@ -15,6 +15,7 @@ from .disk import disk
 from selfloop_nb.storage.files import (
     SMALL_TABLE, beside, check_name, damaged_files, make_folder, open_file, read_file, read_table, sync, table_size,
     write_error)
+from .heads import LOG, moves_to_share, odd_moves
 from .places import check_place
 from .ratings import Ratings, rating_lines
 from .store import Run
@@ -23,8 +24,8 @@ from .verify import damage
 
 # %% ../../nbs/storage/13_archive.ipynb #973059f3
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
-_IN_RUN = r"(?:run|heads|sealed)\.json|ratings\.jsonl"
-_AT_WILL = {"ratings.jsonl", "sealed.json"} # that a run may have: what people have said, a sealed test that was opened
+_IN_RUN = r"(?:run|heads|sealed)\.json|heads\.log|ratings\.jsonl"
+_AT_WILL = {LOG, "ratings.jsonl", "sealed.json"} # moves of heads, what people have said, a sealed test that was opened
 _IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
 _IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
 _LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|(?:model|adapter)/{_IN_MODEL})")
@@ -53,7 +54,7 @@ def _pruned_in(run:Run)->dict: # round -> names of files
 # %% ../../nbs/storage/13_archive.ipynb #2c0ee514
 def _names_of(run:Run)->list:
     "run.json, what people have added, and all files of the committed rounds."
-    added = [name for name in sorted(_AT_WILL - {"ratings.jsonl"}) if disk.exists(run.path / name)]
+    added = ["sealed.json"] if disk.exists(run.path / "sealed.json") else []
     return ["run.json", *added, *_files_of(run.all_rounds(), _pruned_in(run))]
 
 # %% ../../nbs/storage/13_archive.ipynb #9c0c8cb8
@@ -94,6 +95,7 @@ def _check_target(path:Path):
 def _texts_of(run:Run)->dict: # name -> bytes
     "The files of a run that others may be writing, as they stand now."
     texts = {"heads.json": json.dumps(run.heads, indent=1).encode()}
+    if disk.exists(run.path / LOG): texts[LOG] = moves_to_share(run.path)
     if disk.exists(run.path / "ratings.jsonl"): texts["ratings.jsonl"] = rating_lines(run.path, "ratings.jsonl")
     return texts
 
@@ -332,6 +334,7 @@ def _check_run(folder:Path, path:Path):
     ratings = folder / "ratings.jsonl"
     if disk.is_file(ratings) and (lines := Ratings(ratings).damaged):
         _refuse(path, f"its ratings have lines that are none: {lines[:3]}")
+    if lines := odd_moves(folder): _refuse(path, f"its {LOG} has lines that are no moves: {lines[:3]}")
 
 # %% ../../nbs/storage/13_archive.ipynb #5a6294c8
 _UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, zlib.error)

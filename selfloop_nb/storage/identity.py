@@ -6,13 +6,27 @@
 __all__ = ['PROTOCOL', 'describe', 'identity_hash', 'unknown_in']
 
 # %% ../../nbs/storage/14_identity.ipynb #a7caff74
-import copyreg, enum, functools, hashlib, json, math, os, sys, types, uuid
+import enum, functools, hashlib, json, math, os, re, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from ..backend.code import captured, code_text, codes, looks_outside, names_in, what_it_reads
-from ..backend.core import is_secret, is_unused, patch_to, plain_scalar, redact, short_hash
+from selfloop_nb.backend.code import (
+    captured, codes, function_hash, is_plain, is_simple, looks_outside, names_in, parts_of, what_it_reads, words_for,
+    written_in)
+from ..backend.core import is_secret, is_unused, patch_to, redact, short_hash
 from .environment import is_installed, package_of, source_hash
+
+# %% ../../nbs/storage/14_identity.ipynb #c944717b
+def _is_own(cls)->bool:
+    "Is it a class of your own?"
+    return not is_installed(cls.__module__) or cls.__module__ == "builtins" and bool(cls.__flags__ & 1 << 9)
+
+def _methods(cls)->dict: # name -> function, a list with functions in it, or a value
+    "What was written for things of a class of your own; of an Enum without its members."
+    written = [pair for c in reversed(cls.__mro__) if _is_own(c) for pair in written_in(c).items()]
+    if not issubclass(cls, enum.Enum): return dict(written)
+    def is_ours(value): return isinstance(value, types.FunctionType) and not is_installed(value.__module__)
+    return {name: value for name, value in written if any(map(is_ours, value if isinstance(value, list) else [value]))}
 
 # %% ../../nbs/storage/14_identity.ipynb #d0de05f3
 class _Look:
@@ -27,8 +41,9 @@ class _Look:
 
     def __call__(self, thing)->object: # plain JSON data
         "Describe a thing."
-        if isinstance(thing, str): return self.text(thing)
-        if thing is None or isinstance(thing, (bool, int, float)): return _number(thing)
+        is_exact = thing is None or type(thing) in (str, int, float, bool)
+        is_plain_one = is_exact or isinstance(thing, (str, int, float)) and not _methods(type(thing))
+        if is_plain_one: return self.text(thing) if isinstance(thing, str) else _number(thing)
         key = id(thing), self.hidden
         if key not in self.seen:
             self.seen[key] = thing, {"kind": "again", "name": type(thing).__qualname__}
@@ -50,12 +65,20 @@ def _number(thing)->object:
 def named(self, name:str, thing)->object:
     "Describe what has a name; a secret, by the look of its name, stays out."
     is_small = isinstance(thing, (bool, float, types.NoneType)) or isinstance(thing, int) and abs(thing) < 10**5
-    is_shown = self.hidden or is_small or not is_secret(name)
-    if not is_shown: return "[redacted]"
+    is_shown = self.hidden or is_small or callable(thing) or not is_secret(name)
+    is_word = name.lower() in ("key", "token") and not (isinstance(thing, str) and _KEY.fullmatch(thing))
+    if not is_shown and not is_word: return "[redacted]"
+    hidden, self.hidden = self.hidden, self.hidden or not is_shown
     self.path.append(name)
     description = self(thing) if len(self.path) < 50 else self.not_known(thing)
     self.path.pop()
-    return description
+    self.hidden = hidden
+    return description if is_shown else f"[redacted {short_hash(description, 6)}]"
+
+_KEY = re.compile(r"(?=.*\d)\S{16,}") # such as a service gives
+
+def _code_of(look:_Look, written:dict)->list: # of a hash, or of nothing
+    return [short_hash({name: look.named(name, value) for name, value in written.items()}, 12)] if written else []
 
 # %% ../../nbs/storage/14_identity.ipynb #66e9ad23
 _marks = {} # id -> (thing, mark); it is held, so that no other one gets its id
@@ -123,7 +146,7 @@ def _dataclass(look:_Look, thing)->dict:
     "A dataclass by its name and its fields; one of your own also by its code and by what else it holds."
     names = [f.name for f in fields(thing) if not is_unused(f, thing)]
     description = {"kind": type(thing).__name__, **{name: look.named(name, getattr(thing, name)) for name in names}}
-    if is_installed(type(thing).__module__): return description
+    if not _is_own(type(thing)): return description
     code = look(type(thing))["code"]
     if code: description["code"] = code
     others = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in names}
@@ -143,14 +166,8 @@ def _dict(look:_Look, thing:dict)->dict:
 
 def _key_text(look:_Look, key)->str:
     "A key as text; where it is not to be read, 1 and '1' are two."
-    if not _is_plain(key): return json.dumps(look(key), sort_keys=True)
+    if not is_plain(key): return json.dumps(look(key), sort_keys=True)
     return f"{type(key).__name__} {key!r}" if look.hidden and not isinstance(key, str) else look.text(str(key))
-
-def _is_plain(value)->bool:
-    "Is it a number, a text, or a list of such? Its `repr` is the same in every kernel."
-    if type(value) in (list, tuple): return all(map(_is_plain, value))
-    if type(value) is dict: return all(map(_is_plain, (*value, *value.values())))
-    return value is None or type(value) in (bool, int, float, complex, str, bytes)
 
 # %% ../../nbs/storage/14_identity.ipynb #d3b5862e
 @_describes((list, tuple))
@@ -171,7 +188,16 @@ def _set(look:_Look, thing)->dict:
 def _path(look:_Look, thing:Path)->str: return look.text(str(thing))
 
 @_describes(enum.Enum)
-def _member(look:_Look, thing)->list: return [type(thing).__qualname__, thing.name, look(thing.value)]
+def _member(look:_Look, thing)->list:
+    return [type(thing).__qualname__, thing.name, look(thing.value), *_code_of(look, _methods(type(thing)))]
+
+def _is_derived(thing)->bool: return isinstance(thing, (str, int, float))
+
+@_describes(_is_derived)
+def _derived(look:_Look, thing)->dict:
+    "A text or a number of a class of your own, which does something else than others do."
+    value = str.__str__(thing) if isinstance(thing, str) else _number(thing)
+    return {"kind": type(thing).__qualname__, "value": look(value), "code": _code_of(look, _methods(type(thing)))[0]}
 
 @_describes((bytes, bytearray))
 def _bytes(look:_Look, thing)->dict: return {"kind": "bytes", "hash": hashlib.sha256(thing).hexdigest()[:12]}
@@ -212,7 +238,7 @@ def _torch(look:_Look, thing)->object:
 def _own_modules(model)->dict: # path -> class, attributes
     "The parts of a model that are of classes of your own: their code counts, and what they hold beside weights."
     usual = vars(sys.modules["torch"].nn.Module())
-    parts = {path: part for path, part in model.named_modules() if not is_installed(type(part).__module__)}
+    parts = {path: part for path, part in model.named_modules() if _is_own(type(part))}
     def held(part): return {name: value for name, value in vars(part).items() if name not in usual}
     return {f"part {path}": [type(part), held(part)] for path, part in parts.items()}
 
@@ -225,17 +251,6 @@ def _table(look:_Look, thing)->dict:
     "A table of datasets or pandas, or a column of one."
     data = thing.to_dict() if hasattr(thing, "to_dict") else list(thing)
     return {"kind": type(thing).__qualname__, "rows": len(thing), "hash": short_hash(look(data), 12)}
-
-# %% ../../nbs/storage/14_identity.ipynb #2b2bf8d4
-def _function_hash(function)->str:
-    "A hash of what a function does: its code, its plain defaults and the plain values it has captured."
-    defaults = function.__defaults__
-    if defaults is not None: defaults = tuple(value if _is_plain(value) else type(value) for value in defaults)
-    plain = [plain_scalar(value) for value in captured(function).values() if _is_simple(value)]
-    text = repr((code_text(function.__code__), defaults, plain))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-def _is_simple(value)->bool: return isinstance(plain_scalar(value), (str, int, float, bool))
 
 # %% ../../nbs/storage/14_identity.ipynb #a79b0362
 @patch_to(_Look)
@@ -251,18 +266,18 @@ def with_held(self, description:dict, held:dict)->dict:
 
 # %% ../../nbs/storage/14_identity.ipynb #6538c5aa
 # Attributes by which a function says how it is to be used; they do not change what it returns.
-PROTOCOL = ("name", "range", "journal", "seconds", "version")
+PROTOCOL = ("name", "range", "journal", "seconds", "version", "apart")
 
 @_describes(types.FunctionType)
 def _function(look:_Look, function)->dict:
     "A function by its code and what it holds; of this library's own the settings say what they hold."
-    description = {"kind": "function", "name": function.__qualname__, "code": _function_hash(function)}
+    description = {"kind": "function", "name": function.__qualname__, "code": function_hash(function)}
     module = function.__globals__.get("__name__")
     if package_of(module) == "selfloop_nb": return description
-    held = {name: value for name, value in captured(function).items() if not _is_simple(value)}
+    held = {name: value for name, value in captured(function).items() if not is_simple(value)}
     held |= {f"{name}=": value for name, value in (function.__kwdefaults__ or {}).items()}
-    held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ()) if not _is_plain(value)}
-    held |= {f".{name}": value for name, value in vars(function).items() if name not in PROTOCOL}
+    held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ()) if not is_plain(value)}
+    held |= {f".{name}": value for name, value in vars(function).items() if name not in PROTOCOL or name == "version"}
     if is_installed(module): return look.with_held(description, held)
     held |= _globals_of(function)
     read = look.read_by(function, [*held.values(), *captured(function).values(), *(function.__defaults__ or ())])
@@ -284,7 +299,7 @@ def read_by(self, function, values:list)->dict:
 @patch_to(_Look)
 def read_by_methods(self, thing, parts:dict)->dict:
     "The same for the methods of an object, which find their files and variables among its parts."
-    own = [c for c in type(thing).__mro__ if not is_installed(c.__module__)]
+    own = filter(_is_own, type(thing).__mro__)
     methods = [value for c in own for value in vars(c).values() if isinstance(value, types.FunctionType)]
     read = [self.read_by(method, list(parts.values())) for method in methods if looks_outside(method.__code__)]
     return {name: content for found in read for name, content in found.items()}
@@ -294,20 +309,23 @@ def _globals_of(function)->dict:
     "The globals that a function's code names, as far as they are there and are not what everybody has."
     code, scope = function.__code__, function.__globals__
     held = {}
-    for name in names_in(code, "LOAD_GLOBAL", "LOAD_NAME"):
+    for name in sorted({*names_in(code, "LOAD_GLOBAL", "LOAD_NAME"), *words_for(code, "globals")}):
         value = scope.get(name, scope) # missing: a builtin, or not made yet
         if value is scope or value is os.environ or _is_called_so(value, name): continue
         held |= _taken_from(value, name, code)
     for name in names_in(code, "IMPORT_NAME"):
         if not is_installed(name): held[f"import {name}"] = source_hash(name, scope.get("__package__"))
+    for name in sorted(words_for(code, "modules")):
+        if not is_installed(name) and (source := source_hash(name, None)): held[f"import {name}"] = source
     return held
 
 # %% ../../nbs/storage/14_identity.ipynb #d253f84b
 def _taken_from(it, name:str, code)->dict:
     "What the code may take from a global: of a module of your own the attributes that it names, of its modules, too."
     if not isinstance(it, types.ModuleType) or is_installed(it.__name__) or name.count(".") > 8: return {name: it}
-    attributes = {attribute for c in codes(code) for attribute in c.co_names if hasattr(it, attribute)}
-    held = [_taken_from(getattr(it, attribute), f"{name}.{attribute}", code) for attribute in sorted(attributes)]
+    named = {attribute for c in codes(code) for attribute in c.co_names} | words_for(code, "attributes")
+    attributes = sorted(attribute for attribute in named if hasattr(it, attribute))
+    held = [_taken_from(getattr(it, attribute), f"{name}.{attribute}", code) for attribute in attributes]
     return dict(pair for part in held for pair in part.items())
 
 def _is_called_so(value, name:str)->bool:
@@ -345,36 +363,23 @@ def _builtin(look:_Look, function)->dict:
     bound = getattr(function, "__self__", None)
     if bound is None or isinstance(bound, types.ModuleType): return description
     return look.with_held(description, {"self": bound})
+
 @_describes(types.ModuleType)
-def _module(look:_Look, module)->dict: return {"kind": "module", "name": module.__name__}
+def _module(look:_Look, module)->dict:
+    description, name = {"kind": "module", "name": module.__name__}, module.__name__
+    if is_installed(name) or name == "__main__": return description
+    plain = {name: value for name, value in vars(module).items() if is_plain(value) and not name.startswith("__")}
+    return look.with_held(description, {"file": source_hash(name, None), **plain})
 
 # %% ../../nbs/storage/14_identity.ipynb #fdeeff14
 @_describes(type)
 def _class(look:_Look, cls)->dict:
     "A class: one of your own by its methods and attributes, and those of its bases."
-    own = [c for c in reversed(cls.__mro__) if not is_installed(c.__module__)]
+    own = list(filter(_is_own, reversed(cls.__mro__)))
     if not own: return _builtin(look, cls)
-    members = {name: value for c in own for name, value in vars(c).items() if _is_member(c, name, value)}
-    described = {name: look.named(name, _unwrapped(value)) for name, value in members.items()}
-    return {"kind": "function", "name": cls.__qualname__, "code": short_hash(described, 12) if members else ""}
-
-# %% ../../nbs/storage/14_identity.ipynb #89d22dc9
-def _is_member(cls, name:str, value)->bool:
-    "Was it written in the class?"
-    if isinstance(value, types.FunctionType): return not _is_of_dataclass(value)
-    if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)): return False
-    made = name in getattr(cls, "__dataclass_fields__", ()) or name == "_abc_impl"
-    return not made and not (name.startswith("__") and name.endswith("__"))
-
-def _is_of_dataclass(method)->bool:
-    "Was the method made by `dataclass`?"
-    return method.__code__.co_filename == "<string>" or method.__globals__.get("__name__") == "dataclasses"
-
-def _unwrapped(value)->object:
-    "The functions in what stands around functions in a class."
-    if isinstance(value, (staticmethod, classmethod)): return value.__func__
-    if isinstance(value, property): return [value.fget, value.fset]
-    return value.func if isinstance(value, functools.cached_property) else value
+    members = {name: value for c in own for name, value in written_in(c).items()}
+    if _is_own(type(cls)): members["metaclass"] = type(cls)
+    return {"kind": "function", "name": cls.__qualname__, "code": "".join(_code_of(look, members))}
 
 # %% ../../nbs/storage/14_identity.ipynb #58a62d0f
 @_describes(object)
@@ -382,19 +387,12 @@ def _object(look:_Look, thing)->dict:
     "An object by its class and its parts."
     cls = type(thing)
     description = {"kind": "function" if callable(thing) else "object", "name": cls.__qualname__, "code": ""}
-    if not is_installed(cls.__module__): description["code"] = look(cls)["code"]
-    parts = _parts(thing)
+    if _is_own(cls): description["code"] = look(cls)["code"]
+    parts = _held_by(thing) | parts_of(thing) # what a class of one's own leaves out when it is pickled may count
     return look.with_held(description, parts | look.read_by_methods(thing, parts))
 
-def _parts(thing)->dict: # name -> part
-    "What an object is made of; raises `TypeError` where it cannot be taken apart."
-    take_apart = copyreg.dispatch_table.get(type(thing))
-    reduced = take_apart(thing) if take_apart else thing.__reduce_ex__(2)
-    wrapped = {"wrapped": thing.__wrapped__} if hasattr(thing, "__wrapped__") else {}
-    if isinstance(reduced, str): return {"name": reduced, **wrapped}
-    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    parts = {"made by": make, "arguments": arguments, "items": list(items or ()), "pairs": list(pairs or ())}
-    in_slots = isinstance(state, tuple) and all(isinstance(half, dict | None) for half in state)
-    for half in state if in_slots else (state,): parts |= half if isinstance(half, dict) else {"state": half}
-    own = {} if is_installed(type(thing).__module__) else getattr(thing, "__dict__", {})
-    return {**own, **parts, **wrapped} # what a class of one's own leaves out when it is pickled may count, too
+def _held_by(thing)->dict:
+    "The attributes of a thing of your own, in slots, too."
+    if not _is_own(type(thing)): return {}
+    slots = [name for c in type(thing).__mro__ for name in vars(c).get("__slots__", ()) if hasattr(thing, name)]
+    return {name: getattr(thing, name) for name in slots} | getattr(thing, "__dict__", {})

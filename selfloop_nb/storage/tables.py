@@ -23,6 +23,7 @@ def as_dataset(
     if isinstance(source, Dataset): return _class_names(_as_it_stands(source, name), name)
     if type(source) is dict: source = _column_rows(source, name, "the dict")
     if isinstance(source, pandas.DataFrame): return _from_pandas(source, name)
+    if hasattr(source, "column_names"): _check_names(list(source.column_names), name, "the table") # of Arrow
     for rows_of in ("to_dicts", "to_pylist"): # of polars, of Arrow
         if hasattr(source, rows_of): source = getattr(source, rows_of)()
     if isinstance(source, (list, tuple)) and all(isinstance(row, dict) for row in source):
@@ -58,12 +59,23 @@ def _class_names(table, name:str)->"datasets.Dataset":
     return table
 
 # %% ../../nbs/storage/15_tables.ipynb #f52e0bf1
+_MEANT = ("prompt", "completion", "answer", "messages", "text", "chosen", "rejected", "weight", "finished")
+
+def _check_names(columns:list, name:str, what:str):
+    "Raise where two columns have one name: the second would take the place of the first."
+    if len(set(columns)) == len(columns): return
+    raise ValueError(f"{name}: {what} has two columns of one name: {columns}")
+
+# %% ../../nbs/storage/15_tables.ipynb #976f1349
 def _from_pandas(frame, name:str)->"datasets.Dataset":
-    "A table of pandas."
+    "A table of pandas; where what is read stands in its index, that is a column."
     from datasets import Dataset
+    _check_names(list(frame.columns), name, "the DataFrame")
+    indexed = [column for column in frame.index.names if column in _MEANT and column not in frame.columns]
+    if indexed: frame = frame.reset_index(level=indexed)
     try: return Dataset.from_pandas(frame, preserve_index=False)
     except Exception as error: # of Arrow
-        for column in frame.columns[~frame.columns.duplicated(keep=False)]:
+        for column in frame.columns:
             _check_column(list(map(_value, frame[column])), f"{name}, column {column!r}")
         raise ValueError(f"{name} cannot be read as a table: {error}: make every column all text, "
                          "or all numbers") from error
@@ -151,12 +163,19 @@ def _read_file(path:Path, name:str):
     return readers[kind](text, name, path.name)
 
 # %% ../../nbs/storage/15_tables.ipynb #0709ad92
+def _once_each(pairs:list)->dict:
+    "An object of JSON; raises `ValueError` where it says one thing twice, of which Python would take the second."
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names): return dict(pairs)
+    twice = next(name for i, name in enumerate(names) if name in names[:i])
+    raise ValueError(f"it has two values for {twice!r}")
+
 def _json_lines(text:str, name:str, file:str)->list:
     "The dicts of a JSONL file; blank lines are passed over."
     rows = []
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1): # `splitlines` would cut at U+2028 in a text, too
         if not line.strip(): continue
-        try: row = json.loads(line)
+        try: row = json.loads(line, object_pairs_hook=_once_each)
         except ValueError as error: raise ValueError(f"{name}: line {number} of {file!r} is no JSON: {error}") from None
         if not isinstance(row, dict):
             raise ValueError(f"{name}: line {number} of {file!r} is no object {{...}}: {line:.40}")
@@ -165,9 +184,9 @@ def _json_lines(text:str, name:str, file:str)->list:
 
 def _json_table(text:str, name:str, file:str)->list:
     "The dicts of a JSON file: a list of them, or columns as pandas writes them."
-    try: data = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data": return _json_lines(text, name, file) # as many call it
+    try: data = json.loads(text, object_pairs_hook=_once_each)
+    except ValueError as error:
+        if getattr(error, "msg", "") == "Extra data": return _json_lines(text, name, file) # as many call it
         raise ValueError(f"{name}: {file!r} is no JSON: {error}") from None
     return _column_rows(data, name, repr(file)) if isinstance(data, dict) else data
 
@@ -208,7 +227,7 @@ def _csv_rows(text:str, name:str, file:str)->list:
     if mark:
         raise ValueError(f"{name}: the columns of {file!r} are parted by {mark!r}: save it with commas, or give "
                          f"pandas.read_csv({file!r}, sep={mark!r})")
-    if len(set(columns)) < len(columns): raise ValueError(f"{name}: {file!r} has two columns of one name: {columns}")
+    _check_names(columns, name, repr(file))
     for number, line in lines:
         if len(line) == len(columns): continue
         raise ValueError(f"{name}: line {number} of {file!r} has {len(line)} fields, the first line {len(columns)}: "

@@ -8,7 +8,7 @@ __all__ = ['lineage', 'starts_from', 'to_remake', 'check_settings', 'remake', 'k
 # %% ../../nbs/training/06_remake.ipynb #5eb41b2f
 from collections.abc import Callable
 
-from ..backend.core import SelfloopError, derive_seed, whole_number
+from ..backend.core import SelfloopError, derive_seed, kept_generators, whole_number
 from ..mixing import no_rows
 from ..models import LanguageModel
 from ..records import Round
@@ -111,7 +111,8 @@ def train_again(
     def on_loss(point, n_steps): loop.emit("loss", record.number, "tune", **point, n_steps=n_steps)
     data = loop.data_after(judged, lineage(store, record.parent)[1:], record.parent, seed, say)
     origin = loop.model_of(starts_from(store, record).id)
-    return remake(store, record, origin, loop.settings.tune, data, on_loss, loop.control.should_stop)
+    with kept_generators(derive_seed(loop.seed, record.number, "your own tune")): # as when it was made
+        return remake(store, record, origin, loop.settings.tune, data, on_loss, loop.control.should_stop)
 
 # %% ../../nbs/training/06_remake.ipynb #9686c110
 def remade(

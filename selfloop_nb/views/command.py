@@ -99,6 +99,7 @@ def _made(part:str, table:dict, *first):
     "One part, by its public name."
     settings = {name: _value(value) for name, value in table.items() if name not in ("kind", "weight")}
     if isinstance(settings.get("lora"), dict): settings["lora"] = selfloop_nb.LoRA(**settings["lora"])
+    if "epochs" in settings: settings.setdefault("steps", None) # which TOML cannot say
     return getattr(selfloop_nb, _kind_of(part, table))(*first, **settings)
 
 # %% ../../nbs/views/12_command.ipynb #2cb44980
