@@ -217,9 +217,9 @@ def test_a_name_is_said_as_it_is_whatever_it_spells(tmp_path):
     for view in (pair, climber, room): put_into_words(view.box)
     assert [*pair.live.panels[0]["columns"].values()] == NAMES and pair.live.panels[0]["title"] == "留出准确率"
     labels = "".join(label.value for label in climber.labels.children)
-    for name in NAMES: assert f"<bdi>{name}</bdi>" in pair.tables.value
+    for name in NAMES: assert f"<span translate='no'>{name}</span>" in pair.tables.value
     for seen in (labels, html_shown(climber.plain()[0]["text/html"])):
-        assert "<bdi>other</bdi>" in seen and "kept，还没有轮" in seen
+        assert "<span translate='no'>other</span>" in seen and "kept，还没有轮" in seen
     assert "other：第 2 轮已完成" in room.status.value
     assert {label for label, _ in room.branches.options} >= {"main", *NAMES}
     figure = comparison_plot(pair.histories)
@@ -231,7 +231,7 @@ def test_a_group_and_a_person_keep_their_names():
     session(lang="zh")
     shares = {"kept": 0.5}
     metrics = SimpleNamespace(n_kept=1, accept_rate=0.5, precision=1.0, distinct_2=1.0, mean_tokens=1.0, shares=shares)
-    assert "<bdi>kept</bdi></th>" in html_shown(choice_table({"top 1 of each prompt": metrics}))
+    assert "<span translate='no'>kept</span></th>" in html_shown(choice_table({"top 1 of each prompt": metrics}))
     assert shown("kappa with kept") == "与 kept 的 kappa" and shown("rating by all: 1 of 2") == "all 在评分：第 1 个，共 2 个"
 
 

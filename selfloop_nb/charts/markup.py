@@ -30,7 +30,7 @@ def name_html(
     name:str,
 )->str: # HTML
     "A name, set apart from the words around it."
-    return f"<bdi>{escape(name)}</bdi>"
+    return f"<span translate='no'>{escape(name)}</span>"
 
 # %% ../../nbs/charts/04_markup.ipynb #a351f6f3
 def csv_safe(

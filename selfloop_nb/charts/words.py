@@ -110,7 +110,8 @@ def words_shown(
     return {name: shown(sentence) for name, sentence in words.items()}
 
 # %% ../../nbs/charts/03_words.ipynb #7a47ae68
-PIECES = re.compile(r"(<(?:bdi|code|style|svg)\b.*?</(?:bdi|code|style|svg)>|<[^>]*>)", re.DOTALL)
+_CODE, _NAME = r"<(?:code|style|svg)\b.*?</(?:code|style|svg)>", "<span translate='no'>.*?</span>"
+PIECES = re.compile(f"({_CODE}|{_NAME}|<[^>]*>)", re.DOTALL)
 
 def html_shown(
     text:str, # HTML
