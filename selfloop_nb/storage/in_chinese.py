@@ -282,9 +282,11 @@ ERRORS |= {
     "the first stops before its next write":
         "运行 {a} 在这里无法加锁（{b}）：请确保只有一个程序写它。若第二个程序开始写，第一个会在下一次写入之前停下",
     "this system has no locks": "此系统没有文件锁",
-    "heads.json of run {a} is missing or damaged ({b}): taking the newest whole round of each branch, {c}. Rewind "
-    "where a branch stood at an earlier one":
-        "运行 {a} 的 heads.json 缺失或损坏（{b}）：取各分支最新的完整一轮，{c}。若某分支原在更早的一轮，请回退"}
+    "heads.json of run {a} is missing or damaged ({b}): taking the last move in heads.log, or the newest whole round "
+    "of each branch, {c}. Rewind where a branch stood at an earlier one":
+        "运行 {a} 的 heads.json 缺失或损坏（{b}）：取 heads.log 里的最后一次移动，或各分支最新的完整一轮，{c}。若某分支原在更早的一轮，请回退",
+    "heads.json of run {a} names no branch, and there are {b} rounds: standing at {c}":
+        "运行 {a} 的 heads.json 里没有任何分支，而这里有 {b} 轮：停在 {c}"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #1ae091ad
 ERRORS |= {
