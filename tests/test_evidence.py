@@ -392,6 +392,24 @@ def test_a_scorer_asks_the_rounds_own_model_on_each_branch(tmp_path):
     assert loop.rounds[1].config["score"]["name"] == "likes"
 
 
+CHANGES = [lambda model: model.half(), lambda model: model.get_input_embeddings().weight.zero_()]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_scorer_that_changes_the_rounds_model_is_found_out(change, tmp_path):
+    import torch
+    from selfloop_nb import asks
+    from selfloop_nb.backend.core import ScoringError
+    def spoils(samples, lm):
+        with torch.no_grad(): change(lm.model)
+        return [1.0] * len(samples)
+    loop = small_loop(tmp_path / "run", score=asks(spoils, (0.0, 1.0)))
+    loop.start()
+    with pytest.raises(ScoringError, match="spoils has changed the weights of the model"): loop.step()
+    again = small_loop(tmp_path / "run", score=asks(lambda samples, lm: spoils(samples, lm.copy()), (0.0, 1.0)))
+    assert again.step().number == 1
+
+
 def test_a_round_trip_can_be_q_and_measure(tmp_path):
     from selfloop_nb import Threshold, round_trip
     def turn(row): return row["prompt"]

@@ -354,6 +354,23 @@ def test_any_finite_score_is_drawn(tmp_path, scores):
     assert opened.report().stat().st_size > 10_000
 
 
+def test_a_room_reads_texts_of_one_round_and_each_loss_once(tmp_path, monkeypatch):
+    run = open_run(made_up_run(tmp_path / "run", 12).path)
+    tables, trainings = [], []
+    def noting(method, numbers):
+        def noted(self, number):
+            numbers.append(number)
+            return method(self, number)
+        return noted
+    monkeypatch.setattr(Run, "samples", noting(Run.samples, tables))
+    monkeypatch.setattr(Run, "losses", noting(Run.losses, trainings))
+    room = dashboard(run)
+    assert room.publisher.flush() and room.live.spread["rounds"] == list(range(1, 13))
+    assert tables == [12] and trainings == list(range(13))
+    room.live.refresh()
+    assert tables == [12] and trainings == list(range(13)) and len(room.live.losses) == 13
+
+
 STYLES = {"tex": {"text.usetex": True},
           "black": {"savefig.facecolor": "black", "lines.linestyle": ":", "font.size": 40},
           "tight": {"savefig.bbox": "tight", "savefig.transparent": True, "figure.autolayout": True}}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated', 'arrow_column',
            'number_column', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'IdLists', 'IdRows', 'numbered', 'coded',
-           'numbered_rows', 'read_into', 'as_written', 'listed', 'reordered_by']
+           'numbered_rows', 'read_into', 'as_decimal', 'listed', 'reordered_by']
 
 # %% ../../nbs/backend/01_columns.ipynb #ae3b40f7
 import ctypes
@@ -287,7 +287,7 @@ def _decimal(value, kind:str)->object:
     return float(str(numpy.dtype(kind).type(value))) if isinstance(value, float) else value
 
 # %% ../../nbs/backend/01_columns.ipynb #6a646c92
-def as_written(value)->object:
+def as_decimal(value)->object:
     "One number of 16 or 32 bit of numpy or torch as a decimal; all else as it is."
     kind = _narrow(value)
     return _decimal(float(value), kind) if kind and not value.ndim else value

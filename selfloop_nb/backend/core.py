@@ -52,6 +52,7 @@ def real_number(
     is_text = isinstance(value, (str, bytes, bytearray))
     is_scalar = not getattr(value, "ndim", 0) and type(value).__name__ not in ("bool", "bool_")
     try:
+        if type(value).__name__ in ("float16", "float32"): return float(str(value)) # .3, and not .30000001192
         if is_scalar and not is_text: return float(value)
     except (TypeError, ValueError, OverflowError): pass
     raise ValueError(f"{name}={value!r}: it must be a number")

@@ -108,6 +108,10 @@ ERRORS |= {
     "a prompt is empty and the tokenizer has no BOS token to start from: give every prompt some text":
         "有一个提示是空的，而分词器没有可作开头的 BOS 词元：给每个提示一些文本",
     "the tokenizer gives up over a text: {a}": "分词器处理不了一段文本：{a}",
+    "{a} has changed the weights of the model that wrote the samples, with which the run goes on: let it work on a "
+    "copy, model.copy(), and make the loop again, which reads them from its folder":
+        "{a} 改动了写出样本的模型的权重，而运行要用它继续：让它在副本 model.copy() 上工作，并重新建立 Loop，它会从文件夹读取权重",
+    "the hub does not answer, or HF_HUB_OFFLINE is set": "hub 没有回应，或设置了 HF_HUB_OFFLINE",
     "column={a}: it must be a text": "column={a}：必须是文本",
     "correct holds {a}: it must be True, False, or None for unknown": "correct 中有 {a}：必须是 True、False，未知则为 None",
     "system={a}: it must be a text, or None": "system={a}：必须是文本或 None",

@@ -20,6 +20,8 @@ from .rounds import own_measures
 from .scales import drawable, score_bins
 from ..filters.preview import ThresholdPreview
 from ..records import KEPT, score_range_of, theta_of
+from ..storage.files import read_numbers
+from ..storage.store import Run
 
 # %% ../../nbs/charts/16_chart_data.ipynb #7189090b
 BARS = 40     # of the histogram of a round
@@ -151,10 +153,11 @@ def json_numbers(values)->list:
 
 # %% ../../nbs/charts/16_chart_data.ipynb #b2e10869
 class Spread:
-    "The distributions of the scores of all rounds."
+    "The distributions of the scores of all rounds, and their losses."
     def __init__(self):
         self.edges = []
         self.shares = {} # id of a round -> share of its samples in each bar
+        self.losses = {} # id of a round -> how many points it was thinned to at least, and these
 
     def of(self,
         rounds:list,     # records, from round 1 on
@@ -186,9 +189,13 @@ def thinned(
     most:int,    # at least 10
 )->tuple: # steps, losses: lists of the same length
     "Some of the points: the lowest and the highest of each stretch, and the last."
-    some = points if len(points) <= max(most, 10) else _peaks(points, 2 * len(points) // max(most, 10) + 1)
+    some = _some(points, most)
     return [point["step"] for point in some], json_numbers(point["loss"] for point in some)
 
+def _some(points:list, most:int)->list:
+    return points if len(points) <= max(most, 10) else _peaks(points, 2 * len(points) // max(most, 10) + 1)
+
+# %% ../../nbs/charts/16_chart_data.ipynb #4bc3831e
 def _peaks(points:list, size:int)->list:
     "The ends of each stretch of so many points, in order."
     kept = {len(points) - 1}
@@ -196,6 +203,20 @@ def _peaks(points:list, size:int)->list:
         stretch = range(start, min(start + size, len(points)))
         kept |= {min(stretch, key=lambda i: points[i]["loss"]), max(stretch, key=lambda i: points[i]["loss"])}
     return [points[i] for i in sorted(kept)]
+
+# %% ../../nbs/charts/16_chart_data.ipynb #d7b37e6c
+@patch_to(Spread)
+def loss(self,
+    record,          # of a round
+    losses:Callable, # number -> losses of its training
+    most:int,        # points
+)->tuple: # see `thinned`
+    "Some of the losses of a round."
+    held, points = self.losses.get(record.id, (-1, []))
+    if held < most: held, points = math.inf, losses(record.number)
+    some = _some(points, most)
+    self.losses[record.id] = (most if len(some) < len(points) else held), some
+    return thinned(some, most)
 
 # %% ../../nbs/charts/16_chart_data.ipynb #c9aea67a
 @dataclass(frozen=True)
@@ -266,18 +287,17 @@ MOST_POINTS = 2000 # of the losses of all rounds
 def run_numbers(
     rounds:list,     # records, M_0 first
     history,
-    samples:Callable, # number -> sample table
-    losses:Callable,  # number -> losses of its training
+    run:Run,          # where their scores and losses lie
     spread:Spread,    # keeps what it has worked out
 )->dict: # plain JSON: panels, history, losses, spread
     "What the charts of a run are drawn from."
     panels = panels_of(history)
     scored = [record for record in rounds if record.has_samples]
-    def scores(record): return samples(record.number)["score"][:]
+    def scores(record): return read_numbers(run.folder(record.id) / "samples.parquet", "score")
     most = MOST_POINTS // max(len(rounds), 1)
     return dict(panels=panels,
         history=columns_of(history, panels) if rounds else {},
-        losses=[[record.number, *thinned(losses(record.number), most)] for record in rounds],
+        losses=[[record.number, *spread.loss(record, run.losses, most)] for record in rounds],
         spread=spread.of(scored, history, scores) if scored else {})
 
 # %% ../../nbs/charts/16_chart_data.ipynb #8533e879

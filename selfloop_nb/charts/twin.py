@@ -45,7 +45,7 @@ def _some_of_each(seen:RoundScores)->list: # numbers of samples
 def run_in_file(run:Run)->dict: # plain JSON
     "All that the charts of a run can be asked for."
     records = run.rounds()
-    numbers = run_numbers(records, run.history(), run.samples, run.losses, Spread())
+    numbers = run_numbers(records, run.history(), run, Spread())
     scored = [record for record in records if record.has_samples]
     rounds = {r.number: round_in_file(run.samples(r.number), r.config, r.number, r.id) for r in scored}
     look = dict(scale=1.1, tall=11, stills=0, linked=False, parts=["scores", "spread", "curves", "loss", "samples"])

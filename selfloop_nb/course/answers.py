@@ -173,8 +173,8 @@ def _read_sentence(answer, name:str)->str:
     if not isinstance(answer, str):
         raise NotRight(f"`{name}` is {name_kind(answer)}: write a sentence, in quotation marks")
     text = " ".join(answer.split())
-    if " " not in text and (text.isascii() or len(text) < 4): raise NotRight(f"`{name}` is {text!r}: write a sentence")
-    return text
+    if " " in text or not text.isascii() and len(text) >= 4: return text
+    raise NotRight(f"`{name}` is {text[:40]!r}: write a sentence")
 
 sentence = Kind("a sentence, in quotation marks", _read_sentence)
 

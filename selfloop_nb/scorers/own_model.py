@@ -16,6 +16,18 @@ from ..sampling import GREEDY, Sampling, generate_samples
 from .judges import RUBRIC, Judge
 from ..scoring import Scorer
 
+# %% ../../nbs/scorers/08_own_model.ipynb #c3c3e8b4
+def _left_as_it_is(function:Callable, samples, model:LanguageModel):
+    "What a function says of samples; raises `ScoringError` where it has changed the model, which the run goes on with."
+    def state(): return [(w.data_ptr(), w.dtype, w.device, w._version) for w in model.model.parameters()]
+    before = state()
+    scores = function(samples, model)
+    if state() == before: return scores
+    name = getattr(function, "__name__", type(function).__name__)
+    raise ScoringError(
+        f"{name} has changed the weights of the model that wrote the samples, with which the run goes on: let it "
+        "work on a copy, model.copy(), and make the loop again, which reads them from its folder")
+
 # %% ../../nbs/scorers/08_own_model.ipynb #241e5dcb
 def asks(
     function:Callable, # samples, the LanguageModel that wrote them -> a number a sample; it must not change the model
@@ -28,7 +40,7 @@ def asks(
     def nobody(samples): raise ScoringError(f"{name} asks the model that wrote the samples: it works in a loop")
     def bind(context, samples):
         if context.model is None: nobody(samples)
-        def asked(table): return function(table, context.model())
+        def asked(table): return _left_as_it_is(function, table, context.model())
         return Scorer(name, asked, range, version="bound") # at work; what is recorded is the one below
     return Scorer(name, nobody, range, dict(function=function, **settings), bind=bind)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST_TEXT', 'SMALL_TABLE', 'check_name', 'through_link', 'open_file', 'read_file', 'force', 'sync', 'force_name',
            'make_folder', 'write_error', 'beside', 'write_file', 'write_folder', 'sweep', 'file_hash', 'damaged_files',
-           'table_bytes', 'TableSize', 'table_size', 'read_table']
+           'table_bytes', 'TableSize', 'table_size', 'read_table', 'read_numbers']
 
 # %% ../../nbs/storage/02_files.ipynb #4bbb5d6b
 import errno, hashlib, io, os, re, secrets, stat, unicodedata, warnings
@@ -263,11 +263,12 @@ class TableSize:
     columns:dict # name -> type, as Arrow calls it
 
 # %% ../../nbs/storage/02_files.ipynb #5e994b9c
-def _footer(parquet):
-    """The footer of a parquet file, once a row of each group was read.
+def _footer(parquet, columns:list|None=None):
+    """The footer of a parquet file, once a row of each group was read, of some columns or all.
 
     What is wrong with a footer is raised there; pyarrow ends the process where the footer alone is asked for it."""
-    for group in range(parquet.num_row_groups): next(parquet.iter_batches(batch_size=1, row_groups=[group]), None)
+    for group in range(parquet.num_row_groups):
+        next(parquet.iter_batches(batch_size=1, row_groups=[group], columns=columns), None)
     return parquet.metadata
 
 # %% ../../nbs/storage/02_files.ipynb #9095e26c
@@ -366,3 +367,17 @@ def read_table(
         table = pyarrow.parquet.read_table(file)
         table.validate(full=True) # bytes that are no text, for one
         return as_table(table)
+
+# %% ../../nbs/storage/02_files.ipynb #ea5a57d6
+def read_numbers(
+    path:Path, # of a parquet file
+    name:str,  # of a column of numbers
+)->"numpy.ndarray": # float64; nan for None
+    "One column of a table; raises `DamagedRunError` naming the file, also for more rows than memory holds."
+    import pyarrow.parquet
+    with _parquet_errors(path), disk.file(open_file(path.parent, path.name), "rb") as file:
+        parquet = pyarrow.parquet.ParquetFile(file)
+        footer = _footer(parquet, [name])
+        _groups(footer)
+        if 8 * footer.num_rows > _memory(): raise ValueError(f"its footer tells of {footer.num_rows:,} rows")
+        return parquet.read(columns=[name]).column(name).cast("float64").to_numpy()

@@ -212,8 +212,8 @@ def _only_good(rows:list, name:str, asks:bool)->list:
     "The rows that are labelled True, or what they ask."
     good = [row for row in rows if row.get("label")]
     if len(good) == len(rows): return rows
-    lacking = " or not at all" if any(row.get("label") is None for row in rows) else ""
-    left_out = f"{name}: {len(rows) - len(good)} of {len(rows)} completions are labelled False{lacking}"
+    labelled = "labelled False or not at all" if any(row.get("label") is None for row in rows) else "labelled False"
+    left_out = f"{name}: {len(rows) - len(good)} of {len(rows)} completions are {labelled}"
     if not asks:
         warnings.warn(f"{left_out}: nothing is learnt from them", stacklevel=4)
         return good

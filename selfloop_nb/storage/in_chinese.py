@@ -249,11 +249,11 @@ ERRORS |= {
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #f9329827
 ERRORS |= {
-    "{a}: {b} of {c} completions are labelled False": "{a}：{c} 个回答中有 {b} 个标为 False",
-    "{a}: {b} of {c} completions are labelled False: nothing is learnt from them":
-        "{a}：{c} 个回答中有 {b} 个标为 False：不从它们学习",
-    "{a}: {b} of {c} completions are labelled False: the prompts are asked without references":
-        "{a}：{c} 个回答中有 {b} 个标为 False：提问时不带参考答案",
+    "labelled False": "标为 False", "labelled False or not at all": "标为 False 或没有标注",
+    "{a}: {b} of {c} completions are {d}": "{a}：{c} 个回答中有 {b} 个{d}",
+    "{a}: {b} of {c} completions are {d}: nothing is learnt from them": "{a}：{c} 个回答中有 {b} 个{d}：不从它们学习",
+    "{a}: {b} of {c} completions are {d}: the prompts are asked without references":
+        "{a}：{c} 个回答中有 {b} 个{d}：提问时不带参考答案",
     "{a}: nothing is learnt from them": "{a}：不从它们学习",
     "{a}: the prompts are asked without references": "{a}：提问时不带参考答案",
     "{a}: the column 'answer' is {b}, where 0.1 is no 0.1 (0.10000000149011612 in float32), which no answer equals: "

@@ -90,7 +90,7 @@ def refresh(self):
     "Read the run anew; what has not changed is not sent."
     with self.hold_sync():
         source = self.source
-        numbers = run_numbers(source.rounds, source.history(), source.samples, source.losses, self.of_all)
+        numbers = run_numbers(source.rounds, source.history(), source.store, self.of_all)
         for name, value in numbers.items(): setattr(self, name, value)
         self.n_told = 0
         self._show(self._to_show(self.spread.get("rounds", [])))
