@@ -88,7 +88,8 @@ class Ratings:
     def __init__(self,
         path, # of the file; it is made with the first rating
     ):
-        self.path, self.damaged, self._said = fixed_path(path), [], set()
+        self.path = fixed_path(path)
+        self.damaged, self._said = [], set() # the numbers of lines that cannot be read
         self._start_over()
         if self.refresh() and not self._early: self._damage(self._n_lines + 1)
 
