@@ -152,18 +152,28 @@ def test_what_a_cell_shows_anew_takes_the_place_of_the_old(tmp_path, monkeypatch
     assert len(loop.listeners) == 2 and all(room.box.comm is None for room in kept)
 
 
+def test_an_output_that_a_cell_has_put_anew_is_renewed_no_more(tmp_path, monkeypatch):
+    room, cell = dashboard(small_loop(tmp_path / "run")), Cell(monkeypatch)
+    for _ in range(15): cell.run(room)
+    assert len(room.static) == 2, "the picture and the table, once"
+    cell.run(room, room)
+    monkeypatch.setattr("selfloop_nb.views.view._cell", lambda: ("another cell", 0))
+    room._ipython_display_()
+    assert len(room.static) == 6, "twice in one run of a cell, and once in another cell"
+
+
 def test_a_saved_notebook_has_the_round_that_is_said_to_be_done(tmp_path, monkeypatch):
     room, cell = dashboard(small_loop(tmp_path / "run")), Cell(monkeypatch)
     cell.run(room)
     assert room.plain()[0] == {"text/plain": "no round is made yet"}, "no picture of nothing"
     tables = []
     def note_table(change):
-        if "round 1 is done" in change["new"]: tables.append(room.static[1].updates[-1]["text/html"])
+        if "round 1 is done" in change["new"]: tables.append(room.static[1][1].updates[-1]["text/html"])
     room.status.observe(note_table, "value")
     click(room, "Step")
     says(room, "round 1 is done")
     assert "<td>1</td>" in tables[0]
-    wait_until(lambda: "image/png" in room.static[0].updates[-1])
+    wait_until(lambda: "image/png" in room.static[0][1].updates[-1])
 
 
 # ---- Stop, Pause and status ask the loop

@@ -33,7 +33,7 @@ class View:
     busy = False # is anything being done, so that there is always more to draw?
 
     def __init__(self):
-        self.static = [] # the plain outputs, where they are shown
+        self.static = [] # pairs: a cell, and a plain output that it shows
         self.hears = []  # pairs: who speaks, and the function that listens
         self._release = weakref.finalize(self, _let_go, vars(self))
         self._release.atexit = False
@@ -108,17 +108,17 @@ CLOSED = "this view is closed, and only what stays of it is below: make it anew 
 def _ipython_display_(self):
     from IPython.display import display
     if self.publisher is not None and not self.busy: self.publisher.flush()
-    _take_place(self)
+    cell = _take_place(self)
     with self.publisher.turn if self.publisher is not None else nullcontext(): put_into_words(self.box)
     if self.closed: display({"text/plain": CLOSED}, raw=True)
     else: display(self.box)
     if os.environ.get("SERVER_SOFTWARE", "").startswith("voila/"): return # a page of Voila is not saved
-    for output in self.plain(): self.static.append(display(_no_formulas(output), raw=True, display_id=True))
+    for output in self.plain(): self.static.append((cell, display(_no_formulas(output), raw=True, display_id=True)))
 
 # %% ../../nbs/views/02_view.ipynb #99b73fcb
 _SHOWN = {} # cell -> {view: run of the cell}: what is shown is held, also where no variable holds it
 
-def _take_place(view:View):
+def _take_place(view:View)->str: # the cell
     "Close the views of this kind that an earlier run of this cell has shown, and that are shown nowhere else."
     cell, run = _cell()
     shown = _SHOWN.setdefault(cell, {})
@@ -126,7 +126,9 @@ def _take_place(view:View):
         del shown[old]
         view.take_over(old)
         if not any(old in others for others in _SHOWN.values()): old.close()
+    if shown.get(view, run) != run: view.static[:] = [pair for pair in view.static if pair[0] != cell] # gone from it
     shown[view] = run
+    return cell
 
 # %% ../../nbs/views/02_view.ipynb #2dee4587
 def _cell()->tuple: # the cell that is run, and which run of it this is
@@ -143,7 +145,7 @@ def show_static(self, *ready):
     "Renew the plain outputs wherever they are shown; `ready` is handed to `plain`."
     if not self.static: return
     outputs = [_no_formulas(output) for output in self.plain(*ready)]
-    for place, display in enumerate(self.static): display.update(outputs[place % len(outputs)], raw=True)
+    for place, (_, display) in enumerate(self.static): display.update(outputs[place % len(outputs)], raw=True)
 
 # %% ../../nbs/views/02_view.ipynb #6332bb90
 def _no_formulas(
