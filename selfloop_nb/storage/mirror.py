@@ -74,7 +74,7 @@ def _has(self, id:str)->bool:
 
 @patch_to(Mirror)
 def _has_files(self, id:str)->bool:
-    "Are the files of a round there, as long as here? What is whole by its length and is not by its hash, `verify` finds."
+    "Are the files of a round there, as long as here? What has the length and another hash, `verify` finds."
     here, there = self.run.folder(id), self.place / "rounds" / id
     names = [name for name in self.run.record(id).files if disk.is_file(here / name)]
     if any(disk.is_link(there / name) or not disk.is_file(there / name) for name in names): return False
