@@ -315,3 +315,21 @@ def test_when_nothing_rated_was_good_more_can_be_asked_for(tmp_path):
     assert more["sample_id"][:4] == first["sample_id"][:], "a larger n adds to what was asked"
     for row in more: run_ratings(loop.store).add(row, 1, "ann")
     assert loop.step().counts["n_kept"] >= 1
+
+
+def test_a_file_full_of_lines_that_are_none_is_read_in_a_moment(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    path.write_text("x\n" * 50_000) # each was looked up among all before it, and told
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        found = Ratings(path)
+        found.refresh()
+    assert len(found.damaged) == 50_000 and 0 < len(heard) <= 10
+
+
+def test_the_newest_verdict_is_taken_back_first(tmp_path):
+    found = Ratings(tmp_path / "ratings.jsonl")
+    first, second = dict(prompt="1+1=", completion="2"), dict(prompt="1+1=", completion="3")
+    for row, value in ((first, 1.0), (second, 0.0), (first, 0.5)): found.add(row, value, by="ada")
+    assert [found.undo("ada")["value"] for _ in range(3)] == [0.5, 0.0, 1.0] and found.undo("ada") is None
+    assert Ratings(tmp_path / "ratings.jsonl").raters == []

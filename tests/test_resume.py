@@ -1,9 +1,12 @@
 "A kernel that dies in the middle of any phase costs that phase and nothing else."
-import json, os, signal, subprocess, sys
+import gc, json, os, signal, subprocess, sys
+from pathlib import Path
 
 import pytest
 import small
 from small import small_loop
+
+sys.path.append(str(Path(__file__).with_name("faults")))
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +107,63 @@ def test_rounds_without_heads_are_found_again(tmp_path, undisturbed):
     loop.step()
     del loop
     (tmp_path / "run" / "heads.json").unlink()
-    message = "heads.json of run 'run' is missing.*taking the newest whole round of each branch"
+    message = "heads.json of run 'run' is missing.*taking the last move in heads.log, or the newest whole round"
     with pytest.warns(UserWarning, match=message): loop = small_loop(tmp_path / "run")
     loop.step()
     assert outcome(loop) == undisturbed
+
+
+def with_siblings(folder):
+    "A run with two rounds 1, of which the older one has a round 2; it stands at round 1, and no other."
+    from selfloop_nb import Threshold
+    from tiny import tiny_loop
+    loop = tiny_loop(folder)
+    loop.start()
+    first = loop.step()
+    loop.rewind(0)
+    loop.change(select=Threshold(2.0, finished=False))
+    loop.step()
+    loop.undo()
+    loop.undo()
+    second = loop.step()
+    assert second.parent == first.id
+    return loop, first, second
+
+
+def test_what_was_lost_in_an_imported_copy_is_followed_by_its_parent(tmp_path):
+    from selfloop_nb import export_run, import_run
+    from tiny import tiny_loop
+    loop, first, second = with_siblings(tmp_path / "run")
+    export_run(loop, tmp_path / "run.zip")
+    import_run(tmp_path / "run.zip", tmp_path / "copy")
+    log = (tmp_path / "copy" / "heads.log").read_text()
+    assert str(tmp_path) not in log and "process" not in log and '"by": ""' in log
+    (tmp_path / "copy" / "rounds" / second.id / "round.json").unlink()
+    with pytest.warns(UserWarning, match=f"going back to {first.id}"): copy = tiny_loop(tmp_path / "copy")
+    assert copy.store.head == first.id
+
+
+def test_heads_that_are_lost_stand_where_the_log_says(tmp_path):
+    from tiny import tiny_loop
+    loop, first, second = with_siblings(tmp_path / "run")
+    loop.rewind(1)
+    del loop
+    gc.collect()
+    (tmp_path / "run" / "heads.json").unlink()
+    with pytest.warns(UserWarning, match=f"heads.json of run 'run' is missing.*{first.id}"):
+        loop = tiny_loop(tmp_path / "run")
+    assert loop.store.head == first.id
+
+
+def test_heads_that_name_no_branch_hide_nothing(tmp_path):
+    from tiny import tiny_loop
+    loop, _, second = with_siblings(tmp_path / "run")
+    del loop
+    gc.collect()
+    (tmp_path / "run" / "heads.json").write_text("{}")
+    with pytest.warns(UserWarning, match=f"names no branch, and there are 4 rounds: standing at {second.id}"):
+        loop = tiny_loop(tmp_path / "run")
+    assert loop.step().parent == second.id
 
 
 def test_settings_of_a_run_that_cannot_be_read(tmp_path):

@@ -133,7 +133,7 @@ def parts_of(
 def _checked_name(name:str)->str:
     "The name of what is found by it; what numpy makes of a function is not."
     if "(vectorized)" not in name: return name
-    raise TypeError(f"{name} cannot be found by its name")
+    raise TypeError(name)
 
 # %% ../../nbs/backend/30_code.ipynb #367190cf
 def _names_and_texts(code)->tuple: # sets

@@ -111,6 +111,7 @@ ERRORS |= {
     "{a} has changed the weights of the model that wrote the samples, with which the run goes on: let it work on a "
     "copy, model.copy(), and make the loop again, which reads them from its folder":
         "{a} 改动了写出样本的模型的权重，而运行要用它继续：让它在副本 model.copy() 上工作，并重新建立 Loop，它会从文件夹读取权重",
+    "{a} cannot be found by its name": "按名字找不到 {a}",
     "the hub does not answer, or HF_HUB_OFFLINE is set": "hub 没有回应，或设置了 HF_HUB_OFFLINE",
     "column={a}: it must be a text": "column={a}：必须是文本",
     "correct holds {a}: it must be True, False, or None for unknown": "correct 中有 {a}：必须是 True、False，未知则为 None",

@@ -17,7 +17,7 @@ from selfloop_nb.storage.files import (
     write_error)
 from .heads import LOG, moves_to_share, odd_moves
 from .places import check_place
-from .ratings import Ratings, rating_lines
+from .ratings import odd_ratings, rating_lines
 from .store import Run
 from .stored import PRUNED, is_weights, pruned_files
 from .verify import damage
@@ -331,10 +331,8 @@ def _check_run(folder:Path, path:Path):
     for record in run.all_rounds(): _check_tables(run, record, path)
     for file in disk.below(folder):
         if file.suffix == ".safetensors": _check_weights(file, path)
-    ratings = folder / "ratings.jsonl"
-    if disk.is_file(ratings) and (lines := Ratings(ratings).damaged):
-        _refuse(path, f"its ratings have lines that are none: {lines[:3]}")
-    if lines := odd_moves(folder): _refuse(path, f"its {LOG} has lines that are no moves: {lines[:3]}")
+    if lines := odd_ratings(folder, "ratings.jsonl"): _refuse(path, f"its ratings have lines that are none: {lines}")
+    if lines := odd_moves(folder): _refuse(path, f"its {LOG} has lines that are no moves: {lines}")
 
 # %% ../../nbs/storage/13_archive.ipynb #5a6294c8
 _UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, zlib.error)

@@ -42,6 +42,7 @@ ERRORS |= {
 # %% ../../nbs/storage/28_in_chinese.ipynb #b437cf10
 ERRORS |= {
     "{a} in {b} is larger than {c} bytes": "{b} 中的 {a} 大于 {c} 字节",
+    "its footer tells of {a} rows": "它的文件尾写着 {a} 行",
     "its footer tells of {a} rows, and of groups of {b} where there are {c}": "它的文件尾写着 {a} 行，分组为 {b}，实际是 {c}",
     "{a}/{b} has a column of the kind {c}, which opens what its cells name: samples have none":
         "{a}/{b} 有一列的类型是 {c}，它会打开单元格所指的东西：样本没有这种列",
@@ -249,6 +250,9 @@ ERRORS |= {
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #f9329827
 ERRORS |= {
+    "prompts, column 'answer': whole numbers are written as {a}, as pandas does where one is missing, and no other "
+    "completion is right: give pandas.read_csv(...), or write them without .0":
+        "prompts 的列 'answer'：整数写成了 {a}，pandas 在有缺失时会这样写，于是别的回答都不算对：给出 pandas.read_csv(...)，或不带 .0 书写",
     "labelled False": "标为 False", "labelled False or not at all": "标为 False 或没有标注",
     "{a}: {b} of {c} completions are {d}": "{a}：{c} 个回答中有 {b} 个{d}",
     "{a}: {b} of {c} completions are {d}: nothing is learnt from them": "{a}：{c} 个回答中有 {b} 个{d}：不从它们学习",
@@ -282,9 +286,11 @@ ERRORS |= {
     "the first stops before its next write":
         "运行 {a} 在这里无法加锁（{b}）：请确保只有一个程序写它。若第二个程序开始写，第一个会在下一次写入之前停下",
     "this system has no locks": "此系统没有文件锁",
-    "heads.json of run {a} is missing or damaged ({b}): taking the newest whole round of each branch, {c}. Rewind "
-    "where a branch stood at an earlier one":
-        "运行 {a} 的 heads.json 缺失或损坏（{b}）：取各分支最新的完整一轮，{c}。若某分支原在更早的一轮，请回退"}
+    "heads.json of run {a} is missing or damaged ({b}): taking the last move in heads.log, or the newest whole round "
+    "of each branch, {c}. Rewind where a branch stood at an earlier one":
+        "运行 {a} 的 heads.json 缺失或损坏（{b}）：取 heads.log 里的最后一次移动，或各分支最新的完整一轮，{c}。若某分支原在更早的一轮，请回退",
+    "heads.json of run {a} names no branch, and there are {b} rounds: standing at {c}":
+        "运行 {a} 的 heads.json 里没有任何分支，而这里有 {b} 轮：停在 {c}"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #1ae091ad
 ERRORS |= {

@@ -43,13 +43,13 @@ class Mirror:
 @patch_to(Mirror)
 def _check_place(self):
     "Raise where the place is away, or is not this run's."
+    if self.place.resolve().is_relative_to(self.run.path.resolve()): raise SelfloopError("it lies in the run itself")
     info = self.place / "run.json"
     if disk.is_file(info):
         if read_file(self.place, "run.json") == read_file(self.run.path, "run.json"): return
         raise SelfloopError("another run lies there: choose another place")
     if self.has_begun: raise SelfloopError("the place is away, or was emptied")
     if not disk.is_dir(self.place.parent): raise SelfloopError(f"there is no folder {str(self.place.parent)!r}")
-    if self.place.resolve().is_relative_to(self.run.path.resolve()): raise SelfloopError("it lies in the run itself")
     if not all(is_left_over(self.place / name) for name in disk.listed(self.place)):
         raise SelfloopError("the folder is not empty: choose another place")
 
@@ -68,8 +68,17 @@ def _has(self, id:str)->bool:
     if id not in self.same and read_file(self.place, name) != read_file(self.run.path, name):
         raise SelfloopError(f"round {id} at the place is another one than here, of the same id: repair the run from it "
                             "where it is the right one, or choose another place")
+    if id not in self.same and not self._has_files(id): return False
     self.same.add(id)
     return True
+
+@patch_to(Mirror)
+def _has_files(self, id:str)->bool:
+    "Are the files of a round there, as long as here? What has the length and another hash, `verify` finds."
+    here, there = self.run.folder(id), self.place / "rounds" / id
+    names = [name for name in self.run.record(id).files if disk.is_file(here / name)]
+    if any(disk.is_link(there / name) or not disk.is_file(there / name) for name in names): return False
+    return all(disk.stat(here / name).st_size == disk.stat(there / name).st_size for name in names)
 
 # %% ../../nbs/storage/24_mirror.ipynb #601055db
 @patch_to(Mirror)

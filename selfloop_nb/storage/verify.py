@@ -199,7 +199,7 @@ def fall_back(
 ):
     "Where the newest round is damaged, stand at the newest whole one before it, and say so."
     id = run.head
-    if id is None: return
+    if id is None: return _find_again(run)
     bad = damage(run, id)
     if not bad and run.can_be_followed(id): return
     words = ", ".join(bad or ["a round before it missing or changed"])
@@ -209,6 +209,15 @@ def fall_back(
     warnings.warn(text + f"going back to {whole}", stacklevel=5)
     run.go_back(whole, f"{id} is damaged: {words}")
 
+# %% ../../nbs/storage/12_verify.ipynb #d82ad66b
+def _find_again(run:Run):
+    "Where no branch stands anywhere though there are rounds, stand at the newest of this branch, and say so."
+    if run.heads or not (ids := run.ids()): return
+    newest = (run._heads_from_records() or {}).get(run.branch)
+    warnings.warn(f"heads.json of run {run.name!r} names no branch, and there are {len(ids)} rounds: "
+                  f"standing at {newest}", stacklevel=5)
+    if newest: run.go_back(newest, "heads.json named no branch")
+
 # %% ../../nbs/storage/12_verify.ipynb #a4393213
 TRAINED_ON_IDS = dict(trained_on="ids") # what run.json says of a run all of whose rounds are
 
@@ -217,7 +226,8 @@ def first_on_ids(
 )->int: # 0: all are, or there is none yet
     "Number of the first round of the branch that is trained, or will be, on the token ids that were sampled."
     if run.info.get("trained_on") == "ids" or not run.head: return 0
-    numbers = [run.record(move.to).number for move in run.moves() if move.why.startswith("round ")]
+    made = [run._whole(move.to) for move in run.moves() if move.why.startswith("round ")]
+    numbers = [record.number for record in made if record] # one that was left may be gone
     return min(numbers, default=run.record(run.head).number + 1)
 
 # %% ../../nbs/storage/12_verify.ipynb #8890fd9f
