@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .backend.columns import as_decimal, lent, listed, reordered_by, some_rows, with_column
+from .backend.columns import lent, listed, reordered_by, some_rows, with_column
 from .backend.core import (
     ScoringError, patch_to, plain_arguments, plain_fields, plain_scalar, real_number, redact)
 from .backend.thoughts import NO_ANSWER, where_answered
@@ -141,7 +141,7 @@ def _strict(check:Callable)->Callable:
     "The check, held to what it promises."
     if not callable(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
     def verdict(row):
-        answer = plain_scalar(as_decimal(check(row)))
+        answer = plain_scalar(check(row))
         if isinstance(answer, Real) and 0 <= answer <= 1: return answer
         name = next((row[column] for column in ("sample_id", "prompt_id") if column in row), row)
         raise ScoringError(f"the check of verifier() returned {answer!r:.80} for the row {name!r:.80}: "
@@ -229,9 +229,10 @@ class NoVerdict(float):
 # %% ../nbs/06_scoring.ipynb #d6c75a0a
 def _number(value)->float:
     "A score as a float; nan, and why, for anything that is no number."
-    if plain_scalar(value) is None: return math.nan # it is None, or masked
+    value = plain_scalar(value)
+    if value is None: return math.nan # it is None, or masked
     if isinstance(value, (str, bytes)): return NoVerdict(f"{value!r:.80} is no number")
-    try: return value if isinstance(value, NoVerdict) else float(as_decimal(value))
+    try: return value if isinstance(value, NoVerdict) else float(value)
     except (TypeError, ValueError, OverflowError): return NoVerdict(f"{type(value).__name__} is no number")
 
 # %% ../nbs/06_scoring.ipynb #c50777c1

@@ -55,6 +55,7 @@ class KeepRule:
     finished = True       # drop what never ended?
     max_tokens = None     # drop what is longer
     reason = "not chosen" # why a sample is dropped that `keep` does not keep
+    reads = ()            # columns of the samples that it goes by, beside the score
 
     def keep(self,
         scores:list,     # finite
@@ -77,7 +78,7 @@ def __call__(self,
     reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
     rows = [i for i, reason in enumerate(reasons) if reason is None]
     asked = some_rows(samples.select_columns(["score", "prompt_id"]), rows)
-    kept = _yes_or_no(self.keep(asked["score"][:], asked["prompt_id"][:]), len(rows), f"{type(self).__name__}.keep")
+    kept = _answers_of(self.keep(asked["score"][:], asked["prompt_id"][:]), len(rows), f"{type(self).__name__}.keep")
     for i, keep in zip(rows, kept): reasons[i] = "" if keep else self.reason
     reasons = _empty_in_words(Cells(samples, "completion"), reasons, {self.reason, "duplicate"})
     if "reason" in samples.column_names: # the scorer's own words come first
@@ -85,7 +86,7 @@ def __call__(self,
     return list(map(state_of, Cells(samples, "score"), reasons)), reasons
 
 # %% ../nbs/07_selection.ipynb #04b8d927
-def _yes_or_no(kept, n:int, name:str)->list:
+def _answers_of(kept, n:int, name:str)->list:
     "What a rule says of n scores; raises `ValueError` for what is no yes and no no, such as row numbers."
     if not hasattr(kept, "__len__") or len(kept) != n:
         raise ValueError(f"{name} returned {kept!r:.60} for {n} scores: one answer a score")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated', 'arrow_column',
            'number_column', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'IdLists', 'IdRows', 'numbered', 'coded',
-           'numbered_rows', 'read_into', 'as_decimal', 'listed', 'reordered_by']
+           'numbered_rows', 'read_into', 'listed', 'reordered_by']
 
 # %% ../../nbs/backend/01_columns.ipynb #ae3b40f7
 import ctypes
@@ -13,6 +13,8 @@ from array import array
 from collections.abc import Sequence
 from copy import copy
 from functools import cache
+
+from .core import plain_scalar
 
 # %% ../../nbs/backend/01_columns.ipynb #5b3f8567
 def as_arrow(table)->"pyarrow.Table":
@@ -274,32 +276,15 @@ def _table_text(table): # yields texts
         yield "])"
     yield "]"
 
-# %% ../../nbs/backend/01_columns.ipynb #eaa21a28
-def _narrow(values)->str: # '' where they are not
-    "The kind of numbers of 16 or 32 bit."
-    kind = str(getattr(values, "dtype", "")).rpartition(".")[2].lower()
-    return kind if kind in ("float16", "float32") else ""
-
-# %% ../../nbs/backend/01_columns.ipynb #39d30388
-def _decimal(value, kind:str)->object:
-    "A float of a kind as the shortest decimal that stands for it; all else as it is."
-    import numpy
-    return float(str(numpy.dtype(kind).type(value))) if isinstance(value, float) else value
-
-# %% ../../nbs/backend/01_columns.ipynb #6a646c92
-def as_decimal(value)->object:
-    "One number of 16 or 32 bit of numpy or torch as a decimal; all else as it is."
-    kind = _narrow(value)
-    return _decimal(float(value), kind) if kind and not value.ndim else value
-
 # %% ../../nbs/backend/01_columns.ipynb #be0d0072
 def listed(values)->list|None:
     "What stands in an order, as a list; None for all else."
     if isinstance(values, (str, bytes, bytearray, memoryview)): return None
     if isinstance(values, Sequence): return list(values) # a list, a tuple, a column of a table
     if getattr(values, "ndim", None) != 1: return None
-    kind, values = _narrow(values), values.tolist() # an array, a tensor, a Series
-    return [_decimal(value, kind) for value in values] if kind else values
+    is_narrow = str(values.dtype).lower().endswith(("float16", "float32"))
+    if not is_narrow: return values.tolist() # an array, a tensor, a Series
+    return list(map(plain_scalar, values.to_numpy() if hasattr(values, "to_numpy") else values))
 
 # %% ../../nbs/backend/01_columns.ipynb #27ed88ec
 def reordered_by(

@@ -25,6 +25,9 @@ class Chance(KeepRule):
         plain_fields(self)
         object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
 
+    @property
+    def reads(self)->tuple: return self.rule.reads
+
     def check_range(self, low, high): self.rule.check_range(low, high)
 
     def __call__(self, samples):

@@ -27,6 +27,9 @@ class Refinement(KeepRule):
         plain_fields(self)
         object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
 
+    @property
+    def reads(self)->tuple: return self.rule.reads
+
     def drop(self,
         samples,   # a scored sample table
         kept:list, # the rows that the inner rule keeps, best first; equals in the table's order
@@ -173,6 +176,9 @@ class Balanced(Refinement):
     def __post_init__(self):
         super().__post_init__()
         if not isinstance(self.column, str): raise ValueError(f"column={self.column!r:.60}: it must be a text")
+
+    @property
+    def reads(self)->tuple: return *self.rule.reads, self.column
 
     def drop(self, samples, kept):
         if self.column not in samples.column_names:

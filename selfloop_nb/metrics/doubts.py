@@ -10,7 +10,6 @@ import unicodedata
 
 from ..backend.tokens import Reader
 from ..backend.turns import before_answer, writes_date
-from ..filters.refine import Balanced
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..records import SAMPLE_COLUMNS
@@ -169,11 +168,9 @@ def check_rule(
 ):
     "Raise `ValueError` where a keep rule goes by a column that the samples will not have."
     columns = [*SAMPLE_COLUMNS, *(name for name in task.prompts.column_names if name != "prompt"), "correct", "score"]
-    while rule is not None:
-        column = rule.column if isinstance(rule, Balanced) else "score"
-        if column not in columns and column not in ("thought", "reply") and not column.startswith("score_"):
-            raise ValueError(f"column={column!r} is no column of the samples: use one of {columns}")
-        rule = getattr(rule, "rule", None)
+    for column in rule.reads:
+        if column in columns or column in ("thought", "reply") or column.startswith("score_"): continue
+        raise ValueError(f"column={column!r} is no column of the samples: use one of {columns}")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #7bbcf5c5
 def check_scorer(

@@ -20,12 +20,12 @@ from .places import check_place
 from .ratings import odd_ratings, rating_lines
 from .store import Run
 from .stored import PRUNED, is_weights, pruned_files
-from .verify import damage
+from .verify import SEALED, damage
 
 # %% ../../nbs/storage/13_archive.ipynb #973059f3
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 _IN_RUN = r"(?:run|heads|sealed)\.json|heads\.log|ratings\.jsonl"
-_AT_WILL = {LOG, "ratings.jsonl", "sealed.json"} # moves of heads, what people have said, a sealed test that was opened
+_AT_WILL = {LOG, "ratings.jsonl", SEALED} # moves of heads, what people have said, a sealed test that was opened
 _IN_ROUND = rf"{_NAME}\.(?:json|jsonl|parquet)"
 _IN_MODEL = rf"{_NAME}\.(?:json|jsonl|safetensors|txt|jinja|model)"
 _LISTED = re.compile(rf"{_IN_RUN}|rounds/{_NAME}/(?:{_IN_ROUND}|(?:model|adapter)/{_IN_MODEL})")
@@ -54,7 +54,7 @@ def _pruned_in(run:Run)->dict: # round -> names of files
 # %% ../../nbs/storage/13_archive.ipynb #2c0ee514
 def _names_of(run:Run)->list:
     "run.json, what people have added, and all files of the committed rounds."
-    added = ["sealed.json"] if disk.exists(run.path / "sealed.json") else []
+    added = [SEALED] if disk.exists(run.path / SEALED) else []
     return ["run.json", *added, *_files_of(run.all_rounds(), _pruned_in(run))]
 
 # %% ../../nbs/storage/13_archive.ipynb #9c0c8cb8

@@ -13,12 +13,13 @@ from ..backend.core import SelfloopError, fixed_path, patch_to
 from .disk import disk
 from .files import (
     damaged_files, make_folder, read_file, sweep, through_link, write_file)
+from .heads import LOG
 from .lock import RunLock
 from .places import is_left_over
 from .repair import FolderCopies, fetch
-from .sealed import FILE as SEALED
 from .store import Run
 from .stored import PRUNED, pruned_files
+from .verify import SEALED
 
 # %% ../../nbs/storage/24_mirror.ipynb #fe83f126
 class Mirror:
@@ -139,7 +140,7 @@ def _catch_up(self):
     for n, record in enumerate(missing):
         self.lag = len(missing) - n
         self._copy_round(record)
-    self._copy_run_files("heads.log", "ratings.jsonl", SEALED, "heads.json")
+    self._copy_run_files(LOG, "ratings.jsonl", SEALED, "heads.json")
     self.lag = 0
 
 # %% ../../nbs/storage/24_mirror.ipynb #082bb92e
