@@ -74,19 +74,19 @@ def step(loop, pids):
 
 
 def compared(folder, one, other):
-    "CPU seconds and seconds of each round of one as a share of the same round of the other, in turn; both are the same."
+    "CPU seconds and seconds of rounds, as shares of those of the same rounds made by another; in turn."
     pairs = begun(folder / "one", one), begun(folder / "other", other)
     shares = []
     for _ in range(TIMES):
         mine, theirs = (step(*pair) for pair in pairs)
         shares.append([a / b for a, b in zip(mine, theirs)])
-    assert made(pairs[0][0]) == made(pairs[1][0])
+    assert made(pairs[0][0]) == made(pairs[1][0]), "the same bytes"
     del pairs
     for name in ("one", "other"): shutil.rmtree(folder / name)
     return [sorted(numbers) for numbers in zip(*shares)]
 
 
-def shown(numbers): return f"median of {', '.join(f'{number:.2f}' for number in numbers)}"
+def shown(numbers): return "median of " + ", ".join(format(number, ".2f") for number in numbers)
 
 
 def overhead(workers, folder):
