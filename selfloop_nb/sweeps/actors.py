@@ -74,7 +74,9 @@ def beat(self, left:int)->int: # tokens so far
     return self.tokens
 
 # %% ../../nbs/sweeps/06_actors.ipynb #d1ba7ecf
-def first_line(error)->str: return next(iter(str(error).splitlines()), type(error).__name__)
+def first_line(error)->str:
+    "What an error says, without where it was."
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 # %% ../../nbs/sweeps/06_actors.ipynb #6896b2e1
 def put(ray, work:Callable, common:dict):
