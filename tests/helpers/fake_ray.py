@@ -41,6 +41,7 @@ class Actor:
 class FakeRay:
     "As much of Ray as `sweeps.cluster` uses."
     exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
+    util = types.SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1")
 
     def __init__(self, seed=0, cpus=(1, 1), deaths=0.0):
         self.random, self.deaths = random.Random(seed), deaths # the chance of a worker's death at each answer
