@@ -205,9 +205,10 @@ def ray_cluster(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0") # nothing is sent home
     ray = import_extra("ray", "cluster")
     own = {} if address or workers is None else dict(num_cpus=max(1, round(workers * cpus)))
-    if not ray.is_initialized(): _connect(ray, address, own | init)
+    is_new = not ray.is_initialized()
+    if is_new: _connect(ray, address, own | init)
     head = ray.get_runtime_context().gcs_address
-    if address and not same_place(address, head):
+    if address and not is_new and not same_place(address, head):
         raise SelfloopError(f"this process is on the cluster at {head}, and not on the one at {address!r}: "
                             "call ray.shutdown() first, or leave the address out")
     return RayCluster(ray, workers, dict(CPU=cpus, GPU=gpus), keep, head)
