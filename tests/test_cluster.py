@@ -239,8 +239,10 @@ def test_a_cluster_that_loses_its_head_is_left(crew):
             done.append(key)
             if len(done) == 100: head.close()
     assert 100 <= len(done) < 1000 and not workers.team
-    workers.head, workers.ray.nodes = "", nodes
-    assert len(list(workers.map(double, dict(factor=2), range(9), as_number))) == 9, "they can be used again"
+    with pytest.raises(SelfloopError, match="does not answer any more"):
+        list(workers.map(double, dict(factor=2), range(9), as_number))
+    with pytest.raises(SelfloopError, match="does not answer any more"): workers.gang(2)
+    assert not workers.ray.n_astray
 
 
 def test_two_loops_at_once_are_refused(crew):

@@ -1,9 +1,11 @@
 """Several machines: what is trained on them is what one process trains, and a machine or the head that is killed is
 said and costs nothing that was kept. Both machines are of this one, with a processor each."""
-import os, sys, warnings
+import os, socket, subprocess, sys, time, warnings
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
-import pytest
+import psutil, pytest
 
 from selfloop_nb import FineTune
 from small import small_loop
@@ -116,3 +118,50 @@ def test_a_training_on_two_machines_that_was_stopped_goes_on(tmp_path, machines,
     assert len(loop.rounds) == 1 and before < STEPS
     loop.run(rounds=1)
     assert distance(loop.language_model(), alone) < 1e-6 and heard[before] > 1, "it did not begin anew"
+
+
+class Head:
+    "A cluster that `ray start` has begun."
+    def __init__(self, log):
+        with socket.create_server(("127.0.0.1", 0)) as free: self.port = free.getsockname()[1]
+        how = [f"--port={self.port}", "--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"]
+        command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", *how]
+        with log.open("w") as out: self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        while "Ray runtime started" not in log.read_text():
+            if self.process.poll() is not None: raise ChildProcessError(log.read_text()[-300:])
+            time.sleep(0.2)
+        self.daemons = psutil.Process(self.process.pid).children(recursive=True)
+
+    def kill(self, name):
+        for daemon in self.daemons:
+            if daemon.is_running() and name in daemon.name(): daemon.kill()
+
+    def end(self):
+        for process in [self.process, *self.daemons]:
+            with suppress(psutil.NoSuchProcess): process.kill()
+        self.process.wait()
+
+
+def test_a_head_that_is_killed_in_the_middle_of_a_round_is_said_and_the_run_goes_on(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    for name, value in dict(MODE="token", TOKEN="a token of this test" * 2).items():
+        monkeypatch.setenv(f"RAY_AUTH_{name}", value)
+    head = begun(lambda: Head(tmp_path / "log"))
+    try: lines = headless(head, tmp_path / "run")
+    finally: head.end()
+    said, made = lines[-2:]
+    assert said.startswith(f"said: the head of the cluster, ") and f":{head.port}, does not answer any more" in said
+    loop = small_loop(tmp_path / "alone")
+    loop.run(rounds=1)
+    assert made.split()[1:] == list(loop.rounds[1].files.values())
+
+
+def headless(head, store):
+    "What a run says whose head is killed as it draws."
+    command = [sys.executable, Path(__file__).parent / "helpers" / "headless.py", f"127.0.0.1:{head.port}", store]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout:
+            lines.append(line)
+            if line.startswith("sample"): head.kill("gcs_server")
+    return lines

@@ -24,7 +24,7 @@ class RayCluster:
     def __init__(self, ray, workers:int|None, needs:dict, keep:float, head:str=""):
         self.ray, self.keep = ray, keep
         self.head = head # its address; '': nobody looks after it
-        self.looked, self.n_silent = time.monotonic(), 0
+        self.looked, self.is_lost = time.monotonic(), False
         self.full = 0.0 # nobody more is hired before
         self.workers, self.needs = workers, needs
         self.team = {} # actor -> tokens that it has written; None: it has not said hello
@@ -42,6 +42,7 @@ class RayCluster:
         yield from self.done_as(Job, work, common, keys, piece, progress, should_stop)
 
     def done_as(self, kind:type, *what): # yields what a job of this kind yields
+        self.check_head(at_once=True)
         if not self.busy.acquire(blocking=False):
             raise SelfloopError("these workers are busy with another loop: give each its own ray_cluster()")
         job = None
@@ -68,14 +69,24 @@ def is_silent(self)->bool:
 
 # %% ../../nbs/sweeps/08_cluster.ipynb #1069d404
 @patch_to(RayCluster)
-def check_head(self):
+def check_head(self, at_once:bool=False):
     "Raise `SelfloopError` where the head of the cluster does not answer any more, and let go of Ray."
-    if not self.head or time.monotonic() - self.looked < LOOK: return
-    self.n_silent = self.n_silent + 1 if self.is_silent() else 0
-    self.looked = time.monotonic()
-    if self.n_silent < TRIES: return
-    self.team.clear()
+    if not at_once and time.monotonic() - self.looked < LOOK: return
+    self.check_not_lost()
+    for _ in range(TRIES): # nothing is asked of Ray meanwhile
+        self.looked = time.monotonic()
+        if not self.is_silent(): return
+        time.sleep(LOOK)
+    self.is_lost = True
+    self.team.clear() # none of them is told anything any more: Ray would look for its head again, for ever
     with suppress(Exception): self.ray.shutdown()
+    self.check_not_lost()
+
+# %% ../../nbs/sweeps/08_cluster.ipynb #aa561530
+@patch_to(RayCluster)
+def check_not_lost(self):
+    "Raise `SelfloopError` where the head was given up."
+    if not self.is_lost: return
     raise SelfloopError(f"the head of the cluster, {self.head}, does not answer any more: what was committed stays, "
                         "and so does what was drawn. Start it again and go on with a new ray_cluster()")
 
@@ -88,7 +99,7 @@ def rest(self):
 # %% ../../nbs/sweeps/08_cluster.ipynb #0e952ac4
 @patch_to(RayCluster)
 def _rest_if_idle(self):
-    if not self.busy.acquire(blocking=False): return
+    if self.is_silent() or not self.busy.acquire(blocking=False): return
     try: self.rest()
     finally: self.busy.release()
 
@@ -96,6 +107,7 @@ def _rest_if_idle(self):
 @patch_to(RayCluster)
 def dismiss(self, actor):
     "Let a worker go."
+    if actor not in self.team: return
     for known in (self.team, self.hosts): known.pop(actor, None)
     self.full = 0.0
     with suppress(Exception): self.ray.kill(actor) # it may be gone already
@@ -147,7 +159,8 @@ def welcome(self, actor, theirs:dict):
 @patch_to(RayCluster)
 def gang(self, n:int)->"_Together":
     "So many workers who do a piece each, all at once; their pieces are given also `place`, where they meet."
-    room = n if self.is_silent() else self.wanted()
+    self.check_head(at_once=True)
+    room = self.wanted()
     if room >= n: return _Together(self)
     raise SelfloopError(f"processes={n}: this cluster has room for {room} workers at a time: take fewer processes, or "
                         f"ray_cluster(workers={n}) where there is more room, or will be")

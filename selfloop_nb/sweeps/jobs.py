@@ -155,7 +155,7 @@ def _listen(self):
 @patch_to(Job)
 def end(self):
     "Whoever is at a piece leaves it, and whoever has found no room goes."
-    for actor in {actor for actor, _ in self.asked.values()}:
+    for actor in {actor for actor, _ in self.asked.values()} & self.cluster.team.keys():
         with suppress(Exception): actor.beat.remote(self.number)
     for actor in self.greetings.values(): self.cluster.dismiss(actor)
 
