@@ -359,6 +359,14 @@ def test_ray_gives_up_a_piece_that_kills(real):
     assert dict(real.map(double, dict(factor=2), range(4), as_number)) == {key: 2 * key for key in range(4)}
 
 
+@pytest.mark.long
+def test_ray_names_what_cannot_be_sent_back(real):
+    def locked(number): return threading.Lock()
+    with pytest.raises(SelfloopError, match="what locked gave for piece 1 cannot be sent back"):
+        list(real.map(locked, {}, [1], as_number))
+    assert dict(real.map(double, dict(factor=2), range(4), as_number)) == {key: 2 * key for key in range(4)}
+
+
 def fatal(key):
     if key == 1: os.kill(os.getpid(), signal.SIGKILL)
     return key
