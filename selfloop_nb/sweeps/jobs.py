@@ -238,13 +238,15 @@ def _fail(self, key, error):
 @patch_to(Gang)
 def _lose(self, actor, key, error):
     "One is gone, and the others wait for it: all begin again."
-    where = self.cluster.hosts.get(actor, "another machine")
+    where = self.cluster.hosts[actor]
     for one in {actor, *(other for other, _ in self.asked.values())}: self.cluster.dismiss(one)
     self.todo, self.first = deque(self.keys), None
     for known in (self.asked, self.answers): known.clear()
     self.n_lost += 1
-    which = f"process {key + 1} of {len(self.keys)}, on {where}, was lost"
+    n, place = len(self.keys), key + 1
     if self.n_lost < TRIES:
-        return warnings.warn(f"{which}: the training goes on from what it kept last", stacklevel=2)
-    raise SelfloopError(f"{which}, and so was one {TRIES} times ({first_line(error)}): what was kept of the training "
-                        "stays, and the same call goes on from there; see Ray's log")
+        text = f"process {place} of {n}, on {where}, was lost: the training goes on from what it kept last"
+        return warnings.warn(text, stacklevel=2)
+    raise SelfloopError(f"process {place} of {n}, on {where}, was lost, and so was one {TRIES} times "
+                        f"({first_line(error)}): what was kept of the training stays, and the same call goes on from "
+                        "there; see Ray's log")
