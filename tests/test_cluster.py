@@ -288,8 +288,9 @@ def test_what_those_who_train_together_raise_is_raised_and_a_stop_sends_them_hom
     def look():
         looks.append(1)
         return len(looks) > 5
-    monkey = workers.ray.wait
-    workers.ray.wait = lambda refs, **how: monkey(refs, **how) if not workers.at_hand() else ([], refs)
+    wait = workers.ray.wait
+    def busy(refs, **how): return wait(refs, **how) if not workers.at_hand() else ([], refs)
+    workers.ray.wait = busy
     with pytest.raises(Stopped): list(workers.gang(2).map(shared, dict(factor=2), range(2), as_number, print, look))
     assert not workers.team
 

@@ -174,6 +174,7 @@ def _is_here(host:str)->bool:
     except OSError: return False
     return True
 
+# %% ../../nbs/backend/29_asking.ipynb #06dbf564
 def same_place(
     address:str, # host:port; "auto", or one that begins with a protocol, may be any
     other:str,   # host:port

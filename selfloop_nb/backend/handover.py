@@ -97,6 +97,7 @@ def bytes_of(folder:Path)->dict: # path in it -> bytes
     "The files of a folder."
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
+# %% ../../nbs/backend/27_handover.ipynb #d61c9015
 def write_bytes(files:dict, folder:Path):
     "Write what `bytes_of` has read."
     for name, data in files.items():
@@ -127,6 +128,7 @@ def newest(self)->Path|None:
     write_bytes(files, folder)
     return folder
 
+# %% ../../nbs/backend/27_handover.ipynb #78faa1c0
 @patch_to(_Sent)
 def write(self, step:int, fill:Callable):
     "Send a state."
@@ -161,8 +163,8 @@ class _Ear:
 # %% ../../nbs/backend/27_handover.ipynb #e147840c
 def _train_afar(what:dict, folder:Path, on_loss:Callable, should_stop:Callable, workers)->tuple: # losses, statistics
     "Train on workers of a cluster."
-    n, answers, checkpoints = what["how"].processes, {}, what["checkpoints"]
-    heard = _Ear(on_loss, checkpoints)
+    n, checkpoints = what["how"].processes, what["checkpoints"]
+    answers, heard = {}, _Ear(on_loss, checkpoints)
     def piece(rank): return dict(rank=rank, newest=_newest(checkpoints))
     do_pieces(workers.gang(n), _train_rank_afar, what, range(n), piece, answers.__setitem__, heard, should_stop)
     *answer, files = answers[0]

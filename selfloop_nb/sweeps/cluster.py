@@ -165,6 +165,7 @@ def gang(self, n:int)->"_Together":
     raise SelfloopError(f"processes={n}: this cluster has room for {room} workers at a time: take fewer processes, or "
                         f"ray_cluster(workers={n}) where there is more room, or will be")
 
+# %% ../../nbs/sweeps/08_cluster.ipynb #3d56b5d6
 @dataclass(frozen=True)
 class _Together:
     "Those workers."

@@ -169,10 +169,13 @@ class Gang(Job):
         self.n_lost = 0
         self.first = self.word = None # who tells; what he was asked
 
-    def end(self):
-        "Who is at a piece waits for the others, and hears nobody."
-        for actor in {actor for actor, _ in self.asked.values()}: self.cluster.dismiss(actor)
-        super().end()
+
+# %% ../../nbs/sweeps/07_jobs.ipynb #c5f958a4
+@patch_to(Gang)
+def end(self):
+    "Who is at a piece waits for the others, and hears nobody."
+    for actor in {actor for actor, _ in self.asked.values()}: self.cluster.dismiss(actor)
+    Job.end(self)
 
 # %% ../../nbs/sweeps/07_jobs.ipynb #397cc22d
 @patch_to(Gang)

@@ -51,7 +51,7 @@ class FakeRay:
         self.n_killed, self.fatal_piece = 0, None # a piece that kills whoever does it
         self.cloudpickle = __import__("cloudpickle")
         self.is_begun = True
-        self.n_astray = 0 # how often it was asked for something after its end: Ray itself then looks for its head, for ever
+        self.n_astray = 0 # how often it was asked after its end: Ray itself then looks for its head, for ever
 
     def put(self, value):
         self.check_begun()

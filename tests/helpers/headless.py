@@ -1,4 +1,4 @@
-"""A round on the cluster at ADDRESS; where its head is gone that is said, and the run goes on with a cluster of its own:
+"""A round on the cluster at ADDRESS; that its head is gone is said, and the run goes on with a cluster of its own:
 
     python headless.py ADDRESS STORE
 """
