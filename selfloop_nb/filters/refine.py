@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
 from ..backend.core import patch_to, plain_fields, short_hash
+from ..backend.counters import n_of_share
 from ..records import KEPT, REJECTED
 from ..selection import KeepRule, as_rule
 from ..text import known_runs, near_duplicates, runs, segment
@@ -160,7 +161,7 @@ def drop(self, samples, kept:list)->dict:
     table = self.vectors([texts[i] for i in kept])
     last, taken = 0, {0}
     nearest = table @ table[0] # of each sample, how alike the nearest taken one is
-    while len(taken) < math.ceil(self.share * len(kept)):
+    while len(taken) < n_of_share(self.share, len(kept)):
         nearest[last] = numpy.inf
         last = int(nearest.argmin())
         taken.add(last)
@@ -212,8 +213,10 @@ class Curriculum(Refinement):
 
     def drop(self, samples, kept):
         prompts = samples["prompt_id"][:]
+        answers = list(zip(prompts, samples["completion"][:]))
+        right = {answers[i] for i in kept} # an easy prompt has one answer, many times: copies of a kept one count
         n_sampled = Counter(prompts)
-        n_kept = Counter(prompts[i] for i in kept)
+        n_kept = Counter(prompt for prompt, text in answers if (prompt, text) in right)
         dropped = {}
         for i in kept:
             rate = n_kept[prompts[i]] / n_sampled[prompts[i]]
