@@ -198,10 +198,11 @@ def test_what_a_check_draws_is_the_same_whoever_asks_it(tmp_path, monkeypatch, i
     monkeypatch.setattr(tasks, "CHECKED_AT_ONCE", 5)
     task = replace(small_task(), check=has_low_digit if in_score else heads_or_tails)
     score = verifier(heads_or_tails) if in_score else verifier()
-    loops = [small_loop(tmp_path / type(workers).__name__, task=task, score=score, select=Quantile(0.5), workers=workers)
-             for workers in (Forwards(), Backwards())]
-    for loop in loops: loop.run(rounds=1)
-    assert made(loops[0]) == made(loops[1])
+    in_turn, backwards = (
+        small_loop(tmp_path / type(workers).__name__, task=task, score=score, select=Quantile(0.5), workers=workers)
+        for workers in (Forwards(), Backwards()))
+    for loop in (in_turn, backwards): loop.run(rounds=1)
+    assert made(in_turn) == made(backwards)
 
 
 def test_scorers_that_look_across_prompts_stay_here():
