@@ -78,7 +78,7 @@ EQUAL = [
     ("答案是72。", "72"), ("一共有1,234个苹果", "1234"), ("所以x=−5。", "-5"), ("（1，2）", "(1,2)"), ("2和3", "2,3"),
     ("答案是十二个。", "12"), ("三百六十五", "365"), ("三分之二", "2/3"), ("百分之五十", "50%"), (r"\boxed{72个}", "72"),
     ("答えは72です。", "72"), ("Ответ72", "72"), ("故选：C。", "C"), ("答案是（B）", "B"), ("选A而不是B。", "A"),
-    (r"\boxed{\begin{pmatrix} -1/3 \\ 5/3 \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ \frac{5}{3} \end{pmatrix}"),
+    (r"\boxed{\begin{pmatrix} -1/3 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ 2 \end{pmatrix}"),
     (r"\boxed{p^2+pq+q^2}", "p^2 + pq + q^2"), (r"$\boxed{\overline{AB}}$", r"\overline{AB}"),
     (r"\boxed{\angle BAC}", r"\angle BAC"), (r"\boxed{0 \le x < 1}", "[0,1)"), (r"\boxed{\varnothing}", r"\emptyset"),
     (r"\boxed{15~\text{cm}}", "15"), (r"\boxed{\text{5 dollars}}", "5"), (r"\boxed{5.}", "5"), (r"\fbox{5}", "5"),
@@ -98,7 +98,7 @@ DIFFERENT = [
     ("Monday", r"\text{Sunday}"), ("minus 5", "5"), ("not C", "C"), ("It is not (C).", r"\text{C}"),
     (r"\boxed{\text{A or C}}", "C"), (r"\boxed{A} or \boxed{C}", "C"),
     ("答案是72", "73"), ("答案是十二", "2"), ("都是一样的", "1"), ("不是C", "C"), ("答案是A", "B"), ("B", "C. Paris"),
-    (r"\boxed{\begin{pmatrix} 1 \\ \frac{5}{3} \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ \frac{5}{3} \end{pmatrix}"),
+    (r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ 2 \end{pmatrix}"),
     (r"\boxed{q^2}", "p^2 + pq + q^2"), (r"\boxed{\angle XYZ}", r"\angle BAC"), (r"\boxed{0 \le x \le 1}", "[0,1)"),
     ("x < 2", "x > 2"), (r"\boxed{a}", "b")]
 

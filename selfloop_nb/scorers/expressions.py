@@ -33,7 +33,8 @@ _LATEX = (
     (r"(\\[dt]?(?:frac|binom)\{[^{}]*\}|\\sqrt\[\w+\])\s+(?=[{\d])", r"\1"),
     (r"\\([dt]?(?:frac|binom))\s+(\d)\s*(\d)(?!\d)", r"\\\1{\2}{\3}"),
     (r"\\f(?:rame)?box\s*(?=\{)", r"\\boxed"), (r"\\boxed\s*\{\s*\}", ""), (r"(?<=\d)\.(?=\s*\})", ""),
-    (r"\\varnothing\b", r"\\emptyset "), (r"\\approx\b|≈", "="), (r"(?<=\{)\s*=", ""), (r"~", " "), (r"(?m)^\s*[A-Z]: (?=\S)", ""),
+    (r"\\varnothing\b", r"\\emptyset "), (r"\\approx\b|≈", "="), (r"(?<=\{)\s*=", ""), (r"~", " "),
+    (r"(?m)^\s*[A-Z]: (?=\S)", ""), # the A of an answer
     (r"(?<=\d)(?:st|nd|rd|th)\b", ""), (r"(?<==)\s*-\s+(?=[\d\\.(])", " -"),
     (r"\\text(?:rm|bf|it|up)(?=\s*\{)", r"\\text"),
     (r"\\(?:text|math(?:bf|rm))\s*\{\s*\([A-J]\)\s*\}[\s\\]*(?=[\d-])", ""), # of (B) 5 the 5
@@ -64,23 +65,32 @@ def _in_figures(numeral:str)->str:
     "12.5 for 十二点五; what is in figures stays."
     if re.search(r"\d", numeral): return numeral
     whole, point, decimals = numeral.removeprefix("负").partition("点")
-    return "-" * numeral.startswith("负") + str(_counted(whole)) + ("." if point else "") + "".join(map(_DIGITS.get, decimals))
+    sign, behind = "-" * numeral.startswith("负"), "".join(map(_DIGITS.get, decimals))
+    return sign + str(_counted(whole)) + ("." if point else "") + behind
 
 # %% ../../nbs/scorers/10_expressions.ipynb #29e47652
 _NUMERAL = "(负?[零〇一二两三四五六七八九十百千万亿]{1,20}(?:点[零〇一二三四五六七八九]{1,20})?)"
 _COUNTED = "(?:[个元人只本天次支枚度米岁年种块页名位棵辆件条张克]|厘米|千米|千克)?" # what stands behind a number
+# others are words as well, such as 一样: one is a number where nothing else is the answer
+_LAST = rf"(\A\s*|[是为于得=:：{{]\s*){_NUMERAL}(?={_COUNTED}[\s。.!！}}$]*\Z)"
+
+def _percentage(share)->str: return f"{_in_figures(share[1] or share[2])}%"
+def _fraction(part)->str: return f"{_in_figures(part[2])}/{_in_figures(part[1])}"
+def _last_numeral(found)->str: return found[1] + _in_figures(found[2])
+
 _NUMERALS = (
-    (rf"百分之(?:{_NUMERAL}|(\d+(?:\.\d+)?))", lambda share: f"{_in_figures(share[1] or share[2])}%"),
-    (rf"{_NUMERAL}分之{_NUMERAL}", lambda part: f"{_in_figures(part[2])}/{_in_figures(part[1])}"),
-    # others are words as well, such as 一样: one is a number where nothing else is the answer
-    (rf"(\A\s*|[是为于得=:：{{]\s*){_NUMERAL}(?={_COUNTED}[\s。.!！}}$]*\Z)", lambda n: n[1] + _in_figures(n[2])))
+    (rf"百分之(?:{_NUMERAL}|(\d+(?:\.\d+)?))", _percentage), (rf"{_NUMERAL}分之{_NUMERAL}", _fraction),
+    (_LAST, _last_numeral))
 
 # %% ../../nbs/scorers/10_expressions.ipynb #81c3659f
 _LETTERS = r" ?[^\x00-\u03ff\u2070-\u218f\W\d_]+ ?" # of a script that is neither Latin nor Greek
 _NARROW = {code: code - 0xfee0 for code in range(0xff01, 0xff5f) if chr(code) != "，"} | {0x2236: ":", 0x3002: "."}
+
+def _with_commas(listed)->str: return re.sub("[，、]", ",", listed[0])
+def _listed(line)->str: return line[0] if re.search(_LETTERS, line[0]) else _with_commas(line)
+
 _SCRIPTS = (
-    (r"[(\[{][^()\[\]{}]*[)\]}]", lambda listed: re.sub("[，、]", ",", listed[0])),
-    (r"\A[^\n]*\Z", lambda line: line[0] if re.search(_LETTERS, line[0]) else re.sub("[，、]", ", ", line[0])),
+    (r"[(\[{][^()\[\]{}]*[)\]}]", _with_commas), (r"\A[^\n]*\Z", _listed),
     (r"(?<=[\d)}])\s?[和与と]\s?(?=[-(\\\w])", " and "), (r"(?<=[\d)}])\s?或\s?(?=[-(\\\w])", " or "),
     (_LETTERS, lambda words: f" {words[0].strip()} "))
 
@@ -145,13 +155,15 @@ _BOX = rf"\\boxed\s*\{{{_INSIDE}\}}"
 _BOXES = re.compile(rf"{_BOX}(?:[\s$]*(?:,|,?\s*and|,?\s*or)[\s$]*{_BOX})*")
 
 # %% ../../nbs/scorers/10_expressions.ipynb #b1fd08a2
+def _without_words(box:str)->str: return re.sub(_LETTERS, "", box) if re.search(r"\d", box) else box # 72个
+
 def delimit(
     text:str, # a completion or a reference
 )->str:
     "The text with every expression in it between dollars, or its last boxes."
     text = plain_numbers(rewrite(text.rsplit("####", 1)[-1], _NUMERALS))
     text = rewrite(part_scripts(text), _LATEX)
-    if boxes := _BOXES.findall(text): return re.sub(_LETTERS, "", boxes[-1]) if re.search(r"\d", boxes[-1]) else boxes[-1]
+    if boxes := _BOXES.findall(text): return _without_words(boxes[-1])
     pieces = _DELIMITED.split(text) # every second one has delimiters
     pieces[::2] = [_RUN.sub(_between_dollars, re.sub(r"\\?\$", "", piece)) for piece in pieces[::2]]
     parted = "".join(pieces)
