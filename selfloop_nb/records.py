@@ -42,6 +42,7 @@ def as_verdicts(
     "Verdicts as they are meant; raises `ValueError` for texts, of which 'False' would be right, and for 0.3."
     return list(map(_verdict, correct))
 
+# %% ../nbs/01_records.ipynb #5da30302
 def _verdict(value)->bool|None:
     value = plain_scalar(value)
     if value is None or isinstance(value, bool): return value

@@ -214,10 +214,11 @@ def as_rule(rule)->KeepRule:
 # %% ../nbs/07_selection.ipynb #6f62eece
 def select_samples(
     samples, # a scored sample table
-    rule,    # a keep rule
+    rule,    # a keep rule, or a function
 )->"datasets.Dataset": # with `state` and `reason`
     "Decide about a round's samples."
-    states, reasons = rule(samples)
+    if "score" not in samples.column_names: raise ValueError("the samples have no score: give score_samples(...)")
+    states, reasons = as_rule(rule)(samples)
     if "reason" in samples.column_names: samples = samples.remove_columns("reason")
     return with_column(with_column(samples, "state", states), "reason", reasons)
 

@@ -79,13 +79,14 @@ class NoNearDuplicates(Refinement):
 @dataclass(frozen=True)
 class Decontaminated(Refinement):
     "Drop what shares a run of units with held-out texts."
-    heldout:InitVar[list]=() # texts; the round's record holds their hash
+    heldout:InitVar[list]=() # texts, or a table with `completion`; the round's record holds their hash
     n:int=8                  # units in common that are too many
     heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
         super().__post_init__()
-        if not len(heldout):
+        if hasattr(heldout, "column_names"): heldout = heldout["completion"][:]
+        if not len(heldout) or isinstance(heldout, str):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
         long = [text for text in heldout if len(segment(text)) >= self.n]
         if not long: raise ValueError(f"no held-out text has n={self.n} units: lower n, or leave Decontaminated() out")

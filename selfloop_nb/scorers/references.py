@@ -78,6 +78,7 @@ def _with_point(text:str)->str:
     "3.5 for 3,5."
     return _COMMA.sub(r"\1.\2", text)
 
+# %% ../../nbs/scorers/01_references.ipynb #074a6d71
 def _has_comma(reference:str)->bool:
     "Is this one number with a decimal comma? 1,234 is none."
     return bool(re.fullmatch(r"\s*[-+−]?(?:\d+,(?!\d{3}(?!\d))\d+|0,\d+)\D*", reference))
@@ -98,6 +99,7 @@ _TO_ONE = ((r"(?s).*####|.*=", ""), (r"\\[dt]?frac|\\(?:boxed|text\w*|mathrm|lef
 _MORE = re.compile(r"""(?x) \d\s*(?:[-+:,;*^]|\band\b|\bor\b|\bto\b)\s*[-+]?\d
                          | /\d+/ | \d[ixyn]\b | [√π^] | \\[a-z]""")
 
+# %% ../../nbs/scorers/01_references.ipynb #1e160e60
 def _is_a_number(reference:str)->bool:
     "Does a reference end in a number, and is it no expression of several?"
     if not last_value(reference): return False
