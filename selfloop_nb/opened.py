@@ -107,12 +107,12 @@ class Control:
 
     @property
     def at_work(self)->bool:
-        "Is something being done that a stop would end?"
+        "Is work under way that a stop would end?"
         return self.n_works > 0
 
 # %% ../nbs/11_opened.ipynb #8d84f216
 def idle()->dict:
-    "What goes on while nothing goes on: phase, round, how much of it is done, and since when."
+    "The state of a loop at rest: phase, round, how much of it is done, and since when."
     return dict(phase="idle", round=-1, done=0, total=0, n_samples=0, since=time.monotonic())
 
 # %% ../nbs/11_opened.ipynb #d104d15a
@@ -235,7 +235,7 @@ def clear(self):
 @patch_to(Control)
 @contextmanager
 def work(self):
-    "Something that a stop would end, from here on."
+    "A block of work that a stop would end."
     with self.lock:
         if not self.at_work: self.messages = []
         self.n_works += 1
@@ -273,12 +273,20 @@ class RunReader:
 
 # %% ../nbs/11_opened.ipynb #09832d32
 def handed_on(
-    part:str, # attribute that has it, such as "reader"
+    part:str,  # attribute that has it, such as "reader"
     name:str,
+    kind:type, # the class of the part: its help is the owner's
 )->property:
     "An attribute of a part, as one of the owner's own."
     def read(self): return getattr(getattr(self, part), name)
-    return property(read, doc=f"See `{part}.{name}`.")
+    return property(read, doc=_help_of(kind, name))
+
+def _help_of(kind:type, name:str)->str|None:
+    "What `help` shows of an attribute of a class."
+    member = getattr(kind, name, None)
+    text = inspect.getdoc(member) if member else None
+    if not inspect.isfunction(member): return text
+    return f"{name}{inspect.signature(member)}\n\n{text}".replace("(self, ", "(").replace("(self)", "()")
 
 # %% ../nbs/11_opened.ipynb #ffa118c5
 @patch_to(RunReader)
@@ -309,7 +317,7 @@ def losses(self,
 def report(self,
     path=None,       # of the HTML file, or a folder for report.html; None: that of the run
     others:dict={},  # name -> other runs to compare with
-    live:bool=False, # with charts that answer the hand, by a script inside? None is needed to read it
+    live:bool=False, # with interactive charts, by a script inside? It can be read without one, too
 )->Path:
     "Write one HTML file with all figures, tables and samples; it opens offline."
     from selfloop_nb.charts.report import write_report

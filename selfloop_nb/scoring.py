@@ -32,7 +32,7 @@ class Scorer:
     settings:dict=field(default_factory=dict) # what else decides the score; stored with the run
     parts:tuple=()                            # of a sum: the scorers and their weights
     bind:Callable|None=None # context, samples -> the scorer of these samples; None: it needs no more than them
-    abstains:str=""         # why a sample has no score where that is no failure; '': it is one
+    abstains:str=""         # the reason of a missing score that is no failure; '': every missing score is one
     journal:bool=False      # keep each prompt's scores as they come, so that a kernel that dies asks for none again
     seconds:float|None=None # the most that a sample may take; None: no limit
     version:str|None=None   # stands for the function, where nobody can tell by its code whether it is the same
@@ -95,7 +95,7 @@ def as_scorer(
 
 # %% ../nbs/06_scoring.ipynb #b5b4109a
 def _known_attributes(score)->dict:
-    "What is set on an object or a function: a version stands for its code, and for what cannot be known."
+    "The attributes of an object or a function that can be described; its version stands for the others."
     attributes = {name: value for name, value in getattr(score, "__dict__", {}).items() if name not in PROTOCOL}
     return {name: value for name, value in attributes.items() if not unknown_in(value)}
 
@@ -385,7 +385,7 @@ def score_samples(
     failure_budget:float=0.1, # share of samples that may fail before the round stops, [0, 1]
     journal:Callable=lambda scorer: {}, # scorer -> a dict that outlives the program, for one that keeps its scores
     workers=HERE,   # who does the work of scorers that can work apart, see `workers.Here`
-    should_stop:Callable=never, # is asked between two pieces of work
+    should_stop:Callable=never, # asked between two pieces of work
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
     terms = _terms(scorer)
