@@ -296,7 +296,7 @@ def as_mix(mix)->Mix:
     is_class = isinstance(mix, type) # Accumulate instead of Accumulate()
     if isinstance(mix, Mix) and not is_class: return mix
     if callable(mix) and not is_class: return OwnMix(mix)
-    raise ValueError(f"{mix!r} cannot be used here: give a mix such as Accumulate(), or a function")
+    raise ValueError(f"mix={mix!r:.80}: give a mix such as Accumulate(), or a function")
 
 # %% ../nbs/08_mixing.ipynb #db0f775c
 class KeptTables:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
+from .backend.core import (
+    SelfloopError, kept_generators, patch_to, redact, takes_one, user_path, whole_number)
 from .records import Round
 from .storage.disk import disk
 from .storage.evidence import best_number, metric_named
@@ -171,21 +172,13 @@ def _note_round(self, event:Event):
         self.losses, self.scored = [], {}
         self.written = []
 
-# %% ../nbs/11_opened.ipynb #0f5643e0
-def _takes_one(function:Callable)->bool:
-    "Can it be called with one argument? What does not say is believed."
-    try: inspect.signature(function).bind(None)
-    except TypeError: return False
-    except ValueError: pass
-    return True
-
 # %% ../nbs/11_opened.ipynb #0e9c4a9e
 @patch_to(Control)
 def on(self,
     listener:Callable, # is called with every `Event`
 )->Callable: # the listener, for `off`
     "Subscribe to what happens; raises `ValueError` for what cannot be called with an event."
-    if not callable(listener) or not _takes_one(listener):
+    if not callable(listener) or not takes_one(listener):
         raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
     self.listeners.append(listener)
     return listener

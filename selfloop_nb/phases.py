@@ -8,11 +8,12 @@ __all__ = ['Settings', 'Made', 'RoundDraft', 'sample', 'judge', 'scorer_context'
 # %% ../nbs/12_phases.ipynb #ce31fc45
 import itertools, json, math, time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import Cells, give_back, with_column
 from .backend.core import (
-    EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
+    EmptyRoundError, ScoringError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import why_alike
 from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
@@ -67,7 +68,7 @@ class Settings:
             raise ValueError(f"{name}={getattr(self, name)!r:.80}: it must be {rule}")
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
-        if self.audit is not None: given["audit"] = as_scorer(self.audit)
+        if self.audit is not None: given["audit"] = as_scorer(self.audit, "audit")
         given.update(measures=as_measures(self.measures), drift=yes_or_no(self.drift, "drift"))
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
@@ -305,7 +306,7 @@ def judge(
         scorer = settings.score.bound(context, seen)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
-    samples = score_answers(samples, score)
+    with _naming_check(silent): samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = where_kept(samples).any()
@@ -314,6 +315,14 @@ def judge(
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
+
+@contextmanager
+def _naming_check(silent:str): # why the check has no verdict; '': it has
+    "Have an error of Q tell of the check, whose verdicts it may lack."
+    try: yield
+    except ScoringError as error:
+        if not silent: raise
+        raise ScoringError(f"{error}. Look at the check: {silent}") from error
 
 def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
     if task.check is None: return samples, ""

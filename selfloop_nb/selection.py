@@ -200,11 +200,14 @@ class OwnRule(KeepRule):
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/07_selection.ipynb #610db65f
-def as_rule(rule)->KeepRule:
+def as_rule(
+    rule, # a keep rule, or a function from a sample table to states and reasons
+    field:str="select", # what it is given as, for errors
+)->KeepRule:
     "A keep rule as it is, and a function as one; raises `ValueError` for anything else."
     if isinstance(rule, KeepRule): return rule
     if callable(rule) and not isinstance(rule, type): return OwnRule(rule)
-    raise ValueError(f"{rule!r} cannot be used here: give a keep rule such as Threshold(1.0), or a function")
+    raise ValueError(f"{field}={rule!r:.80}: give a keep rule such as Threshold(1.0), or a function")
 
 # %% ../nbs/07_selection.ipynb #6f62eece
 def select_samples(

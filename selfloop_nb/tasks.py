@@ -13,14 +13,14 @@ from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
 from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
-from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar, short_hash
+from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar, short_hash, takes_one
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread, say_odd_answers
 from .storage.identity import describe
 from .text import answer_texts, clean_text, composed, extractor, import_extra
-from .text import last_number # kept for programs that import it from here, its former place
+from .text import last_number # its former place
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
@@ -38,7 +38,7 @@ class Task:
 
     def __post_init__(self):
         plain_fields(self)
-        if self.check is not None and not callable(self.check):
+        if self.check is not None and not (callable(self.check) and takes_one(self.check)):
             raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))

@@ -23,7 +23,7 @@ from .backend.processes import Processes
 from .backend.resume import Resumable
 from .backend.rows import (
     collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy)
-from .backend.rows import completion_loss, encode_row # kept for programs that import them from here, their former place
+from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team, sum_gradients, summed, together
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
@@ -352,7 +352,7 @@ def train_rows(
 def train_in_processes(
     lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, checkpoints=None, # as for `train_rows`
 )->Trained:
-    "`train_rows` in several processes of this machine; the first of them writes, and this one takes over what it wrote."
+    "`train_rows` in several processes of this machine; the first of them writes, this one takes over what it wrote."
     n, answers = how.processes, {}
     def heard(word): on_loss(*word)
     with tempfile.TemporaryDirectory() as folder:

@@ -202,7 +202,8 @@ def verify_run(place:str)->tuple: # what it says, exit code
 
 # %% ../../nbs/views/12_command.ipynb #533411b3
 EXTRAS = dict(lora="peft", reasoning="reasoning_gym", text="sacrebleu", math="math_verify", search="optuna",
-              smollm="gguf", preferences="trl", cluster="ray", speech="scipy", applications="babel", **{name: name for name in TRACKERS})
+              smollm="gguf", preferences="trl", cluster="ray", speech="scipy", applications="babel",
+              **{name: name for name in TRACKERS})
 
 def doctor()->tuple: # what it says, exit code
     "What is there: versions, device, threads, disk, and which extras are missing."
