@@ -223,6 +223,7 @@ class Reader:
         self.blind = _ignores_spaces(lm.tokenizer)
         self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
         self.heads = {} # prompt's last tokens -> their text
+        self.spaces = {} # prompt's last token -> is a space put behind it?
         self.sizes = {} if _drops_halves(lm.tokenizer) else None # token -> the bytes of its text
 
     def __call__(self,
@@ -232,7 +233,8 @@ class Reader:
         "What the ids say."
         begins = self.alone or all(i in self.added for i in before) # nothing has been said before
         text = self.decode(ids) if begins else self._read_behind(self._last_of(before), ids)
-        return clean_text(text.removeprefix(" ") if self.blind else text)
+        is_put = self.blind or not begins and self._puts_space(before[-1])
+        return clean_text(text.removeprefix(" ") if is_put else text)
 
     def decode(self, ids:list)->str:
         "Ids as they are written; U+FFFD for each that no token has: a model may have room for more than there are."
@@ -276,6 +278,15 @@ def _ignores_spaces(tokenizer)->bool:
     "Does a space before a word make no difference? Then one that stands there when it is decoded means nothing."
     with_space, without = tokenizer(["= a", "=a"], add_special_tokens=False)["input_ids"]
     return with_space == without
+
+# %% ../../nbs/backend/05_tokens.ipynb #ace8192d
+@patch_to(Reader)
+def _puts_space(self, id:int)->bool:
+    "Does the tokenizer put a space behind this added token, so that one which stands there means nothing?"
+    if id in self.added and id not in self.spaces:
+        start, *ids = self.tokenizer(self.decode([id]) + "a", add_special_tokens=False)["input_ids"]
+        self.spaces[id] = start == id and self._read_behind(self._last_of([id]), ids).startswith(" ")
+    return self.spaces.get(id, False)
 
 # %% ../../nbs/backend/05_tokens.ipynb #830c3439
 @lru_cache(maxsize=8)
