@@ -72,4 +72,4 @@ def round_metrics(
         metrics["group_shift"] = share_shift(Cells(samples, "group"), Cells(samples, "state"))
     return metrics
 
-round_figures = round_metrics # its name of before
+round_figures = round_metrics # its former name
