@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.core import (
-    SelfloopError, kept_generators, patch_to, redact, takes_one, user_path, whole_number)
+from .backend.code import takes_one
+from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .records import Round
 from .storage.disk import disk
 from .storage.evidence import best_number, metric_named
@@ -178,7 +178,7 @@ def on(self,
     listener:Callable, # is called with every `Event`
 )->Callable: # the listener, for `off`
     "Subscribe to what happens; raises `ValueError` for what cannot be called with an event."
-    if not callable(listener) or not takes_one(listener):
+    if not takes_one(listener):
         raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
     self.listeners.append(listener)
     return listener

@@ -8,12 +8,11 @@ __all__ = ['Settings', 'Made', 'RoundDraft', 'sample', 'judge', 'scorer_context'
 # %% ../nbs/12_phases.ipynb #ce31fc45
 import itertools, json, math, time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
 from .backend.columns import Cells, give_back, with_column
 from .backend.core import (
-    EmptyRoundError, ScoringError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
+    EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import why_alike
 from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
@@ -23,7 +22,7 @@ from .backend.trainer import autocast_around
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
-from .metrics.doubts import check_rule, check_scorer
+from .metrics.doubts import check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -306,7 +305,7 @@ def judge(
         scorer = settings.score.bound(context, seen)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
-    with _naming_check(silent): samples = score_answers(samples, score)
+    with naming_check(silent): samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = where_kept(samples).any()
@@ -315,14 +314,6 @@ def judge(
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
     return Made(("samples.parquet",), metrics=context.notes, warning=silent)
-
-@contextmanager
-def _naming_check(silent:str): # why the check has no verdict; '': it has
-    "Have an error of Q tell of the check, whose verdicts it may lack."
-    try: yield
-    except ScoringError as error:
-        if not silent: raise
-        raise ScoringError(f"{error}. Look at the check: {silent}") from error
 
 def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
     if task.check is None: return samples, ""

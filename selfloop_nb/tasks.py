@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
+from .backend.code import takes_one
 from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
-from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar, short_hash, takes_one
+from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar, short_hash
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
@@ -38,7 +39,7 @@ class Task:
 
     def __post_init__(self):
         plain_fields(self)
-        if self.check is not None and not (callable(self.check) and takes_one(self.check)):
+        if self.check is not None and not takes_one(self.check):
             raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))

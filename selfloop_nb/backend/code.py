@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['BY_TEXT', 'MOST_READ', 'code_text', 'codes', 'names_in', 'captured', 'is_plain', 'is_simple', 'function_hash',
-           'written_in', 'parts_of', 'words_for', 'reads_variables', 'variables_among', 'reads_files', 'looks_outside',
-           'files_among', 'what_it_reads']
+           'takes_one', 'refuse_maker', 'written_in', 'parts_of', 'words_for', 'reads_variables', 'variables_among',
+           'reads_files', 'looks_outside', 'files_among', 'what_it_reads']
 
 # %% ../../nbs/backend/30_code.ipynb #f440c29e
-import copyreg, dis, functools, hashlib, os, re
+import copyreg, dis, functools, hashlib, inspect, os, re
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import (
@@ -82,6 +82,24 @@ def function_hash(
     plain = [plain_scalar(value) for value in captured(function).values() if is_simple(value)]
     text = repr((code_text(function.__code__), defaults, plain))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+# %% ../../nbs/backend/30_code.ipynb #c659d5cf
+def takes_one(function)->bool:
+    "Can it be called with one argument? A function without a signature is believed."
+    try: inspect.signature(function).bind(None)
+    except TypeError: return False
+    except ValueError: pass
+    return True
+
+# %% ../../nbs/backend/30_code.ipynb #e5c18eaf
+def refuse_maker(
+    function,
+    kind:type, # what is wanted
+    field:str, # what it is given as
+):
+    "Raise `ValueError` for a function that makes what is wanted, such as `verifier` in the place of `verifier()`."
+    if getattr(function, "__annotations__", {}).get("return") is not kind: return
+    raise ValueError(f"{field}={function.__name__}: that makes scorers; call it: {function.__name__}()")
 
 # %% ../../nbs/backend/30_code.ipynb #8a3c630e
 _OF_DATACLASS = {f"__{name}__" for name in "init repr eq lt le gt ge hash setattr delattr".split()}

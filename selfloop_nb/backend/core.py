@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_text', 'plain_scalar', 'whole_number', 'natural_number', 'check_sizes', 'real_number',
-           'is_name', 'is_unused', 'plain_fields', 'yes_or_no', 'plain_arguments', 'takes_one', 'derive_seed',
-           'kept_generators', 'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret',
-           'redacted', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError',
-           'OutOfMemoryError', 'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'is_name', 'is_unused', 'plain_fields', 'yes_or_no', 'plain_arguments', 'derive_seed', 'kept_generators',
+           'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted', 'user_path',
+           'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
@@ -135,13 +135,6 @@ def plain_arguments(function):
     return checked
 
 # %% ../../nbs/00_core.ipynb #c047afc2
-def takes_one(function)->bool:
-    "Can it be called with one argument? A function without a signature is believed."
-    try: inspect.signature(function).bind(None)
-    except TypeError: return False
-    except ValueError: pass
-    return True
-
 def _plain_argument(value, name:str, kinds:tuple):
     "The value of an argument; a whole number stays one, as it stands in records."
     if isinstance(value, str) and str in kinds or not {bool, int, float} & set(kinds): return value

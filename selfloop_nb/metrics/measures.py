@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
+from ..backend.code import refuse_maker
 from ..backend.columns import lent, with_column
 from ..backend.core import Stopped, patch_to, plain_fields, plain_scalar, redact, whole_number
 from ..backend.thoughts import answered
@@ -21,7 +22,7 @@ from ..models import LanguageModel
 from ..people.agreement import wilson
 from ..records import SAMPLE_COLUMNS
 from ..sampling import GREEDY, Sampling, check_prompts, cut_off, generate_samples, room_for
-from ..scoring import Context, Scorer, refuse_maker, score_samples
+from ..scoring import Context, Scorer, score_samples
 from ..storage.evidence import drawn_rows, ends_of, row_interval
 from ..tasks import Task
 
@@ -38,7 +39,7 @@ class Measure:
         if not callable(self.function) or isinstance(self.function, type):
             raise ValueError(f"{self.function!r:.80} is no measure: give a scorer such as chrf(), "
                              "or a function from a table of answers to a number")
-        refuse_maker(self.function, "function")
+        refuse_maker(self.function, Scorer, "function")
         if whole_number(self.draws, "draws") < 0: raise ValueError(f"draws={self.draws!r}: it must be at least 0")
 
 # %% ../../nbs/metrics/08_measures.ipynb #e0282873
