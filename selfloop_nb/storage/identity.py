@@ -10,9 +10,9 @@ import enum, functools, hashlib, json, math, os, re, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from selfloop_nb.backend.code import (
-    beside_weights, captured, codes, function_hash, is_plain, is_simple, looks_outside, names_in, parts_of, what_it_reads, words_for,
-    written_in)
+from ..backend.code import (
+    beside_weights, captured, codes, function_hash, is_plain, is_simple, looks_outside, names_in, parts_of,
+    what_it_reads, words_for, written_in)
 from ..backend.core import is_secret, is_unused, patch_to, redact, short_hash
 from .environment import is_installed, package_of, source_hash
 
