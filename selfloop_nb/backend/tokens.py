@@ -283,12 +283,10 @@ def _ignores_spaces(tokenizer)->bool:
 @patch_to(Reader)
 def _puts_space(self, id:int)->bool:
     "Does the tokenizer put a space behind this added token, so that one which stands there means nothing?"
-    if id not in self.added: return False
-    if id not in self.spaces:
+    if id in self.added and id not in self.spaces:
         start, *ids = self.tokenizer(self.decode([id]) + "a", add_special_tokens=False)["input_ids"]
-        self.heads[id,] = self.decode([id])
-        self.spaces[id] = start == id and self._read_behind((id,), ids).startswith(" ")
-    return self.spaces[id]
+        self.spaces[id] = start == id and self._read_behind(self._last_of([id]), ids).startswith(" ")
+    return self.spaces.get(id, False)
 
 # %% ../../nbs/backend/05_tokens.ipynb #830c3439
 @lru_cache(maxsize=8)
