@@ -57,7 +57,7 @@ def _name(weights)->str: return getattr(weights, "__name__", repr(weights))
 
 def _weight(score:float, weights)->float:
     "The weight of one score, checked."
-    weight = score if weights == "score" else weights(score)
+    weight = score if weights == "score" else plain_scalar(weights(score))
     is_number = isinstance(weight, Real) and not isinstance(weight, bool)
     if is_number and math.isfinite(weight) and weight >= 0: return float(weight)
     raise ValueError(

@@ -320,6 +320,8 @@ def report(self,
     write = write_live_report if live else write_report
     path = user_path(path or self.store.path)
     if disk.is_dir(path): path /= "report.html"
+    elif path.suffix.lower() not in ("", ".html", ".htm"):
+        raise ValueError(f"path={str(path)!r:.80}: a report is HTML: name it {path.stem}.html, and print it from there")
     return write(self.store, path, others=stores)
 
 # %% ../nbs/11_opened.ipynb #40f70ca2

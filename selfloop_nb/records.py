@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'where_kept', 'Round', 'theta_of', 'score_range_of', 'as_written', 'loss_in', 'Format', 'history_row',
-           'history_frame']
+           'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'as_written', 'loss_in', 'Format',
+           'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
 from .backend.columns import arrow_column
-from .backend.core import SelfloopError, parse_json, patch_to, redact, short_hash, whole_texts
+from .backend.core import (
+    SelfloopError, parse_json, patch_to, plain_scalar, redact, short_hash, whole_texts)
 
 # %% ../nbs/01_records.ipynb #c338f2bf
 KEPT = "kept"
@@ -33,6 +34,21 @@ def count_states(
         if state not in counts: raise ValueError(f"unknown sample state {state!r}: use one of {STATES}")
         counts[state] += 1
     return dict(n_sampled=len(states), **{f"n_{state}": n for state, n in counts.items()})
+
+# %% ../nbs/01_records.ipynb #4c62a243
+def as_verdicts(
+    correct, # what a check, or somebody who rates, said of samples
+)->list: # of True, False, and None for unknown
+    "Verdicts as they are meant; raises `ValueError` for texts, of which 'False' would be right, and for 0.3."
+    return list(map(_verdict, correct))
+
+# %% ../nbs/01_records.ipynb #5da30302
+def _verdict(value)->bool|None:
+    value = plain_scalar(value)
+    if value is None or isinstance(value, bool): return value
+    if not isinstance(value, str) and str(value) in ("nan", "<NA>"): return None
+    if isinstance(value, (int, float)) and value in (0, 1): return bool(value)
+    raise ValueError(f"correct holds {value!r:.40}: it must be True, False, or None for unknown")
 
 # %% ../nbs/01_records.ipynb #fc9bc750
 def where_kept(

@@ -83,7 +83,7 @@ def as_scorer(
     "Make a scorer of a function; its attributes `name`, `range`, `journal`, `seconds`, `version`, `apart` are used."
     if isinstance(score, Scorer): return score
     if not callable(score):
-        raise ValueError(f"{field}={score!r}: give a scorer such as verifier(), "
+        raise ValueError(f"{field}={score!r:.80}: give a scorer such as verifier(), "
                          "or a function from a sample table to one number a row")
     refuse_maker(score, Scorer, field)
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
@@ -129,10 +129,9 @@ def verifier(
     "Q from a check by program (STaR, Zelikman et al. 2022, arXiv 2203.14465; RFT, Yuan et al. 2023, arXiv 2308.01825)."
     def own(samples): return [float(verdict(row)) for row in samples]
     def task(samples):
-        if "correct" not in samples.column_names:
-            raise ScoringError("verifier() needs a task with a check: "
-                               "give the task one, or the verifier: verifier(check)")
-        return [math.nan if c is None else float(c) for c in samples["correct"][:]]
+        if "correct" in samples.column_names:
+            return [math.nan if c is None else float(c) for c in samples["correct"][:]]
+        raise ScoringError("verifier() needs a task with a check: give the task one, or the verifier: verifier(check)")
     verdict = _strict(check) if check is not None else None
     return Scorer("verifier", task if check is None else own, (0.0, 1.0), {"check": check}, apart=check is not None)
 
@@ -199,6 +198,7 @@ def weighted(
 @patch_to(Scorer)
 def __mul__(self, weight:float)->Scorer: return weighted((self, weight))
 Scorer.__rmul__ = Scorer.__mul__
+Scorer.__array_ufunc__ = None # a number of numpy leaves it to the scorer, and .3 in 32 bit stays .3
 
 @patch_to(Scorer)
 def __add__(self, other)->Scorer: return weighted((self, 1.0), (other, 1.0))
@@ -381,20 +381,20 @@ def _check_budget(scorer:Scorer, failures:list, budget:float):
 @plain_arguments
 def score_samples(
     samples,        # a sample table
-    scorer:Scorer,  # Q; of a function, `as_scorer` makes one
+    scorer:Scorer,  # Q; a function as well
     failure_budget:float=0.1, # share of samples that may fail before the round stops, [0, 1]
     journal:Callable=lambda scorer: {}, # scorer -> a dict that outlives the program, for one that keeps its scores
     workers=HERE,   # who does the work of scorers that can work apart, see `workers.Here`
     should_stop:Callable=never, # asked between two pieces of work
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
-    terms = _terms(scorer)
-    parts = [part for part, _ in terms]
+    scorer = as_scorer(scorer)
+    parts = [part for part, _ in _terms(scorer)]
     results = [_score_part(part, samples, journal, workers, should_stop) for part in parts]
     failures = _first_of(list(map(_failures, parts, results)))
     _check_budget(scorer, failures, failure_budget)
     reasons = _first_of([failures, *(scores.reasons for scores in results)])
-    totals = [math.nan if reason else total for total, reason in zip(_total(terms, results), reasons)]
+    totals = [math.nan if reason else total for total, reason in zip(_total(_terms(scorer), results), reasons)]
     if scorer.parts:
         for part, scores in zip(parts, results): samples = with_column(samples, f"score_{part.name}", scores.values)
     return with_column(with_column(samples, "score", totals), "reason", reasons)

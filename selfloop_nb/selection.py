@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .backend.columns import (
     Cells, arrow_column, lent, number_column, numbered_rows, some_rows, with_column)
 from .backend.core import patch_to, plain_fields, plain_scalar, redact
-from .backend.counters import kth_highest
+from .backend.counters import kth_highest, n_of_share
 from .records import KEPT, QUARANTINED, REJECTED, STATES, where_kept
 from .storage.identity import describe
 
@@ -35,17 +35,22 @@ def drop_reasons(
     if finished: rows["unfinished"] = ~has_ended
     rows["empty"] = ~has_ended & numpy.array(compute.equal(texts, "")) # not even an end is learnt
     if max_tokens: rows["too long"] = number_column(samples, "n_tokens") > max_tokens
-    if unique: rows["duplicate"] = _copies(samples)
+    if unique: rows["duplicate"] = _copies(samples, ~numpy.any(list(rows.values()), axis=0))
     reasons = numpy.full(len(samples), None)
     for reason in reversed(rows): reasons[rows[reason]] = reason # the first that holds is written last
     return reasons.tolist()
 
 # %% ../nbs/07_selection.ipynb #87fb1455
-def _copies(samples)->"numpy.ndarray": # of bool
+def _copies(
+    samples,
+    are_left, # a bool a sample: one that is out already is copied by none
+)->"numpy.ndarray": # of bool
     "Which samples their prompt has got already."
-    import pandas
-    columns = (arrow_column(samples, name) for name in ("prompt", "completion"))
-    return pandas.Series(numbered_rows(*columns)).duplicated().to_numpy()
+    import numpy, pandas
+    texts = numbered_rows(*(arrow_column(samples, name) for name in ("prompt", "completion")))
+    copies = numpy.zeros(len(samples), dtype=bool)
+    copies[are_left] = pandas.Series(texts[are_left]).duplicated()
+    return copies
 
 # %% ../nbs/07_selection.ipynb #43181f41
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def __call__(self,
     reasons = _empty_in_words(Cells(samples, "completion"), reasons, {self.reason, "duplicate"})
     if "reason" in samples.column_names: # the scorer's own words come first
         reasons = [own or reason for own, reason in zip(Cells(samples, "reason"), reasons)]
-    return list(map(state_of, Cells(samples, "score"), reasons)), reasons
+    return list(map(state_of, number_column(samples, "score").tolist(), reasons)), reasons
 
 # %% ../nbs/07_selection.ipynb #04b8d927
 def _answers_of(kept, n:int, name:str)->list:
@@ -150,7 +155,7 @@ class Quantile(KeepRule):
 
     def keep(self, scores, prompt_ids):
         if not scores: return []
-        theta = kth_highest(lambda: [scores], math.ceil(self.share * len(scores)))
+        theta = kth_highest(lambda: [scores], n_of_share(self.share, len(scores)))
         return [score >= theta for score in scores]
 
 # %% ../nbs/07_selection.ipynb #ad525d98
@@ -212,10 +217,11 @@ def as_rule(
 # %% ../nbs/07_selection.ipynb #6f62eece
 def select_samples(
     samples, # a scored sample table
-    rule,    # a keep rule
+    rule,    # a keep rule, or a function
 )->"datasets.Dataset": # with `state` and `reason`
     "Decide about a round's samples."
-    states, reasons = rule(samples)
+    if "score" not in samples.column_names: raise ValueError("the samples have no score: give score_samples(...)")
+    states, reasons = as_rule(rule)(samples)
     if "reason" in samples.column_names: samples = samples.remove_columns("reason")
     return with_column(with_column(samples, "state", states), "reason", reasons)
 

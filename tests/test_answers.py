@@ -161,3 +161,17 @@ def test_numbers_are_compared_by_value_and_texts_as_unicode_means_them():
     said = Dataset.from_dict({"prompt_id": [0, 0, 0], "completion": ["it is 12.50", "$12.5", "13"]})
     assert selfloop_nb.agreement(last_number)(said) == [2 / 3, 2 / 3, 1 / 3]
     assert selfloop_nb.exact_match()(problems([("caf\u00e9", "cafe\u0301")])) == [1]
+
+
+@pytest.mark.parametrize("completion, reference", [
+    ("10:30", "11:30"), ("(1, 2)", "(3, 2)"), ("2√3", "5√3"), ("2024-05-01", "2023-05-01"), ("2 or 3", "5 or 3")])
+def test_a_reference_of_several_numbers_is_not_compared_by_its_last(completion, reference):
+    score, = selfloop_nb.exact_match(normalise="last_number")(problems([(completion, reference)]))
+    assert math.isnan(score) and repr(reference) in score.reason
+
+
+@pytest.mark.parametrize("completion, reference, score", [
+    ("es sind 3,5 m", "3,5", 1), ("4,5", "3,5", 0), ("3.5", "3,5", 1), ("3,5", "3.5", 1), ("1,234", "1234", 1),
+    ("0,125", "0,125", 1), ("1,5", "5", 1)])
+def test_a_decimal_may_have_a_comma(completion, reference, score):
+    assert selfloop_nb.exact_match(normalise="last_number")(problems([(completion, reference)])) == [score]

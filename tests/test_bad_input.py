@@ -402,3 +402,23 @@ def test_out_of_memory(tmp_path, phase, monkeypatch):
     assert loop.store.verify(loop.rounds[1].id) == []
     loop.step()
     assert [last_weights(record) for record in loop.rounds[1:]] == expected
+
+
+def test_numbers_that_pandas_has_cut_are_said():
+    from selfloop_nb import from_dataset
+    prompts = pandas.DataFrame(dict(prompt=["1+1=", "2+2="], answer=[2**53 + 1, None]))
+    with pytest.warns(UserWarning, match="9007199254740992 have lost their last digits"): from_dataset(ONE, prompts)
+
+
+def test_steps_by_hand_say_what_they_want():
+    import selfloop_nb as s
+    def best(table): return ["kept", "rejected"], ["", "no"]
+    samples = scored(2)
+    assert s.select_samples(samples, best)["state"][:] == ["kept", "rejected"]
+    with pytest.raises(ValueError, match="return two lists"): s.select_samples(samples, lambda table: ["kept", "no"])
+    with pytest.raises(ValueError, match="have no score"):
+        s.select_samples(samples.remove_columns("score"), s.Threshold(1.0))
+    with pytest.raises(ValueError, match="give a Dataset"): s.generate_samples(s.tiny_llama(small_task()), ["1+1="])
+    table = Dataset.from_dict(dict(completion=["a b c d e f g h i"]))
+    assert s.Decontaminated(s.Threshold(0.5), table) == s.Decontaminated(s.Threshold(0.5), table["completion"][:])
+    with pytest.raises(ValueError, match="needs the held-out texts"): s.Decontaminated(s.Threshold(0.5), "a b c")

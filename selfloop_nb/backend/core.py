@@ -71,7 +71,7 @@ def real_number(
     try:
         if is_number: return float(plain)
     except (TypeError, ValueError, OverflowError): pass
-    raise ValueError(f"{name}={value!r}: it must be a number")
+    raise ValueError(f"{name}={value!r:.80}: it must be a number")
 
 # %% ../../nbs/00_core.ipynb #473eee36
 def is_name(name:str)->bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
 from ..backend.core import patch_to, plain_fields, short_hash
+from ..backend.counters import n_of_share
 from ..records import KEPT, REJECTED
 from ..selection import KeepRule, as_rule
 from ..text import known_runs, near_duplicates, runs, segment
@@ -78,13 +79,14 @@ class NoNearDuplicates(Refinement):
 @dataclass(frozen=True)
 class Decontaminated(Refinement):
     "Drop what shares a run of units with held-out texts."
-    heldout:InitVar[list]=() # texts; the round's record holds their hash
+    heldout:InitVar[list]=() # texts, or a table with `completion`; the round's record holds their hash
     n:int=8                  # units in common that are too many
     heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
         super().__post_init__()
-        if not len(heldout):
+        if hasattr(heldout, "column_names"): heldout = heldout["completion"][:]
+        if not len(heldout) or isinstance(heldout, str):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
         long = [text for text in heldout if len(segment(text)) >= self.n]
         if not long: raise ValueError(f"no held-out text has n={self.n} units: lower n, or leave Decontaminated() out")
@@ -160,7 +162,7 @@ def drop(self, samples, kept:list)->dict:
     table = self.vectors([texts[i] for i in kept])
     last, taken = 0, {0}
     nearest = table @ table[0] # of each sample, how alike the nearest taken one is
-    while len(taken) < math.ceil(self.share * len(kept)):
+    while len(taken) < n_of_share(self.share, len(kept)):
         nearest[last] = numpy.inf
         last = int(nearest.argmin())
         taken.add(last)
@@ -212,8 +214,10 @@ class Curriculum(Refinement):
 
     def drop(self, samples, kept):
         prompts = samples["prompt_id"][:]
+        answers = list(zip(prompts, samples["completion"][:]))
+        right = {answers[i] for i in kept} # an easy prompt has one answer, many times: copies of a kept one count
         n_sampled = Counter(prompts)
-        n_kept = Counter(prompts[i] for i in kept)
+        n_kept = Counter(prompt for prompt, text in answers if (prompt, text) in right)
         dropped = {}
         for i in kept:
             rate = n_kept[prompts[i]] / n_sampled[prompts[i]]

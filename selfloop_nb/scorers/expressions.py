@@ -53,6 +53,7 @@ _LATEX = (
 _DIGITS = dict(zip("零〇一二两三四五六七八九", "001223456789"))
 _PLACES = dict(亿=10**8, 万=10**4, 千=1000, 百=100, 十=10)
 
+# %% ../../nbs/scorers/10_expressions.ipynb #a98de32e
 def _counted(numeral:str)->int:
     "365 for 三百六十五, 2024 for 二〇二四."
     for sign, place in _PLACES.items():
@@ -74,6 +75,7 @@ _COUNTED = "(?:[个元人只本天次支枚度米岁年种块页名位棵辆件�
 # others are words as well, such as 一样: one is a number where nothing else is the answer
 _LAST = rf"(\A\s*|[是为于得=:：{{]\s*){_NUMERAL}(?={_COUNTED}[\s。.!！}}$]*\Z)"
 
+# %% ../../nbs/scorers/10_expressions.ipynb #8409c93d
 def _percentage(share)->str: return f"{_in_figures(share[1] or share[2])}%"
 def _fraction(part)->str: return f"{_in_figures(part[2])}/{_in_figures(part[1])}"
 def _last_numeral(found)->str: return found[1] + _in_figures(found[2])
@@ -86,6 +88,7 @@ _NUMERALS = (
 _LETTERS = r" ?[^\x00-\u03ff\u2070-\u218f\W\d_]+ ?" # of a script that is neither Latin nor Greek
 _NARROW = {code: code - 0xfee0 for code in range(0xff01, 0xff5f) if chr(code) != "，"} | {0x2236: ":", 0x3002: "."}
 
+# %% ../../nbs/scorers/10_expressions.ipynb #04b9c7e9
 def _with_commas(listed)->str: return re.sub("[，、]", ",", listed[0])
 def _listed(line)->str: return line[0] if re.search(_LETTERS, line[0]) else _with_commas(line)
 
@@ -94,6 +97,7 @@ _SCRIPTS = (
     (r"(?<=[\d)}])\s?[和与と]\s?(?=[-(\\\w])", " and "), (r"(?<=[\d)}])\s?或\s?(?=[-(\\\w])", " or "),
     (_LETTERS, lambda words: f" {words[0].strip()} "))
 
+# %% ../../nbs/scorers/10_expressions.ipynb #bbf33334
 def part_scripts(
     text:str,
 )->str: # 共有 12 人, (1,2)

@@ -169,6 +169,7 @@ def _chosen(text:str)->str|None: # None: there is no letter; '': there are two
     none = _OR_BEFORE.search(before) or _OR_AFTER.match(text[end:end + 20]) or _NOT_BEFORE.search(before)
     return "" if none else found[-1][1].upper()
 
+# %% ../../nbs/scorers/11_maths.ipynb #359dedf4
 def _plain_letters(text:str)->str:
     "The text with (C) for a letter that LaTeX sets as text."
     return re.sub(r"\\(?:text(?:rm|bf|it)?|mbox|mathrm|mathbf)\s*\{[\s(]*([A-J])[\s).]*\}", r"(\1)", text)
