@@ -102,7 +102,7 @@ def __call__(self,
 
 # %% ../nbs/07_selection.ipynb #04b8d927
 def _answers_of(kept, n:int, name:str)->list:
-    "What a rule says of n scores; raises `ValueError` for what is no yes and no no, such as row numbers."
+    "What a rule says of n scores; raises `ValueError` for what is neither True nor False, such as row numbers."
     if not hasattr(kept, "__len__") or len(kept) != n:
         raise ValueError(f"{name} returned {kept!r:.60} for {n} scores: one answer a score")
     answers = list(map(plain_scalar, kept))
@@ -191,7 +191,7 @@ class TopK(KeepRule):
 
 # %% ../nbs/07_selection.ipynb #135ac60e
 def _decided(answer, n:int, function:Callable)->tuple: # states, reasons
-    "What a function of one's own says of n samples; raises `ValueError` where that is no state and reason of each."
+    "What a user's function says of n samples; raises `ValueError` unless that is a state and a reason of each."
     name = getattr(function, "__name__", type(function).__name__)
     parts = answer if isinstance(answer, (tuple, list)) and len(answer) == 2 else ()
     sizes = [len(part) for part in parts if hasattr(part, "__len__") and not isinstance(part, str)]
@@ -215,11 +215,14 @@ class OwnRule(KeepRule):
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/07_selection.ipynb #610db65f
-def as_rule(rule)->KeepRule:
+def as_rule(
+    rule, # a keep rule, or a function from a sample table to states and reasons
+    field:str="select", # what it is given as, for errors
+)->KeepRule:
     "A keep rule as it is, and a function as one; raises `ValueError` for anything else."
     if isinstance(rule, KeepRule): return rule
     if callable(rule) and not isinstance(rule, type): return OwnRule(rule)
-    raise ValueError(f"{rule!r} cannot be used here: give a keep rule such as Threshold(1.0), or a function")
+    raise ValueError(f"{field}={rule!r:.80}: give a keep rule such as Threshold(1.0), or a function")
 
 # %% ../nbs/07_selection.ipynb #6f62eece
 def select_samples(

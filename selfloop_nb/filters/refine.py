@@ -26,7 +26,7 @@ class Refinement(KeepRule):
 
     def __post_init__(self):
         plain_fields(self)
-        object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
+        object.__setattr__(self, "rule", as_rule(self.rule, "rule")) # a function as well
 
     @property
     def reads(self)->tuple: return self.rule.reads
