@@ -1,5 +1,6 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
 import gc, json, math, os, subprocess, sys
+from dataclasses import replace
 
 import numpy, pandas, pytest
 import selfloop_nb.phases as phases
@@ -159,8 +160,26 @@ def test_what_is_no_model_or_no_task_is_named():
 
 
 def test_a_maker_of_scorers_is_no_scorer():
+    from selfloop_nb import chrf, verifier
+    for name in ("score", "audit"):
+        with refuse("ValueError", rf"^{name}=verifier: .*call it: verifier\(\)"): small_loop(**{name: verifier})
+    with refuse("ValueError", r"^measures, 'chrf': .*call it: chrf\(\)"): small_loop(measures={"chrf": chrf})
+
+
+def of_two(completion, answer): return completion == answer
+def misspelt(row): return row["anwser"] == row["completion"]
+
+
+def test_a_check_is_a_function_of_a_row():
     from selfloop_nb import verifier
-    with refuse("ValueError", r"call it: verifier\(\)"): small_loop(score=verifier)
+    with refuse("ValueError", "^check=.*a function of a row"): replace(small_task(), check=of_two)
+    with refuse("ValueError", "^check=.*a function of a row"): verifier(of_two)
+
+
+def test_a_q_that_fails_as_its_check_does_says_why(tmp_path):
+    from selfloop_nb import verifier
+    loop = small_loop(tmp_path / "run", task=replace(small_task(), check=misspelt), score=verifier())
+    with refuse("ScoringError", "verifier gave nan. Look at the check: .*KeyError: 'anwser'"): loop.step()
 
 
 class Few(KeepRule):
@@ -204,7 +223,6 @@ def test_rounds_are_counted(rounds):
 
 
 def test_a_check_that_raises_on_every_row_is_said(tmp_path):
-    from dataclasses import replace
     def misspelt(row): return row["completion"] == row["anwser"]
     loop = small_loop(tmp_path / "run", task=replace(small_task(), check=misspelt))
     loop.step()
@@ -215,7 +233,6 @@ def test_a_check_that_raises_on_every_row_is_said(tmp_path):
 
 
 def test_a_check_that_raises_on_some_rows_is_said(tmp_path):
-    from dataclasses import replace
     def equal(row): return int(row["completion"]) == int(row["answer"])
     loop = small_loop(tmp_path / "run", task=replace(small_task(), check=equal))
     loop.step()
@@ -228,7 +245,6 @@ def test_a_check_that_raises_on_some_rows_is_said(tmp_path):
     (dict(target=0.9), "target=0.9: it goes by held-out accuracy.*without a check"),
     (dict(patience=2), "patience=2: it goes by held-out data, and the task has none")])
 def test_a_stop_rule_that_nothing_can_be_held_against(rules, message):
-    from dataclasses import replace
     changed = dict(check=None) if "target" in rules else dict(heldout=None)
     with refuse("ValueError", message): small_loop(task=replace(small_task(), **changed)).run(1, **rules)
 

@@ -166,6 +166,14 @@ def test_a_stop_string_cuts_text_and_ids_alike():
         assert ids == lm.completion_ids(sample["completion"], prompt=sample["prompt"])
 
 
+@pytest.mark.parametrize("stop", ["#", "##", "o"])
+def test_a_stop_string_ends_no_sample_that_does_not_hold_it(stop):
+    "Cut in the middle of a word, word pieces are shown as `##s`."
+    lm = causal("word pieces")
+    stopped, plain = drawn(lm, stop=(stop,)), drawn(lm)
+    assert stopped["completion"][:] == [text.partition(stop)[0] for text in plain["completion"][:]]
+
+
 def test_an_ordinary_token_that_pads_is_text_where_it_is_written():
     "As GPT-2's exclamation mark with `pad_token_id = 0`: samples end with it, and stop strings hold it."
     from selfloop_nb.tuning import encode_rows, fine_tune

@@ -20,7 +20,7 @@ def rows_of(
     rows,        # their places; one may come several times
     n_rows:int,  # that there are
 )->dict:
-    "The same for some rows alone; a cache is changed in place."
+    "The inputs for some rows alone; a cache is changed in place."
     return {name: _rows_of_one(value, rows, n_rows) for name, value in inputs.items()}
 
 def _rows_of_one(value, rows, n_rows:int):
@@ -284,6 +284,14 @@ class Watch:
 def stopped(self, input_ids)->list:
     "Does a stop string stand at the end of each row?"
     tail = max(len(s.encode()) for s in self.stop) + 4 # there are tokens of one byte
-    new = input_ids[:, max(self.start, input_ids.shape[1] - tail):]
-    texts = map(self.read.decode, new.tolist())
-    return [any(s in text for s in self.stop) for text in texts]
+    rows = input_ids.tolist()
+    first = max(self.start, len(rows[0]) - tail)
+    return [self._is_in(self.read.decode(row[first:])) and self._is_in(self._whole(row)) for row in rows]
+
+@patch_to(Watch)
+def _is_in(self, text:str)->bool: return any(s in text for s in self.stop)
+
+@patch_to(Watch)
+def _whole(self, row:list)->str:
+    "What a row says from its beginning; cut in the middle of a word, some tokenizers mark it: `##s`."
+    return self.read(row[self.start:], row[:self.start])

@@ -166,7 +166,7 @@ def ids_of_pairs(self,
 
 @patch_to(TextAsIds)
 def _ids_of_unique(self, pairs:list)->list:
-    "The same for pairs of which no two are equal."
+    "`ids_of_pairs` for pairs of which no two are equal."
     hide = self.controls.hide
     texts = [hide(completion) for _, completion in pairs]
     if self.is_encoder_decoder: return self.cut(texts, side="text_target")

@@ -275,7 +275,7 @@ def _computed(clock:list)->float:
 # %% ../../nbs/backend/03_turns.ipynb #55f66e74
 @lru_cache(maxsize=8)
 def _fault(tokenizer, template:str)->str:
-    "The same; asked once of each template."
+    "`template_fault`, found once for each template."
     found, clock = [], []
     def work():
         if _HAS_CLOCKS: clock.append(time.pthread_getcpuclockid(threading.get_ident()))

@@ -15,7 +15,7 @@ from dataclasses import InitVar, dataclass, field
 from ..backend.core import patch_to, plain_fields, short_hash
 from ..backend.counters import n_of_share
 from ..records import KEPT, REJECTED
-from ..selection import KeepRule, as_rule
+from ..selection import KeepRule, as_rule, with_copies
 from ..text import known_runs, near_duplicates, runs, segment
 
 # %% ../../nbs/filters/01_refine.ipynb #e0ac5e9c
@@ -26,7 +26,7 @@ class Refinement(KeepRule):
 
     def __post_init__(self):
         plain_fields(self)
-        object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
+        object.__setattr__(self, "rule", as_rule(self.rule, "rule")) # a function as well
 
     @property
     def reads(self)->tuple: return self.rule.reads
@@ -203,7 +203,7 @@ def _rows_by_group(groups:list, rows)->dict:
 # %% ../../nbs/filters/01_refine.ipynb #2b793f35
 @dataclass(frozen=True)
 class Curriculum(Refinement):
-    "Keep the samples of prompts that are neither too hard nor too easy, by the share that the inner rule keeps."
+    "Keep the samples of prompts that are neither too hard nor too easy, by the share that is kept, copies included."
     low:float=0.1  # [0, 1]
     high:float=0.9 # [low, 1]
 
@@ -214,10 +214,8 @@ class Curriculum(Refinement):
 
     def drop(self, samples, kept):
         prompts = samples["prompt_id"][:]
-        answers = list(zip(prompts, samples["completion"][:]))
-        right = {answers[i] for i in kept} # an easy prompt has one answer, many times: copies of a kept one count
         n_sampled = Counter(prompts)
-        n_kept = Counter(prompt for prompt, text in answers if (prompt, text) in right)
+        n_kept = Counter(prompt for prompt, passed in zip(prompts, with_copies(samples, kept)) if passed)
         dropped = {}
         for i in kept:
             rate = n_kept[prompts[i]] / n_sampled[prompts[i]]

@@ -64,7 +64,7 @@ def round_metrics(
     seed:int,          # of the draw
     most:int=1000,     # texts that are compared with each other
 )->dict: # see `text_metrics`, `check_metrics`; group_shift where the prompts have a column `group`
-    "What is counted of every round besides Q, and is cheap."
+    "The cheap metrics of a round besides Q: how alike its samples are, and how often they are right."
     compared = samples.select_columns(["completion"])
     if len(samples) > most: compared = some_rows(compared, random.Random(seed).sample(range(len(samples)), most))
     metrics = text_metrics(compared["completion"][:]) | check_metrics(samples, score_range)
@@ -72,4 +72,4 @@ def round_metrics(
         metrics["group_shift"] = share_shift(Cells(samples, "group"), Cells(samples, "state"))
     return metrics
 
-round_figures = round_metrics # its name of before
+round_figures = round_metrics # its former name
