@@ -45,7 +45,7 @@ from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
 class Loop:
-    "A language model that improves on its own output, round by round."
+    "A language model that improves on its own output, round by round; `start`, `step` and `run` do the work."
     def __init__(self,
         model:LanguageModel,     # what M_0 is made from
         task:Task,               # D_train, prompts, held-out, check

@@ -20,7 +20,7 @@ def rows_of(
     rows,        # their places; one may come several times
     n_rows:int,  # that there are
 )->dict:
-    "The same for some rows alone; a cache is changed in place."
+    "The inputs for some rows alone; a cache is changed in place."
     return {name: _rows_of_one(value, rows, n_rows) for name, value in inputs.items()}
 
 def _rows_of_one(value, rows, n_rows:int):

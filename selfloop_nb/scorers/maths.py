@@ -205,7 +205,7 @@ def _has_value(reference:str, text:str)->bool:
 
 # %% ../../nbs/scorers/11_maths.ipynb #e1fd64cb
 def _is_same(reference:str, text:str)->bool:
-    "The same for expressions that are neither letters nor words."
+    "Have two expressions, neither letters nor words, the same value?"
     import math_verify
     wanted, given = (_read(_without_units(one, reference)) for one in (reference, text))
     if not wanted or not given or _other_base(wanted[-1], given[-1]): return False

@@ -292,7 +292,7 @@ def read_by(self, function, values:list)->dict:
 # %% ../../nbs/storage/14_identity.ipynb #4b656709
 @patch_to(_Look)
 def read_by_methods(self, thing, parts:dict)->dict:
-    "The same for the methods of an object, which find their files and variables among its parts."
+    "What the methods of an object read; they find their files and variables among its parts."
     own = filter(_is_own, type(thing).__mro__)
     methods = [value for c in own for value in vars(c).values() if isinstance(value, types.FunctionType)]
     read = [self.read_by(method, list(parts.values())) for method in methods if looks_outside(method.__code__)]
