@@ -19,9 +19,10 @@ from .backend.handover import dropout_in, train_in_processes
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
 from .backend.resume import Resumable
-from .backend.rows import (
-    collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy)
-from .backend.rows import completion_loss, encode_row # had from here as well: they were here once
+from selfloop_nb.backend.rows import (
+    collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy,
+    with_balance)
+from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
@@ -79,7 +80,7 @@ class Tuner(Protocol):
         lm:LanguageModel, # where training starts; stays as it is
         data:TuningData,
         seed:int=0,
-        on_loss:Callable=ignore_loss, # is told each step's loss, and how many steps there are
+        on_loss:Callable=ignore_loss, # called with each step's loss, and the number of steps
         should_stop:Callable=never,
     )->Trained:
         "Train a copy of the model."
@@ -283,6 +284,7 @@ def _row_trainer():
             outputs = model(**inputs)
             if weights is None: loss = completion_cross_entropy(outputs.logits, labels)
             else: loss = weighted_cross_entropy(outputs.logits, labels, weights)
+            loss = with_balance(loss, outputs, model.config)
             return (loss, outputs) if return_outputs else loss
 
         def training_step(self, model, inputs, num_items_in_batch=None):
