@@ -22,7 +22,7 @@ from .backend.trainer import autocast_around
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
-from .metrics.doubts import check_rule, check_scorer, naming_check
+from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -313,7 +313,8 @@ def judge(
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    return Made(("samples.parquet",), metrics=context.notes, warning=silent)
+    warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score)]))
+    return Made(("samples.parquet",), metrics=context.notes, warning=warning)
 
 def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
     if task.check is None: return samples, ""

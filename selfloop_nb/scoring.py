@@ -117,10 +117,8 @@ class Context:
 @patch_to(Scorer)
 def bound(self, context:Context, samples)->Scorer:
     "The scorer at work in a run: one that asks elsewhere, as `human` does, gets the place to do so."
-    if self.parts:
-        parts = tuple((part.bound(context, samples), weight) for part, weight in self.parts)
-        return replace(self, parts=parts)
-    return self.bind(context, samples) if self.bind else self
+    if not self.parts: return self.bind(context, samples) if self.bind else self
+    return replace(self, parts=tuple((part.bound(context, samples), weight) for part, weight in self.parts))
 
 # %% ../nbs/06_scoring.ipynb #e768123e
 def verifier(

@@ -422,3 +422,12 @@ def test_steps_by_hand_say_what_they_want():
     table = Dataset.from_dict(dict(completion=["a b c d e f g h i"]))
     assert s.Decontaminated(s.Threshold(0.5), table) == s.Decontaminated(s.Threshold(0.5), table["completion"][:])
     with pytest.raises(ValueError, match="needs the held-out texts"): s.Decontaminated(s.Threshold(0.5), "a b c")
+
+
+def test_scores_beyond_the_range_that_is_declared_are_said():
+    def graded(samples): return [87.0] * len(samples)
+    graded.range = (0.0, 1.0)
+    loop = small_loop(score=graded)
+    loop.run(rounds=1)
+    said = "scores go from 87 to 87, and the scorer 'graded' declares the range 0 to 1"
+    assert any(said in text for text in loop.rounds[1].warnings)

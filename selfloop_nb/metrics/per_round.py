@@ -6,7 +6,7 @@
 __all__ = ['round_figures', 'text_metrics', 'try_metrics', 'check_metrics', 'round_metrics']
 
 # %% ../../nbs/metrics/06_per_round.ipynb #c43438fc
-import random
+import math, random
 from itertools import compress
 
 from ..backend.columns import Cells, arrow_column, numbered, some_rows
@@ -52,9 +52,11 @@ def check_metrics(
     metrics = try_metrics(samples)
     metrics["balance"] = balance_score(samples, enough=min(4, max(metrics["tries"], 1)))
     metrics |= keep_errors(Cells(samples, "state"), correct)
-    low, high = score_range
-    if 0 <= low and high <= 1: metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
+    if _are_shares(score_range) and _are_shares(filter(math.isfinite, Cells(samples, "score"))):
+        metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
     return metrics
+
+def _are_shares(numbers)->bool: return all(0 <= number <= 1 for number in numbers)
 
 # %% ../../nbs/metrics/06_per_round.ipynb #72de02ec
 @plain_arguments
