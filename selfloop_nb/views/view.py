@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLOSED', 'BLANK', 'SAID', 'View', 'picture_output', 'push_button', 'labelled', 'picture_place', 'choice_list',
-           'put_into_words', 'offer', 'run_or_table', 'magnified', 'RoundView']
+           'put_into_words', 'offer', 'run_or_table', 'magnified', 'lettered', 'RoundView']
 
 # %% ../../nbs/views/02_view.ipynb #4d087988
 import base64, math, os, threading, weakref
@@ -296,9 +296,18 @@ def magnified(
     scale:float, # 1: as it is
 )->View: # the same
     "Let a browser show all of a view larger."
+    return _grown(view, scale, f"selfloop-at-{round(100 * scale)}", f"zoom: {scale:g}")
+
+def lettered(
+    view, # with a `scale`
+)->View: # the same
+    "Let a browser show buttons and fields in letters of the view's size, beside charts that grow by themselves."
+    look = f"--jp-widgets-font-size: {13 * view.scale:g}px; --jp-widgets-inline-height: {28 * view.scale:g}px"
+    return _grown(view, view.scale, f"selfloop-letters-{round(100 * view.scale)}", look)
+
+def _grown(view, scale:float, name:str, look:str)->View:
     if scale == 1: return view
-    name = f"selfloop-at-{round(100 * scale)}"
-    style = ipywidgets.HTML(f"<style>.{name} {{ zoom: {scale:g}; }}</style>", layout={"height": "0"})
+    style = ipywidgets.HTML(f"<style>.{name} {{ {look}; }}</style>", layout={"height": "0"})
     view.box.children = (*view.box.children, style)
     view.box.add_class(name)
     return view
