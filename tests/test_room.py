@@ -651,7 +651,7 @@ def test_a_drag_over_the_loss_shows_it_larger(page, tmp_path):
     figure.locator(".axis").wait_for(state="attached")
     x, y = middle_of(figure.locator("svg"))
     def stretch(*places):
-        "What of the training is shown after a press, moves, and a release."
+        "What of the training is shown after a press, moves, and a release; texts stay selected."
         page.mouse.move(*places[0])
         page.mouse.down()
         for place in places[1:]: page.mouse.move(*place, steps=3)

@@ -46,7 +46,7 @@ export function ticks(low, high, n) { // about n round numbers between two ends
     return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * step).toPrecision(12));
 }
 
-const EVENTS = ["pointermove", "pointerleave", "pointerdown", "pointerup", "click", "dblclick", "keydown"];
+const EVENTS = ["pointermove", "pointerleave", "pointerdown", "pointerup", "click", "dblclick", "keydown", "dragstart"];
 
 class Chart { // hears each event for which it has a method of that name
     constructor(room, panel) {
@@ -63,6 +63,7 @@ class Chart { // hears each event for which it has a method of that name
         for (const name of EVENTS) this.svg.addEventListener(name, this);
     }
     handleEvent(event) { if (this.x) this[event.type]?.(event); } // where there is something to be seen
+    dragstart(event) { quiet(event); } // of a text that is selected around it
     show({ width, height }) {
         Object.assign(this, { width, height, due: null });
         set(this.svg, { viewBox: `0 0 ${width} ${height}` }).replaceChildren();
