@@ -49,7 +49,7 @@ __all__ = list(_module_of)
 def __getattr__(name):
     "Load a public name from its module at first use, and remember it."
     if name not in _module_of:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=_modules[__name__])
     value = getattr(_import_module(f".{_module_of[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -45,7 +45,7 @@ from .tuning import GENTLE, FineTune, TuningData, check_weights
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
 class Loop:
-    "A language model that improves on its own output, round by round."
+    "A language model that improves on its own output, round by round; `start`, `step` and `run` do the work."
     def __init__(self,
         model:LanguageModel,     # what M_0 is made from
         task:Task,               # D_train, prompts, held-out, check
@@ -86,7 +86,9 @@ class Loop:
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
         return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}{self.control.asides()}>"
 
-    def config(self)->dict: return {**self.settings.config(), **self.task.config()} # all that makes a round
+    def config(self)->dict:
+        "All settings that make a round, as plain JSON."
+        return {**self.settings.config(), **self.task.config()}
 
     @property
     def next_settings(self)->Settings:
@@ -127,7 +129,7 @@ def step(self)->Round:
 
 @patch_to(Loop)
 def next_round(self)->Round:
-    "The same, for a view: there a request to stop may be older than the step, and is not forgotten."
+    "`step`, for a view: a request to stop that is older than the step is not forgotten."
     with self.control.work():
         if not self.store.head: self._begin()
         return self._round()
@@ -149,7 +151,7 @@ def _data_of(self, round:RoundDraft, judged=None)->TuningData:
 
 @patch_to(Loop)
 def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningData:
-    "What a round has to learn from that comes after some others."
+    "What a round has to learn from that comes after the `earlier` ones."
     mixing, newest = self.settings.mix, [] if judged is None else [kept_rows(judged)]
     def mix(): return mixing(self.task.train, [*self._kept.of(earlier, mixing), *newest], seed)
     load = partial(self.models.look, self.store, parent)
@@ -208,9 +210,9 @@ for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name)
 
 # %% ../nbs/13_loop.ipynb #ac9efff0
 for _name in ("rounds", "history", "samples", "answers", "best", "sealed", "losses", "report", "export"):
-    setattr(Loop, _name, handed_on("reader", _name))
+    setattr(Loop, _name, handed_on("reader", _name, RunReader))
 for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
-    setattr(Loop, _name, handed_on("control", _name))
+    setattr(Loop, _name, handed_on("control", _name, Control))
 
 # %% ../nbs/13_loop.ipynb #42e935ee
 @patch_to(Loop)
@@ -295,7 +297,7 @@ def run(self,
     rounds:int=6,     # how many more
     target:float|None=None,  # held-out accuracy, or metric `by`, that is enough
     patience:int|None=None,  # rounds without progress on held-out data
-    minutes:float|None=None, # time; the round under way is ended
+    minutes:float|None=None, # time limit; the round under way is finished
     by:str="accuracy",       # the held-out metric of both rules: "accuracy" (loss where there is none), "loss", or a measure
 )->"pandas.DataFrame":
     """Go on for some rounds, or until a stop rule, a guard or `stop()` ends the run; returns the history.
@@ -308,7 +310,7 @@ def run(self,
 # %% ../nbs/13_loop.ipynb #842e895e
 @patch_to(Loop)
 def go_on(self, rounds:int, rules:StopRules)->"pandas.DataFrame":
-    "The same, for a view: what was asked before is not forgotten."
+    "`run`, for a view: a request to stop that is older than the run is not forgotten."
     with self.control.work():
         try: self._rounds(rounds, rules)
         except Stopped as stopped: self.emit("message", text=str(stopped))

@@ -57,7 +57,7 @@ def _name(weights)->str: return getattr(weights, "__name__", repr(weights))
 
 def _weight(score:float, weights)->float:
     "The weight of one score, checked."
-    weight = score if weights == "score" else weights(score)
+    weight = score if weights == "score" else plain_scalar(weights(score))
     is_number = isinstance(weight, Real) and not isinstance(weight, bool)
     if is_number and math.isfinite(weight) and weight >= 0: return float(weight)
     raise ValueError(
@@ -165,7 +165,7 @@ def _written(self, kept:list, weighed:bool)->list:
 
 # %% ../nbs/08_mixing.ipynb #813499ce
 def _rows_of(row:dict, rows:Callable)->list:
-    "What a kept row teaches, as texts; raises `ValueError` for what is no row."
+    "The rows that a kept row teaches; raises `ValueError` for anything else."
     given = rows(row)
     listed = [given] if isinstance(given, dict) else given
     is_list = isinstance(listed, (list, tuple))
@@ -274,7 +274,7 @@ def no_rows()->"datasets.Dataset":
 
 # %% ../nbs/08_mixing.ipynb #144870e3
 def _mixed(table, function:Callable): # the same
-    "What a function of somebody's own has mixed; raises `ValueError` for what nothing can be learnt from."
+    "What a user's function has mixed; raises `ValueError` unless that is a table with rows to learn from."
     columns = getattr(table, "column_names", None) or ()
     if {"prompt", "completion"} <= set(columns) and len(table): return table
     name = getattr(function, "__name__", type(function).__name__)
@@ -296,7 +296,7 @@ def as_mix(mix)->Mix:
     is_class = isinstance(mix, type) # Accumulate instead of Accumulate()
     if isinstance(mix, Mix) and not is_class: return mix
     if callable(mix) and not is_class: return OwnMix(mix)
-    raise ValueError(f"{mix!r} cannot be used here: give a mix such as Accumulate(), or a function")
+    raise ValueError(f"mix={mix!r:.80}: give a mix such as Accumulate(), or a function")
 
 # %% ../nbs/08_mixing.ipynb #db0f775c
 class KeptTables:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .backend.code import takes_one
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .records import Round
 from .storage.disk import disk
@@ -107,12 +108,12 @@ class Control:
 
     @property
     def at_work(self)->bool:
-        "Is something being done that a stop would end?"
+        "Is work under way that a stop would end?"
         return self.n_works > 0
 
 # %% ../nbs/11_opened.ipynb #8d84f216
 def idle()->dict:
-    "What goes on while nothing goes on: phase, round, how much of it is done, and since when."
+    "The state of a loop at rest: phase, round, how much of it is done, and since when."
     return dict(phase="idle", round=-1, done=0, total=0, n_samples=0, since=time.monotonic())
 
 # %% ../nbs/11_opened.ipynb #d104d15a
@@ -171,21 +172,13 @@ def _note_round(self, event:Event):
         self.losses, self.scored = [], {}
         self.written = []
 
-# %% ../nbs/11_opened.ipynb #0f5643e0
-def _takes_one(function:Callable)->bool:
-    "Can it be called with one argument? What does not say is believed."
-    try: inspect.signature(function).bind(None)
-    except TypeError: return False
-    except ValueError: pass
-    return True
-
 # %% ../nbs/11_opened.ipynb #0e9c4a9e
 @patch_to(Control)
 def on(self,
     listener:Callable, # is called with every `Event`
 )->Callable: # the listener, for `off`
     "Subscribe to what happens; raises `ValueError` for what cannot be called with an event."
-    if not callable(listener) or not _takes_one(listener):
+    if not takes_one(listener):
         raise ValueError(f"{listener!r:.80} is no listener: give a function of an event")
     self.listeners.append(listener)
     return listener
@@ -235,7 +228,7 @@ def clear(self):
 @patch_to(Control)
 @contextmanager
 def work(self):
-    "Something that a stop would end, from here on."
+    "A block of work that a stop would end."
     with self.lock:
         if not self.at_work: self.messages = []
         self.n_works += 1
@@ -273,12 +266,20 @@ class RunReader:
 
 # %% ../nbs/11_opened.ipynb #09832d32
 def handed_on(
-    part:str, # attribute that has it, such as "reader"
+    part:str,  # attribute that has it, such as "reader"
     name:str,
+    kind:type, # the class of the part: its help is the owner's
 )->property:
     "An attribute of a part, as one of the owner's own."
     def read(self): return getattr(getattr(self, part), name)
-    return property(read, doc=f"See `{part}.{name}`.")
+    return property(read, doc=_help_of(kind, name))
+
+def _help_of(kind:type, name:str)->str|None:
+    "What `help` shows of an attribute of a class."
+    member = getattr(kind, name, None)
+    text = inspect.getdoc(member) if member else None
+    if not inspect.isfunction(member): return text
+    return f"{name}{inspect.signature(member)}\n\n{text}".replace("(self, ", "(").replace("(self)", "()")
 
 # %% ../nbs/11_opened.ipynb #ffa118c5
 @patch_to(RunReader)
@@ -309,7 +310,7 @@ def losses(self,
 def report(self,
     path=None,       # of the HTML file, or a folder for report.html; None: that of the run
     others:dict={},  # name -> other runs to compare with
-    live:bool=False, # with charts that answer the hand, by a script inside? None is needed to read it
+    live:bool=False, # with interactive charts, by a script inside? It can be read without one, too
 )->Path:
     "Write one HTML file with all figures, tables and samples; it opens offline."
     from selfloop_nb.charts.report import write_report
@@ -319,6 +320,8 @@ def report(self,
     write = write_live_report if live else write_report
     path = user_path(path or self.store.path)
     if disk.is_dir(path): path /= "report.html"
+    elif path.suffix.lower() not in ("", ".html", ".htm"):
+        raise ValueError(f"path={str(path)!r:.80}: a report is HTML: name it {path.stem}.html, and print it from there")
     return write(self.store, path, others=stores)
 
 # %% ../nbs/11_opened.ipynb #40f70ca2

@@ -22,7 +22,7 @@ from .backend.trainer import autocast_around
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
-from .metrics.doubts import check_rule, check_scorer
+from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -67,7 +67,7 @@ class Settings:
             raise ValueError(f"{name}={getattr(self, name)!r:.80}: it must be {rule}")
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
-        if self.audit is not None: given["audit"] = as_scorer(self.audit)
+        if self.audit is not None: given["audit"] = as_scorer(self.audit, "audit")
         given.update(measures=as_measures(self.measures), drift=yes_or_no(self.drift, "drift"))
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
@@ -305,7 +305,7 @@ def judge(
         scorer = settings.score.bound(context, seen)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
-    samples = score_answers(samples, score)
+    with naming_check(silent): samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = where_kept(samples).any()
@@ -313,7 +313,8 @@ def judge(
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    return Made(("samples.parquet",), metrics=context.notes, warning=silent)
+    warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score)]))
+    return Made(("samples.parquet",), metrics=context.notes, warning=warning)
 
 def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
     if task.check is None: return samples, ""

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'where_kept', 'Round', 'theta_of', 'score_range_of', 'as_written', 'loss_in', 'Format', 'history_row',
-           'history_frame']
+           'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'as_written', 'loss_in', 'Format',
+           'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
 from .backend.columns import arrow_column
-from .backend.core import SelfloopError, parse_json, patch_to, redact, short_hash, whole_texts
+from .backend.core import (
+    SelfloopError, parse_json, patch_to, plain_scalar, redact, short_hash, whole_texts)
 
 # %% ../nbs/01_records.ipynb #c338f2bf
 KEPT = "kept"
@@ -27,12 +28,27 @@ SAMPLE_COLUMNS = ("sample_id", "prompt_id", "prompt", "completion", "token_ids",
 def count_states(
     states:list, # the `state` column of a sample table
 )->dict: # n_sampled, n_kept, n_rejected, n_quarantined
-    "Count the samples by state; raise `ValueError` when a state is none of the three, so that none is lost."
+    "Count the samples by state; raises `ValueError` for any other state, so that no sample is lost."
     counts = {state: 0 for state in STATES}
     for state in states:
         if state not in counts: raise ValueError(f"unknown sample state {state!r}: use one of {STATES}")
         counts[state] += 1
     return dict(n_sampled=len(states), **{f"n_{state}": n for state, n in counts.items()})
+
+# %% ../nbs/01_records.ipynb #4c62a243
+def as_verdicts(
+    correct, # what a check, or somebody who rates, said of samples
+)->list: # of True, False, and None for unknown
+    "Verdicts as they are meant; raises `ValueError` for texts, of which 'False' would be right, and for 0.3."
+    return list(map(_verdict, correct))
+
+# %% ../nbs/01_records.ipynb #5da30302
+def _verdict(value)->bool|None:
+    value = plain_scalar(value)
+    if value is None or isinstance(value, bool): return value
+    if not isinstance(value, str) and str(value) in ("nan", "<NA>"): return None
+    if isinstance(value, (int, float)) and value in (0, 1): return bool(value)
+    raise ValueError(f"correct holds {value!r:.40}: it must be True, False, or None for unknown")
 
 # %% ../nbs/01_records.ipynb #fc9bc750
 def where_kept(
@@ -79,7 +95,7 @@ class Round:
     def from_json(cls, text:str)->"Round":
         "Read a record; raises `ValueError` naming what is missing, unknown or not as it was written."
         data = parse_json(text, dict, as_written=True)
-        seal = data.pop("sealed", None) # none in a record of before
+        seal = data.pop("sealed", None) # older records have none
         known, newer = _split_fields(data, sealed=seal is not None)
         _check_types(known)
         _check_numbers(known)
@@ -103,7 +119,7 @@ def score_range_of(config:dict)->tuple:
     return (-math.inf, math.inf) if math.isnan(low) or math.isnan(high) else (low, high)
 
 def _as_float(value)->float:
-    "A number, or the name of one; nan for all else: settings are whatever somebody has written."
+    "A value as a float, 'inf' included; nan where it is none: settings may come from a stranger's file."
     try: return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError): return math.nan
 
@@ -121,9 +137,9 @@ def to_json(self)->str:
 def as_written(
     data:dict, # of a file that holds its own SHA-256 as `sealed`
 )->dict: # without that
-    "What a file says, where it is as it was written; raises `ValueError` where it is not."
+    "The data of a file whose seal is right; raises `ValueError` where it was changed."
     rest = {name: value for name, value in data.items() if name != "sealed"}
-    if data.get("sealed") in (None, short_hash(rest, 64)): return whole_texts(rest) # none in a file of before
+    if data.get("sealed") in (None, short_hash(rest, 64)): return whole_texts(rest) # older files have none
     raise ValueError("it was changed after it was written: put it back from an archive")
 
 # %% ../nbs/01_records.ipynb #00f7dde9
@@ -142,7 +158,7 @@ def _finite(data):
 
 # %% ../nbs/01_records.ipynb #1e26d8af
 def _split_fields(data:dict, sealed:bool)->tuple: # the fields we know, and the others
-    "Raise where a field is missing, or one is unknown that nothing vouches for."
+    "Raise where a field is missing, or is unknown and not sealed."
     names = {f.name for f in fields(Round)}
     missing, newer = names - set(data) - {"warnings"}, set(data) - names
     if missing or newer and not sealed:
@@ -162,7 +178,7 @@ def _check_types(data:dict):
 
 # %% ../nbs/01_records.ipynb #f9a53314
 def _check_numbers(data:dict):
-    "Raise where text stands in the place of a number, or something else than a number of samples in its place."
+    "Raise where a value is no number, or a count is not a number of samples."
     _check_counts(data["counts"])
     for name in ("counts", "metrics", "seconds", "tokens"):
         for key, value in data[name].items():
@@ -173,7 +189,7 @@ def _check_numbers(data:dict):
 
 # %% ../nbs/01_records.ipynb #498ea728
 def _check_counts(counts:dict):
-    "Raise where samples are not counted."
+    "Raise where a count is not a whole number of at least 0."
     for name, n in counts.items():
         is_fine = isinstance(n, dict) if name == "reasons" else type(n) is int and n >= 0
         if not is_fine and (name == "reasons" or name.startswith("n_")):
@@ -189,11 +205,11 @@ def loss_in(
     raise ValueError(f"{line!r:.40} has no step and loss that are numbers")
 
 # %% ../nbs/01_records.ipynb #d60234d4
-FORMAT = 1 # of a run folder; a number above this is one that we do not know
+FORMAT = 1 # of a run folder; this version knows no higher one
 
 @dataclass(frozen=True)
 class Format:
-    "What a program must know of the format of a run; raises `ValueError` for what is no number."
+    "The format numbers that a program must know to write and to read a run."
     to_write:int
     to_read:int
 
@@ -201,6 +217,7 @@ class Format:
     def of(cls,
         info:dict, # of run.json
     )->"Format":
+        "The numbers in run.json, 1 where it has none; raises `ValueError` for what is no positive whole number."
         numbers = [info.get(name, 1) for name in ("format", "readers")]
         for number in numbers:
             if type(number) is not int or number < 1: raise ValueError(f"its format is {number!r:.40}")

@@ -141,12 +141,12 @@ def _texts(read:Reader, prompts:list, rows:list)->list:
 # %% ../nbs/05_sampling.ipynb #80c37b36
 @patch_to(LanguageModel)
 def generate(self, **inputs):
-    "What transformers calls to write; a family whose own way of it is another one says so in a class of its own."
+    "Call transformers' `generate`; a model family that needs another call overrides this."
     return self.model.generate(**inputs)
 
 # %% ../nbs/05_sampling.ipynb #25ae2afb
 def _generate(lm:LanguageModel, batch:dict, settings, seed:int, decoder:Decoder, watch:Watch):
-    "Have the rows of a batch written with a seed; the random state of the session stays as it was."
+    "Generate the rows of a batch with a seed; the random state of the session stays as it was."
     import torch
     from transformers import StoppingCriteriaList
     lm.model.eval()
@@ -222,7 +222,7 @@ def room_for(
 
 # %% ../nbs/05_sampling.ipynb #2f315798
 def _asked(task:Task, sampling:Sampling): # yields a text, and what it is called in errors
-    "Every prompt of the task, and of the held-out ones that are to be answered, in each way in which it is put."
+    "Every prompt of the task, and every held-out one that is to be answered, in each of its templates."
     tables = {"prompt": task.prompts}
     if task.heldout is not None and task.check is not None: tables["held-out prompt"] = task.heldout
     for name, table in tables.items():
@@ -263,7 +263,7 @@ def check_prompts(
 
 # %% ../nbs/05_sampling.ipynb #f06660ad
 def _check_heard(lm:LanguageModel, task:Task, sampling:Sampling):
-    "Ask a model that hears for every clip by its name: it raises `ValueError` for one that it cannot hear."
+    "Have a speech model look up every clip by its name; it raises `ValueError` for one that it cannot hear."
     tables = [table for table in (task.train, task.heldout) if table is not None]
     lm.ids_of_prompts([*dict(_asked(task, sampling)), *(name for table in tables for name in table["prompt"][:])])
 
@@ -318,6 +318,8 @@ def generate_samples(
     workers=HERE,          # who draws the chunks, see `workers.Here`
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
+    if not hasattr(prompts, "select_columns"):
+        raise ValueError(f"prompts={prompts!r:.60}: give a Dataset, such as Dataset.from_dict({{'prompt': ['2+2=']}})")
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
+from .backend.code import refuse_maker, takes_one
 from .backend.columns import lent, listed, reordered_by, some_rows, with_column
 from .backend.core import (
     ScoringError, patch_to, plain_arguments, plain_fields, plain_scalar, real_number, redact)
@@ -32,7 +33,7 @@ class Scorer:
     settings:dict=field(default_factory=dict) # what else decides the score; stored with the run
     parts:tuple=()                            # of a sum: the scorers and their weights
     bind:Callable|None=None # context, samples -> the scorer of these samples; None: it needs no more than them
-    abstains:str=""         # why a sample has no score where that is no failure; '': it is one
+    abstains:str=""         # the reason of a missing score that is no failure; '': every missing score is one
     journal:bool=False      # keep each prompt's scores as they come, so that a kernel that dies asks for none again
     seconds:float|None=None # the most that a sample may take; None: no limit
     version:str|None=None   # stands for the function, where nobody can tell by its code whether it is the same
@@ -66,7 +67,6 @@ def _are_bounds(bounds)->bool:
     are_numbers = isinstance(bounds, tuple) and all(isinstance(bound, Real) for bound in bounds)
     return are_numbers and len(bounds) == 2 and bounds[0] <= bounds[1]
 
-# %% ../nbs/06_scoring.ipynb #228dbeca
 def _refuse_unknown(scorer:Scorer):
     "Raise `ValueError` where nobody can tell whether a scorer that keeps its scores is the same in the next kernel."
     unknown = unknown_in([scorer.function, scorer.settings])
@@ -78,14 +78,14 @@ def _refuse_unknown(scorer:Scorer):
 # %% ../nbs/06_scoring.ipynb #86e26106
 def as_scorer(
     score, # a Scorer, or any function from a sample table to one number a row
+    field:str="score", # what it is given as, for errors
 )->Scorer:
     "Make a scorer of a function; its attributes `name`, `range`, `journal`, `seconds`, `version`, `apart` are used."
     if isinstance(score, Scorer): return score
     if not callable(score):
-        raise ValueError(f"score={score!r}: give a scorer such as verifier(), "
+        raise ValueError(f"{field}={score!r:.80}: give a scorer such as verifier(), "
                          "or a function from a sample table to one number a row")
-    if getattr(score, "__annotations__", {}).get("return") is Scorer:
-        raise ValueError(f"score={score.__name__}: that makes scorers; call it: {score.__name__}()")
+    refuse_maker(score, Scorer, field)
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
     bounds = tuple(getattr(score, "range", (-math.inf, math.inf)))
     version = getattr(score, "version", None)
@@ -95,7 +95,7 @@ def as_scorer(
 
 # %% ../nbs/06_scoring.ipynb #b5b4109a
 def _known_attributes(score)->dict:
-    "What is set on an object or a function: a version stands for its code, and for what cannot be known."
+    "The attributes of an object or a function that can be described; its version stands for the others."
     attributes = {name: value for name, value in getattr(score, "__dict__", {}).items() if name not in PROTOCOL}
     return {name: value for name, value in attributes.items() if not unknown_in(value)}
 
@@ -129,17 +129,16 @@ def verifier(
     "Q from a check by program (STaR, Zelikman et al. 2022, arXiv 2203.14465; RFT, Yuan et al. 2023, arXiv 2308.01825)."
     def own(samples): return [float(verdict(row)) for row in samples]
     def task(samples):
-        if "correct" not in samples.column_names:
-            raise ScoringError("verifier() needs a task with a check: "
-                               "give the task one, or the verifier: verifier(check)")
-        return [math.nan if c is None else float(c) for c in samples["correct"][:]]
+        if "correct" in samples.column_names:
+            return [math.nan if c is None else float(c) for c in samples["correct"][:]]
+        raise ScoringError("verifier() needs a task with a check: give the task one, or the verifier: verifier(check)")
     verdict = _strict(check) if check is not None else None
     return Scorer("verifier", task if check is None else own, (0.0, 1.0), {"check": check}, apart=check is not None)
 
 # %% ../nbs/06_scoring.ipynb #2bb87d40
 def _strict(check:Callable)->Callable:
     "The check, held to what it promises."
-    if not callable(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
+    if not takes_one(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
     def verdict(row):
         answer = plain_scalar(check(row))
         if isinstance(answer, Real) and 0 <= answer <= 1: return answer
@@ -199,6 +198,7 @@ def weighted(
 @patch_to(Scorer)
 def __mul__(self, weight:float)->Scorer: return weighted((self, weight))
 Scorer.__rmul__ = Scorer.__mul__
+Scorer.__array_ufunc__ = None # a number of numpy leaves it to the scorer, and .3 in 32 bit stays .3
 
 @patch_to(Scorer)
 def __add__(self, other)->Scorer: return weighted((self, 1.0), (other, 1.0))
@@ -381,20 +381,20 @@ def _check_budget(scorer:Scorer, failures:list, budget:float):
 @plain_arguments
 def score_samples(
     samples,        # a sample table
-    scorer:Scorer,  # Q; of a function, `as_scorer` makes one
+    scorer:Scorer,  # Q; a function as well
     failure_budget:float=0.1, # share of samples that may fail before the round stops, [0, 1]
     journal:Callable=lambda scorer: {}, # scorer -> a dict that outlives the program, for one that keeps its scores
     workers=HERE,   # who does the work of scorers that can work apart, see `workers.Here`
-    should_stop:Callable=never, # is asked between two pieces of work
+    should_stop:Callable=never, # asked between two pieces of work
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
-    terms = _terms(scorer)
-    parts = [part for part, _ in terms]
+    scorer = as_scorer(scorer)
+    parts = [part for part, _ in _terms(scorer)]
     results = [_score_part(part, samples, journal, workers, should_stop) for part in parts]
     failures = _first_of(list(map(_failures, parts, results)))
     _check_budget(scorer, failures, failure_budget)
     reasons = _first_of([failures, *(scores.reasons for scores in results)])
-    totals = [math.nan if reason else total for total, reason in zip(_total(terms, results), reasons)]
+    totals = [math.nan if reason else total for total, reason in zip(_total(_terms(scorer), results), reasons)]
     if scorer.parts:
         for part, scores in zip(parts, results): samples = with_column(samples, f"score_{part.name}", scores.values)
     return with_column(with_column(samples, "score", totals), "reason", reasons)

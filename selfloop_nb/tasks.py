@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
+from .backend.code import takes_one
 from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
-from .backend.core import patch_to, plain_fields, plain_scalar, short_hash, whole_number
+from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar, short_hash
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_misread, say_odd_answers
 from .storage.identity import describe
 from .text import answer_texts, clean_text, composed, extractor, import_extra
-from .text import last_number # had from here as well: it was here once
+from .text import last_number # its former place
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
@@ -38,7 +39,7 @@ class Task:
 
     def __post_init__(self):
         plain_fields(self)
-        if self.check is not None and not callable(self.check):
+        if self.check is not None and not takes_one(self.check):
             raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
@@ -99,7 +100,7 @@ def round_prompts(self,
 
 # %% ../nbs/03_tasks.ipynb #cf23f9a8
 def _row_numbers(chosen, n:int)->list:
-    "The rows that `ask` has chosen of n; raises `ValueError` for a mask, or a table, which would pass for others."
+    "The rows that `ask` chose of n; raises `ValueError` for a mask or a table, which would be misread as rows."
     is_list = hasattr(chosen, "__len__") and len(chosen)
     rows = list(map(plain_scalar, chosen)) if is_list else [chosen]
     odd = [row for row in rows if type(row) is not int or not 0 <= row < n]
@@ -113,7 +114,7 @@ def correct(self,
     workers=HERE, # who checks, see `workers.Here`
     should_stop:Callable=never,
 )->list: # True, False, or None where it is not known
-    """Check each completion; the check's exceptions are None, never False.
+    """Check each completion; an exception of the check gives None, never False.
 
     Raises `ValueError` for an answer that is neither: 0.3 is not right, and "False" is not wrong."""
     rows, answers = as_arrow(rows) if hasattr(rows, "with_format") else list(rows), {}
@@ -197,7 +198,7 @@ def table_hash(
 # %% ../nbs/03_tasks.ipynb #d3cf7fb3
 @patch_to(Task)
 def config(self)->dict:
-    "What of the task decides about a round beside its tables, as plain JSON: a check of your own, how many are asked."
+    "What decides about a round beside the task's tables, as plain JSON: a check of your own, the number of prompts."
     own = {} if self.check in (None, exact_answer) else {"check": describe(self.check)}
     return own if self.n_prompts in (None, self.made_for) else {**own, "n_prompts": self.n_prompts}
 
@@ -215,6 +216,7 @@ def _backwards(number:int, digits:int)->str:
     return f"{number:0{digits}d}"[::-1]
 
 # %% ../nbs/03_tasks.ipynb #1d3a5c79
+@plain_arguments
 def addition(
     digits:int=2,        # of each number, 1 to 9
     n_train:int=500,     # labelled problems
@@ -224,9 +226,6 @@ def addition(
 )->Task:
     "The addition task: no problem is in two of the three tables; the prompts last for up to 20 rounds."
     from datasets import Dataset
-    digits, seed = whole_number(digits, "digits"), whole_number(seed, "seed")
-    n_train, n_prompts = whole_number(n_train, "n_train"), whole_number(n_prompts, "n_prompts")
-    n_heldout = whole_number(n_heldout, "n_heldout")
     wanted = n_train + n_prompts + n_heldout
     there_are = 100 ** digits
     if wanted > there_are:
@@ -371,6 +370,7 @@ class GymCheck:
         return self._gym.score_answer(self.extract(row["completion"]), item) >= 1
 
 # %% ../nbs/03_tasks.ipynb #ade7e944
+@plain_arguments
 def reasoning(
     name:str,            # of a reasoning-gym dataset, such as "chain_sum"
     n_train:int=0,       # labelled problems; 0 for a model that comes trained
@@ -382,8 +382,6 @@ def reasoning(
 )->Task:
     "A task of reasoning-gym with its own check (full marks = right); no question is in two tables."
     from datasets import Dataset
-    n_train, n_prompts = whole_number(n_train, "n_train"), whole_number(n_prompts, "n_prompts")
-    n_heldout, seed = whole_number(n_heldout, "n_heldout"), whole_number(seed, "seed")
     n, extract = n_heldout + n_train, extractor(extract, "extract")
     rows, gym = _gym_rows(name, n + n_prompts, 20 * n_prompts, seed, config)
     check = GymCheck(name, config, extract, gym)

@@ -244,7 +244,7 @@ def seen_share(
 
 # %% ../nbs/02_text.ipynb #7af93e64
 def composed(text:str)->str:
-    "A text in Unicode's NFC, as most write it."
+    "A text in Unicode's NFC, the usual form."
     return unicodedata.normalize("NFC", text)
 
 # %% ../nbs/02_text.ipynb #f219d465
@@ -377,13 +377,13 @@ def last_value(text:str)->str:
 _EXTRACTORS = dict(strip=str.strip, last_number=last_number, last_value=last_value)
 
 def extractor(given, name:str): # -> a function of a text
-    "What takes the answer out of a text: a function, or one of these by its name; else `ValueError` names the setting."
+    "A function that takes the answer out of a text, given as such or by name; raises `ValueError` for others."
     function = _EXTRACTORS.get(given) if isinstance(given, str) else given
     if callable(function): return function
     raise ValueError(f"{name}={given!r:.60}: give a function of a text, or the name of one: {', '.join(_EXTRACTORS)}")
 
 def by_value(extract): # -> the same
-    "What compares as another function extracts: numbers by their value."
+    "An extractor as comparisons need it: numbers by their value."
     return last_value if extract is last_number else extract
 
 # %% ../nbs/02_text.ipynb #b451ec54

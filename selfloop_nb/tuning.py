@@ -23,7 +23,7 @@ from .backend.processes import Processes
 from .backend.resume import Resumable
 from .backend.rows import (
     collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy)
-from .backend.rows import completion_loss, encode_row # had from here as well: they were here once
+from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team, sum_gradients, summed, together
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
@@ -81,7 +81,7 @@ class Tuner(Protocol):
         lm:LanguageModel, # where training starts; stays as it is
         data:TuningData,
         seed:int=0,
-        on_loss:Callable=ignore_loss, # is told each step's loss, and how many steps there are
+        on_loss:Callable=ignore_loss, # called with each step's loss, and the number of steps
         should_stop:Callable=never,
     )->Trained:
         "Train a copy of the model."
@@ -352,7 +352,7 @@ def train_rows(
 def train_in_processes(
     lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, checkpoints=None, # as for `train_rows`
 )->Trained:
-    "The same in several processes of this machine; the first of them writes, and this one takes over what it wrote."
+    "`train_rows` in several processes of this machine; the first of them writes, this one takes over what it wrote."
     n, answers = how.processes, {}
     def heard(word): on_loss(*word)
     with tempfile.TemporaryDirectory() as folder:

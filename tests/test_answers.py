@@ -6,7 +6,7 @@ import pytest
 import selfloop_nb
 from datasets import Dataset
 from selfloop_nb.backend.core import ScoringError
-from selfloop_nb.scorers.maths import delimit
+from selfloop_nb.scorers.expressions import delimit
 from selfloop_nb.scoring import score_samples
 from selfloop_nb.text import last_number
 
@@ -74,7 +74,16 @@ EQUAL = [
     ("1/6", r"0.1\overline{6}"), ("2.(45)", "27/11"), ("infinity", r"\infty"), ("∅", r"\emptyset"), ("minus 5", "-5"),
     ("It is Monday.", r"\text{Monday}"), (r"\boxed{\text{even}}", r"\text{even}"), ("12,5 %", r"12.5\%"),
     ("(A) or (C)? I choose (C)", "C"), ("The answer is C.", r"\text{C}"), (r"\boxed{\text{(C)}}", "C"),
-    (r"(A) is 5 and (B) is 6, so \boxed{C}", r"\textbf{(C)}"), (r"choice A is wrong: $\boxed{\mathrm{C}}$", "(C)")]
+    (r"(A) is 5 and (B) is 6, so \boxed{C}", r"\textbf{(C)}"), (r"choice A is wrong: $\boxed{\mathrm{C}}$", "(C)"),
+    ("答案是72。", "72"), ("一共有1,234个苹果", "1234"), ("所以x=−5。", "-5"), ("（1，2）", "(1,2)"), ("2和3", "2,3"),
+    ("答案是十二个。", "12"), ("三百六十五", "365"), ("三分之二", "2/3"), ("百分之五十", "50%"), (r"\boxed{72个}", "72"),
+    ("答えは72です。", "72"), ("Ответ72", "72"), ("故选：C。", "C"), ("答案是（B）", "B"), ("选A而不是B。", "A"),
+    (r"\boxed{\begin{pmatrix} -1/3 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ 2 \end{pmatrix}"),
+    (r"\boxed{p^2+pq+q^2}", "p^2 + pq + q^2"), (r"$\boxed{\overline{AB}}$", r"\overline{AB}"),
+    (r"\boxed{\angle BAC}", r"\angle BAC"), (r"\boxed{0 \le x < 1}", "[0,1)"), (r"\boxed{\varnothing}", r"\emptyset"),
+    (r"\boxed{15~\text{cm}}", "15"), (r"\boxed{\text{5 dollars}}", "5"), (r"\boxed{5.}", "5"), (r"\fbox{5}", "5"),
+    (r"\boxed{\approx 3.5}", "3.5"), ("A: 5", "5"), ("2x10^8", "2e8"), ("the answer is b.", "B"),
+    ("B", "B. Paris"), (r"\boxed{5}", r"\textbf{(B)}\ 5"), (r"\boxed{\textbf{(B)}\ 5}", "B"), (r"\boxed{(B) 5}", "B")]
 DIFFERENT = [
     ("1728", "1331 and 1728"), ("1331 and 1728", "1728"), (r"\boxed{2}", r"\{2,3\}"), ("2 or 3", "3"), ("2, 3", "3"),
     ("$2021$", r"$\pm 2021$"), (r"\boxed{2} and \boxed{3}", "3"), ("2, 3, 4, 5, 6, 7, 8, 9", "9"), ("(2,3)", "(3,2)"),
@@ -87,7 +96,11 @@ DIFFERENT = [
     ("12 inches", r"13 \text{ inches}"), ("10⁻³", "10"), ("x²", "x"), ("0.333", "1/3"), ("0.3333", "1/3"),
     ("(A) or (B)", "B"), ("The answer is A or B.", "A"), ("It is not even", r"\text{even}"),
     ("Monday", r"\text{Sunday}"), ("minus 5", "5"), ("not C", "C"), ("It is not (C).", r"\text{C}"),
-    (r"\boxed{\text{A or C}}", "C"), (r"\boxed{A} or \boxed{C}", "C")]
+    (r"\boxed{\text{A or C}}", "C"), (r"\boxed{A} or \boxed{C}", "C"),
+    ("答案是72", "73"), ("答案是十二", "2"), ("都是一样的", "1"), ("不是C", "C"), ("答案是A", "B"), ("B", "C. Paris"),
+    (r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ 2 \end{pmatrix}"),
+    (r"\boxed{q^2}", "p^2 + pq + q^2"), (r"\boxed{\angle XYZ}", r"\angle BAC"), (r"\boxed{0 \le x \le 1}", "[0,1)"),
+    ("x < 2", "x > 2"), (r"\boxed{a}", "b")]
 
 
 def problems(pairs):
@@ -148,3 +161,17 @@ def test_numbers_are_compared_by_value_and_texts_as_unicode_means_them():
     said = Dataset.from_dict({"prompt_id": [0, 0, 0], "completion": ["it is 12.50", "$12.5", "13"]})
     assert selfloop_nb.agreement(last_number)(said) == [2 / 3, 2 / 3, 1 / 3]
     assert selfloop_nb.exact_match()(problems([("caf\u00e9", "cafe\u0301")])) == [1]
+
+
+@pytest.mark.parametrize("completion, reference", [
+    ("10:30", "11:30"), ("(1, 2)", "(3, 2)"), ("2√3", "5√3"), ("2024-05-01", "2023-05-01"), ("2 or 3", "5 or 3")])
+def test_a_reference_of_several_numbers_is_not_compared_by_its_last(completion, reference):
+    score, = selfloop_nb.exact_match(normalise="last_number")(problems([(completion, reference)]))
+    assert math.isnan(score) and repr(reference) in score.reason
+
+
+@pytest.mark.parametrize("completion, reference, score", [
+    ("es sind 3,5 m", "3,5", 1), ("4,5", "3,5", 0), ("3.5", "3,5", 1), ("3,5", "3.5", 1), ("1,234", "1234", 1),
+    ("0,125", "0,125", 1), ("1,5", "5", 1)])
+def test_a_decimal_may_have_a_comma(completion, reference, score):
+    assert selfloop_nb.exact_match(normalise="last_number")(problems([(completion, reference)])) == [score]

@@ -1,5 +1,6 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
 import gc, json, math, os, subprocess, sys
+from dataclasses import replace
 
 import numpy, pandas, pytest
 import selfloop_nb.phases as phases
@@ -159,8 +160,26 @@ def test_what_is_no_model_or_no_task_is_named():
 
 
 def test_a_maker_of_scorers_is_no_scorer():
+    from selfloop_nb import chrf, verifier
+    for name in ("score", "audit"):
+        with refuse("ValueError", rf"^{name}=verifier: .*call it: verifier\(\)"): small_loop(**{name: verifier})
+    with refuse("ValueError", r"^measures, 'chrf': .*call it: chrf\(\)"): small_loop(measures={"chrf": chrf})
+
+
+def of_two(completion, answer): return completion == answer
+def misspelt(row): return row["anwser"] == row["completion"]
+
+
+def test_a_check_is_a_function_of_a_row():
     from selfloop_nb import verifier
-    with refuse("ValueError", r"call it: verifier\(\)"): small_loop(score=verifier)
+    with refuse("ValueError", "^check=.*a function of a row"): replace(small_task(), check=of_two)
+    with refuse("ValueError", "^check=.*a function of a row"): verifier(of_two)
+
+
+def test_a_q_that_fails_as_its_check_does_says_why(tmp_path):
+    from selfloop_nb import verifier
+    loop = small_loop(tmp_path / "run", task=replace(small_task(), check=misspelt), score=verifier())
+    with refuse("ScoringError", "verifier gave nan. Look at the check: .*KeyError: 'anwser'"): loop.step()
 
 
 class Few(KeepRule):
@@ -204,7 +223,6 @@ def test_rounds_are_counted(rounds):
 
 
 def test_a_check_that_raises_on_every_row_is_said(tmp_path):
-    from dataclasses import replace
     def misspelt(row): return row["completion"] == row["anwser"]
     loop = small_loop(tmp_path / "run", task=replace(small_task(), check=misspelt))
     loop.step()
@@ -215,7 +233,6 @@ def test_a_check_that_raises_on_every_row_is_said(tmp_path):
 
 
 def test_a_check_that_raises_on_some_rows_is_said(tmp_path):
-    from dataclasses import replace
     def equal(row): return int(row["completion"]) == int(row["answer"])
     loop = small_loop(tmp_path / "run", task=replace(small_task(), check=equal))
     loop.step()
@@ -228,7 +245,6 @@ def test_a_check_that_raises_on_some_rows_is_said(tmp_path):
     (dict(target=0.9), "target=0.9: it goes by held-out accuracy.*without a check"),
     (dict(patience=2), "patience=2: it goes by held-out data, and the task has none")])
 def test_a_stop_rule_that_nothing_can_be_held_against(rules, message):
-    from dataclasses import replace
     changed = dict(check=None) if "target" in rules else dict(heldout=None)
     with refuse("ValueError", message): small_loop(task=replace(small_task(), **changed)).run(1, **rules)
 
@@ -386,3 +402,32 @@ def test_out_of_memory(tmp_path, phase, monkeypatch):
     assert loop.store.verify(loop.rounds[1].id) == []
     loop.step()
     assert [last_weights(record) for record in loop.rounds[1:]] == expected
+
+
+def test_numbers_that_pandas_has_cut_are_said():
+    from selfloop_nb import from_dataset
+    prompts = pandas.DataFrame(dict(prompt=["1+1=", "2+2="], answer=[2**53 + 1, None]))
+    with pytest.warns(UserWarning, match="9007199254740992 have lost their last digits"): from_dataset(ONE, prompts)
+
+
+def test_steps_by_hand_say_what_they_want():
+    import selfloop_nb as s
+    def best(table): return ["kept", "rejected"], ["", "no"]
+    samples = scored(2)
+    assert s.select_samples(samples, best)["state"][:] == ["kept", "rejected"]
+    with pytest.raises(ValueError, match="return two lists"): s.select_samples(samples, lambda table: ["kept", "no"])
+    with pytest.raises(ValueError, match="have no score"):
+        s.select_samples(samples.remove_columns("score"), s.Threshold(1.0))
+    with pytest.raises(ValueError, match="give a Dataset"): s.generate_samples(s.tiny_llama(small_task()), ["1+1="])
+    table = Dataset.from_dict(dict(completion=["a b c d e f g h i"]))
+    assert s.Decontaminated(s.Threshold(0.5), table) == s.Decontaminated(s.Threshold(0.5), table["completion"][:])
+    with pytest.raises(ValueError, match="needs the held-out texts"): s.Decontaminated(s.Threshold(0.5), "a b c")
+
+
+def test_scores_beyond_the_range_that_is_declared_are_said():
+    def graded(samples): return [87.0] * len(samples)
+    graded.range = (0.0, 1.0)
+    loop = small_loop(score=graded)
+    loop.run(rounds=1)
+    said = "scores go from 87 to 87, and the scorer 'graded' declares the range 0 to 1"
+    assert any(said in text for text in loop.rounds[1].warnings)

@@ -26,11 +26,12 @@ def as_number(key): return dict(number=key)
 @pytest.fixture
 def crew(monkeypatch):
     "Makes clusters on a Ray that is none."
-    from selfloop_nb.sweeps.cluster import RayCluster
+    from selfloop_nb.sweeps import cluster
+    monkeypatch.setattr(cluster, "LOOK", 0.0) # time does not pass on it
     def make(workers=None, keep=1000, needs=1, **how):
         ray = FakeRay(**how)
         monkeypatch.setitem(sys.modules, "ray", ray)
-        return RayCluster(ray, workers, dict(CPU=needs, GPU=0), keep)
+        return cluster.RayCluster(ray, workers, dict(CPU=needs, GPU=0), keep)
     return make
 
 
@@ -115,16 +116,16 @@ def test_workers_go_when_there_is_nothing_to_do(crew):
 
 def test_workers_that_compute_otherwise_are_named(crew, monkeypatch):
     from selfloop_nb.sweeps import cluster
-    workers, ours = crew(), cluster._facts()
-    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: {**ours, "torch": "1.0", "host": "far"})
+    workers, ours = crew(), cluster.facts()
+    monkeypatch.setattr(cluster.Worker, "hello", lambda self, threads: {**ours, "torch": "1.0", "host": "far"})
     with pytest.warns(UserWarning, match="not bit-exact: the worker on far has torch 1.0 instead of"):
         list(workers.map(double, dict(factor=2), [1], as_number))
 
 
 def test_what_workers_have_otherwise_stands_in_the_record(crew, tmp_path, monkeypatch):
     from selfloop_nb.sweeps import cluster
-    ours = cluster._facts()
-    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: {**ours, "torch": "1.0", "host": "far"})
+    ours = cluster.facts()
+    monkeypatch.setattr(cluster.Worker, "hello", lambda self, threads: {**ours, "torch": "1.0", "host": "far"})
     loop = looped(tmp_path / "run", workers=crew())
     with pytest.warns(UserWarning, match="not bit-exact"): loop.run(rounds=1)
     assert any("not bit-exact: the worker on far has torch 1.0" in text for text in loop.rounds[1].warnings)
@@ -132,12 +133,12 @@ def test_what_workers_have_otherwise_stands_in_the_record(crew, tmp_path, monkey
 
 def test_workers_of_other_code_are_refused(crew, monkeypatch):
     from selfloop_nb.sweeps import cluster
-    workers, ours = crew(), cluster._facts()
+    workers, ours = crew(), cluster.facts()
     theirs = {**ours, "selfloop_nb": "0.1.0 (01234567)", "host": "far"}
-    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: theirs)
+    monkeypatch.setattr(cluster.Worker, "hello", lambda self, threads: theirs)
     with pytest.raises(SelfloopError, match=r"worker on far runs other code, selfloop_nb 0.1.0 \(01234567\) instead"):
         list(workers.map(double, dict(factor=2), [1], as_number))
-    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: ours)
+    monkeypatch.setattr(cluster.Worker, "hello", lambda self, threads: ours)
     assert dict(workers.map(double, dict(factor=2), [1], as_number)) == {1: 2}, "it is not kept"
 
 
@@ -159,7 +160,7 @@ def test_a_cluster_that_others_hold_is_said(crew, monkeypatch):
 def test_workers_that_cannot_begin_are_named(crew, monkeypatch):
     from selfloop_nb.sweeps import cluster
     workers = crew()
-    monkeypatch.setattr(cluster._Worker, "hello", lambda self, threads: exec("import no_such_package"))
+    monkeypatch.setattr(cluster.Worker, "hello", lambda self, threads: exec("import no_such_package"))
     with pytest.raises(SelfloopError, match="3 workers ended as they began.*no_such_package"):
         list(workers.map(double, dict(factor=2), [1], as_number))
 
@@ -219,9 +220,7 @@ def test_a_disk_that_is_not_shared_is_said_before_anything_is_trained(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cluster_that_loses_its_head_is_left(crew, monkeypatch):
-    from selfloop_nb.sweeps import cluster
-    monkeypatch.setattr(cluster, "LOOK", 0.0)
+def test_a_cluster_that_loses_its_head_is_left(crew):
     head = socket.create_server(("127.0.0.1", 0), backlog=4096)
     workers, done = crew(workers=9), [] # it would hire more
     workers.head = f"127.0.0.1:{head.getsockname()[1]}"

@@ -1,12 +1,12 @@
 """The command makes the run that a notebook makes, with the same hashes; a plan that says what nobody knows is refused,
 with the nearest name; a tracker that fails or hangs never stops a run.
 """
-import json, subprocess, sys, threading, types, warnings
+import json, re, subprocess, sys, threading, types, warnings
 
 import pytest
 from project import PROJECT
 from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, confidence, open_run, tiny_llama
-from selfloop_nb.views.command import DAMAGED, FAILED, INTERRUPTED, OK, PlanError, WRONG, main, read_plan
+from selfloop_nb.views.command import DAMAGED, EXTRAS, FAILED, INTERRUPTED, OK, PlanError, WRONG, main, read_plan
 from selfloop_nb.views.trackers import TRACKERS, Tracker, track
 from small import small_loop
 
@@ -201,3 +201,10 @@ def test_a_tracker_that_is_not_installed_says_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(ImportError, match=r"pip install 'selfloop_nb\[trackio\]'"): track("trackio")
     with pytest.raises(ValueError, match="use one of trackio"): track("excel")
+
+
+def test_the_doctor_looks_for_every_extra():
+    "Those of the project itself aside, see `make docs` and `make course`."
+    settings = (PROJECT / "settings.ini").read_text(encoding="utf-8")
+    extras = set(re.findall(r"^(\w+)_requirements =", settings, re.MULTILINE)) - {"dev", "docs", "course"}
+    assert extras == set(EXTRAS)

@@ -1,8 +1,10 @@
 "Two settings have the same identity when they make the same round, here and in every other kernel; else another one."
 import collections, functools, gc, json, os, random, subprocess, sys, threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-import numpy
+import numpy, pandas
 import pytest
 from small import small_loop, small_task
 
@@ -320,6 +322,58 @@ def test_a_module_of_torch_is_more_than_its_weights():
     inside = [torch.nn.Sequential(Judge(theta)) for theta in (0.1, 0.2)]
     assert describe(inside[0]) != describe(inside[1])
     assert "holds" not in describe(torch.nn.Linear(1, 1))
+
+
+def buffered(value):
+    "A part of one's own whose threshold is not saved."
+    import torch
+    class Judge(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("theta", torch.tensor(value), persistent=False)
+    return Judge()
+
+
+def compared(value):
+    import torch
+    return torch.nn.CosineSimilarity(dim=int(value))
+
+
+def softcapped(value):
+    import torch
+    from selfloop_nb.models import tiny_llama
+    from small import small_task
+    model = tiny_llama(small_task(), width=8).model
+    model.config.final_logit_softcapping = value
+    return model
+
+
+def writes_so_many(value):
+    model = softcapped(None)
+    model.generation_config.max_new_tokens = int(value)
+    return model
+
+
+def counted_in_the_class(value):
+    "A dataclass with a constant."
+    @dataclass
+    class Judge:
+        theta: ClassVar[float] = value
+        def __call__(self, samples): return [self.theta] * len(samples)
+    return Judge()
+
+
+def twice_indexed(value): return pandas.DataFrame(dict(score=[value, 5.0]), index=[0, 0])
+
+
+def in_order(value): return pandas.Series([value, 2.0 - value], index=[int(value), 1 - int(value)])
+
+
+@pytest.mark.parametrize("make", [buffered, compared, softcapped, writes_so_many, counted_in_the_class, twice_indexed,
+                                  in_order], ids=lambda make: make.__name__)
+def test_what_stands_beside_weights_and_fields_tells_apart(make):
+    from selfloop_nb.storage.identity import describe
+    assert describe(make(1.0)) == describe(make(1.0)) != describe(make(0.0))
 
 
 READERS = [reads_variable, reads_what_it_is_told, reads_by_its_default, ReadsIts("JUDGE_OF_TEST")]

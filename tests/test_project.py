@@ -12,8 +12,9 @@ from project import reading_order, room_of, sources
 MODULES = modules()
 ORDER = [module_of(path) for path in reading_order()] # the order in which they are read
 NO_TORCH = {"backend.core", "records", "text", "scoring", "selection", "mixing", "guards", "opened", "filters",
-            "storage", "people", "charts", "metrics", "scorers.references", "scorers.rules", "scorers.maths",
-            "scorers.ensembles", "views.background", "views.view", "views.painter"} # that stay without torch
+            "storage", "people", "charts", "metrics", "scorers.references", "scorers.rules", "scorers.expressions",
+            "scorers.maths", "scorers.ensembles", "views.background", "views.view",
+            "views.painter"} # that stay without torch
 WITH_TORCH = {"storage.verify", "metrics.drift"} # of them, which ask torch for something all the same
 LIGHT = [name for name in MODULES if {name, room_of(name)} & NO_TORCH and name not in WITH_TORCH]
 HEAVY = ["torch", "transformers", "datasets", "pandas", "matplotlib", "ipywidgets", "nbdev", "fastcore"]

@@ -24,7 +24,7 @@ def test_what_a_rule_goes_by_is_looked_at_when_the_loop_is_made(tmp_path):
     for rule in (s.Balanced(balanced.rule, "topic"), s.NoNearDuplicates(s.Balanced(all_of_them, "topic"))):
         with pytest.raises(ValueError, match="column='topic' is no column of the samples"): small_loop(select=rule)
     with pytest.raises(ValueError, match="column=3: it must be a text"): s.Balanced(balanced.rule, 3)
-    with pytest.raises(ValueError, match="'best' cannot be used here: give a keep rule"): s.NoNearDuplicates("best")
+    with pytest.raises(ValueError, match="rule='best': give a keep rule"): s.NoNearDuplicates("best")
 
 
 @pytest.mark.parametrize("name", ["annealed", "target", "nested", "curriculum", "clean", "balanced"])

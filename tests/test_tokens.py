@@ -5,6 +5,7 @@ import re
 
 import pytest
 from kinds import KINDS, ROWS, causal, encoder_decoder, odd_texts, rows
+from selfloop_nb.backend.tokens import row_ids
 
 BOTH = [pytest.param(causal, kind, id=kind) for kind in KINDS]
 BOTH += [pytest.param(encoder_decoder, kind, id=f"encoder and decoder, {kind}") for kind in ("characters", "unigrams")]
@@ -165,6 +166,14 @@ def test_a_stop_string_cuts_text_and_ids_alike():
         assert ids == lm.completion_ids(sample["completion"], prompt=sample["prompt"])
 
 
+@pytest.mark.parametrize("stop", ["#", "##", "o"])
+def test_a_stop_string_ends_no_sample_that_does_not_hold_it(stop):
+    "Cut in the middle of a word, word pieces are shown as `##s`."
+    lm = causal("word pieces")
+    stopped, plain = drawn(lm, stop=(stop,)), drawn(lm)
+    assert stopped["completion"][:] == [text.partition(stop)[0] for text in plain["completion"][:]]
+
+
 def test_an_ordinary_token_that_pads_is_text_where_it_is_written():
     "As GPT-2's exclamation mark with `pad_token_id = 0`: samples end with it, and stop strings hold it."
     from selfloop_nb.tuning import encode_rows, fine_tune
@@ -188,6 +197,25 @@ def test_a_system_prompt_is_in_every_prompt(tmp_path):
     lm.save(tmp_path / "model")
     again = load_model(tmp_path / "model", device="cpu")
     assert again.prompt_ids("1+2=") == lm.prompt_ids("1+2=") != plain.prompt_ids("1+2=")
+
+
+@pytest.mark.parametrize("kind", ["a space before a text", "bytes", "characters"])
+def test_the_space_before_an_answer_is_the_templates(kind):
+    "As of Mistral, Vicuna and Falcon: D_train is learnt as the template writes it, and read as it was given."
+    from selfloop_nb.backend.tokens import Reader
+    lm = causal(kind)
+    lm.tokenizer.chat_template = ("{% for m in messages %}{% if m.role == 'user' %}1{{ m.content }}={% else %}"
+                                  " {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}")
+    talk = [dict(role="user", content="+2"), dict(role="assistant", content="3")]
+    told = lm.tokenizer.apply_chat_template(talk, return_dict=False)
+    before, ids = lm.prompt_ids("+2"), lm.completion_ids("3", prompt="+2")
+    assert before + ids == told and Reader(lm)(ids[:-1], before) == "3"
+    samples = drawn(lm)
+    assert [ids for _, ids in row_ids(lm, samples)] == samples["token_ids"][:]
+    earlier = samples.map(lambda row: dict(completion=" " + row["completion"]))
+    begun = [i for i, ids in enumerate(samples["token_ids"][:]) if lm.tokenizer.decode(ids).startswith(" ")]
+    again = row_ids(lm, earlier.select(begun))
+    assert [ids for _, ids in again] == [samples["token_ids"][i] for i in begun], "read with it, as once"
 
 
 def test_of_several_templates_the_default_is_used():

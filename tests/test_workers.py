@@ -1,4 +1,7 @@
 "Work done in another order, or by others, gives the same bytes; answers that are mixed up are refused."
+import random
+from dataclasses import replace
+
 import pytest
 
 from selfloop_nb import Quantile, Sampling, agreement, confidence, length, likelihood, mean_of, sentiment, tiny_llama
@@ -179,6 +182,27 @@ def test_references_are_compared_elsewhere_and_missed_here(name, tmp_path, monke
     here, there = (run_scorer(one, samples) for one in (scorer, scorer.bound(context, samples)))
     assert repr(there) == repr(here) and "_verdicts" in context.workers.works
     assert scorer.bound(Context(tmp_path, 1, "", 0, print, bool), samples) is scorer
+
+
+def heads_or_tails(row): return random.random() < 0.5
+
+
+class Forwards(Here):
+    "Others, who do the pieces in turn."
+
+
+@pytest.mark.parametrize("in_score", [False, True], ids=["the task's check", "the scorer's check"])
+def test_what_a_check_draws_is_the_same_whoever_asks_it(tmp_path, monkeypatch, in_score):
+    from selfloop_nb import scoring, tasks
+    monkeypatch.setattr(scoring, "ROWS", 5)
+    monkeypatch.setattr(tasks, "CHECKED_AT_ONCE", 5)
+    task = replace(small_task(), check=has_low_digit if in_score else heads_or_tails)
+    score = verifier(heads_or_tails) if in_score else verifier()
+    in_turn, backwards = (
+        small_loop(tmp_path / type(workers).__name__, task=task, score=score, select=Quantile(0.5), workers=workers)
+        for workers in (Forwards(), Backwards()))
+    for loop in (in_turn, backwards): loop.run(rounds=1)
+    assert made(in_turn) == made(backwards)
 
 
 def test_scorers_that_look_across_prompts_stay_here():

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['BY_TEXT', 'MOST_READ', 'code_text', 'codes', 'names_in', 'captured', 'is_plain', 'is_simple', 'function_hash',
-           'written_in', 'parts_of', 'words_for', 'reads_variables', 'variables_among', 'reads_files', 'looks_outside',
-           'files_among', 'what_it_reads']
+           'takes_one', 'refuse_maker', 'written_in', 'parts_of', 'words_for', 'reads_variables', 'variables_among',
+           'reads_files', 'looks_outside', 'files_among', 'what_it_reads', 'beside_weights']
 
 # %% ../../nbs/backend/30_code.ipynb #f440c29e
-import copyreg, dis, functools, hashlib, os, re
-from dataclasses import is_dataclass
+import copyreg, dis, functools, hashlib, inspect, os, re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import (
     BuiltinFunctionType, CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType)
@@ -83,6 +83,24 @@ def function_hash(
     text = repr((code_text(function.__code__), defaults, plain))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+# %% ../../nbs/backend/30_code.ipynb #c659d5cf
+def takes_one(function)->bool:
+    "Can it be called with one argument? A function without a signature is believed."
+    try: inspect.signature(function).bind(None)
+    except TypeError: return False
+    except ValueError: pass
+    return True
+
+# %% ../../nbs/backend/30_code.ipynb #e5c18eaf
+def refuse_maker(
+    function,
+    kind:type, # what is wanted
+    field:str, # what it is given as
+):
+    "Raise `ValueError` for a function that makes what is wanted, such as `verifier` in the place of `verifier()`."
+    if getattr(function, "__annotations__", {}).get("return") is not kind: return
+    raise ValueError(f"{field}={function.__name__}: that makes scorers; call it: {function.__name__}()")
+
 # %% ../../nbs/backend/30_code.ipynb #8a3c630e
 _OF_DATACLASS = {f"__{name}__" for name in "init repr eq lt le gt ge hash setattr delattr".split()}
 
@@ -107,10 +125,12 @@ def written_in(
     "What stands in the body of a class."
     return {name: _unwrapped(value) for name, value in vars(cls).items() if _is_written(cls, name, value)}
 
+def _fields_of(cls)->tuple: return fields(cls) if is_dataclass(cls) else () # those of a class alone are none
+
 def _is_written(cls, name:str, value)->bool:
     if isinstance(function := _unwrapped(value), FunctionType): return not _is_made(cls, name, function)
     if isinstance(value, (MemberDescriptorType, GetSetDescriptorType)): return False
-    if name in getattr(cls, "__dataclass_fields__", ()) or name == "_abc_impl": return False
+    if name in [field.name for field in _fields_of(cls)] or name == "_abc_impl": return False
     is_pythons = name.startswith("__") and name.endswith("__")
     is_call = callable(value) and not isinstance(value, (BuiltinFunctionType, MethodDescriptorType)) # as Enums have
     return not is_pythons or is_call or isinstance(value, functools.partialmethod)
@@ -224,3 +244,30 @@ def what_it_reads(
     if not any(map(reads_files, [code, *helpers])): return read, True
     files = files_among([*texts, *values])
     return read | files, bool(files) or not (reads_files(code) and names & _OPENS)
+
+# %% ../../nbs/backend/30_code.ipynb #e424c4f7
+_ON_THE_WAY = ("transformers_version", "architectures", "dtype", "torch_dtype", "use_cache", "name_or_path")
+
+def _settings_of(model)->dict: # empty where it is not one of transformers
+    "How a model is computed, and how it writes."
+    known = {name: getattr(model, name, None) for name in ("config", "generation_config")}
+    settings = {name: value.to_dict() for name, value in known.items() if hasattr(value, "to_dict")}
+    def counts(name): return not name.startswith("_") and name not in _ON_THE_WAY
+    return {place: {n: v for n, v in values.items() if counts(n)} for place, values in settings.items()}
+
+# %% ../../nbs/backend/30_code.ipynb #00a1b898
+def beside_weights(
+    model,  # of torch
+    is_own, # class -> is it one of your own?
+)->dict: # place -> settings; class and attributes; or numbers
+    "What a model holds that is neither in its weights nor shown."
+    from torch.nn import Module
+    usual, found = vars(Module()), _settings_of(model)
+    for path, part in model.named_modules():
+        held = {name: value for name, value in vars(part).items() if name not in usual}
+        numbers = {name: value for name, value in held.items() if type(value) in (int, float)}
+        unsaved = {name: part._buffers[name] for name in part._non_persistent_buffers_set}
+        is_torchs = type(part).__module__.startswith("torch.nn.")
+        if is_own(type(part)): found[f"part {path}"] = [type(part), held | unsaved]
+        elif is_torchs and numbers and not part.extra_repr(): found[f"part {path}"] = numbers
+    return found

@@ -6,7 +6,7 @@
 __all__ = ['ADAPTER', 'LoRA', 'with_lora', 'merged', 'save_adapter', 'Adapter', 'read_lora', 'with_adapter', 'check_lora']
 
 # %% ../../nbs/backend/09_lora.ipynb #5cbc21bc
-import json, tempfile, warnings
+import json, re, tempfile, warnings
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -44,6 +44,7 @@ class LoRA:
 def with_lora(
     model, # of transformers
     lora:LoRA,
+    **experts, # what peft is told of experts, see `read_lora`; nothing: it finds them by itself
 )->"peft.PeftModel":
     "The model with low-rank additions; raises `ImportError` that names the extra."
     peft = import_extra("peft", "lora")
@@ -54,7 +55,9 @@ def with_lora(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "fan_in_fan_out") # of GPT-2's layers; it is set
-        return peft.get_peft_model(model, peft.LoraConfig(**size, target_modules=targets, task_type=kind))
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys") # experts are looked at later
+        config = peft.LoraConfig(**size, **experts, target_modules=targets, task_type=kind)
+        return peft.get_peft_model(model, config)
 
 # %% ../../nbs/backend/09_lora.ipynb #04bd3129
 def merged(
@@ -107,24 +110,43 @@ def _in_order(value)->object:
     "What JSON does not know: a set in order, anything else as text."
     return sorted(value) if isinstance(value, (set, frozenset)) else str(value)
 
+# %% ../../nbs/backend/09_lora.ipynb #8303997c
+_FOR_ONE = re.compile(r"\.\*\\\.(\w|\\\.)+") # as peft writes for which parameter a rank is; others may be a stranger's
+
+def _of_experts(about:dict)->dict: # for `with_lora`; empty where there are none
+    "What settings say of experts; raises `ValueError` for what peft does not write."
+    names = about.get("target_parameters") or []
+    patterns = {name: about.get(name) or {} for name in ("rank_pattern", "alpha_pattern")}
+    sizes = [pair for pattern in patterns.values() for pair in pattern.items()]
+    are_right = all(_FOR_ONE.fullmatch(place) and type(n) is int and n >= 1 for place, n in sizes)
+    if not (are_right and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"target_parameters {names!r:.80}, {patterns!r:.80}")
+    return dict(target_parameters=names, **patterns) if names else {}
+
 # %% ../../nbs/backend/09_lora.ipynb #bd8e47b8
 def read_lora(
     folder:Path, # of an adapter
-)->LoRA:
+)->tuple: # a LoRA; what peft was told of experts, a dict for its settings
     "The settings that an adapter was made with; raises `SelfloopError` where they cannot be read."
     try:
         about = parse_json((folder / "adapter_config.json").read_text(encoding="utf-8"), dict)
         size = dict(r=about["r"], alpha=about["lora_alpha"], rslora=bool(about.get("use_rslora")))
-        return LoRA(**size, targets=about["target_modules"])
+        return LoRA(**size, targets=about["target_modules"]), _of_experts(about)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise SelfloopError(f"adapter_config.json in {str(folder)!r} cannot be read: {error!r:.200}") from error
 
 # %% ../../nbs/backend/09_lora.ipynb #913dd618
-def _check_rank(lora:LoRA, saved:dict, folder:Path):
+def _check_rank(lora:LoRA, experts:dict, saved:dict, folder:Path):
     "Raise `SelfloopError` where the additions are not of the rank that their settings tell of."
-    odd = [len(weight) for name, weight in saved.items() if "lora_A" in name and len(weight) != lora.r]
-    if odd: raise SelfloopError(f"adapter_config.json in {str(folder)!r} tells of rank {lora.r}, "
-                                f"its additions have rank {odd[0]}: put the folder back from an archive")
+    n_rows = {len(weight) for name, weight in saved.items() if "lora_A" in name} # of experts: of all of them together
+    ranks = {lora.r, *experts.get("rank_pattern", {}).values()}
+    def fits(n, rank): return n == rank or experts and n % rank == 0
+    untold = [n for n in sorted(n_rows) if not any(fits(n, rank) for rank in ranks)]
+    unmade = [rank for rank in sorted(ranks) if not any(fits(n, rank) for n in n_rows)]
+    if not (untold or unmade): return
+    told, made = unmade or sorted(ranks), untold or sorted(n_rows) or [0]
+    raise SelfloopError(f"adapter_config.json in {str(folder)!r} tells of rank {told[0]}, its additions have rank "
+                        f"{made[0]}: put the folder back from an archive")
 
 # %% ../../nbs/backend/09_lora.ipynb #eae1c8d4
 def with_adapter(
@@ -136,9 +158,9 @@ def with_adapter(
     import torch
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
-    lora, saved = read_lora(folder), load_file(folder / ADAPTER)
-    _check_rank(lora, saved, folder)
-    with torch.random.fork_rng(devices=[]): within = with_lora(own, lora)
+    (lora, experts), saved = read_lora(folder), load_file(folder / ADAPTER)
+    _check_rank(lora, experts, saved, folder)
+    with torch.random.fork_rng(devices=[]): within = with_lora(own, lora, **experts)
     missing = set_peft_model_state_dict(within, saved)
     if missing.unexpected_keys:
         raise SelfloopError(f"{ADAPTER} in {str(folder)!r} has additions for {missing.unexpected_keys[0]!r}, "
@@ -158,7 +180,8 @@ def _tied_target(model)->str: # '' where there is none
     "What of a peft model would add to another layer, too, since both have the same weight."
     n_users = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
     layers = {name: getattr(layer, "base_layer", None) for name, layer in model.named_modules()}
-    tied = [name for name, layer in layers.items() if layer is not None and n_users[id(layer.weight)] > 1]
+    weights = {name: getattr(layer, "weight", None) for name, layer in layers.items()} # experts have parameters alone
+    tied = [name for name, weight in weights.items() if n_users[id(weight)] > 1]
     if not tied: return ""
     return (f"{tied[0].rpartition('.')[2]} has its weight with another layer, to which the additions would be made as "
             "well when they are merged; leave it out of targets")

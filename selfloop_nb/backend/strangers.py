@@ -184,7 +184,7 @@ def check_folder(
     check_architecture(check_readable(folder, allow), folder.name)
 
 def check_readable(folder:Path, allow:tuple=())->dict: # config.json
-    "The same for a model of any kind."
+    "`check_folder` for a model of any architecture."
     check_files(folder)
     configs = _read_configs(folder)
     kind = str(configs["config.json"].get("model_type"))

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from .controls import HIDDEN, Controls, controls, cut_hidden
 from .core import SelfloopError, patch_to
-from .turns import ask, continued, read_turns, turn_end
+from .turns import answer_lead, ask, continued, read_turns, turn_end
 from ..text import clean_text
 
 # %% ../../nbs/backend/05_tokens.ipynb #0508891d
@@ -166,12 +166,12 @@ def ids_of_pairs(self,
 
 @patch_to(TextAsIds)
 def _ids_of_unique(self, pairs:list)->list:
-    "The same for pairs of which no two are equal."
+    "`ids_of_pairs` for pairs of which no two are equal."
     hide = self.controls.hide
     texts = [hide(completion) for _, completion in pairs]
     if self.is_encoder_decoder: return self.cut(texts, side="text_target")
     asked = self.asked([prompt for prompt, _ in pairs])
-    texts = [continued(asked[prompt], text) for (prompt, _), text in zip(pairs, texts)]
+    texts = [continued(asked[prompt], text, answer_lead(self.tokenizer)) for (prompt, _), text in zip(pairs, texts)]
     starts = dict(zip(asked, self.cut(list(asked.values()))))
     wholes = self.cut([asked[prompt] + text for (prompt, _), text in zip(pairs, texts)])
     rows = [_behind(starts[prompt], ids) for (prompt, _), ids in zip(pairs, wholes)]
@@ -222,7 +222,8 @@ class Reader:
         self.added = set(lm.tokenizer.added_tokens_decoder)
         self.blind = _ignores_spaces(lm.tokenizer)
         self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
-        self.heads = {} # prompt's last tokens -> their text
+        self.lead = "" if self.alone else answer_lead(lm.tokenizer) # which a chat template puts there
+        self.heads, self.spaces = {}, {} # prompt's last tokens -> their text; its last -> is a space put behind it?
         self.sizes = {} if _drops_halves(lm.tokenizer) else None # token -> the bytes of its text
 
     def __call__(self,
@@ -232,7 +233,8 @@ class Reader:
         "What the ids say."
         begins = self.alone or all(i in self.added for i in before) # nothing has been said before
         text = self.decode(ids) if begins else self._read_behind(self._last_of(before), ids)
-        return clean_text(text.removeprefix(" ") if self.blind else text)
+        is_put = self.blind or not begins and self._puts_space(before[-1])
+        return clean_text(text.removeprefix(" " if is_put else self.lead))
 
     def decode(self, ids:list)->str:
         "Ids as they are written; U+FFFD for each that no token has: a model may have room for more than there are."
@@ -276,6 +278,15 @@ def _ignores_spaces(tokenizer)->bool:
     "Does a space before a word make no difference? Then one that stands there when it is decoded means nothing."
     with_space, without = tokenizer(["= a", "=a"], add_special_tokens=False)["input_ids"]
     return with_space == without
+
+# %% ../../nbs/backend/05_tokens.ipynb #ace8192d
+@patch_to(Reader)
+def _puts_space(self, id:int)->bool:
+    "Does the tokenizer put a space behind this added token, so that one which stands there means nothing?"
+    if id in self.added and id not in self.spaces:
+        start, *ids = self.tokenizer(self.decode([id]) + "a", add_special_tokens=False)["input_ids"]
+        self.spaces[id] = start == id and self._read_behind(self._last_of([id]), ids).startswith(" ")
+    return self.spaces.get(id, False)
 
 # %% ../../nbs/backend/05_tokens.ipynb #830c3439
 @lru_cache(maxsize=8)
@@ -326,8 +337,8 @@ def sampled_ids(
     read, ends = Reader(lm), set(lm.eos_ids)
     def same(ids, prompt, completion, finished):
         if not ids: return False
-        ended = ids[-1] in ends
-        return ended == finished and read(ids[:-1] if ended else ids, before[prompt]) == completion
+        ended, said = ids[-1] in ends, read(ids[:-1] if ids[-1] in ends else ids, before[prompt])
+        return ended == finished and completion in (said, read.lead + said) # as it was read once
     rows = zip(ids, table["prompt"][:], table["completion"][:], column_of(table, "finished", True))
     return [list(row[0]) if same(*row) else None for row in rows]
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'TAGS', 'SECONDS', 'conversation', 'turn_end', 'write_turns', 'read_turns', 'framed', 'ask',
            'with_system', 'without_template', 'with_settings', 'thought_begun', 'continued', 'before_answer',
-           'writes_date', 'template_fault', 'drops_question']
+           'answer_lead', 'writes_date', 'template_fault', 'drops_question']
 
 # %% ../../nbs/backend/03_turns.ipynb #5f4b9265
 import ctypes, json, math, re, threading, time
@@ -202,26 +202,45 @@ def thought_begun(
 def continued(
     asked:str,
     completion:str,
+    lead:str="", # see `answer_lead`
 )->str:
     "A completion of somebody else's as it goes on from what is asked."
     tags = thought_begun(asked)
-    if tags is None: return completion
+    if tags is None: return completion if not completion or completion[0].isspace() else lead + completion
     begin, end = tags
     if completion.lstrip().startswith(begin): return completion.lstrip().removeprefix(begin).lstrip("\n")
     return completion if end in completion else f"{end}\n\n{completion}"
+
+# %% ../../nbs/backend/03_turns.ipynb #71120a86
+def _between(tokenizer)->str: # '' where there is no template, or nothing stands there
+    "What the chat template writes between what is asked and the answer."
+    told = conversation(tokenizer)
+    asked = ask(tokenizer, "?") if PROBE in told else ""
+    return told[len(asked):].partition(PROBE)[0] if asked and told.startswith(asked) else ""
 
 # %% ../../nbs/backend/03_turns.ipynb #0fdc22da
 def before_answer(
     tokenizer,
 )->str: # '' where nothing is missing
     "What the chat template writes before an answer, where what is asked ends in front of it."
-    told, question = conversation(tokenizer), [{"role": "user", "content": "?"}]
-    asked = ask(tokenizer, "?") if told else ""
-    is_heeded = told and asked != tokenizer.apply_chat_template(question, tokenize=False)
-    if is_heeded or not told.startswith(asked): return ""
-    header = told[len(asked):].partition(PROBE)[0]
+    header, question = _between(tokenizer), [{"role": "user", "content": "?"}]
+    is_heeded = header and ask(tokenizer, "?") != tokenizer.apply_chat_template(question, tokenize=False)
+    if is_heeded: return ""
     for begin, end in TAGS: header = header.replace(begin, "").replace(end, "")
     return header.strip()
+
+# %% ../../nbs/backend/03_turns.ipynb #445ebce5
+@lru_cache(maxsize=8)
+def _lead(tokenizer, template:str)->str:
+    "The same; asked once of each template."
+    between = _between(tokenizer)
+    return between if between.isspace() else ""
+
+def answer_lead(
+    tokenizer,
+)->str: # white space; '' where there is none
+    "The white space that the chat template writes before an answer."
+    return _lead(tokenizer, str(tokenizer.chat_template)) if tokenizer.chat_template else ""
 
 # %% ../../nbs/backend/03_turns.ipynb #b561609a
 def writes_date(
@@ -256,7 +275,7 @@ def _computed(clock:list)->float:
 # %% ../../nbs/backend/03_turns.ipynb #55f66e74
 @lru_cache(maxsize=8)
 def _fault(tokenizer, template:str)->str:
-    "The same; asked once of each template."
+    "`template_fault`, found once for each template."
     found, clock = [], []
     def work():
         if _HAS_CLOCKS: clock.append(time.pthread_getcpuclockid(threading.get_ident()))

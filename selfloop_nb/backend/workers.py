@@ -7,12 +7,13 @@ __all__ = ['HERE', 'FEW', 'never', 'Here', 'checked_workers', 'Signed', 'name_of
            'ids_in_pieces']
 
 # %% ../../nbs/backend/02_workers.ipynb #3cb9b31f
+import random
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pickle import PicklingError
 
-from .core import SelfloopError, Stopped
+from .core import SelfloopError, Stopped, derive_seed, kept_generators
 
 # %% ../../nbs/backend/02_workers.ipynb #553870fd
 def never()->bool:
@@ -47,10 +48,12 @@ def checked_workers(workers)->object: # the same
 # %% ../../nbs/backend/02_workers.ipynb #956a1f61
 @dataclass(frozen=True)
 class Signed:
-    "Work whose answer says which piece it belongs to."
+    "Work whose answer says which piece it belongs to; what a function of yours draws in it is the piece's own."
     work:Callable
+    seed:int=0
 
-    def __call__(self, key, **given)->tuple: return key, self.work(**given)
+    def __call__(self, key, **given)->tuple:
+        with kept_generators(derive_seed(self.seed, repr(key))): return key, self.work(**given)
 
 # %% ../../nbs/backend/02_workers.ipynb #527ef75e
 def name_of(work:Callable, common:dict)->str:
@@ -84,7 +87,8 @@ def do_pieces(
     keys = list(keys)
     left = set(keys)
     def signed(key): return dict(key=key, **piece(key))
-    with closing(workers.map(Signed(work), common, keys, signed, progress, should_stop)) as answers:
+    seeded = Signed(work, derive_seed(0, repr(random.getstate())))
+    with closing(workers.map(seeded, common, keys, signed, progress, should_stop)) as answers:
         for key, (true_key, answer) in answers:
             if key != true_key: raise _mixed_up(workers, f"gave the answer to piece {true_key!r} for that to {key!r}")
             if key not in left: raise _mixed_up(workers, f"answered piece {key!r} twice, or without being asked")

@@ -119,7 +119,7 @@ ERRORS |= {
 
 # %% ../../nbs/charts/01_errors.ipynb #84e10afa
 ERRORS |= {
-    "{a} cannot be used here: give a mix such as Accumulate(), or a function": "{a} 不能用在这里：给一种混合如 Accumulate()，或一个函数",
+    "mix={a}: give a mix such as Accumulate(), or a function": "mix={a}：给一种混合如 Accumulate()，或一个函数",
     "weights={a}: all {b} kept samples weigh 0, so nothing would be learnt from them: choose another function of "
     "the score":
         "weights={a}：保留的 {b} 个样本权重全为 0，什么也学不到：另选一个得分的函数",
@@ -193,9 +193,9 @@ ERRORS |= {
     "weight={a}: it must be finite": "weight={a}：必须是有限数",
     "scorer {a} failed on {b} of {c} samples, more than the budget of {d}; the first: {e}":
         "评分器 {a} 在 {c} 个样本中有 {b} 个失败，超过允许的 {d}；第一个：{e}",
-    "score={a}: give a scorer such as verifier(), or a function from a sample table to one number a row":
-        "score={a}：给一个评分器如 verifier()，或从样本表到每行一个数的函数",
-    "score={a}: that makes scorers; call it: {b}()": "score={a}：那是造评分器的；要调用它：{b}()"}
+    "{a}={b}: give a scorer such as verifier(), or a function from a sample table to one number a row":
+        "{a}={b}：给一个评分器如 verifier()，或从样本表到每行一个数的函数",
+    "{a}={b}: that makes scorers; call it: {b}()": "{a}={b}：那是造评分器的；要调用它：{b}()"}
 
 # %% ../../nbs/charts/01_errors.ipynb #f2bb206b
 ERRORS |= {
@@ -210,8 +210,9 @@ ERRORS |= {
 # %% ../../nbs/charts/01_errors.ipynb #bf1c05ba
 ERRORS |= {
     "theta={a} lies outside the scorer's range {b}: it would keep {c}": "theta={a} 在评分器的范围 {b} 之外：它会保留{c}",
-    "{a} cannot be used here: give a keep rule such as Threshold(1.0), or a function":
-        "{a} 不能用在这里：给一条筛选规则如 Threshold(1.0)，或一个函数"}
+    "{a}={b}: give a keep rule such as Threshold(1.0), or a function":
+        "{a}={b}：给一条筛选规则如 Threshold(1.0)，或一个函数",
+    "{a}. Look at the check: {b}": "{a}。看看检查函数：{b}"}
 
 # %% ../../nbs/charts/01_errors.ipynb #8494ae58
 ERRORS |= {

@@ -135,7 +135,7 @@ def label_of(line:Line)->str:
 
 # %% ../../nbs/charts/14_lineage.ipynb #1b00dedd
 def label_html(line:Line)->str:
-    "The same as HTML: a branch is called what it is called in every language."
+    "`label_of` as HTML: the name of a branch is the same in every language."
     return name_html(line.branch) if line.rounds and not line.left else escape(label_of(line))
 
 # %% ../../nbs/charts/14_lineage.ipynb #11757394

@@ -175,7 +175,7 @@ def _asked_levels(next_level, steps:list)->list:
     return [number(level, f"next_level{step}") for step, level in zip(steps, asked)]
 
 def _try_levels(next_level, steps:list)->list:
-    "The same; nothing, where it cannot be asked that."
+    "What a function says to levels and rates; nothing where it cannot be asked."
     try: return _asked_levels(next_level, steps)
     except NotRight: return []
 

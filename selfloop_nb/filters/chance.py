@@ -23,7 +23,7 @@ class Chance(KeepRule):
 
     def __post_init__(self):
         plain_fields(self)
-        object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
+        object.__setattr__(self, "rule", as_rule(self.rule, "rule")) # a function as well
 
     @property
     def reads(self)->tuple: return self.rule.reads

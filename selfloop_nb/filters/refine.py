@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
 from ..backend.core import patch_to, plain_fields, short_hash
+from ..backend.counters import n_of_share
 from ..records import KEPT, REJECTED
-from ..selection import KeepRule, as_rule
+from ..selection import KeepRule, as_rule, with_copies
 from ..text import known_runs, near_duplicates, runs, segment
 
 # %% ../../nbs/filters/01_refine.ipynb #e0ac5e9c
@@ -25,7 +26,7 @@ class Refinement(KeepRule):
 
     def __post_init__(self):
         plain_fields(self)
-        object.__setattr__(self, "rule", as_rule(self.rule)) # a function as well
+        object.__setattr__(self, "rule", as_rule(self.rule, "rule")) # a function as well
 
     @property
     def reads(self)->tuple: return self.rule.reads
@@ -78,13 +79,14 @@ class NoNearDuplicates(Refinement):
 @dataclass(frozen=True)
 class Decontaminated(Refinement):
     "Drop what shares a run of units with held-out texts."
-    heldout:InitVar[list]=() # texts; the round's record holds their hash
+    heldout:InitVar[list]=() # texts, or a table with `completion`; the round's record holds their hash
     n:int=8                  # units in common that are too many
     heldout_hash:str=field(default="", init=False)
 
     def __post_init__(self, heldout):
         super().__post_init__()
-        if not len(heldout):
+        if hasattr(heldout, "column_names"): heldout = heldout["completion"][:]
+        if not len(heldout) or isinstance(heldout, str):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
         long = [text for text in heldout if len(segment(text)) >= self.n]
         if not long: raise ValueError(f"no held-out text has n={self.n} units: lower n, or leave Decontaminated() out")
@@ -160,7 +162,7 @@ def drop(self, samples, kept:list)->dict:
     table = self.vectors([texts[i] for i in kept])
     last, taken = 0, {0}
     nearest = table @ table[0] # of each sample, how alike the nearest taken one is
-    while len(taken) < math.ceil(self.share * len(kept)):
+    while len(taken) < n_of_share(self.share, len(kept)):
         nearest[last] = numpy.inf
         last = int(nearest.argmin())
         taken.add(last)
@@ -201,7 +203,7 @@ def _rows_by_group(groups:list, rows)->dict:
 # %% ../../nbs/filters/01_refine.ipynb #2b793f35
 @dataclass(frozen=True)
 class Curriculum(Refinement):
-    "Keep the samples of prompts that are neither too hard nor too easy, by the share that the inner rule keeps."
+    "Keep the samples of prompts that are neither too hard nor too easy, by the share that is kept, copies included."
     low:float=0.1  # [0, 1]
     high:float=0.9 # [low, 1]
 
@@ -213,7 +215,7 @@ class Curriculum(Refinement):
     def drop(self, samples, kept):
         prompts = samples["prompt_id"][:]
         n_sampled = Counter(prompts)
-        n_kept = Counter(prompts[i] for i in kept)
+        n_kept = Counter(prompt for prompt, passed in zip(prompts, with_copies(samples, kept)) if passed)
         dropped = {}
         for i in kept:
             rate = n_kept[prompts[i]] / n_sampled[prompts[i]]

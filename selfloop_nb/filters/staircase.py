@@ -11,18 +11,21 @@ from itertools import zip_longest
 
 from ..backend.core import patch_to, plain_fields
 from ..records import KEPT, QUARANTINED
+from ..selection import with_copies
 
 # %% ../../nbs/filters/04_staircase.ipynb #69b819e2
 def pass_rates(
     samples,    # sample table of a round, selected
     column:str, # level or group of the prompts
 )->dict: # level -> share of its samples that were kept, those without a score aside
-    "How well each level went."
+    "How well each level went; a copy of a kept sample went as well as that."
+    states = samples["state"][:]
     asked, kept = {}, {}
-    for level, state in zip(samples[column][:], samples["state"][:]):
+    passed = with_copies(samples, [i for i, state in enumerate(states) if state == KEPT])
+    for level, state, has_passed in zip(samples[column][:], states, passed):
         if state == QUARANTINED: continue
         asked[level] = asked.get(level, 0) + 1
-        kept[level] = kept.get(level, 0) + (state == KEPT)
+        kept[level] = kept.get(level, 0) + has_passed
     return {level: kept[level] / n for level, n in asked.items()}
 
 # %% ../../nbs/filters/04_staircase.ipynb #4a2e943c
@@ -47,9 +50,16 @@ def reached(self,
     "The level that the last round leads to."
     rates = pass_rates(last, self.column) if last is not None else {}
     if not rates: return ladder[0]
-    at = min(rates)
+    at = min(rates, key=ladder.index)
     step = (rates[at] >= self.up) - (rates[at] < self.down)
     return ladder[min(max(ladder.index(at) + step, 0), len(ladder) - 1)]
+
+# %% ../../nbs/filters/04_staircase.ipynb #273dd110
+def _ladder(levels:list, column:str)->list:
+    "The levels, the easiest first; texts that are numbers by their value: 10 comes behind 2."
+    if None in levels: raise ValueError(f"column={column!r}, row {levels.index(None)}: the prompt has no level")
+    try: return sorted(set(levels), key=float)
+    except ValueError: return sorted(set(levels))
 
 # %% ../../nbs/filters/04_staircase.ipynb #e70e4cea
 @patch_to(Staircase)
@@ -61,7 +71,7 @@ def __call__(self,
     if self.column not in prompts.column_names:
         raise ValueError(f"column={self.column!r} is no column of the prompts: use one of {prompts.column_names}")
     levels = prompts[self.column][:]
-    ladder = sorted(set(levels))
+    ladder = _ladder(levels, self.column)
     reached = ladder.index(self.reached(ladder, last))
     rows = [[i for i, level in enumerate(levels) if level == wanted] for wanted in ladder[reached:reached + 2]]
     return [i for pair in zip_longest(*rows) for i in pair if i is not None]

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 
 from ..backend.core import patch_to, plain_arguments, plain_fields
+from ..backend.counters import n_of_share
+from ..records import as_verdicts
 from ..selection import KeepRule, Threshold, drop_reasons
 
 # %% ../../nbs/filters/02_theta.ipynb #558e6d16
@@ -31,7 +33,7 @@ class AcceptanceTarget(KeepRule):
         "Decide about every sample of a round."
         reasons = drop_reasons(samples, self.unique, self.finished, self.max_tokens)
         scores = sorted((s for s, r in zip(samples["score"][:], reasons) if r is None), reverse=True)
-        n_wanted = min(math.ceil(self.share * len(samples)), len(scores))
+        n_wanted = min(n_of_share(self.share, len(samples)), len(scores))
         theta = scores[n_wanted - 1] if scores else math.inf
         return Threshold(theta, self.unique, self.finished, self.max_tokens)(samples)
 
@@ -58,7 +60,7 @@ def theta_for_precision(
         raise ValueError(f"{len(scores)} scores but {len(correct)} ratings: "
                          "give one a sample, None where there is none")
     if not 0 < precision < 1: raise ValueError(f"precision={precision!r}: it must be above 0 and below 1")
-    rated = [(s, bool(c)) for s, c in zip(scores, correct) if c is not None and math.isfinite(s)]
+    rated = [(s, c) for s, c in zip(scores, as_verdicts(correct)) if c is not None and math.isfinite(s)]
     lows, n_right = {}, 0
     for n, (score, right) in enumerate(sorted(rated, reverse=True), 1):
         n_right += right

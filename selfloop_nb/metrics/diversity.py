@@ -170,7 +170,7 @@ def diversity_metrics(
     texts:list, # completions, in any script
     seed:int=0, # of the draws of the Vendi score
 )->dict: # self_bleu, near_duplicate_ratio, entropy_1, entropy_2, compression_ratio, vendi, vendi_error
-    "Every metric of this notebook for the samples of a round."
+    "The diversity metrics of some texts, by name."
     vendi, error = on_parts(lambda part: vendi_score(ngram_kernel(part)), texts, seed=seed)
     return dict(self_bleu=self_bleu(texts), near_duplicate_ratio=near_duplicate_ratio(texts),
                 entropy_1=ngram_entropy(texts, 1), entropy_2=ngram_entropy(texts, 2),

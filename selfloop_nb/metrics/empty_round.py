@@ -20,8 +20,11 @@ def _theta_that_keeps(samples, select:KeepRule)->str:
     if not isinstance(select, Threshold): return "choose another rule"
     preview = ThresholdPreview(samples, unique=select.unique, finished=select.finished, max_tokens=select.max_tokens)
     tenth = preview.theta_for(0.1)
-    if math.isfinite(tenth): return f"theta={tenth:.4g} would keep at least 10 %"
-    return "no theta would keep any: look at the reasons"
+    if not math.isfinite(tenth): return "no theta would keep any: look at the reasons"
+    scores = {score for score in samples["score"][:] if math.isfinite(score)}
+    found = f"theta={tenth:.4g} would keep at least 10 %"
+    if len(scores) > 1: return found
+    return f"{found}, in fact all, as all scores are equal: where Q is a check, train M_0 longer first"
 
 # %% ../../nbs/metrics/07_empty_round.ipynb #5c7dbe72
 def nothing_kept(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
+from ..backend.code import refuse_maker
 from ..backend.columns import lent, with_column
 from ..backend.core import Stopped, patch_to, plain_fields, plain_scalar, redact, whole_number
 from ..backend.thoughts import answered
@@ -38,6 +39,7 @@ class Measure:
         if not callable(self.function) or isinstance(self.function, type):
             raise ValueError(f"{self.function!r:.80} is no measure: give a scorer such as chrf(), "
                              "or a function from a table of answers to a number")
+        refuse_maker(self.function, Scorer, "function")
         if whole_number(self.draws, "draws") < 0: raise ValueError(f"draws={self.draws!r}: it must be at least 0")
 
 # %% ../../nbs/metrics/08_measures.ipynb #e0282873

@@ -14,7 +14,7 @@ from itertools import combinations
 
 from ..backend.columns import numbered
 from ..backend.core import plain_arguments, whole_number
-from ..records import KEPT
+from ..records import KEPT, as_verdicts
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #265f2b7f
 def pass_of(
@@ -26,19 +26,12 @@ def pass_of(
     if not 1 <= k <= n: raise ValueError(f"k={k!r}: it must be from 1 to the {n} samples that a problem has")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
-# %% ../../nbs/metrics/03_pass_at_k.ipynb #808b9cc0
-def _as_verdicts(correct)->list: # of True, False and None
-    "Verdicts as they are meant; raises `ValueError` for texts, of which 'False' would be right."
-    text = next((verdict for verdict in correct if isinstance(verdict, str)), None)
-    if text is not None: raise ValueError(f"correct holds {text!r:.40}: it must be True, False, or None for unknown")
-    return [None if verdict is None or verdict != verdict else bool(verdict) for verdict in correct]
-
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #26a21f7a
 def _verdicts(prompt_ids, correct:list)->tuple: # two lists, a number a prompt, in the order of their first verdicts
     "How many verdicts of each prompt are known, and how many of them say right; prompts without any are left out."
     import numpy
     if len(prompt_ids) != len(correct): raise ValueError(f"{len(prompt_ids)} prompt ids, and {len(correct)} verdicts")
-    correct = _as_verdicts(correct)
+    correct = as_verdicts(correct)
     is_known = numpy.array([is_right is not None for is_right in correct], dtype=bool)
     is_right = numpy.array(list(map(bool, correct)), dtype=bool)[is_known]
     prompts = numbered(numbered(prompt_ids)[is_known])
@@ -90,7 +83,7 @@ def majority_at_k(
     Raises `ValueError` where a prompt has fewer than k.
     """
     by_prompt = {}
-    for prompt, answer, is_right in zip(prompt_ids, answers, _as_verdicts(correct), strict=True):
+    for prompt, answer, is_right in zip(prompt_ids, answers, as_verdicts(correct), strict=True):
         if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, is_right))
     rng, total = random.Random(whole_number(seed, "seed")), 0.0
     for pairs in by_prompt.values():
@@ -104,8 +97,8 @@ def keep_errors(
     correct:list, # True, False, or None for unknown
 )->dict: # kept_but_wrong, wrong_but_kept, right_but_dropped: shares in [0, 1], nan where there is nothing to share out
     "The two ways in which selection errs, on the samples whose verdict is known."
-    pairs = zip(states, correct, strict=True)
-    counts = Counter((state == KEPT, bool(is_right)) for state, is_right in pairs if is_right is not None)
+    pairs = zip(states, as_verdicts(correct), strict=True)
+    counts = Counter((state == KEPT, is_right) for state, is_right in pairs if is_right is not None)
     kept_right, kept_wrong = counts[True, True], counts[True, False]
     dropped_right, dropped_wrong = counts[False, True], counts[False, False]
     return dict(kept_but_wrong=_share(kept_wrong, kept_right), wrong_but_kept=_share(kept_wrong, dropped_wrong),
@@ -133,7 +126,8 @@ def auc(
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #aa6461d7
 def _known(scores:list, correct:list)->list:
     "Pairs of a finite score and its verdict, where both are known."
-    pairs = [(s, bool(c)) for s, c in zip(scores, correct, strict=True) if s is not None and c is not None]
+    verdicts = as_verdicts(correct)
+    pairs = [(s, c) for s, c in zip(scores, verdicts, strict=True) if s is not None and c is not None]
     return [(score, right) for score, right in pairs if math.isfinite(score)]
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #79165c77
@@ -144,13 +138,13 @@ def calibration_bins(
 )->list: # a tuple for each bin that holds any: number of samples, mean score, share that is right
     "What a reliability diagram shows (DeGroot and Fienberg 1983); raises `ValueError` for a score outside [0, 1]."
     bins = {}
-    for score, right in zip(scores, correct, strict=True):
+    for score, right in zip(scores, as_verdicts(correct), strict=True):
         if right is None or score is None or math.isnan(score): continue
         if not 0 <= score <= 1:
             raise ValueError(f"score {score:g}: calibration needs probabilities in [0, 1]; "
                              "make them with `calibrated` of selfloop_nb.scorers.ensembles")
         counted = bins.setdefault(min(int(score * n_bins), n_bins - 1), [0, 0, 0])
-        for i, value in enumerate((1, score, bool(right))): counted[i] += value
+        for i, value in enumerate((1, score, right)): counted[i] += value
     return [(n, scores / n, n_right / n) for _, (n, scores, n_right) in sorted(bins.items())]
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #39813f4c

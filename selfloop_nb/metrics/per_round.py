@@ -6,7 +6,7 @@
 __all__ = ['round_figures', 'text_metrics', 'try_metrics', 'check_metrics', 'round_metrics']
 
 # %% ../../nbs/metrics/06_per_round.ipynb #c43438fc
-import random
+import math, random
 from itertools import compress
 
 from ..backend.columns import Cells, arrow_column, numbered, some_rows
@@ -52,9 +52,11 @@ def check_metrics(
     metrics = try_metrics(samples)
     metrics["balance"] = balance_score(samples, enough=min(4, max(metrics["tries"], 1)))
     metrics |= keep_errors(Cells(samples, "state"), correct)
-    low, high = score_range
-    if 0 <= low and high <= 1: metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
+    if _are_shares(score_range) and _are_shares(filter(math.isfinite, Cells(samples, "score"))):
+        metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
     return metrics
+
+def _are_shares(numbers)->bool: return all(0 <= number <= 1 for number in numbers)
 
 # %% ../../nbs/metrics/06_per_round.ipynb #72de02ec
 @plain_arguments
@@ -64,7 +66,7 @@ def round_metrics(
     seed:int,          # of the draw
     most:int=1000,     # texts that are compared with each other
 )->dict: # see `text_metrics`, `check_metrics`; group_shift where the prompts have a column `group`
-    "What is counted of every round besides Q, and is cheap."
+    "The cheap metrics of a round besides Q: how alike its samples are, and how often they are right."
     compared = samples.select_columns(["completion"])
     if len(samples) > most: compared = some_rows(compared, random.Random(seed).sample(range(len(samples)), most))
     metrics = text_metrics(compared["completion"][:]) | check_metrics(samples, score_range)
@@ -72,4 +74,4 @@ def round_metrics(
         metrics["group_shift"] = share_shift(Cells(samples, "group"), Cells(samples, "state"))
     return metrics
 
-round_figures = round_metrics # its name of before
+round_figures = round_metrics # its former name

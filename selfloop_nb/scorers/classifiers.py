@@ -43,18 +43,19 @@ def _check_labels(texts:list, labels:list):
     "Raise `ValueError` where texts and labels do not fit together."
     if len(texts) != len(labels):
         raise ValueError(f"{len(texts)} texts but {len(labels)} labels: give one label a text")
-    if missing := sum(label is None for label in labels):
-        raise ValueError(f"{missing} of {len(labels)} labels are None: leave these texts out")
+    if missing := sum(label is None or label != label for label in labels):
+        raise ValueError(f"{missing} of {len(labels)} labels are None or nan: leave these texts out")
     kinds = set(labels)
     if len(kinds) < 2:
         raise ValueError(f"all labels are {next(iter(kinds), 'missing')!r}: a classifier needs at least two kinds")
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #16e03ff2
 def _positive(labels:list, positive=None):
-    "The label whose probability is the score: True, or the larger of two, unless it is named."
+    "The label whose probability is the score: True, or the larger of two numbers, unless it is named."
     kinds = set(labels)
     names = sorted(map(str, kinds))[:6]
-    if positive is None and len(kinds) > 2:
+    are_words = any(isinstance(kind, str) and kind.lower() not in ("true", "false", "0", "1") for kind in kinds)
+    if positive is None and (len(kinds) > 2 or are_words): # of helpful and unhelpful, the alphabet prefers the second
         raise ValueError(f"there are {len(kinds)} labels, {names}: say which one is wanted with positive=")
     if positive is None: return max(kinds)
     if positive not in kinds: raise ValueError(f"positive={positive!r} is none of the labels {names}")
@@ -75,7 +76,7 @@ def _vectorizer():
 def train_classifier(
     texts:list,          # completions to learn from
     labels:list,         # one a text
-    positive=None,       # the label whose probability is the score; None: True, or the larger of two
+    positive=None,       # the label whose probability is the score; None: True, or the larger of two numbers
     strength:float=10.0, # inverse of the regularisation
     asked:str|None=None, # column of the prompts that says which label each was asked for; None: all for `positive`
 )->Scorer: # in [0, 1]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 from ..backend.core import plain_arguments, short_hash
+from ..records import as_verdicts
 from ..scoring import NoVerdict, Scorer, as_scorer, run_scorer
 from ..text import import_extra
 
@@ -102,8 +103,8 @@ def _rated(scorer:Scorer, samples, labels:list)->list:
     if len(labels) != len(samples):
         raise ValueError(f"{len(samples)} samples but {len(labels)} labels: "
                          "give one a sample, None where there is none")
-    pairs = zip(run_scorer(scorer, samples).values, labels)
-    rated = [(s, bool(label)) for s, label in pairs if label is not None and math.isfinite(s)]
+    pairs = zip(run_scorer(scorer, samples).values, as_verdicts(labels))
+    rated = [(s, label) for s, label in pairs if label is not None and math.isfinite(s)]
     scores, approved = {s for s, _ in rated}, [label for _, label in rated]
     if len(set(approved)) < 2:
         raise ValueError(f"{len(rated)} rated samples with a score, {sum(approved)} of them approved: "

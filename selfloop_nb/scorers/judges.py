@@ -52,6 +52,7 @@ class Judge:
     def __post_init__(self):
         self.verdicts = self.verdicts or {"Yes": 1.0, "No": 0.0}
         check_words(self.verdicts)
+        if not 0 <= self.least <= 1: raise ValueError(f"least={self.least!r}: it must be from 0 to 1")
         if len(set(self.verdicts.values())) < 2:
             raise ValueError(f"verdicts={self.verdicts!r}: at least two different values are needed")
         self.ids = {word: self._first_ids(word) for word in self.verdicts}

@@ -14,7 +14,8 @@ from dataclasses import replace
 from ..backend.core import ScoringError
 from ..backend.workers import HERE, answers_of
 from ..scoring import NoVerdict, Scorer
-from ..text import answer_texts, by_value, composed, extractor, import_extra, plain_numbers, segment
+from ..text import (
+    answer_texts, by_value, composed, extractor, import_extra, last_number, last_value, plain_numbers, rewrite, segment)
 
 # %% ../../nbs/scorers/01_references.ipynb #c18ff0fe
 def references_of(
@@ -70,6 +71,43 @@ def _verdict(compare:Callable, readable:Callable, prompt, text:str, given:list)-
     if not usable: return NoVerdict(f"no answer can equal the reference {given[0]!r:.80} of prompt {prompt}")
     return compare(composed(text), usable)
 
+# %% ../../nbs/scorers/01_references.ipynb #8c63b7ce
+_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![.,]?\d)")
+
+def _with_point(text:str)->str:
+    "3.5 for 3,5."
+    return _COMMA.sub(r"\1.\2", text)
+
+# %% ../../nbs/scorers/01_references.ipynb #074a6d71
+def _has_comma(reference:str)->bool:
+    "Is this one number with a decimal comma? 1,234 is none."
+    return bool(re.fullmatch(r"\s*[-+−]?(?:\d+,(?!\d{3}(?!\d))\d+|0,\d+)\D*", reference))
+
+# %% ../../nbs/scorers/01_references.ipynb #c43b5ecc
+def _same_number(text:str, given:list)->float:
+    "1 where the last number of a text has a reference's value; a decimal may have a comma on either side."
+    value, with_point = last_value(text), last_value(_with_point(text))
+    def is_same(reference):
+        if _has_comma(reference): return last_value(_with_point(reference)) == with_point
+        wanted = last_value(reference)
+        return wanted == value or ("/" in wanted and wanted == with_point)
+    return float(any(map(is_same, given)))
+
+# %% ../../nbs/scorers/01_references.ipynb #061694d9
+_TO_ONE = ((r"(?s).*####|.*=", ""), (r"\\[dt]?frac|\\(?:boxed|text\w*|mathrm|left|right)\b|\\[,!;: $%]", ""),
+           (r"\s*(?:[*×x·]|\\times|\\cdot)\s*(?=10\s*\^)|(?<=10)\s*\^\s*\{?-?\d+\}?", ""), (r",(?=\d{3}(?!\d))", ""))
+_MORE = re.compile(r"""(?x) \d\s*(?:[-+:,;*^]|\band\b|\bor\b|\bto\b)\s*[-+]?\d
+                         | /\d+/ | \d[ixyn]\b | [√π^] | \\[a-z]""")
+
+# %% ../../nbs/scorers/01_references.ipynb #1e160e60
+def _is_a_number(reference:str)->bool:
+    "Does a reference end in a number, and is it no expression of several?"
+    if not last_value(reference): return False
+    if _has_comma(reference): return True
+    rest = rewrite(plain_numbers(reference), _TO_ONE)
+    is_said = re.search(r"(?<!\\)\b(?!and\b|or\b|to\b)[A-Za-z]{2}|[^\W\d_A-Za-zπ]", rest) # a sentence, or a unit
+    return bool(is_said or not _MORE.search(rest))
+
 # %% ../../nbs/scorers/01_references.ipynb #8a014afd
 def exact_match(
     reference:str="answer",       # column
@@ -78,8 +116,11 @@ def exact_match(
     "Q is 1 where the completion equals a reference."
     given_as = extractor(normalise, "normalise")
     normalise = by_value(given_as)
-    def compare(text, given): return float(normalise(text) in map(normalise, given))
-    def readable(text): return normalise(text) not in ("", None)
+    if given_as in (last_number, last_value):
+        compare, readable = _same_number, _is_a_number
+    else:
+        def compare(text, given): return float(normalise(text) in map(normalise, given))
+        def readable(text): return normalise(text) not in ("", None)
     return against_references("exact_match", compare, reference, readable, normalise=given_as)
 
 # %% ../../nbs/scorers/01_references.ipynb #ed3afaa3

@@ -199,7 +199,7 @@ def gap_over_rows(
 
 # %% ../../nbs/storage/17_evidence.ipynb #2ad78ea1
 def _gap_of_draws(run:Run, other:Run, metric:Metric, number:int, n:int)->Gap:
-    "The same for a metric of the whole table, draw by draw."
+    "`gap_over_rows` for a metric of the whole table, draw by draw."
     draws = _redrawn(run, number, metric), _redrawn(other, number, metric)
     own, theirs = run.rows()[number], other.rows()[number]
     mean = metric.sign * (own.get(metric.column, math.nan) - theirs.get(metric.column, math.nan))

@@ -268,6 +268,10 @@ def say_misread(
 def say_odd_answers(answers:list):
     "Warn of references that are not what was meant: empty fields of a CSV file, and whole numbers as decimals in one."
     texts = [answer.strip() for answer in answers if isinstance(answer, str)]
+    large = next((a for a in answers if isinstance(a, float) and a.is_integer() and abs(a) >= 2**53), None)
+    if large:
+        warnings.warn(f"prompts, column 'answer': decimals as large as {large:.0f} have lost their last digits, as "
+                      "whole numbers of pandas do where one is missing: write them as text", stacklevel=4)
     n_empty, given = texts.count(""), list(filter(None, texts))
     if not 0 < n_empty < len(answers): return
     warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "

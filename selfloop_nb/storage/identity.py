@@ -10,9 +10,9 @@ import enum, functools, hashlib, json, math, os, re, sys, types, uuid
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from selfloop_nb.backend.code import (
-    captured, codes, function_hash, is_plain, is_simple, looks_outside, names_in, parts_of, what_it_reads, words_for,
-    written_in)
+from ..backend.code import (
+    beside_weights, captured, codes, function_hash, is_plain, is_simple, looks_outside, names_in, parts_of,
+    what_it_reads, words_for, written_in)
 from ..backend.core import is_secret, is_unused, patch_to, redact, short_hash
 from .environment import is_installed, package_of, source_hash
 
@@ -229,18 +229,10 @@ def _torch(look:_Look, thing)->object:
     if hasattr(thing, "state_dict"):
         weights = {name: look(tensor) for name, tensor in thing.state_dict().items()}
         description = {"kind": type(thing).__qualname__, "hash": short_hash([repr(thing), weights], 12)}
-        return look.with_held(description, _own_modules(thing))
+        return look.with_held(description, beside_weights(thing, _is_own))
     if thing.ndim == 0: return look(thing.item())
     data = thing.detach().cpu().contiguous().reshape(-1).view(sys.modules["torch"].uint8).numpy().tobytes()
     return _array(thing.dtype, thing.shape, data)
-
-# %% ../../nbs/storage/14_identity.ipynb #35c17903
-def _own_modules(model)->dict: # path -> class, attributes
-    "The parts of a model that are of classes of your own: their code counts, and what they hold beside weights."
-    usual = vars(sys.modules["torch"].nn.Module())
-    parts = {path: part for path, part in model.named_modules() if _is_own(type(part))}
-    def held(part): return {name: value for name, value in vars(part).items() if name not in usual}
-    return {f"part {path}": [type(part), held(part)] for path, part in parts.items()}
 
 # %% ../../nbs/storage/14_identity.ipynb #e66c9ad6
 def _is_table(thing)->bool:
@@ -248,9 +240,11 @@ def _is_table(thing)->bool:
 
 @_describes(_is_table)
 def _table(look:_Look, thing)->dict:
-    "A table of datasets or pandas, or a column of one."
-    data = thing.to_dict() if hasattr(thing, "to_dict") else list(thing)
-    return {"kind": type(thing).__qualname__, "rows": len(thing), "hash": short_hash(look(data), 12)}
+    "A table of datasets or pandas, or a column of one; of pandas also the order, and rows whose index is the same."
+    kind = type(thing).__qualname__
+    if kind == "Series": thing = thing.to_frame()
+    data = thing.to_dict(*["split"] * (kind in ("Series", "DataFrame"))) if hasattr(thing, "to_dict") else list(thing)
+    return {"kind": kind, "rows": len(thing), "hash": short_hash(look(data), 12)}
 
 # %% ../../nbs/storage/14_identity.ipynb #a79b0362
 @patch_to(_Look)
@@ -298,7 +292,7 @@ def read_by(self, function, values:list)->dict:
 # %% ../../nbs/storage/14_identity.ipynb #4b656709
 @patch_to(_Look)
 def read_by_methods(self, thing, parts:dict)->dict:
-    "The same for the methods of an object, which find their files and variables among its parts."
+    "What the methods of an object read; they find their files and variables among its parts."
     own = filter(_is_own, type(thing).__mro__)
     methods = [value for c in own for value in vars(c).values() if isinstance(value, types.FunctionType)]
     read = [self.read_by(method, list(parts.values())) for method in methods if looks_outside(method.__code__)]

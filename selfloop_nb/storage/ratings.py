@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, whole_number
+from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, plain_scalar, whole_number
 from .disk import disk
 from .files import force_name, open_file, read_file
 from .lines import append, odd_lines
@@ -232,7 +232,8 @@ def add(self,
     "Keep a verdict; raises `ValueError` for a value outside [0, 1] or a name that says nothing."
     prompt, completion = sample_key(row)
     sample_id = clean_text(str(row.get("sample_id", "")))
-    number = float(value) if type(value) is bool else value
+    plain = plain_scalar(value)
+    number = float(plain) if type(plain) is bool else plain
     line = dict(by=rater_name(by), at=_now(), sample_id=sample_id, how=how, value=number,
                 prompt=prompt, completion=completion)
     if not _is_line(line): raise ValueError(f"value={value!r}: a rating is a number from 0 to 1, or None for a skip")

@@ -60,7 +60,7 @@ def read_sealed(
 
 # %% ../../nbs/storage/21_sealed.ipynb #716c8054
 def _checked(opened:Unsealed)->Unsealed:
-    "The same; raises `TypeError` where something is not what it is called."
+    "The record itself; raises `TypeError` for a field of another type."
     for one in fields(Unsealed):
         value = getattr(opened, one.name)
         if not isinstance(value, one.type): raise TypeError(f"{one.name} is {value!r:.40}")

@@ -138,7 +138,7 @@ def _point(name:str, value)->Arm:
 def _listed(values)->list|None: # None: it is no list
     "The values of an axis, numbers as Python has them; an array of numpy is as good as a list."
     values = values.tolist() if hasattr(values, "tolist") else values
-    return [plain_scalar(value) for value in values] if isinstance(values, (list, tuple)) else None
+    return [plain_scalar(value) for value in values] if isinstance(values, (list, tuple, range)) else None
 
 def _is_whole(value, least:int)->bool:
     "Is it a whole number of at least so much?"

@@ -80,7 +80,7 @@ def arm_of_seed(
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #917db8a9
 def _arm_apart(source, shared, rounds, seed, arm, run, folder, progress, should_stop)->list:
-    "The same, which leaves the closing to others."
+    "`arm_of_seed`, without closing what it opened."
     lend(run, folder, {run.branch: run.of_round(shared).id})
     loop = make_loop({**source, "store": folder, "branch": run.branch}, seed)
     name = branch_of(loop, arm, shared)

@@ -78,7 +78,7 @@ def of(self, store:Run, id:str)->LanguageModel:
 
 @patch_to(RoundModels)
 def look(self, store:Run, id:str)->LanguageModel:
-    "The same, for one use: what is at hand stays there."
+    "The model of a round, for one use: it does not take the place of the one at hand."
     return self.at_hand.get(id) or self.read(store, store.folder(id))
 
 # %% ../../nbs/training/04_round_models.ipynb #5ca15a3a

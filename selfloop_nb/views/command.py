@@ -202,7 +202,8 @@ def verify_run(place:str)->tuple: # what it says, exit code
 
 # %% ../../nbs/views/12_command.ipynb #533411b3
 EXTRAS = dict(lora="peft", reasoning="reasoning_gym", text="sacrebleu", math="math_verify", search="optuna",
-              smollm="gguf", preferences="trl", cluster="ray", **{name: name for name in TRACKERS})
+              smollm="gguf", preferences="trl", cluster="ray", speech="scipy", applications="babel",
+              **{name: name for name in TRACKERS})
 
 def doctor()->tuple: # what it says, exit code
     "What is there: versions, device, threads, disk, and which extras are missing."
@@ -218,11 +219,13 @@ def doctor()->tuple: # what it says, exit code
     return said, OK
 
 # %% ../../nbs/views/12_command.ipynb #f982bf7d
-COMMANDS = {"run": (run_plan, "begin the run of a plan", True),
-            "resume": (lambda path: run_plan(path, goes_on=True), "go on with it", True),
-            "report": (report_run, "write its report; of a plan, or a run folder", True),
-            "verify": (verify_run, "read every file again; of a plan, or a run folder", True),
-            "doctor": (doctor, "what is there, and what is missing", False)}
+# What each does, what it says of itself, and what it is given.
+_FILE, _PLACE = "PLAN.toml", "PLAN.toml|FOLDER"
+COMMANDS = {"run": (run_plan, "begin the run of a plan", _FILE),
+            "resume": (lambda path: run_plan(path, goes_on=True), "go on with the run of a plan", _FILE),
+            "report": (report_run, "write the report of a run, given its plan or its folder", _PLACE),
+            "verify": (verify_run, "check every file of a run, given its plan or its folder", _PLACE),
+            "doctor": (doctor, "show versions, device, threads, disk, and missing extras", "")}
 
 # %% ../../nbs/views/12_command.ipynb #f9955ef3
 def _parser()->argparse.ArgumentParser:
@@ -231,7 +234,7 @@ def _parser()->argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (_, text, takes) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
-        if takes: command.add_argument("place", metavar="FILE.toml")
+        if takes: command.add_argument("place", metavar=takes)
         command.add_argument("--json", action="store_true", help="one JSON object on the standard output")
     return parser
 

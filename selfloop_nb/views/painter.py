@@ -86,7 +86,7 @@ def _as_text(answer:dict)->dict: return {name: base64.b64encode(picture).decode(
 
 # %% ../../nbs/views/03_painter.ipynb #4aa00c1a
 def _as_picture(answer:dict)->dict:
-    "And back; an error stays one."
+    "The pictures of an answer as bytes again; an error stays one."
     if "error" in answer: return answer
     return {name: base64.b64decode(text) for name, text in answer.items()}
 

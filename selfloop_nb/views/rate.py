@@ -258,7 +258,7 @@ def _others(self)->dict: # name -> kappa and how many both have rated
 # %% ../../nbs/views/08_rate.ipynb #24f3b2b5
 @patch_to(Rater)
 def _others_text(self)->str: # HTML
-    "The same, a line each."
+    "Agreement with the other people, a line each."
     others = self._others().items()
     return "".join(f"<br>kappa with {escape(name)}: {_number(value)}, on {n} samples" for name, (value, n) in others)
 

@@ -1,20 +1,25 @@
 """Workers on a Ray cluster of this machine: CPU seconds beside those of one process, two workers beside one, random
 kills over many small runs, and a round of a million prompts: what the driver takes, what was lost, what was done twice.
 
+The first two are of whole rounds of which nine tenths are the model's writing and being measured, as of what one
+takes a cluster for; the driver does its part of them, three steps of training among it, alone.
+
     KILLS=1000 PROMPTS=1000000 python tests/bench/cluster.py
 """
 import os, random, shutil, signal, sys, tempfile, time, warnings
 from pathlib import Path
 
 import psutil, torch
-from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, from_dataset, ray_cluster, tiny_llama, verifier
+from selfloop_nb import (
+    FineTune, Loop, Replace, Sampling, Threshold, addition, from_dataset, ray_cluster, tiny_llama, verifier)
 from selfloop_nb.backend.workers import Here, Signed
 from selfloop_nb.sampling import sample_chunk
 
 torch.set_num_threads(1)
 KILLS, PROMPTS = int(os.environ.get("KILLS", 1000)), int(os.environ.get("PROMPTS", 1_000_000))
-TASK = addition(n_train=200, n_prompts=500, n_heldout=200)
-FEW = FineTune(steps=10, batch_size=32)
+SUMS = addition(n_train=200, n_prompts=1000, n_heldout=500)
+FEW = FineTune(steps=3, batch_size=16)
+TIMES = 5 # rounds that are compared
 
 
 def say(*text): print(*text, flush=True)
@@ -23,12 +28,21 @@ def say(*text): print(*text, flush=True)
 def low_digit(samples): return [float(any(c in "01234" for c in text)) for text in samples["completion"]]
 
 
-def new_loop(folder, workers=None, n_prompts=500, tokens=2048):
-    "A loop with many chunks a round."
-    task = TASK if n_prompts == 500 else addition(n_train=60, n_prompts=n_prompts, n_heldout=30)
-    model, more = tiny_llama(task, width=64 if n_prompts == 500 else 32), dict(workers=workers) if workers else {}
-    return Loop(model, task, score=low_digit, select=Threshold(1.0), sampling=Sampling(tokens_per_batch=tokens),
-                tune=FEW, initial=FEW, store=folder, progress=False, **more)
+def new_loop(folder, workers, task, tokens, **model):
+    "A loop on these workers, or in this process, whose rounds are of one size."
+    more = dict(workers=workers) if workers else {}
+    return Loop(tiny_llama(task, **model), task, score=low_digit, select=Threshold(1.0), mix=Replace(),
+                sampling=Sampling(tokens_per_batch=tokens), tune=FEW, initial=FEW, store=folder, progress=False, **more)
+
+
+def large_loop(folder, workers=None):
+    "One whose model is its work: it has 13 million weights, and writes 4,000 samples a round, 200 a chunk."
+    return new_loop(folder, workers, SUMS, 2048, width=256, layers=12)
+
+
+def small_loop(folder, workers=None):
+    "One whose round is 80 samples, ten a chunk, by next to no model: many of them are made."
+    return new_loop(folder, workers, addition(n_train=60, n_prompts=20, n_heldout=30), 100, width=32)
 
 
 def made(loop): return [(r.id, r.counts, r.files) for r in loop.rounds]
@@ -45,43 +59,59 @@ def cpu_seconds(pids):
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in [os.getpid(), *pids])
 
 
-def round_of(folder, who):
-    "CPU seconds and seconds of a round; its folder goes."
-    loop = new_loop(folder, who)
-    loop.start()
-    pids = pids_of(who) if who else []
+def begun(folder, who):
+    "A loop and who works for it, after two rounds: both have all that they need at hand."
+    loop = large_loop(folder, who)
+    loop.run(rounds=1)
+    return loop, pids_of(who) if who else []
+
+
+def step(loop, pids):
+    "CPU seconds and seconds of the next round, all of its phases."
     before, began = cpu_seconds(pids), time.perf_counter()
     loop.step()
-    found = cpu_seconds(pids) - before, time.perf_counter() - began
-    del loop
-    shutil.rmtree(folder)
-    return found
+    return cpu_seconds(pids) - before, time.perf_counter() - began
+
+
+def compared(folder, one, other):
+    "CPU seconds and seconds of rounds, as shares of those of the same rounds made by another; in turn."
+    pairs = begun(folder / "one", one), begun(folder / "other", other)
+    shares = []
+    for _ in range(TIMES):
+        mine, theirs = (step(*pair) for pair in pairs)
+        shares.append([a / b for a, b in zip(mine, theirs)])
+    assert made(pairs[0][0]) == made(pairs[1][0]), "the same bytes"
+    del pairs
+    for name in ("one", "other"): shutil.rmtree(folder / name)
+    return [sorted(numbers) for numbers in zip(*shares)]
+
+
+def shown(numbers): return "median of " + ", ".join(format(number, ".2f") for number in numbers)
 
 
 def overhead(workers, folder):
-    "A round of 2,000 samples on warm workers, as a share of one in this process, in turn; sampling is most of it."
-    round_of(folder / "warm", workers)
-    ratios = sorted(round_of(folder / "there", workers)[0] / round_of(folder / "here", None)[0] for _ in range(5))
-    say(f"CPU seconds of a round on two warm workers: {ratios[2]:.2f} x of one here (median of 5: {ratios})")
+    "CPU seconds of a round on warm workers beside those of the same round in this process."
+    ratios, _ = compared(folder, workers, None)
+    say(f"CPU seconds of a round on two warm workers: {ratios[TIMES // 2]:.2f} x of one here ({shown(ratios)})")
 
 
 def speed(workers, folder):
     "How much quicker two workers are than one; it takes two cores that nothing else uses."
     alone = ray_cluster(workers=1, keep=600)
-    for who in (alone, workers): round_of(folder / "warm", who)
-    ratios = sorted(round_of(folder / "one", alone)[1] / round_of(folder / "two", workers)[1] for _ in range(5))
+    _, ratios = compared(folder, alone, workers)
     alone.rest()
-    say(f"a round on two workers is {ratios[2]:.2f} x as quick as on one (median of 5; load {os.getloadavg()[0]:.1f})")
+    say(f"a round on two workers is {ratios[TIMES // 2]:.2f} x as quick as on one "
+        f"({shown(ratios)}; load {os.getloadavg()[0]:.1f})")
 
 
 def struck(workers, folder, n, what, strike):
     "Make small runs while n workers or machines are killed; what was lost, done twice, or came out otherwise."
-    alone = new_loop(folder / "alone", n_prompts=20, tokens=100)
+    alone = small_loop(folder / "alone")
     alone.run(rounds=1)
     chance, n_killed = random.Random(0), 0
     lost = doubled = other = n_runs = 0
     while n_killed < n:
-        loop = new_loop(folder / "struck", workers, n_prompts=20, tokens=100)
+        loop = small_loop(folder / "struck", workers)
         def kill(event):
             nonlocal n_killed
             if event.kind == "progress" and chance.random() < 0.1: n_killed += strike(chance)
@@ -165,7 +195,7 @@ def large(workers, folder):
     rows = prompts(PROMPTS)
     task = from_dataset([dict(prompt="1+2=", completion="3")], rows, [dict(prompt="2+1=", completion="3")], is_large)
     del rows
-    model = tiny_llama(TASK, width=32)
+    model = tiny_llama(SUMS, width=32)
     loop = Loop(model, task, score=verifier(), sampling=Sampling(n_samples=1), tune=FEW, initial=FEW,
                 store=folder / "large", progress=False, workers=Costless(workers))
     loop.start()
