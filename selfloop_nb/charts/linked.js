@@ -60,7 +60,7 @@ class Room {
     has(part) { return this.model.get("parts").includes(part); }
     lay() { // the charts that are asked for, as they stand
         const panels = this.model.get("panels").filter(panel => this.has(panel.part));
-        this.charts = panels.map(panel => new KINDS[panel.part](this, panel));
+        this.charts = panels.map(panel => new (KINDS[panel.part])(this, panel));
         for (const chart of this.charts) this[`${chart.panel.part}Chart`] = chart;
         this.place.replaceChildren(...this.charts.map(chart => chart.figure));
     }
