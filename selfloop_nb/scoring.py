@@ -117,10 +117,8 @@ class Context:
 @patch_to(Scorer)
 def bound(self, context:Context, samples)->Scorer:
     "The scorer at work in a run: one that asks elsewhere, as `human` does, gets the place to do so."
-    if self.parts:
-        parts = tuple((part.bound(context, samples), weight) for part, weight in self.parts)
-        return replace(self, parts=parts)
-    return self.bind(context, samples) if self.bind else self
+    if not self.parts: return self.bind(context, samples) if self.bind else self
+    return replace(self, parts=tuple((part.bound(context, samples), weight) for part, weight in self.parts))
 
 # %% ../nbs/06_scoring.ipynb #e768123e
 def verifier(
@@ -129,9 +127,10 @@ def verifier(
     "Q from a check by program (STaR, Zelikman et al. 2022, arXiv 2203.14465; RFT, Yuan et al. 2023, arXiv 2308.01825)."
     def own(samples): return [float(verdict(row)) for row in samples]
     def task(samples):
-        if "correct" in samples.column_names:
-            return [math.nan if c is None else float(c) for c in samples["correct"][:]]
-        raise ScoringError("verifier() needs a task with a check: give the task one, or the verifier: verifier(check)")
+        if "correct" not in samples.column_names:
+            raise ScoringError("verifier() needs a task with a check: "
+                               "give the task one, or the verifier: verifier(check)")
+        return [math.nan if c is None else float(c) for c in samples["correct"][:]]
     verdict = _strict(check) if check is not None else None
     return Scorer("verifier", task if check is None else own, (0.0, 1.0), {"check": check}, apart=check is not None)
 

@@ -21,8 +21,9 @@ from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
 from .backend.processes import Processes
 from .backend.resume import Resumable
-from .backend.rows import (
-    collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy)
+from selfloop_nb.backend.rows import (
+    collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy,
+    with_balance)
 from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team, sum_gradients, summed, together
 from .backend.trainer import (
@@ -285,6 +286,7 @@ def _row_trainer():
             outputs = model(**inputs)
             if weights is None: loss = completion_cross_entropy(outputs.logits, labels)
             else: loss = weighted_cross_entropy(outputs.logits, labels, weights)
+            loss = with_balance(loss, outputs, model.config)
             return (loss, outputs) if return_outputs else loss
 
         def training_step(self, model, inputs, num_items_in_batch=None):

@@ -44,6 +44,20 @@ def files_of(loop, number):
     return [tuple(h for name, h in record.files.items() if name.endswith(".safetensors")) for record in rounds]
 
 
+def test_a_mixture_learns_to_use_its_experts_evenly_where_its_config_says_so():
+    "As with the Trainer of transformers."
+    from selfloop_nb.backend.rows import collate, encode_rows
+    more = dict(num_key_value_heads=1, num_local_experts=3, output_router_logits=True, router_aux_loss_coef=0.5)
+    torch.manual_seed(0)
+    lm, train = of_family(transformers.MixtralConfig, **SMALL, **more), small_task().train.select(range(8))
+    batch = collate(list(encode_rows(lm, train)), lm)
+    follow = batch.pop("labels")
+    with torch.inference_mode(): theirs = lm.model(**batch)
+    cross = torch.nn.functional.cross_entropy(theirs.logits.flatten(0, 1), follow.flatten())
+    losses = fine_tune(lm, train, FineTune(steps=1, batch_size=8))[1]
+    assert losses[0]["loss"] == pytest.approx(float(cross + 0.5 * theirs.aux_loss), abs=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
 def test_a_model_stays_in_its_type(dtype, tmp_path):
     def loop(name="run"): return small_loop(tmp_path / name, model=tiny(dtype), score=half_digits, select=Threshold(0))

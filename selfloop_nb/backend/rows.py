@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENCODED_AT_ONCE', 'MOST_LOGITS', 'LOGITS', 'encode_row', 'encode_rows', 'collate', 'shorter_logits',
-           'completion_cross_entropy', 'weighted_cross_entropy', 'cut_step', 'completion_loss']
+           'completion_cross_entropy', 'weighted_cross_entropy', 'with_balance', 'cut_step', 'completion_loss']
 
 # %% ../../nbs/backend/18_rows.ipynb #ecab6a0c
 import inspect, math
@@ -138,6 +138,17 @@ def weighted_cross_entropy(
     places = labels[:, -logits.shape[1]:]
     losses = completion_cross_entropy(logits, labels, "none").view_as(places)
     return (losses * weights[:, None]).sum() / (places != -100).sum()
+
+# %% ../../nbs/backend/18_rows.ipynb #d899b1eb
+def with_balance(
+    loss,    # a tensor
+    outputs, # of the model
+    config,  # of the model
+):
+    "The loss with that of a mixture of experts whose experts are used unevenly, where its config asks for it."
+    uneven, config = getattr(outputs, "aux_loss", None), config.get_text_config()
+    weights = (getattr(config, name, None) for name in ("router_aux_loss_coef", "aux_loss_coef"))
+    return loss if uneven is None else loss + next(filter(None, weights), 0.0) * uneven
 
 # %% ../../nbs/backend/18_rows.ipynb #f88dec2d
 MOST_LOGITS = 2**28 # of a part: 1 GiB in 32 bit
