@@ -96,6 +96,7 @@ def state(self,
     return dict(round=round, key=key, title=title, n=len(self.samples), theta=theta, own=self.has_theta,
         by_theta=by_theta, every=every, keys=_keys(self, by_theta), **bars)
 
+# %% ../../nbs/charts/16_chart_data.ipynb #3c85c7be
 def _keys(seen:RoundScores, by_theta:bool)->dict: # what is drawn -> what it is called
     "What there is to be seen in the chart of these scores."
     keys = {"kept": "kept", "rejected": "below θ" if by_theta else "not kept"}
@@ -137,6 +138,7 @@ def sample_row(
     return dict(shown, more=more, lang=lang, state=row.get("state", "written"), reason=row.get("reason", ""),
         score=score if is_known else None)
 
+# %% ../../nbs/charts/16_chart_data.ipynb #8c3e36b4
 _CHINESE = re.compile("[\u3040-\u9fff]")
 
 # %% ../../nbs/charts/16_chart_data.ipynb #519dde22
@@ -197,6 +199,7 @@ def _shares(scores, edges:list)->list:
     counts = numpy.histogram(drawable(scores[numpy.isfinite(scores)]), edges)[0]
     return [round(float(count) / max(len(scores), 1), 4) for count in counts]
 
+# %% ../../nbs/charts/16_chart_data.ipynb #9ec6e121
 def _shades(shares:list)->list: # lists of opacities, 0 where there is nothing
     "How strongly each bar is drawn: that of the largest share wholly, and the smallest so that it can be seen."
     import numpy
@@ -260,6 +263,8 @@ SPREAD = Panel("scores by round", {},
 LOSS = Panel("loss, nats a token", {},
     "Where training falls and held-out rises, the model learns by heart. Drag to zoom, double-click for all.",
     along="step", part="loss")
+
+# %% ../../nbs/charts/16_chart_data.ipynb #5c0a11e5
 PANELS = (SCORES, SPREAD,
     Panel("acceptance, precision", {"accept_rate": "kept", "precision": "right of these"},
         "How strict the filter is, and how often it is right. Precision is known only where the task can check.", True),
@@ -329,6 +334,7 @@ def run_numbers(
         losses=_losses(rounds, run, spread),
         spread=spread.of(scored, history, scores) if scored else {})
 
+# %% ../../nbs/charts/16_chart_data.ipynb #4f47a8ac
 def _losses(rounds:list, run:Run, spread:Spread)->list:
     "Of each round its number, steps, losses, the steps before it, and the held-out loss after it."
     start, found = 0, []

@@ -180,6 +180,7 @@ def show_losses(self,
             self.losses = [*self.losses[:-1], [number, *thinned(points, MOST_POINTS), start, None]]
         else: self.send(dict(round=number, steps=steps, losses=losses, start=start))
 
+# %% ../../nbs/views/04_live.ipynb #113f0128
 def _next_round(number:int, losses:list)->list:
     "A round without losses so far, after these."
     if not losses: return [number, [], [], 0, None]
