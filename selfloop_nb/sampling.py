@@ -319,7 +319,7 @@ def generate_samples(
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
     if not hasattr(prompts, "select_columns"):
-        raise ValueError(f"prompts={prompts!r:.60}: give a Dataset, such as Dataset.from_dict({{'prompt': ['2+2=']}})")
+        raise ValueError(f"prompts={prompts!r:.60}: give a Dataset with the column prompt, such as task.prompts")
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)

@@ -126,7 +126,7 @@ def verifier(
 )->Scorer: # in [0, 1]
     "Q from a check by program (STaR, Zelikman et al. 2022, arXiv 2203.14465; RFT, Yuan et al. 2023, arXiv 2308.01825)."
     def own(samples): return [float(verdict(row)) for row in samples]
-    def task(samples):
+    def task(samples): # this code stands in the ids of all runs that it has scored
         if "correct" not in samples.column_names:
             raise ScoringError("verifier() needs a task with a check: "
                                "give the task one, or the verifier: verifier(check)")
@@ -211,9 +211,7 @@ class Scores:
 
     def put(self, rows:list, scores:"Scores"):
         "Put the scores of some of the samples in their places."
-        for i, value, reason in zip(rows, scores.values, scores.reasons):
-            self.values[i] = value
-            self.reasons[i] = reason
+        for i, *found in zip(rows, scores.values, scores.reasons): self.values[i], self.reasons[i] = found
 
 def _no_scores(n:int)->Scores: return Scores([math.nan] * n, [""] * n)
 

@@ -18,7 +18,7 @@ from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar,
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
-from .storage.formats import plain_table, say_misread, say_odd_answers
+from .storage.formats import plain_table, say_contradictions, say_misread, say_odd_answers
 from .storage.identity import describe
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # its former place
@@ -304,6 +304,7 @@ def _check_answers(prompts)->Callable:
         raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
                          "give texts, or numbers, or a check of your own that reads it")
     say_odd_answers(prompts["answer"][:])
+    say_contradictions(prompts)
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #945dc15c

@@ -1,5 +1,5 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
-import gc, json, math, os, subprocess, sys
+import gc, json, math, os, subprocess, sys, warnings
 from dataclasses import replace
 
 import numpy, pandas, pytest
@@ -431,3 +431,13 @@ def test_scores_beyond_the_range_that_is_declared_are_said():
     loop.run(rounds=1)
     said = "scores go from 87 to 87, and the scorer 'graded' declares the range 0 to 1"
     assert any(said in text for text in loop.rounds[1].warnings)
+
+
+def test_a_prompt_that_stands_twice_with_different_answers_is_said():
+    from selfloop_nb import from_dataset
+    prompts = [dict(prompt="a", answer="1"), dict(prompt="b", answer="2"), dict(prompt="a", answer="3")]
+    with pytest.warns(UserWarning, match="1 stand several times with different answers .*'a' with '1' and '3'"):
+        from_dataset(ONE, prompts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from_dataset(ONE, [*prompts[:2], prompts[0]])

@@ -297,7 +297,13 @@ ERRORS |= {
     "{a} prompt ids, and {b} verdicts": "{a} 个提示编号，却有 {b} 个判定",
     "the samples lack the column {a}: they have {b}": "样本缺少列 {a}：它们有 {b}",
     "{a} texts but {b} labels: give one label a text": "{a} 个文本却有 {b} 个标签：每个文本给一个标签",
-    "{a} of {b} labels are None: leave these texts out": "{b} 个标签中有 {a} 个是 None：去掉这些文本",
+    "{a} of {b} labels are None or nan: leave these texts out": "{b} 个标签中有 {a} 个是 None 或 nan：去掉这些文本",
+    "column={a}, row {b}: the prompt has no level": "column={a}，第 {b} 行：这个提示没有级别",
+    "the samples have no score: give score_samples(...)": "这些样本没有得分：给 score_samples(...) 的结果",
+    "prompts={a}: give a Dataset with the column prompt, such as task.prompts":
+        "prompts={a}：给一个有 prompt 列的 Dataset，例如 task.prompts",
+    "path={a}: a report is HTML: name it {b}.html, and print it from there":
+        "path={a}：报告是 HTML：命名为 {b}.html，再从那里打印",
     "all labels are {a}: a classifier needs at least two kinds": "所有标签都是 {a}：分类器至少需要两类",
     "there are {a} labels, {b}: say which one is wanted with positive=": "有 {a} 个标签，{b}：用 positive= 说明要哪一个",
     "positive={a} is none of the labels {b}": "positive={a} 不在标签 {b} 之中"}

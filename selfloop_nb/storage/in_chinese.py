@@ -266,6 +266,18 @@ ERRORS |= {
     "{a}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, json.loads(text)":
         "{a}：列 'prompt' 里的消息是文本，会原样提问：用 json.loads(text) 变成列表"}
 
+# %% ../../nbs/storage/28_in_chinese.ipynb #96fa392e
+ERRORS |= {
+    "prompts, column 'answer': decimals as large as {a} have lost their last digits, as whole numbers of pandas do "
+    "where one is missing: write them as text":
+        "prompts 的列 'answer'：像 {a} 这样大的小数已丢失末尾几位，pandas 在整数列有缺失时就会这样：写成文本",
+    "prompts: {a} stand several times with different answers (the first: {b} with {c} and {d}), and each row knows its "
+    "own: where all are right, give one row a list of them":
+        "prompts：有 {a} 个提示多次出现而答案不同（第一个：{b}，答案 {c} 和 {d}），每行只认自己的答案：若都对，就在一行里给出答案的列表",
+    "scores go from {a} to {b}, and the scorer {c} declares the range {d} to {e}, by which theta and charts go: "
+    "declare the right one":
+        "得分从 {a} 到 {b}，而评分器 {c} 声明的范围是 {d} 到 {e}，θ 和图表按它来：声明正确的范围"}
+
 # %% ../../nbs/storage/28_in_chinese.ipynb #b90e1a76
 ERRORS |= {
     "{a}: the column 'label' holds 0 and 1, and is not read as a verdict on the completions: make it False and True "
