@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['GENTLE', 'ignore_loss', 'ignore_message', 'no_model', 'TuningData', 'Trained', 'Tuner', 'check_setting',
-           'plain_settings', 'FineTune', 'train_copy', 'Fed', 'RowCollator', 'train_rows', 'train_in_processes',
-           'fine_tune']
+           'plain_settings', 'FineTune', 'train_copy', 'Fed', 'RowCollator', 'train_rows', 'fine_tune']
 
 # %% ../nbs/09_tuning.ipynb #fe93b8bf
 import math, tempfile
@@ -16,21 +15,20 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar, whole_number
-from .backend.handover import dropout_in, hand_over, taken_over
+from .backend.handover import dropout_in, train_in_processes
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
-from .backend.processes import Processes
 from .backend.resume import Resumable
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy,
     with_balance)
 from .backend.rows import completion_loss, encode_row # their former place
-from .backend.team import Team, sum_gradients, summed, together
+from .backend.team import Team
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
     shortened_warmup, trainer_arguments, undisturbed)
 from .backend.weights import check_weights
-from .backend.workers import HERE, do_pieces, never
+from .backend.workers import HERE, never
 from .models import LanguageModel
 
 # %% ../nbs/09_tuning.ipynb #2e89459f
@@ -49,7 +47,7 @@ class TuningData:
     sampling:"selfloop_nb.sampling.Sampling|None"=None # how it wrote them
     say:Callable=ignore_message          # is told what a reader of the round should know
     checkpoints:"selfloop_nb.storage.checkpoints.Checkpoints|None"=None # where a training keeps its state
-    workers:object=HERE # who cuts a large mix into token ids, see `workers.Here`
+    workers:object=HERE # of the loop, see `workers.Here`
 
     @property
     def parent(self)->LanguageModel|None:
@@ -326,8 +324,8 @@ def _step_in_team(trainer, model, parts:list)->"torch.Tensor": # the loss of the
             loss = trainer.compute_loss(model, trainer._prepare_inputs(part)) * (n / n_in_all)
         trainer.accelerator.backward(loss)
         total = total + loss.detach().float()
-    sum_gradients(model)
-    return summed(total)
+    trainer.team.sum_gradients(model)
+    return trainer.team.summed(total)
 
 # %% ../nbs/09_tuning.ipynb #a3afe3a6
 def train_rows(
@@ -350,32 +348,6 @@ def train_rows(
         lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop, checkpoints)
     return Trained(tuned, losses, collator.fed.statistics())
 
-# %% ../nbs/09_tuning.ipynb #fa92ccdb
-def train_in_processes(
-    lm:LanguageModel, rows, how:FineTune, seed:int, on_loss:Callable, should_stop:Callable, checkpoints=None, # as for `train_rows`
-)->Trained:
-    "`train_rows` in several processes of this machine; the first of them writes, this one takes over what it wrote."
-    n, answers = how.processes, {}
-    def heard(word): on_loss(*word)
-    with tempfile.TemporaryDirectory() as folder:
-        common = dict(lm=lm, rows=rows, how=how, seed=seed, folder=Path(folder), checkpoints=checkpoints)
-        do_pieces(Processes(n), _train_rank, common, range(n), lambda rank: dict(rank=rank), answers.__setitem__,
-                  heard, should_stop)
-        tuned = taken_over(lm, Path(folder))
-    check_weights(tuned)
-    return Trained(tuned, *answers[0])
-
-# %% ../nbs/09_tuning.ipynb #68431490
-def _train_rank(lm, rows, how, seed:int, folder:Path, checkpoints, rank:int, progress, should_stop)->tuple|None:
-    "In one of the processes: train; the first tells and gives the losses and counts, and writes."
-    def tell(*word):
-        if rank == 0: progress(word)
-    with together(rank, how.processes, folder) as team:
-        tuned, losses, statistics = train_rows(lm, rows, how, seed, tell, should_stop, checkpoints, team)
-    if rank: return None
-    hand_over(tuned, folder)
-    return losses, statistics
-
 # %% ../nbs/09_tuning.ipynb #d537e17b
 @plain_arguments
 def fine_tune(
@@ -386,12 +358,13 @@ def fine_tune(
     on_loss:Callable=ignore_loss, # is told each step's loss
     should_stop:Callable=never, # is asked at each step; then `Stopped` is raised
     checkpoints=None, # a `Checkpoints`, where the training keeps its state; None: it begins anew after an interruption
-    workers=HERE,     # who cuts a large mix into token ids
+    workers=HERE,     # who cuts a large mix into token ids, and trains where there are several processes
 )->Trained:
     "Train a copy of the model; raises `TrainingError` when loss or weights are no longer finite."
     rows = encode_rows(lm, table, workers, should_stop)
-    train = train_rows if how.processes == 1 else train_in_processes
-    return train(lm, rows, how, seed, on_loss, should_stop, checkpoints)
+    what = lm, rows, how, seed, on_loss, should_stop, checkpoints
+    if how.processes == 1: return train_rows(*what)
+    return Trained(*train_in_processes(train_rows, *what, workers))
 
 # %% ../nbs/09_tuning.ipynb #eec0ef70
 @patch_to(FineTune)

@@ -23,6 +23,11 @@ def double_told(factor, number, progress, should_stop):
 def as_number(key): return dict(number=key)
 
 
+def shared(factor, number, place, progress, should_stop):
+    progress(f"{number} at {place}")
+    return factor * number
+
+
 @pytest.fixture
 def crew(monkeypatch):
     "Makes clusters on a Ray that is none."
@@ -36,8 +41,8 @@ def crew(monkeypatch):
 
 
 def test_each_piece_is_done_once_whoever_dies(crew, monkeypatch):
-    from selfloop_nb.sweeps import cluster
-    monkeypatch.setattr(cluster, "TRIES", 100) # here any piece may meet many deaths
+    from selfloop_nb.sweeps import jobs
+    monkeypatch.setattr(jobs, "TRIES", 100) # here any piece may meet many deaths
     n_killed = 0
     for seed in range(200):
         workers = crew(seed=seed, cpus=(1, 2), deaths=0.1)
@@ -143,8 +148,8 @@ def test_workers_of_other_code_are_refused(crew, monkeypatch):
 
 
 def test_a_cluster_that_others_hold_is_said(crew, monkeypatch):
-    from selfloop_nb.sweeps import cluster
-    monkeypatch.setattr(cluster, "PATIENCE", 0.0)
+    from selfloop_nb.sweeps import jobs
+    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
     workers, looks = crew(cpus=(1,)), []
     other = workers.ray.remote(object).options(num_cpus=1, num_gpus=0, max_concurrency=1).remote()
     other.has_room = True
@@ -152,7 +157,7 @@ def test_a_cluster_that_others_hold_is_said(crew, monkeypatch):
         looks.append(1)
         if len(looks) == 5: workers.ray.kill(other)
         return False
-    with pytest.warns(UserWarning, match="no worker of 1 has begun .* others may hold the cluster") as said:
+    with pytest.warns(UserWarning, match="0 workers of 1 that are needed have begun .* others may hold") as said:
         answers = dict(workers.map(double, dict(factor=2), range(5), as_number, None, look))
     assert answers == {key: 2 * key for key in range(5)} and len(said) == 1
 
@@ -234,8 +239,10 @@ def test_a_cluster_that_loses_its_head_is_left(crew):
             done.append(key)
             if len(done) == 100: head.close()
     assert 100 <= len(done) < 1000 and not workers.team
-    workers.head, workers.ray.nodes = "", nodes
-    assert len(list(workers.map(double, dict(factor=2), range(9), as_number))) == 9, "they can be used again"
+    with pytest.raises(SelfloopError, match="does not answer any more"):
+        list(workers.map(double, dict(factor=2), range(9), as_number))
+    with pytest.raises(SelfloopError, match="does not answer any more"): workers.gang(2)
+    assert not workers.ray.n_astray
 
 
 def test_two_loops_at_once_are_refused(crew):
@@ -246,6 +253,51 @@ def test_two_loops_at_once_are_refused(crew):
         list(workers.map(double, dict(factor=2), range(5), as_number))
     first.close()
     assert len(list(workers.map(double, dict(factor=2), range(5), as_number))) == 5
+
+
+def test_those_who_train_together_are_there_all_at_once_or_begin_again(crew, monkeypatch):
+    from selfloop_nb.sweeps import jobs
+    monkeypatch.setattr(jobs, "TRIES", 100)
+    n_killed = 0
+    for seed in range(100):
+        workers, heard = crew(seed=seed, cpus=(2, 1, 1), deaths=0.1), []
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "process . of 3, on .*, was lost: the training goes on from what it kept")
+            answers = list(workers.gang(3).map(shared, dict(factor=2), range(3), as_number, heard.append))
+        assert sorted(answers) == [(0, 0), (1, 2), (2, 4)]
+        assert heard[-1].startswith("0 at 127.0.0.1:"), "the first of them tells, to his last word"
+        n_killed += workers.ray.n_killed
+    assert n_killed > 20
+
+
+def test_a_training_that_loses_worker_after_worker_is_given_up_and_says_where(crew):
+    workers = crew(cpus=(1, 1))
+    workers.ray.fatal_piece = dict(number=1)
+    with pytest.warns(UserWarning, match="process 2 of 2, on .*, was lost: the training goes on"):
+        with pytest.raises(SelfloopError, match="process 2 of 2, on .*, was lost, and so was one 3 times"):
+            list(workers.gang(2).map(shared, dict(factor=2), range(2), as_number, print))
+    workers.ray.fatal_piece = None
+    assert len(list(workers.gang(2).map(shared, dict(factor=2), range(2), as_number, print))) == 2
+
+
+def test_what_those_who_train_together_raise_is_raised_and_a_stop_sends_them_home(crew):
+    def fails(number, **how): raise ValueError("three is none")
+    with pytest.raises(ValueError, match="three is none"):
+        list(crew().gang(2).map(fails, {}, range(2), as_number, print))
+    workers, looks = crew(), []
+    def look():
+        looks.append(1)
+        return len(looks) > 5
+    wait = workers.ray.wait
+    def busy(refs, **how): return wait(refs, **how) if not workers.at_hand() else ([], refs)
+    workers.ray.wait = busy
+    with pytest.raises(Stopped): list(workers.gang(2).map(shared, dict(factor=2), range(2), as_number, print, look))
+    assert not workers.team
+
+
+def test_more_processes_than_the_cluster_has_room_for_are_refused(crew):
+    with pytest.raises(SelfloopError, match="processes=3: this cluster has room for 2 workers at a time"):
+        crew(cpus=(1, 1)).gang(3)
 
 
 def test_a_loop_without_workers_opens_no_sockets(tmp_path):
@@ -305,6 +357,14 @@ def test_ray_stops_and_goes_on(tmp_path, real, undisturbed): # noqa: F811
 def test_ray_gives_up_a_piece_that_kills(real):
     with pytest.raises(SelfloopError, match="piece 1 of fatal was given up"):
         list(real.map(fatal, {}, [0, 1, 2], lambda key: dict(key=key)))
+    assert dict(real.map(double, dict(factor=2), range(4), as_number)) == {key: 2 * key for key in range(4)}
+
+
+@pytest.mark.long
+def test_ray_names_what_cannot_be_sent_back(real):
+    def locked(number): return threading.Lock()
+    with pytest.raises(SelfloopError, match="what locked gave for piece 1 cannot be sent back"):
+        list(real.map(locked, {}, [1], as_number))
     assert dict(real.map(double, dict(factor=2), range(4), as_number)) == {key: 2 * key for key in range(4)}
 
 

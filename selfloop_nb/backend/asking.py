@@ -168,6 +168,13 @@ def check_there(
     raise ConnectionRefusedError("nobody takes a connection there")
 
 # %% ../../nbs/backend/29_asking.ipynb #fb32bd7a
+def _is_here(host:str)->bool:
+    "Is it an address of this machine?"
+    try: socket.create_server((host, 0)).close()
+    except OSError: return False
+    return True
+
+# %% ../../nbs/backend/29_asking.ipynb #06dbf564
 def same_place(
     address:str, # host:port; "auto", or one that begins with a protocol, may be any
     other:str,   # host:port
@@ -177,5 +184,5 @@ def same_place(
     def resolved(where):
         host, _, port = where.rpartition(":")
         with suppress(OSError): host = socket.gethostbyname(host)
-        return host, port
+        return "" if _is_here(host) else host, port
     return resolved(address) == resolved(other)

@@ -125,6 +125,12 @@ ERRORS |= {
     "piece {a} of {b} was given up: {c} workers were lost with it alone ({d}). What else was done is kept; see "
     "Ray's log, or do it here: workers=Here()":
         "{b} 的 {a} 被放弃：有 {c} 个工作进程在只做它时丢失（{d}）。其余已做的都保留；查看 Ray 的日志，或在这里做：workers=Here()",
+    "process {a} of {b}, on {c}, was lost, and so was one {d} times ({e}): what was kept of the training stays, and "
+    "the same call goes on from there; see Ray's log":
+        "{b} 个进程中的第 {a} 个（在 {c} 上）丢失了，这样的丢失共有 {d} 次（{e}）：训练所保留的都在，同样的调用会从那里继续；查看 Ray 的日志",
+    "processes={a}: this cluster has room for {b} workers at a time: take fewer processes, or ray_cluster(workers={c}) "
+    "where there is more room, or will be":
+        "processes={a}：这个集群同时只容得下 {b} 个工作进程：请用更少的进程，或在有（或将有）更多空间的地方用 ray_cluster(workers={c})",
     "{a} {b} instead of {c}": "{a} 是 {b}，而不是 {c}",
     "the worker on {a} runs other code, {b}: install there what is here": "{a} 上的工作进程运行着不同的代码，{b}：在那里安装与这里相同的",
     "cpus=0, gpus=0: a worker needs some of one of them": "cpus=0, gpus=0：工作进程至少需要其中一种"}
@@ -175,9 +181,11 @@ ERRORS |= {
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #919bb8be
 ERRORS |= {
-    "no worker of {a} has begun for {b} s: others may hold the cluster (`ray status` says who), or its machines are "
-    "slow; this goes on as soon as one begins":
-        "{a} 个工作进程中 {b} 秒内没有一个开始：可能别人占着集群（`ray status` 会说是谁），或机器很慢；一有开始的就会继续",
+    "{a} workers of {b} that are needed have begun in {c} s: others may hold the cluster (`ray status` says who), or "
+    "its machines are slow; this goes on as soon as they begin":
+        "需要 {b} 个工作进程，{c} 秒内开始了 {a} 个：可能别人占着集群（`ray status` 会说是谁），或机器很慢；它们一开始就会继续",
+    "process {a} of {b}, on {c}, was lost: the training goes on from what it kept last":
+        "{b} 个进程中的第 {a} 个（在 {c} 上）丢失了：训练从最近保留的状态继续",
     "whoever can reach this cluster can run code on it: start it with RAY_AUTH_MODE=token, and set that here, too":
         "凡是连得上这个集群的人都能在上面运行代码：用 RAY_AUTH_MODE=token 启动它，这里也要设",
     "not bit-exact: the worker on {a} has {b}": "不能逐位相同：{a} 上的工作进程有 {b}",

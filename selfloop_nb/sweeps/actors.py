@@ -30,8 +30,11 @@ class Worker:
     def __init__(self):
         self.turn, self.box = threading.Lock(), None
         self.left, self.tokens = 0, 0 # the last job that is to be left; tokens that were written
+        self.words = [] # what else its work has said, until somebody asks
 
-    def _count(self, n:int): self.tokens += n
+    def _note(self, said):
+        if isinstance(said, int): self.tokens += said
+        else: self.words.append(said)
 
 # %% ../../nbs/sweeps/06_actors.ipynb #3c170c9a
 @patch_to(Worker)
@@ -50,7 +53,7 @@ def do(self, box:list, job:int, threads:int, piece:dict, watched:bool):
         torch.set_num_threads(threads)
         if self.box != box: self._fetch(box)
         if self.left >= job: raise Stopped("left before the piece was begun")
-        signals = dict(progress=self._count, should_stop=lambda: self.left >= job) if watched else {}
+        signals = dict(progress=self._note, should_stop=lambda: self.left >= job) if watched else {}
         return self.work(**self.common, **piece, **signals)
 
 # %% ../../nbs/sweeps/06_actors.ipynb #67cc3f4c
@@ -72,6 +75,21 @@ def beat(self, left:int)->int: # tokens so far
     "Leave all jobs up to this one."
     self.left = max(self.left, left)
     return self.tokens
+
+# %% ../../nbs/sweeps/06_actors.ipynb #867c1794
+@patch_to(Worker)
+def told(self)->list:
+    "What its work has said since somebody asked."
+    words, self.words = self.words, []
+    return words
+
+# %% ../../nbs/sweeps/06_actors.ipynb #e1621a68
+@patch_to(Worker)
+def meeting_place(self)->str: # host:port
+    "Where others can meet this one."
+    import ray
+    host = ray.util.get_node_ip_address()
+    with socket.create_server((host, 0)) as free: return f"{host}:{free.getsockname()[1]}"
 
 # %% ../../nbs/sweeps/06_actors.ipynb #d1ba7ecf
 def first_line(error)->str:

@@ -34,21 +34,28 @@ class Actor:
         self.is_alive, self.has_room = True, False
 
     def __getattr__(self, name):
-        def remote(*args): return Ref(self, name, args)
+        def remote(*args):
+            self.ray.check_begun()
+            return Ref(self, name, args)
         return types.SimpleNamespace(remote=remote)
 
 
 class FakeRay:
     "As much of Ray as `sweeps.cluster` uses."
     exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
+    util = types.SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1")
 
     def __init__(self, seed=0, cpus=(1, 1), deaths=0.0):
         self.random, self.deaths = random.Random(seed), deaths # the chance of a worker's death at each answer
         self.machines, self.actors = list(cpus), []
         self.n_killed, self.fatal_piece = 0, None # a piece that kills whoever does it
         self.cloudpickle = __import__("cloudpickle")
+        self.is_begun = True
+        self.n_astray = 0 # how often it was asked after its end: Ray itself then looks for its head, for ever
 
-    def put(self, value): return self.cloudpickle.loads(self.cloudpickle.dumps(value))
+    def put(self, value):
+        self.check_begun()
+        return self.cloudpickle.loads(self.cloudpickle.dumps(value))
     def nodes(self): return [dict(Alive=True, Resources={"CPU": n}) for n in self.machines]
 
     def remote(self, kind):
@@ -61,10 +68,15 @@ class FakeRay:
 
     def free(self): return sum(self.machines) - sum(a.n_cpus for a in self.actors if a.is_alive and a.has_room)
 
-    def kill(self, actor): actor.is_alive = False
+    def check_begun(self): self.n_astray += not self.is_begun
+
+    def kill(self, actor):
+        self.check_begun()
+        actor.is_alive = False
 
     def shutdown(self):
         for actor in self.actors: self.kill(actor)
+        self.is_begun = False
 
     def wait(self, refs, timeout=None, num_returns=1):
         "Some of the answers, in any order; a worker that has found no room yet may find it now."
