@@ -68,10 +68,10 @@ DRAG = """async thetas => {
     const room = document.querySelector(".selfloop-frame").room, chart = room.scoresChart, found = []
     for (const theta of thetas) {
         room.moveTheta(theta)
-        const { table } = room, said = room.wouldKeep().n
+        const { table } = room, said = room.keeps()
         const j = table.theta.findIndex(t => t >= room.theta)
         const bars = room.scores.open.map((_, i) => chart.keptIn(i)).reduce((a, b) => a + b, 0)
-        found.push([room.theta, said, bars, ...["right", "known", "fresh", "bigrams"].map(name => table[name][j] ?? 0)])
+        found.push([room.theta, said, bars, table.right[j], table.distinct[j]].map(value => value ?? null))
     }
     return found
 }"""
@@ -104,12 +104,11 @@ def test_what_theta_would_keep_is_exact(open_notebook, tmp_path, kind):
     found = nb.page.evaluate(DRAG, [rng.uniform(low, high) for _ in range(300)])
     run = made_up_run(tmp_path / "same", **made)
     preview = ThresholdPreview(run.samples(made["rounds"]))
-    for theta, n_kept, n_green, *sums in found:
+    for theta, n_kept, n_green, *shares in found:
         metrics = preview.at(theta)
         assert metrics.n_kept == n_kept == n_green
-        right, n_known, fresh, bigrams = sums
-        if n_kept and n_known: assert abs(right / n_known - metrics.precision) < 1e-12
-        if n_kept and bigrams: assert abs(fresh / bigrams - metrics.distinct_2) < 1e-12
+        for share, exact in zip(shares, (metrics.precision, metrics.distinct_2)):
+            assert abs(share - exact) < 1e-12 if math.isfinite(exact) else share is None or math.isnan(share)
 
 
 @pytest.mark.long
@@ -640,4 +639,31 @@ def test_the_report_answers_the_hand_offline(page, tmp_path):
     page.locator(".selfloop-room .said", has_text="would keep").wait_for()
     page.screenshot(path=tmp_path / "report_live.png")
     assert [url for url in page.noted["strangers"] if not url.startswith("file:")] == []
+    page.noted["strangers"] = []
+
+
+def test_a_drag_over_the_loss_shows_it_larger(page, tmp_path):
+    from made_up import made_up_run
+    from selfloop_nb import open_run
+    path = open_run(made_up_run(tmp_path / "run", 5).path).report(tmp_path / "report.html", live=True)
+    page.goto(path.as_uri())
+    figure = page.locator(".selfloop-room figure.loss")
+    figure.locator(".axis").wait_for(state="attached")
+    x, y = middle_of(figure.locator("svg"))
+    def stretch(*places):
+        "What of the training is shown after a press, moves, and a release; texts stay selected."
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]: page.mouse.move(*place, steps=3)
+        page.mouse.up()
+        return page.evaluate(f"() => {ROOM}.lossChart.part ?? null")
+    title = figure.locator("figcaption b").bounding_box()
+    assert stretch((title["x"] + 5, title["y"] + 5), (x, y)) is None, "it was pressed elsewhere"
+    first, last = stretch((x - 20, y), (x + 20, y))
+    assert 0 < first < last < 480
+    assert figure.locator(".value").is_visible() and "at step" in figure.locator(".value").inner_text()
+    page.mouse.move(2, 2)
+    assert not figure.locator(".value").is_visible(), "nothing is pointed at"
+    page.mouse.dblclick(x, y)
+    assert page.evaluate(f"() => {ROOM}.lossChart.part") is None
     page.noted["strangers"] = []

@@ -40,6 +40,13 @@ class LoRA:
             if value < 1: raise ValueError(f"{name}={value!r}: it must be at least 1")
         if not 0 <= self.dropout < 1: raise ValueError(f"dropout={self.dropout!r}: it must be at least 0 and below 1")
 
+# %% ../../nbs/backend/09_lora.ipynb #7052494a
+def _no_plain_linear(model)->list|None: # of names; None for none
+    "The linear layers that answer with more than a product."
+    from torch.nn import Linear
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, Linear)]
+    return [name for name, layer in layers if type(layer).__name__.endswith("Router")] or None
+
 # %% ../../nbs/backend/09_lora.ipynb #091cfb25
 def with_lora(
     model, # of transformers
@@ -56,7 +63,8 @@ def with_lora(
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "fan_in_fan_out") # of GPT-2's layers; it is set
         warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys") # experts are looked at later
-        config = peft.LoraConfig(**size, **experts, target_modules=targets, task_type=kind)
+        config = peft.LoraConfig(**size, **experts, target_modules=targets, exclude_modules=_no_plain_linear(model),
+                                 task_type=kind)
         return peft.get_peft_model(model, config)
 
 # %% ../../nbs/backend/09_lora.ipynb #04bd3129

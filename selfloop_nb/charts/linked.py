@@ -11,4 +11,4 @@ from .script import part
 # %% ../../nbs/charts/17_linked.ipynb #cb60d66c
 def page_script()->str: # a module of JavaScript
     "All that the browser runs beside a kernel."
-    return part("script.js") + "\n" + part("linked.js")
+    return part("script.js") + part("linked.js")

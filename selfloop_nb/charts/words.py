@@ -91,7 +91,7 @@ def add_words(
 
 # %% ../../nbs/charts/03_words.ipynb #5a56932a
 OF_MODELS = {"prompt", "completion", "answer", "thought", "reply", "text"} # keys of what people and models wrote
-AS_IT_IS = OF_MODELS | {"along", "key", "state"} # and of what a page goes by
+AS_IT_IS = OF_MODELS | {"along", "key", "part", "state"} # and of what a page goes by
 
 def all_shown(
     value, # texts in lists and dicts

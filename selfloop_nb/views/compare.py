@@ -24,7 +24,7 @@ from ..storage.evidence import verdicts_among
 from ..storage.store import Run
 from .background import Publisher, weakly
 from .live import LiveCharts, missing_line
-from .view import View, labelled, picture_output, push_button
+from .view import View, labelled, magnified, picture_output, push_button
 
 # %% ../../nbs/views/10_compare.ipynb #b7e2bef2
 def name_runs(
@@ -261,4 +261,5 @@ def compare(
     """The same charts for several runs or branches, and the settings that differ.
 
     Raises `ValueError` or `SelfloopError` for what is no run."""
-    return Comparison(name_runs(runs, named_runs), *session_look(font_scale, dark))
+    comparison = Comparison(name_runs(runs, named_runs), *session_look(font_scale, dark))
+    return magnified(comparison, comparison.scale, "letters")

@@ -22,7 +22,7 @@ from ..storage.store import check_run, read_table
 from .background import Publisher, Watcher, Worker, threads_repaint, weakly
 from .live import LiveCharts, apply_theta, missing_line
 from .painter import Painter, overview_png, overview_table
-from .view import View, choice_list, labelled, offer, picture_output, push_button
+from .view import View, choice_list, labelled, magnified, offer, picture_output, push_button
 
 # %% ../../nbs/views/05_dashboard.ipynb #944f162a
 class ControlRoom(View):
@@ -396,4 +396,5 @@ def dashboard(
     threads:bool|None=None, # False: a button returns when its work is done; None: as where threads do not repaint
 )->ControlRoom: # show it as the last line of a cell; step, run, pause, stop, rewind, branch, export, wait are its buttons
     "The control room of a loop: buttons, live charts, samples. It returns at once; the loop runs in its own thread."
-    return ControlRoom(source, *session_look(font_scale, dark), threads_repaint() if threads is None else threads)
+    look = session_look(font_scale, dark)
+    return magnified(ControlRoom(source, *look, threads_repaint() if threads is None else threads), look[0], "letters")

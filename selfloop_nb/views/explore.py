@@ -20,7 +20,7 @@ from ..filters.preview import KeptMetrics
 from ..records import score_range_of
 from .background import Publisher, weakly
 from .live import LiveCharts, apply_theta, missing_line
-from .view import RoundView, labelled, picture_output, push_button, run_or_table
+from .view import RoundView, labelled, magnified, picture_output, push_button, run_or_table
 
 # %% ../../nbs/views/06_explore.ipynb #b582fbcd
 def choice_table(
@@ -184,4 +184,5 @@ def explore(
     """Drag theta over the scored samples of a round and see what would be kept.
 
     Raises `ValueError` for a group that is no column."""
-    return Explorer(run_or_table(source), round, group, *session_look(font_scale, dark))
+    explorer = Explorer(run_or_table(source), round, group, *session_look(font_scale, dark))
+    return magnified(explorer, explorer.scale, "letters")

@@ -38,7 +38,7 @@ class LiveCharts(anywidget.AnyWidget):
     scores = _sent(traitlets.Dict, {})  # those of the chosen round
     table = _sent(traitlets.Bytes, b"") # what each theta would keep of it
     samples = _sent(traitlets.Dict, {}) # some of them
-    losses = _sent(traitlets.List, [])  # [round, steps, losses] a round
+    losses = _sent(traitlets.List, [])  # [round, steps, losses, steps before it, held-out loss] a round
     round = _sent(traitlets.Int, -1)    # the chosen one; set by either side
     theta = traitlets.Float(None, allow_none=True).tag(sync=True) # where a hand let go of it; set by either side
     scale = _sent(traitlets.Float, 1.0) # of the letters
@@ -172,11 +172,20 @@ def show_losses(self,
         if not new: return
         self.n_told = len(points)
         steps, losses = thinned(new, len(new))
-        if not self.losses or self.losses[-1][0] != number: self.losses.append([number, [], []])
-        for held, more in zip(self.losses[-1][1:], (steps, losses)): held.extend(more)
-        if len(self.losses[-1][1]) > 2 * MOST_POINTS:
-            self.losses = [*self.losses[:-1], [number, *thinned(points, MOST_POINTS)]]
-        else: self.send(dict(round=number, steps=steps, losses=losses))
+        if not self.losses or self.losses[-1][0] != number: self.losses.append(_next_round(number, self.losses))
+        _, held_steps, held_losses, start, _ = self.losses[-1]
+        held_steps.extend(steps)
+        held_losses.extend(losses)
+        if len(held_steps) > 2 * MOST_POINTS:
+            self.losses = [*self.losses[:-1], [number, *thinned(points, MOST_POINTS), start, None]]
+        else: self.send(dict(round=number, steps=steps, losses=losses, start=start))
+
+# %% ../../nbs/views/04_live.ipynb #113f0128
+def _next_round(number:int, losses:list)->list:
+    "A round without losses so far, after these."
+    if not losses: return [number, [], [], 0, None]
+    _, steps, _, start, _ = losses[-1]
+    return [number, [], [], start + max(steps, default=0), None]
 
 # %% ../../nbs/views/04_live.ipynb #5a1ee7d6
 @patch_to(LiveCharts)

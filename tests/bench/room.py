@@ -46,7 +46,7 @@ REDRAW = """() => {
     room.losses = [[1, steps, steps.map(i => 1 + Math.sin(i / 500))]]
     for (let i = 0; i < 15; i++) {
         const began = performance.now()
-        room.lossChart.draw()
+        room.lossChart.show(room.lossChart)
         times.push(performance.now() - began)
     }
     return times
