@@ -92,6 +92,24 @@ def test_a_stop_is_heard_and_the_workers_leave(crew):
     assert again == {key: 3 * key for key in range(20)}, "the next job is not the one that was left"
 
 
+def test_of_few_pieces_each_worker_gets_some(crew):
+    for seed in range(20):
+        workers = crew(seed=seed, cpus=(1, 1))
+        list(workers.map(double, dict(factor=2), range(8), as_number)) # both are there
+        loads = Counter()
+        for actor in workers.ray.actors: actor.object.do = counted(actor.object.do, loads, actor)
+        list(workers.map(double, dict(factor=2), range(2), as_number))
+        if len(workers.at_hand()) == 2: assert sorted(loads.values()) == [1, 1]
+
+
+def counted(do, loads, actor):
+    "The same, and counts."
+    def done(*how):
+        loads[actor] += 1
+        return do(*how)
+    return done
+
+
 def test_more_pieces_than_room_and_late_machines(crew):
     workers = crew(workers=4, cpus=(1,))
     answers = workers.map(double, dict(factor=2), range(40), as_number)

@@ -64,12 +64,14 @@ def _hand_out(self):
     "Give pieces to workers that have room for them; one that has taken a worker along goes alone."
     loads = {actor: [] for actor in self.cluster.at_hand()}
     for actor, key in self.asked.values(): loads[actor].append(key)
-    for actor, load in sorted(loads.items(), key=lambda pair: len(pair[1])):
-        while self.todo and self._has_room(load, self.todo[0]):
-            key = self.todo.popleft()
-            load.append(key)
-            how = self.box, self.number, self.threads, self.piece(key), self.progress is not None
-            self.asked[actor.do.remote(*how)] = actor, key
+    while self.todo:
+        free = [actor for actor, load in loads.items() if self._has_room(load, self.todo[0])]
+        if not free: return
+        actor = min(free, key=lambda actor: len(loads[actor])) # of two pieces each of two workers gets one
+        key = self.todo.popleft()
+        loads[actor].append(key)
+        how = self.box, self.number, self.threads, self.piece(key), self.progress is not None
+        self.asked[actor.do.remote(*how)] = actor, key
 
 # %% ../../nbs/sweeps/07_jobs.ipynb #e8c6261a
 @patch_to(Job)
