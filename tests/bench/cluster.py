@@ -17,7 +17,7 @@ from selfloop_nb.sampling import sample_chunk
 
 torch.set_num_threads(1)
 KILLS, PROMPTS = int(os.environ.get("KILLS", 1000)), int(os.environ.get("PROMPTS", 1_000_000))
-SUMS = addition(n_train=200, n_prompts=2000, n_heldout=100)
+SUMS = addition(n_train=200, n_prompts=3000, n_heldout=30)
 FEW = FineTune(steps=3, batch_size=16)
 TIMES = 5 # rounds that are compared
 
@@ -36,7 +36,7 @@ def new_loop(folder, workers, task, tokens, **model):
 
 
 def large_loop(folder, workers=None):
-    "One whose model is its work: it has 13 million weights, and writes 8,000 samples a round, 200 a chunk."
+    "One whose model is its work: it has 13 million weights, and writes 12,000 samples a round, 200 a chunk."
     return new_loop(folder, workers, SUMS, 2048, width=256, layers=12)
 
 
