@@ -37,9 +37,13 @@ WATCH = """selector => { // milliseconds from the next move of the pointer, or f
     let began = selector && performance.now()
     window.took = null
     addEventListener("pointermove", () => { began ??= performance.now() }, { capture: true, once: true })
-    const answered = () => requestAnimationFrame(() => { if (began) window.took ??= performance.now() - began })
+    const watcher = new MutationObserver(() => requestAnimationFrame(() => {
+        if (!began) return
+        window.took ??= performance.now() - began
+        watcher.disconnect() // or it would answer for the next move, too
+    }))
     const what = { attributes: true, characterData: true, childList: true, subtree: true }
-    new MutationObserver(answered).observe(document.querySelector(target), what)
+    watcher.observe(document.querySelector(target), what)
 }"""
 REDRAW = """() => {
     const room = document.querySelector(".selfloop-frame").room, steps = [...Array(4000).keys()], times = []
