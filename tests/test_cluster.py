@@ -93,13 +93,17 @@ def test_a_stop_is_heard_and_the_workers_leave(crew):
 
 
 def test_of_few_pieces_each_worker_gets_some(crew):
+    n_seen = 0
     for seed in range(20):
         workers = crew(seed=seed, cpus=(1, 1))
         list(workers.map(double, dict(factor=2), range(8), as_number)) # both are there
         loads = Counter()
         for actor in workers.ray.actors: actor.object.do = counted(actor.object.do, loads, actor)
         list(workers.map(double, dict(factor=2), range(2), as_number))
-        if len(workers.at_hand()) == 2: assert sorted(loads.values()) == [1, 1]
+        if len(workers.at_hand()) < 2: continue # one was lost
+        assert sorted(loads.values()) == [1, 1]
+        n_seen += 1
+    assert n_seen > 5
 
 
 def counted(do, loads, actor):
