@@ -32,9 +32,9 @@ SEEN = """() => {
     const images = [...document.querySelectorAll("img.widget-image")]
     return images.some(image => image.naturalWidth > 1) || !!document.querySelector(".selfloop-room .axis")
 }"""
-WATCH = """selector => { // milliseconds from the next move of the pointer, or from now, to the frame that answers
-    const target = selector ?? ".selfloop-room .said, img.widget-image"
-    let began = selector && performance.now()
+WATCH = """bar => { // milliseconds from the next move of the pointer, or from the pick of a bar, to the answering frame
+    const target = bar === null ? ".selfloop-room .said, img.widget-image" : ".selfloop-room .cards"
+    let began
     window.took = null
     addEventListener("pointermove", () => { began ??= performance.now() }, { capture: true, once: true })
     const watcher = new MutationObserver(() => requestAnimationFrame(() => {
@@ -44,6 +44,9 @@ WATCH = """selector => { // milliseconds from the next move of the pointer, or f
     }))
     const what = { attributes: true, characterData: true, childList: true, subtree: true }
     watcher.observe(document.querySelector(target), what)
+    if (bar === null) return
+    began = performance.now()
+    document.querySelector(".selfloop-frame").room.pick(bar)
 }"""
 REDRAW = """() => {
     const room = document.querySelector(".selfloop-frame").room, steps = [...Array(4000).keys()], times = []
@@ -55,9 +58,9 @@ REDRAW = """() => {
     }
     return times
 }""" # of the most points that are sent, however long the training
-PICK = "i => document.querySelector('.selfloop-frame').room.pick(i)"
 HEAP = "() => performance.memory.usedJSHeapSize / 2**20"
 SLEEP = 10 # seconds that a cell keeps the kernel busy
+PAUSE = 300 # milliseconds between clicks: sooner, Jupyter's server holds the answer (Nagle, a delayed ACK of 40 ms)
 N_SAMPLES = 100_000
 
 
@@ -128,7 +131,7 @@ class Bench:
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
         self.page.mouse.down()
-        self.page.evaluate(WATCH)
+        self.page.evaluate(WATCH, None)
         self.way = -self.way
         self.page.mouse.move(x + self.way, y)
         took = self.took()
@@ -151,8 +154,8 @@ class Bench:
         "What only the room of now does: milliseconds to the samples of a bar of many, to draw a long loss."
         bars = []
         for i in range(5, 35, 2):
-            self.page.evaluate(WATCH, ".selfloop-room .cards")
-            self.page.evaluate(PICK, i)
+            self.page.wait_for_timeout(PAUSE)
+            self.page.evaluate(WATCH, i)
             bars.append(self.took())
         self.opening()
         return statistics.median(bars), statistics.median(self.page.evaluate(REDRAW))
