@@ -51,7 +51,13 @@ def made(loop): return [(r.id, r.counts, r.files) for r in loop.rounds]
 def pids_of(workers):
     "The processes of the workers that are at hand."
     actors = [actor for actor, tokens in workers.team.items() if tokens is not None]
-    return [workers.ray.get(actor.__ray_call__.remote(lambda self: os.getpid())) for actor in actors]
+    return [pid for pid in (pid_of(workers.ray, actor) for actor in actors) if pid is not None]
+
+
+def pid_of(ray, actor):
+    "The process of a worker; None where it has died and the loop has not heard of it."
+    try: return ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))
+    except ray.exceptions.RayActorError: return None
 
 
 def cpu_seconds(pids):
@@ -130,7 +136,8 @@ def struck(workers, folder, n, what, strike):
 def killed(workers, folder):
     "Workers are killed at random."
     def strike(chance):
-        pids = chance.sample(pids_of(workers), 1) if workers.team else []
+        pids = pids_of(workers)
+        pids = chance.sample(pids, 1) if pids else []
         for pid in pids: os.kill(pid, signal.SIGKILL)
         return len(pids)
     struck(workers, folder, KILLS, "workers", strike)
