@@ -127,6 +127,12 @@ class Resumable:
 
     def floating_point_ops(self, inputs): return 0 # nobody asks
 
+    def create_accelerator_and_postprocess(self):
+        "What a device has cached is given back as the training begins, but no garbage is looked for."
+        from accelerate.utils.memory import clear_device_cache
+        super().create_accelerator_and_postprocess()
+        self.accelerator.free_memory = clear_device_cache
+
     def create_scheduler(self, num_training_steps, optimizer=None):
         "Of a few steps none is lost to a warm-up that begins at a rate of 0."
         is_short = num_training_steps < SHORT and self.args.get_warmup_steps(num_training_steps) > 0

@@ -7,7 +7,7 @@ __all__ = ['OPTIMIZERS', 'trainer_arguments', 'check_optimizer', 'compute_twice'
            'shortened_warmup', 'loss_listener', 'memory_errors', 'undisturbed', 'autocast_around']
 
 # %% ../../nbs/backend/08_trainer.ipynb #8c316077
-import gc, math, os, re, sys
+import math, os, re, sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -138,15 +138,6 @@ def memory_errors(
         error.fits = f"FineTune({less}, ...)"
         raise
 
-# %% ../../nbs/backend/08_trainer.ipynb #34bfb677
-@contextmanager
-def _quick_collection():
-    "Spare Trainer's garbage collections the objects that were there before."
-    gc.collect(1) # what is young and done with: frozen, it would be old, and stay for dozens of rounds
-    gc.freeze()
-    try: yield
-    finally: gc.unfreeze()
-
 # %% ../../nbs/backend/08_trainer.ipynb #16353097
 @contextmanager
 def _with_gradients():
@@ -168,7 +159,7 @@ def _own_environment():
 @contextmanager
 def undisturbed():
     "A place to train in: what is around does not disturb the training, nor the training what is around."
-    with usual_defaults(), _own_environment(), kept_generators(), _quick_collection(), _with_gradients(): yield
+    with usual_defaults(), _own_environment(), kept_generators(), _with_gradients(): yield
 
 # %% ../../nbs/backend/08_trainer.ipynb #c468d7db
 def autocast_around()->str: # '' where there is none
