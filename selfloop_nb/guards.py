@@ -25,7 +25,17 @@ def _last(history:list, name:str)->float:
 class Guard:
     "Base of the guards: the numbers in its fields are those of Python."
     stop = False
-    def __post_init__(self): plain_fields(self)
+    shares = () # names of fields that are shares: one of 50, for 50 %, would never be passed
+    sizes = ()  # names of fields that are at least 0
+    def __post_init__(self):
+        plain_fields(self)
+        for name in self.shares: self._check(name, 1, "from 0 to 1")
+        for name in self.sizes: self._check(name, math.inf, "0 or more")
+
+    def _check(self, name:str, most:float, rule:str):
+        "Raise `ValueError` for a field that is out of bounds, or nan."
+        value = getattr(self, name)
+        if not 0 <= value <= most: raise ValueError(f"{name}={value!r}: it must be {rule}")
 
 # %% ../nbs/10_guards.ipynb #5f1f7327
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class HeldoutLossGuard(Guard):
     "Held-out loss above M_0's by more than a share: the model forgets, or learns from its errors."
     rise:float=0.1   # share of M_0's loss
     stop:bool=False  # stop the run? else warn
+    sizes = ("rise",)
     def __call__(self, history):
         first = _first(history, "heldout_loss")
         last = _last(history, "heldout_loss")
@@ -45,6 +56,7 @@ class DiversityGuard(Guard):
     "Distinct-2 of the samples below a share of M_0's: the model repeats itself."
     share:float=0.5  # of M_0's distinct-2
     stop:bool=False  # stop the run? else warn
+    shares = ("share",)
     def __call__(self, history):
         first = _first(history, "distinct_2")
         last = _last(history, "distinct_2")
@@ -57,6 +69,7 @@ class AcceptanceGuard(Guard):
     "A share of the samples so small is kept that the next model learns from next to nothing."
     least:float=0.02 # share of the samples
     stop:bool=False  # stop the run? else warn
+    shares = ("least",)
     def __call__(self, history):
         rate = _last(history, "accept_rate")
         if rate < self.least: return f"only {rate:.1%} of the samples were kept, less than {self.least:.1%}"
@@ -91,6 +104,7 @@ class RoomGuard(Guard):
     "Most samples, or most held-out answers, ended at max_new_tokens and not by themselves."
     most:float=0.5   # share that may
     stop:bool=False  # stop the run? else warn
+    shares = ("most",)
     def __call__(self, history):
         room = _last(history, "max_new_tokens")
         for name, what in (("cut_share", "samples"), ("heldout_cut_share", "held-out answers")):
@@ -104,6 +118,7 @@ class JudgeGuard(Guard):
     "A language model that judges gives answers without content its better verdict."
     most:float=0.0   # share of the controls that may pass
     stop:bool=False  # stop the run? else warn
+    shares = ("most",)
     def __call__(self, history):
         passed = _last(history, "controls_passed")
         if passed > self.most:
@@ -117,6 +132,7 @@ class AuditGuard(Guard):
     fall:float=0.25   # how far the audit may fall, in standard deviations of the first round
     gap:float=0.5     # how far Q may rise above the audit, in the same; inf: as far as it likes
     stop:bool=False  # stop the run? else warn
+    sizes = "fall", "gap"
     def __call__(self, history):
         return self._failures(history) or self._divergence(history)
 
@@ -153,6 +169,7 @@ class DriftGuard(Guard):
     kl:float=1.0     # nats a token
     fall:float=1.0   # nats a token by which the samples may become less likely under M_0
     stop:bool=False  # stop the run? else warn
+    sizes = "kl", "fall"
     def __call__(self, history):
         kl = _last(history, "kl_per_token")
         fall = _first(history, "base_logprob") - _last(history, "base_logprob")
@@ -169,6 +186,7 @@ class CoverageGuard(Guard):
     "pass@1 has risen and pass@k has fallen: right answers come more often, and fewer problems are solved at all."
     fall:float=0.05   # of pass@k since the first round with as many samples a prompt
     stop:bool=False  # stop the run? else warn
+    shares = ("fall",)
     def __call__(self, history):
         k = _last(history, "tries")
         same = [row for row in history if row.get("tries") == k]
@@ -188,6 +206,7 @@ class RepetitionGuard(Guard):
     "Self-BLEU or the share of near-duplicates is well on its way from M_0's value to 1: the samples repeat each other."
     share:float=0.5   # of the way, and at least 0.1
     stop:bool=False  # stop the run? else warn
+    shares = ("share",)
     def __call__(self, history):
         if _last(history, "pass_at_1") > _first(history, "pass_at_1"): return ""
         for name, what in (("self_bleu", "self-BLEU"), ("near_duplicate_ratio", "the share of near-duplicates")):
@@ -204,6 +223,7 @@ class BalanceGuard(Guard):
     share:float=0.5   # of the best balance score so far
     least:float=0.05  # a best that is lower is nothing to lose
     stop:bool=False  # stop the run? else warn
+    shares = "share", "least"
     def __call__(self, history):
         values = [row.get("balance", math.nan) for row in history]
         best = max((value for value in values if not math.isnan(value)), default=math.nan)

@@ -7,14 +7,15 @@ __all__ = ['draw_rows', 'repeat_rows', 'within_budget', 'sample_weights', 'Mix',
            'needs_samples', 'no_rows', 'OwnMix', 'as_mix', 'KeptTables']
 
 # %% ../nbs/08_mixing.ipynb #d16a5953
-import math, random
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 from .backend.columns import as_arrow, lent, some_rows, table_of
-from .backend.core import LATER, derive_seed, patch_to, plain_scalar, real_number, whole_number, whole_text
+from .backend.core import (
+    LATER, derive_seed, patch_to, plain_scalar, real_number, seeded, whole_number, whole_text)
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
@@ -25,7 +26,7 @@ def draw_rows(
 )->list: # row numbers
     "Take n rows, each as often as the others or once more; which ones once more, the seed says."
     whole, rest = divmod(n, n_rows)
-    once_more = random.Random(seed).sample(range(n_rows), rest)
+    once_more = seeded(seed).sample(range(n_rows), rest)
     return list(range(n_rows)) * whole + sorted(once_more)
 
 # %% ../nbs/08_mixing.ipynb #0227c0b4

@@ -385,6 +385,7 @@ def score_samples(
     should_stop:Callable=never, # asked between two pieces of work
 )->"datasets.Dataset": # with `score`, `reason` (of quarantine), and `score_<name>` for each part of a sum
     "Score a round's samples; raises `ScoringError` for a wrong number of scores or too many failures."
+    if not failure_budget >= 0: raise ValueError(f"failure_budget={failure_budget!r}: it must be from 0 to 1")
     scorer = as_scorer(scorer)
     parts = [part for part, _ in _terms(scorer)]
     results = [_score_part(part, samples, journal, workers, should_stop) for part in parts]

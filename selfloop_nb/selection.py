@@ -84,6 +84,12 @@ class KeepRule:
     ):
         "Raise `ValueError` where the rule does not fit the scorer's range; most rules fit every range."
 
+    def check_fields(self):
+        "Make the fields plain; raises `ValueError` for a length below which there is nothing."
+        plain_fields(self)
+        if self.max_tokens is None or self.max_tokens >= 1: return
+        raise ValueError(f"max_tokens={self.max_tokens!r}: it must be at least 1, or None")
+
 # %% ../nbs/07_selection.ipynb #533862b3
 @patch_to(KeepRule)
 def __call__(self,
@@ -135,7 +141,7 @@ class Threshold(KeepRule):
     reason = "below threshold"
 
     def __post_init__(self):
-        plain_fields(self)
+        self.check_fields()
         if math.isnan(self.theta): raise ValueError(f"theta={self.theta!r}: it must be a number")
 
     def keep(self, scores, prompt_ids): return [score >= self.theta for score in scores]
@@ -160,7 +166,7 @@ class Quantile(KeepRule):
     reason = "outside the best share"
 
     def __post_init__(self):
-        plain_fields(self)
+        self.check_fields()
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
     def keep(self, scores, prompt_ids):
@@ -179,7 +185,7 @@ class TopK(KeepRule):
     reason = "not in the prompt's top k"
 
     def __post_init__(self):
-        plain_fields(self)
+        self.check_fields()
         if self.k < 1: raise ValueError(f"k={self.k!r}: it must be at least 1")
 
     def keep(self, scores, prompt_ids):

@@ -7,14 +7,15 @@ __all__ = ['CHECKED_AT_ONCE', 'Task', 'exact_answer', 'table_hash', 'addition_pr
            'reasoning']
 
 # %% ../nbs/03_tasks.ipynb #77c94355
-import hashlib, json, math, random, warnings
+import hashlib, json, math, warnings
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
 from .backend.code import takes_one
 from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
-from .backend.core import patch_to, plain_arguments, plain_fields, plain_scalar, short_hash
+from .backend.core import (
+    check_sizes, natural_number, patch_to, plain_arguments, plain_fields, plain_scalar, seeded, short_hash)
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
@@ -226,13 +227,16 @@ def addition(
 )->Task:
     "The addition task: no problem is in two of the three tables; the prompts last for up to 20 rounds."
     from datasets import Dataset
+    check_sizes(digits=digits, n_prompts=n_prompts)
+    for name, n in dict(n_train=n_train, n_heldout=n_heldout).items(): natural_number(n, name)
+    if digits > 9: raise ValueError(f"digits={digits!r}: it must be at most 9")
     wanted = n_train + n_prompts + n_heldout
     there_are = 100 ** digits
     if wanted > there_are:
         raise ValueError(f"{digits} digits give {there_are} problems, {wanted} are asked for: "
                          "use more digits or fewer problems")
     n = n_heldout + n_train
-    pairs = random.Random(seed).sample(range(there_are), n + min(20 * n_prompts, there_are - n))
+    pairs = seeded(seed).sample(range(there_are), n + min(20 * n_prompts, there_are - n))
     rows = [addition_problem(*divmod(pair, 10 ** digits), digits) for pair in pairs]
     train = _labelled(rows[n_heldout:n])
     heldout = _labelled(rows[:n_heldout])
@@ -292,7 +296,8 @@ def _read_as_meant(data:dict)->dict: # of the columns that were read
     found = {}
     for column, read in ways.items():
         values = data.get(column, [])
-        try: found[column] = [read(value) if isinstance(value, str) else value for value in values]
+        given = [None if value == "" else value for value in values] # a gap of a CSV file
+        try: found[column] = [read(value) if isinstance(value, str) else value for value in given]
         except (KeyError, ValueError): pass # it is named where the task is made
     return {column: values for column, values in found.items() if values}
 
@@ -308,8 +313,9 @@ def _check_answers(prompts)->Callable:
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #945dc15c
-_REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected",
-               "expected_answer", "response", "output"} # what others call them
+_REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected", "label",
+               "expected_answer", "response", "output", "labels", "correct_answer", "final_answer", "gold_answer",
+               "truth", "gt"} # what others call them
 
 def _say_unchecked(columns:list):
     "Warn where prompts seem to bring references that no check reads."
@@ -383,6 +389,8 @@ def reasoning(
 )->Task:
     "A task of reasoning-gym with its own check (full marks = right); no question is in two tables."
     from datasets import Dataset
+    check_sizes(n_prompts=n_prompts)
+    for table, size in dict(n_train=n_train, n_heldout=n_heldout).items(): natural_number(size, table)
     n, extract = n_heldout + n_train, extractor(extract, "extract")
     rows, gym = _gym_rows(name, n + n_prompts, 20 * n_prompts, seed, config)
     check = GymCheck(name, config, extract, gym)

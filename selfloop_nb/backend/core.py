@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_text', 'plain_scalar', 'whole_number', 'natural_number', 'check_sizes', 'real_number',
-           'is_name', 'is_unused', 'plain_fields', 'yes_or_no', 'plain_arguments', 'derive_seed', 'kept_generators',
-           'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted', 'user_path',
-           'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
-           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'is_name', 'is_unused', 'plain_fields', 'yes_or_no', 'plain_arguments', 'derive_seed', 'seeded',
+           'kept_generators', 'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret',
+           'redacted', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError',
+           'OutOfMemoryError', 'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
@@ -54,7 +54,6 @@ def natural_number(value, name:str)->int: # 0 or more
     if number >= 0: return number
     raise ValueError(f"{name}={value!r}: it must be 0 or more")
 
-# %% ../../nbs/00_core.ipynb #6e173ce0
 def check_sizes(**sizes):
     "Raise `ValueError` for a size below 1."
     for name, n in sizes.items():
@@ -98,7 +97,6 @@ def plain_fields(
         value = _plain_field(getattr(settings, f.name), f.name, get_args(f.type) or (f.type,))
         object.__setattr__(settings, f.name, redact(value) if f.name in shown and isinstance(value, str) else value)
 
-# %% ../../nbs/00_core.ipynb #ff4370e7
 def _plain_field(value, name:str, kinds:tuple):
     "The value of a field that may be of some kinds."
     if value is None and NoneType in kinds: return None
@@ -115,7 +113,6 @@ def _plain_tuple(value, name:str)->tuple:
     if isinstance(value, str): return value
     raise ValueError(f"{name}={value!r}: it must be a tuple or a list")
 
-# %% ../../nbs/00_core.ipynb #1cd206d8
 def yes_or_no(value, name:str)->bool:
     "A plain Python bool; raises `ValueError` for anything else."
     if type(value).__name__ in ("bool", "bool_"): return bool(value)
@@ -134,7 +131,6 @@ def plain_arguments(function):
         return function(*given.args, **given.kwargs)
     return checked
 
-# %% ../../nbs/00_core.ipynb #c047afc2
 def _plain_argument(value, name:str, kinds:tuple):
     "The value of an argument; a whole number stays one, as it stands in records."
     if isinstance(value, str) and str in kinds or not {bool, int, float} & set(kinds): return value
@@ -151,6 +147,11 @@ def derive_seed(
     text = json.dumps([whole_number(seed, "seed"), *place])
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+def seeded(seed:int)->random.Random: # a user's: Python takes -1 for 1
+    "A generator of random numbers, another one for each seed."
+    seed = whole_number(seed, "seed")
+    return random.Random(seed if seed >= 0 else derive_seed(seed))
 
 # %% ../../nbs/00_core.ipynb #ec22636a
 @contextmanager
@@ -305,7 +306,6 @@ def redact(
     def hidden(match): return (match[match.lastgroup] if match.lastgroup else "") + "[redacted]"
     return whole_text(_SECRET.sub(hidden, text))
 
-# %% ../../nbs/00_core.ipynb #58d89a51
 def is_secret(name:str)->bool:
     "Is this the name of a secret, such as `api_key`?"
     return _SECRET_NAME.search(name) is not None
@@ -335,7 +335,6 @@ def _why_no_path(text:str)->str: # '' where it can be one
             return f"{found[0]} is a variable of the environment: os.path.expandvars puts its value there"
     return ""
 
-# %% ../../nbs/00_core.ipynb #21411e74
 def user_path(path)->Path:
     "A path as the user means it; raises `ValueError` where it cannot be one."
     try:

@@ -7,10 +7,10 @@ __all__ = ['rounds_kind', 'carry_problems', 'carry_task', 'erring_judge', 'carry
            'wrong_share', 'breakdown_point', 'rounds_until', 'how_many_rounds', 'own_judge']
 
 # %% ../../nbs/teaching/08_erring_judge.ipynb #ff60cfa0
-import math, random
+import math
 from collections.abc import Callable
 
-from ..backend.core import derive_seed
+from ..backend.core import derive_seed, seeded
 from .answers import Kind, NotRight, call, column, function, number, share
 from .exercises import exercise
 from ..loop import Loop
@@ -31,7 +31,7 @@ def carry_problems(
 )->list: # of dicts: prompt, answer, and `forgot`, the answer without the carry
     "All sums of a number below 90 and a digit in which a ten is carried."
     pairs = [(a, b) for a in range(10, 90) for b in range(2, 10) if a % 10 + b >= 10]
-    random.Random(seed).shuffle(pairs)
+    seeded(seed).shuffle(pairs)
     return [_problem(a, b) for a, b in pairs]
 
 # %% ../../nbs/teaching/08_erring_judge.ipynb #62aaf6d3
@@ -46,6 +46,7 @@ def carry_task(
     n_prompts:int=120,   # a round
 )->Task:
     "Sums with a carry as a task: D_train has ten solutions of each problem, a share of them wrong."
+    if not 0 <= forgetful <= 1: raise ValueError(f"forgetful={forgetful!r}: it is a share, from 0 to 1")
     problems = carry_problems(seed)
     heldout, taught = problems[:n_heldout], problems[n_heldout:]
     n_wrong = round(10 * forgetful)
@@ -77,7 +78,7 @@ def carry_samples(
 )->"datasets.Dataset":
     "Samples as a model might write them that forgets a share of the carries, to try a judge on."
     from datasets import Dataset
-    rng = random.Random(seed)
+    rng = seeded(seed)
     rows = [rng.choice(carry_problems()) for _ in range(n)]
     texts = [row["forgot"] if rng.random() < p else row["answer"] for row in rows]
     return Dataset.from_list([dict(row, completion=text, sample_id=f"1-sample-{i // 16}-{i % 16}")

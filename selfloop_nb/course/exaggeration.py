@@ -7,9 +7,9 @@ __all__ = ['JOBS', 'order_kind', 'job_shares', 'job_task', 'word_judge', 'share_
            'rounds_to_dominate', 'job_samples', 'own_rebalance', 'order_of_losses']
 
 # %% ../../nbs/teaching/11_exaggeration.ipynb #4907d046
-import math, random
+import math
 
-from ..backend.core import derive_seed
+from ..backend.core import derive_seed, seeded
 from .answers import Kind, NotRight, call, column, function, name_kind
 from .erring_judge import next_share, rounds_kind
 from .exercises import exercise
@@ -31,7 +31,7 @@ def job_shares(
     seed:int=0,
 )->dict: # job -> share of m in D_train, from .5 to .9
     "What share of each job's rows is m."
-    drawn = random.Random(seed).sample(JOBS, len(JOBS))
+    drawn = seeded(seed).sample(JOBS, len(JOBS))
     return {job: 0.5 + 0.4 * i / (len(JOBS) - 1) for i, job in enumerate(drawn)}
 
 # %% ../../nbs/teaching/11_exaggeration.ipynb #01f55c08
@@ -125,7 +125,7 @@ def job_samples(
 )->tuple: # a table with prompt, completion, job, sample_id; job -> share of m that it should have
     "Samples as a model that exaggerates might write them: m in a larger share of each job than in D_train."
     from datasets import Dataset
-    rng, shares = random.Random(seed), job_shares(seed)
+    rng, shares = seeded(seed), job_shares(seed)
     rows = []
     for job in JOBS:
         n_m = round(n_each * next_share(shares[job], 1.2, 0.8))

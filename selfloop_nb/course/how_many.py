@@ -11,7 +11,7 @@ __all__ = ['ratings_kind', 'CASES', 'wald', 'coverage', 'hurried_marker', 'rated
 import math, random
 from collections.abc import Callable
 
-from ..backend.core import derive_seed
+from ..backend.core import derive_seed, seeded
 from .answers import Kind, NotRight, call, check_rounding, function, name_kind, number
 from .exercises import exercise
 from ..loop import Loop
@@ -121,7 +121,7 @@ def slipping_raters(
     seed:int=0,
 )->float: # Cohen's kappa of the two
     "How well two raters agree who both err now and then."
-    rng = random.Random(seed)
+    rng = seeded(seed)
     one, other = ([verdict ^ (rng.random() < slips) for verdict in right] for _ in range(2))
     return kappa(one, other)
 

@@ -9,6 +9,7 @@ __all__ = ['levels_kind', 'level_kind', 'STEPS', 'ladder_problem', 'ladder_task'
 # %% ../../nbs/teaching/14_ladder.ipynb #717082ac
 import random
 
+from ..backend.core import seeded
 from .answers import Kind, NotRight, call, function, name_kind, number
 from .exercises import exercise
 from ..filters.staircase import Staircase
@@ -48,7 +49,7 @@ def ladder_task(
     up:float=0.75,    # see `Staircase`
 )->Task:
     "Sums of up to `taught` digits to learn from; from there on to be asked, level by level."
-    rng = random.Random(seed)
+    rng = seeded(seed)
     levels = range(taught, field + 1)
     train = [ladder_problem(rng, rng.randint(1, taught), field) for _ in range(n_train)]
     pool = [ladder_problem(rng, n, field) for n in levels for _ in range(800)]

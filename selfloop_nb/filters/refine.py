@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
-from ..backend.core import patch_to, plain_fields, short_hash
+from ..backend.core import check_sizes, natural_number, patch_to, plain_fields, short_hash
 from ..backend.counters import n_of_share
 from ..records import KEPT, REJECTED
 from ..selection import KeepRule, as_rule, with_copies
@@ -68,6 +68,8 @@ class NoNearDuplicates(Refinement):
     def __post_init__(self):
         super().__post_init__()
         if not 0 < self.least <= 1: raise ValueError(f"least={self.least!r}: it must be above 0 and at most 1")
+        check_sizes(n=self.n)
+        natural_number(self.shortest, "shortest")
 
     def drop(self, samples, kept):
         texts = samples["completion"][:]
@@ -85,6 +87,7 @@ class Decontaminated(Refinement):
 
     def __post_init__(self, heldout):
         super().__post_init__()
+        check_sizes(n=self.n)
         if hasattr(heldout, "column_names"): heldout = heldout["completion"][:]
         if not len(heldout) or isinstance(heldout, str):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")

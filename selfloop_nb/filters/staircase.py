@@ -6,6 +6,7 @@
 __all__ = ['pass_rates', 'Staircase']
 
 # %% ../../nbs/filters/04_staircase.ipynb #9d20cfd7
+import re, warnings
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -56,10 +57,19 @@ def reached(self,
 
 # %% ../../nbs/filters/04_staircase.ipynb #273dd110
 def _ladder(levels:list, column:str)->list:
-    "The levels, the easiest first; texts that are numbers by their value: 10 comes behind 2."
-    if None in levels: raise ValueError(f"column={column!r}, row {levels.index(None)}: the prompt has no level")
+    "The levels, the easiest first; texts by the numbers in them: Level 10 comes behind Level 2."
+    missing = [i for i, level in enumerate(levels) if level is None or level != level] # nan is another one than nan
+    if missing: raise ValueError(f"column={column!r}, row {missing[0]}: the prompt has no level")
     try: return sorted(set(levels), key=float)
-    except ValueError: return sorted(set(levels))
+    except ValueError: ladder = sorted(set(levels), key=_with_numbers)
+    if len(ladder) > 2 and not re.search(r"\d", "".join(ladder)) and max(map(len, ladder)) > 1:
+        warnings.warn(f"column={column!r}: its levels are words, taken by the alphabet as {', '.join(ladder)}: "
+                      "give numbers where another order is meant", stacklevel=3)
+    return ladder
+
+def _with_numbers(level:str)->list:
+    "The pieces of a text, the numbers among them as such."
+    return [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", level)]
 
 # %% ../../nbs/filters/04_staircase.ipynb #e70e4cea
 @patch_to(Staircase)

@@ -9,7 +9,7 @@ __all__ = ['AcceptanceTarget', 'wilson_low', 'theta_for_precision', 'round_of', 
 import math
 from dataclasses import dataclass
 
-from ..backend.core import patch_to, plain_arguments, plain_fields
+from ..backend.core import patch_to, plain_arguments
 from ..backend.counters import n_of_share
 from ..records import as_verdicts
 from ..selection import KeepRule, Threshold, drop_reasons
@@ -24,7 +24,7 @@ class AcceptanceTarget(KeepRule):
     max_tokens:int|None=None  # drop what is longer
 
     def __post_init__(self):
-        plain_fields(self)
+        self.check_fields()
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
     def __call__(self,
@@ -96,7 +96,7 @@ class Annealed(KeepRule):
     max_tokens:int|None=None  # drop what is longer
 
     def __post_init__(self):
-        plain_fields(self)
+        self.check_fields()
         for theta in (self.first, self.last): Threshold(theta)
         if self.rounds < 1: raise ValueError(f"rounds={self.rounds!r}: it must be at least 1")
 

@@ -7,11 +7,11 @@ __all__ = ['some_samples', 'audit_column', 'audit_metrics', 'audit_rises', 'firs
            'balance_score']
 
 # %% ../../nbs/metrics/05_audit.ipynb #d98878e4
-import math, random
+import math
 from collections.abc import Callable
 
 from ..backend.columns import arrow_column, numbered
-from ..backend.core import Stopped, plain_arguments
+from ..backend.core import Stopped, plain_arguments, seeded
 from ..backend.workers import HERE, never
 from .basic import numbered_answers
 from ..records import where_kept
@@ -27,7 +27,7 @@ def some_samples(
     groups = {}
     for row, prompt in enumerate(prompt_ids): groups.setdefault(prompt, []).append(row)
     if not groups: return []
-    rng, rows = random.Random(seed), []
+    rng, rows = seeded(seed), []
     for group in rng.sample(list(groups.values()), len(groups)):
         if len(rows) + len(group) > most: break
         rows += group

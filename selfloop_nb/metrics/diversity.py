@@ -7,10 +7,10 @@ __all__ = ['self_bleu', 'ngram_entropy', 'compression_ratio', 'near_duplicate_ra
            'ngram_kernel', 'on_parts', 'diversity_metrics']
 
 # %% ../../nbs/metrics/02_diversity.ipynb #5ce5687c
-import math, random, zlib
+import math, zlib
 from collections.abc import Callable
 
-from ..backend.core import plain_arguments, whole_number
+from ..backend.core import plain_arguments, seeded
 from ..text import near_duplicates, number_ngrams, number_units
 
 # %% ../../nbs/metrics/02_diversity.ipynb #465c58ed
@@ -158,7 +158,7 @@ def on_parts(
 )->tuple: # mean over the draws, and their standard deviation: the error of one draw; 0.0 where all texts fit in one
     "A metric of part of the texts, for metrics that are too slow for all of them."
     if len(texts) <= size: return metric(texts), 0.0
-    rng = random.Random(whole_number(seed, "seed"))
+    rng = seeded(seed)
     values = [metric(rng.sample(texts, size)) for _ in range(draws)]
     mean = sum(values) / draws
     if draws == 1: return mean, math.nan

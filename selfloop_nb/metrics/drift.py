@@ -6,9 +6,10 @@
 __all__ = ['DRIFT', 'drift_metrics', 'drift_of_some']
 
 # %% ../../nbs/metrics/04_drift.ipynb #19fd3604
-import math, random
+import math
 from collections.abc import Callable
 
+from ..backend.core import seeded
 from ..backend.workers import HERE, never
 from ..models import LanguageModel
 from ..scorers.likelihoods import completion_logprobs
@@ -42,5 +43,5 @@ def drift_of_some(
     workers=HERE, should_stop:Callable=never, # as for `drift_metrics`
 )->dict: # see `drift_metrics`
     "How far the samples have gone from M_0, on a thousand of them."
-    rows = random.Random(seed).sample(range(len(samples)), min(1000, len(samples)))
+    rows = seeded(seed).sample(range(len(samples)), min(1000, len(samples)))
     return drift_metrics(samples.select(sorted(rows)), model_0, workers, should_stop)

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import combinations
 
 from ..backend.columns import numbered
-from ..backend.core import plain_arguments, whole_number
+from ..backend.core import check_sizes, plain_arguments, seeded
 from ..records import KEPT, as_verdicts
 
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #265f2b7f
@@ -85,7 +85,8 @@ def majority_at_k(
     by_prompt = {}
     for prompt, answer, is_right in zip(prompt_ids, answers, as_verdicts(correct), strict=True):
         if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, is_right))
-    rng, total = random.Random(whole_number(seed, "seed")), 0.0
+    check_sizes(draws=draws)
+    rng, total = seeded(seed), 0.0
     for pairs in by_prompt.values():
         votes = list(map(_vote, _choices(pairs, k, draws, rng)))
         total += sum(votes) / len(votes)

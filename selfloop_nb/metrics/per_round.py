@@ -6,11 +6,11 @@
 __all__ = ['round_figures', 'text_metrics', 'try_metrics', 'check_metrics', 'round_metrics']
 
 # %% ../../nbs/metrics/06_per_round.ipynb #c43438fc
-import math, random
+import math
 from itertools import compress
 
 from ..backend.columns import Cells, arrow_column, numbered, some_rows
-from ..backend.core import plain_arguments
+from ..backend.core import plain_arguments, seeded
 from .audit import balance_score
 from .diversity import compression_ratio, near_duplicate_ratio, ngram_entropy, self_bleu
 from .pass_at_k import calibration_error, keep_errors, majority_at_k, pass_at_k, share_shift
@@ -68,7 +68,7 @@ def round_metrics(
 )->dict: # see `text_metrics`, `check_metrics`; group_shift where the prompts have a column `group`
     "The cheap metrics of a round besides Q: how alike its samples are, and how often they are right."
     compared = samples.select_columns(["completion"])
-    if len(samples) > most: compared = some_rows(compared, random.Random(seed).sample(range(len(samples)), most))
+    if len(samples) > most: compared = some_rows(compared, seeded(seed).sample(range(len(samples)), most))
     metrics = text_metrics(compared["completion"][:]) | check_metrics(samples, score_range)
     if "group" in samples.column_names:
         metrics["group_shift"] = share_shift(Cells(samples, "group"), Cells(samples, "state"))

@@ -13,7 +13,7 @@ from itertools import combinations
 
 from ..backend.core import patch_to, plain_arguments, short_hash
 from ..backend.tokens import n_places, prompt_batch
-from ..models import LanguageModel
+from ..models import LanguageModel, check_model
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b
@@ -169,6 +169,7 @@ def judge(
     n_controls:int=2, # prompts of each table on which the controls are tried; 0: none
 )->Scorer: # from the lowest to the highest value
     "Q is the expected verdict of a language model; warns (`JudgeWarning`) where it cannot be believed."
+    check_model(lm)
     asked = Judge(lm.copy(), rubric, verdicts, least)
     bounds = min(asked.verdicts.values()), max(asked.verdicts.values())
     def judged(samples, notes=None):

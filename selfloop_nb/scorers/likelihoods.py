@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..backend.core import check_sizes, plain_arguments, usual_defaults
 from ..backend.tokens import n_places, places, row_ids, with_encoder
 from ..backend.workers import HERE, answers_of, never
-from ..models import LanguageModel
+from ..models import LanguageModel, check_model
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6
@@ -82,6 +82,7 @@ def likelihood(
 )->Scorer: # in (-inf, 0], nats a token
     "Q is the mean log-probability under a frozen model; perplexity is exp(-Q), so a lower perplexity is a higher Q."
     check_sizes(tokens_per_batch=tokens_per_batch)
+    check_model(lm)
     frozen = lm.copy()
     def likelihood(samples): return completion_logprobs(frozen, samples, tokens_per_batch=tokens_per_batch)
     def bind(context, samples):

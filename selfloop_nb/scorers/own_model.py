@@ -98,6 +98,7 @@ def self_judge(
     least:float=0.1,    # probability that the verdicts must have together, else there is none
 )->Scorer: # from the lowest to the highest verdict
     "Q is the verdict of the model of the round on its own answers (Yuan et al. 2024, arXiv 2401.10020); see `judge`."
+    if not 0 <= least <= 1: raise ValueError(f"least={least!r}: it must be from 0 to 1")
     values = list((verdicts or {"Yes": 1.0, "No": 0.0}).values())
     def verdict(samples, model):
         return Judge(model, rubric, verdicts, least)(samples["prompt"][:], samples["completion"][:])

@@ -74,7 +74,7 @@ def readability(
     ease:float=60.0, # reading ease that is enough: 90 very easy, 60 plain English, 30 academic
 )->Scorer: # in [0, 1]
     "Q is 1 where the text reads at least as easily as `ease`, and falls to 0 in proportion. English only."
-    if ease <= 0: raise ValueError(f"ease={ease!r}: it must be above 0")
+    if not 0 < ease < math.inf: raise ValueError(f"ease={ease!r}: it must be above 0, and finite")
     def rate(text):
         share = reading_ease(text) / ease
         return share if math.isnan(share) else min(1.0, max(0.0, share))

@@ -287,6 +287,7 @@ def say_contradictions(
 ):
     "Warn of prompts that stand several times, with different answers: what is right in one row is wrong in another."
     first, differ = {}, {}
+    if "prompt" not in prompts.column_names: return # which is named where the task is made
     for prompt, answer in zip(prompts["prompt"][:], map(repr, prompts["answer"][:])):
         if first.setdefault(prompt, answer) != answer: differ.setdefault(prompt, answer)
     if not differ: return

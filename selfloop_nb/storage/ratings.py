@@ -7,13 +7,13 @@ __all__ = ['MOST_RATINGS', 'MOST_SENT', 'MOST_SAID', 'PICKS', 'sample_key', 'sam
            'rating_lines', 'odd_ratings', 'pick']
 
 # %% ../../nbs/storage/11_ratings.ipynb #5ce143fc
-import json, math, os, random, warnings
+import json, math, os, warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, plain_scalar, whole_number
+from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, plain_scalar, seeded
 from .disk import disk
 from .files import force_name, open_file, read_file
 from .lines import append, odd_lines
@@ -271,7 +271,7 @@ def pick(
     "The samples to rate next; raises `ValueError` where the table does not have what the pick needs."
     if how not in PICKS: raise ValueError(f"how={how!r}: use one of {PICKS}")
     rows = _not_seen(sample_keys(samples), rated)
-    random.Random(whole_number(seed, "seed")).shuffle(rows)
+    seeded(seed).shuffle(rows)
     if how == "near theta": rows = _sorted_by(_nearness(samples, theta), rows)
     if how == "disagreement": rows = _sorted_by(_spread(samples), rows)
     return rows[:n]

@@ -10,6 +10,7 @@ import csv, io, json, math, re, warnings
 from pathlib import Path
 
 from ..backend.core import plain_scalar, user_path
+from ..text import answer_texts
 
 # %% ../../nbs/storage/15_tables.ipynb #ac0f873b
 def as_dataset(
@@ -85,6 +86,7 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
     "A table from dicts; what a row does not have is None."
     from datasets import Dataset
     columns = dict.fromkeys(column for row in rows for column in row)
+    _say_respelt([row.get("answer") for row in rows], name)
     data = {column: [_value(row.get(column)) for row in rows] for column in columns}
     for column, values in data.items():
         _check_column(values, f"{name}, column {column!r}")
@@ -94,6 +96,22 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
     except Exception as error: raise ValueError(f"{name} cannot be read as a table: {error}") from error
 
 # %% ../../nbs/storage/15_tables.ipynb #8eafbbf0
+class _Decimal(float):
+    "A decimal as JSON spells it: 1.10 is 1.1, and no longer what stands in the file."
+    def __new__(cls, text:str):
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+def _say_respelt(answers:list, name:str):
+    "Warn of answers in a JSON file that are decimals, and are written otherwise as numbers."
+    for i, value in enumerate(answers):
+        if not isinstance(value, _Decimal) or value.text in answer_texts(float(value)): continue
+        warnings.warn(f"{name}, column 'answer', row {i}: the number {value.text} is read as {float(value)!r}, and the "
+                      f"completion {value.text!r} would be wrong: where its digits count, write it as text, in "
+                      "quotation marks", stacklevel=5)
+        return
+
 def _whole(value):
     "A text without halves of characters, which some programs write into JSON."
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
@@ -101,6 +119,7 @@ def _whole(value):
 def _value(value):
     "A value of a table: numbers as Python has them, None where there is none."
     value = str(value) if isinstance(value, str) else plain_scalar(value) # a text of numpy is one of Python
+    if isinstance(value, _Decimal): value = float(value)
     is_missing = type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and math.isnan(value))
     return None if is_missing else value
 
@@ -170,12 +189,14 @@ def _once_each(pairs:list)->dict:
     twice = next(name for i, name in enumerate(names) if name in names[:i])
     raise ValueError(f"it has two values for {twice!r}")
 
+def _load(text:str)->object: return json.loads(text, object_pairs_hook=_once_each, parse_float=_Decimal)
+
 def _json_lines(text:str, name:str, file:str)->list:
     "The dicts of a JSONL file; blank lines are passed over."
     rows = []
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1): # `splitlines` would cut at U+2028 in a text, too
         if not line.strip(): continue
-        try: row = json.loads(line, object_pairs_hook=_once_each)
+        try: row = _load(line)
         except ValueError as error: raise ValueError(f"{name}: line {number} of {file!r} is no JSON: {error}") from None
         if not isinstance(row, dict):
             raise ValueError(f"{name}: line {number} of {file!r} is no object {{...}}: {line:.40}")
@@ -184,7 +205,7 @@ def _json_lines(text:str, name:str, file:str)->list:
 
 def _json_table(text:str, name:str, file:str)->list:
     "The dicts of a JSON file: a list of them, or columns as pandas writes them."
-    try: data = json.loads(text, object_pairs_hook=_once_each)
+    try: data = _load(text)
     except ValueError as error:
         if getattr(error, "msg", "") == "Extra data": return _json_lines(text, name, file) # as many call it
         raise ValueError(f"{name}: {file!r} is no JSON: {error}") from None
