@@ -129,6 +129,12 @@ class _Mix(Mix):
         if self.rows is not None and not callable(self.rows):
             raise ValueError(f"rows={self.rows!r}: it must be a function of a kept row, or None")
 
+    def check(self, tune, task):
+        "Raise `ValueError` for a share of a D_train that there is not."
+        if task.train is not None or not self.real_share: return
+        raise ValueError(f"real_share={self.real_share!r}: it is a share of D_train, and the task has none: "
+                         "leave it out, or give the task labelled examples")
+
 def _is_positive(n)->bool: return isinstance(n, Integral) and not isinstance(n, bool) and n >= 1
 
 # %% ../nbs/08_mixing.ipynb #ee09a6b8

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from .backend.columns import Cells, give_back, with_column
 from .backend.core import (
     EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
-from .backend.drawing import why_alike, why_misput
+from .backend.drawing import sampling_notes
 from .backend.memory import memory_errors_in_words
 from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
@@ -79,7 +79,7 @@ class Settings:
         for name, scorer in asked.items():
             if scorer is not None: check_scorer(scorer, task, name)
         if asked: check_rule(self.select, task)
-        else: self.mix.check(self.tune, task)
+        if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
         if self.initial is not None: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
@@ -285,8 +285,7 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
         (round.number, "sample"), parts_of(round.sampled, round.weights), progress, round.control.should_stop, written,
         round.workers)
     round.sampled.write_table("samples.parquet", samples)
-    notes = filter(None, [why_alike(sampling), why_misput(sampling, task.prompts.column_names),
-                          getattr(round.workers, "note", "")])
+    notes = filter(None, [*sampling_notes(sampling, task.prompts.column_names), getattr(round.workers, "note", "")])
     return Made(("samples.parquet",), sum(Cells(samples, "n_tokens")), warning="\n".join(notes))
 
 # %% ../nbs/12_phases.ipynb #204b8868

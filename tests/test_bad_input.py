@@ -1,5 +1,5 @@
 "Each mistake is an error that says what, which value and how to mend it; and nothing that was there is lost."
-import gc, json, math, os, subprocess, sys, warnings
+import gc, json, math, os, re, subprocess, sys, warnings
 from dataclasses import replace
 
 import numpy, pandas, pytest
@@ -30,6 +30,8 @@ def refuse(error, pattern):
     ([{"prompt": "1+1="}], ONE, "train lacks the column 'completion'.*\\['prompt'\\]"),
     (ONE, [{"question": "?"}], "prompts lacks the column 'prompt'.*question"),
     (ONE, [{"prompt": None}], "prompts, column 'prompt', row 0: NoneType where text is needed"),
+    ([{**ONE[0], "weight": text} for text in ("1.0", "")], ONE, "column 'weight', row 1: None: it must be a finite"),
+    (ONE, [{"question": "1+1=", "answer": "2"}], "prompts lacks the column 'prompt'"),
     ([{**ONE[0], "finished": "2026-05-01"}], ONE, "column 'finished', row 0: '2026-05-01': it must be True or False"),
     (ONE, [{"prompt": "1+1=", "answer": {"a": 2}}], "column 'answer', row 0: {'a': 2}, which no text equals"),
     ("https://example.org/train.jsonl", ONE, "is no path: it is an address"),
@@ -441,3 +443,50 @@ def test_a_prompt_that_stands_twice_with_different_answers_is_said():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         from_dataset(ONE, [*prompts[:2], prompts[0]])
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda small: small.RoomGuard(50), "most=50.0: it must be from 0 to 1"),
+    (lambda small: small.HeldoutLossGuard(math.nan), "rise=nan: it must be 0 or more"),
+    (lambda small: small.TopK(1, max_tokens=0), "max_tokens=0: it must be at least 1, or None"),
+    (lambda small: small.AcceptanceTarget(0.5, max_tokens=-1), "max_tokens=-1: it must be at least 1, or None"),
+    (lambda small: small.addition(n_train=-5), "n_train=-5: it must be 0 or more"),
+    (lambda small: small.reasoning("chain_sum", n_heldout=-1), "n_heldout=-1: it must be 0 or more"),
+    (lambda small: small.likelihood("gpt2"), "lm='gpt2': give LanguageModel"),
+    (lambda small: small.self_judge(least=math.nan), "least=nan: it must be from 0 to 1"),
+    (lambda small: small.readability(math.nan), "ease=nan: it must be above 0"),
+])
+def test_a_setting_that_would_do_nothing_or_the_opposite_is_refused(make, words):
+    import selfloop_nb
+    with refuse("ValueError", words): make(selfloop_nb)
+
+
+def test_a_share_of_a_table_that_there_is_not_is_refused():
+    from selfloop_nb import Accumulate, Replace, from_dataset
+    prompts = [{"prompt": "1+1=", "answer": "2"}]
+    model = small_loop().model.copy(pretrained=True)
+    for mix in (Accumulate(real_share=0.5), Replace(0.5)):
+        with refuse("ValueError", "real_share=0.5: .* the task has none"):
+            small_loop(task=from_dataset(None, prompts), model=model, mix=mix)
+
+
+@pytest.mark.parametrize("settings, words", [
+    (dict(n_samples=1, templates=("{prompt}", "?{prompt}")), r"no sample is asked by '\?{prompt}'"),
+    (dict(n_samples=1, templates=("{prompt}{answer}",)), "a template holds {answer}, which the model reads"),
+    (dict(n_samples=2, top_k=1), "n_samples=2 with top_k=1: .* give top_k=0"),
+])
+def test_a_way_to_sample_that_is_not_what_it_seems_is_said(settings, words):
+    from selfloop_nb import Sampling, Threshold
+    rule = Threshold(-math.inf, finished=False)
+    loop = small_loop(score=lambda samples: [1.0] * len(samples), sampling=Sampling(**settings), select=rule)
+    assert any(re.search(words, text) for text in loop.step().warnings)
+
+
+def test_a_seed_below_0_is_another_seed():
+    import random
+    from selfloop_nb import addition
+    from selfloop_nb.backend.core import seeded
+    from selfloop_nb.mixing import draw_rows
+    for draw in (lambda seed: addition(1, 5, 5, 5, seed=seed).fingerprint(), lambda seed: draw_rows(99, 9, seed)):
+        assert draw(-1) == draw(-1) != draw(1)
+    assert seeded(7).random() == random.Random(7).random() == seeded(numpy.int64(7)).random()

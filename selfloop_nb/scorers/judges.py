@@ -11,7 +11,7 @@ import math, warnings
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ..backend.core import patch_to, plain_arguments, short_hash
+from ..backend.core import natural_number, patch_to, plain_arguments, short_hash
 from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel, check_model
 from ..scoring import Scorer
@@ -170,6 +170,7 @@ def judge(
 )->Scorer: # from the lowest to the highest value
     "Q is the expected verdict of a language model; warns (`JudgeWarning`) where it cannot be believed."
     check_model(lm)
+    natural_number(n_controls, "n_controls")
     asked = Judge(lm.copy(), rubric, verdicts, least)
     bounds = min(asked.verdicts.values()), max(asked.verdicts.values())
     def judged(samples, notes=None):

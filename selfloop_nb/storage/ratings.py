@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, fixed_path, parse_json, patch_to, plain_scalar, seeded
+from ..backend.core import (
+    DamagedRunError, fixed_path, natural_number, parse_json, patch_to, plain_scalar, seeded)
 from .disk import disk
 from .files import force_name, open_file, read_file
 from .lines import append, odd_lines
@@ -270,6 +271,7 @@ def pick(
 )->list: # rows of the table, the first to be shown first
     "The samples to rate next; raises `ValueError` where the table does not have what the pick needs."
     if how not in PICKS: raise ValueError(f"how={how!r}: use one of {PICKS}")
+    if n is not None: natural_number(n, "n") # -1 would leave the last one out
     rows = _not_seen(sample_keys(samples), rated)
     seeded(seed).shuffle(rows)
     if how == "near theta": rows = _sorted_by(_nearness(samples, theta), rows)
