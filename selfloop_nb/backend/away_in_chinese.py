@@ -223,12 +223,18 @@ ERRORS |= {
     "real_share={a}: it is a share of D_train, and the task has none: leave it out, or give the task labelled examples":
         "real_share={a}：它是 D_train 所占的份额，而任务没有 D_train：去掉它，或给任务带标注的例子",
     "{a}={b}: give LanguageModel(model, tokenizer), or load_model(...)":
-        "{a}={b}：给出 LanguageModel(model, tokenizer)，或 load_model(...)",
+        "{a}={b}：给出 LanguageModel(model, tokenizer)，或 load_model(...)"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #3235a9e9
+ERRORS |= {
     "column={a}: its levels are words, taken by the alphabet as {b}: give numbers where another order is meant":
         "column={a}：它的等级是单词，按字母顺序取作 {b}：若要别的顺序，请用数字",
     "{a}, column 'answer', row {b}: the number {c} is read as {d}, and the completion {e} would be wrong: where its "
     "digits count, write it as text, in quotation marks":
-        "{a} 的列 'answer' 第 {b} 行：数 {c} 读作 {d}，而回答 {e} 会算错：若各位数字都算数，请加引号写成文本",
+        "{a} 的列 'answer' 第 {b} 行：数 {c} 读作 {d}，而回答 {e} 会算错：若各位数字都算数，请加引号写成文本"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #839c252d
+ERRORS |= {
     "n_samples={a} with top_k=1: a prompt's samples are the same wherever they are asked alike; give top_k=0, or "
     "n_samples={b}":
         "n_samples={a} 而 top_k=1：同一提示用同样问法得到的样本都相同；设 top_k=0，或 n_samples={b}"}

@@ -131,6 +131,7 @@ def why_alike(
     return (f"n_samples={n} with {how}: a prompt's samples are the same wherever they are asked alike; "
             f"give {fix}, or n_samples={n_ways}")
 
+# %% ../../nbs/backend/23_drawing.ipynb #985ef653
 def why_misput(
     sampling, # a `Sampling`
     columns:list, # of the prompts
@@ -140,11 +141,13 @@ def why_misput(
     if n < len(ways):
         return (f"n_samples={n} with {len(ways)} templates: a prompt's samples take them in turn, so that no sample is "
                 f"asked by {ways[n]!r:.60}, as held-out problems are: give n_samples={len(ways)}, or fewer templates")
-    named = [f"{{{name}}}" for name in columns if any(f"{{{name}}}" in way for way in ways) and name != "prompt"]
+    fields = ["{" + name + "}" for name in columns if name != "prompt"]
+    named = [field for field in fields if field in " ".join(ways)]
     if not named: return ""
     return (f"a template holds {named[0]}, which the model reads as it stands: only {{prompt}} is filled in, so write "
             "the column into the prompts")
 
+# %% ../../nbs/backend/23_drawing.ipynb #b1ea0ee0
 def sampling_notes(sampling, columns:list)->list: # of texts, '' where there is nothing to say
     "What a reader of a round should know of how its samples were drawn."
     return [why_alike(sampling), why_misput(sampling, columns)]

@@ -67,6 +67,7 @@ def _ladder(levels:list, column:str)->list:
                       "give numbers where another order is meant", stacklevel=3)
     return ladder
 
+# %% ../../nbs/filters/04_staircase.ipynb #240cdbb7
 def _with_numbers(level:str)->list:
     "The pieces of a text, the numbers among them as such."
     return [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", level)]

@@ -103,6 +103,7 @@ class _Decimal(float):
         number.text = text
         return number
 
+# %% ../../nbs/storage/15_tables.ipynb #964c791a
 def _say_respelt(answers:list, name:str):
     "Warn of answers in a JSON file that are decimals, and are written otherwise as numbers."
     for i, value in enumerate(answers):
@@ -112,6 +113,7 @@ def _say_respelt(answers:list, name:str):
                       "quotation marks", stacklevel=5)
         return
 
+# %% ../../nbs/storage/15_tables.ipynb #b17286ba
 def _whole(value):
     "A text without halves of characters, which some programs write into JSON."
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
@@ -189,8 +191,10 @@ def _once_each(pairs:list)->dict:
     twice = next(name for i, name in enumerate(names) if name in names[:i])
     raise ValueError(f"it has two values for {twice!r}")
 
+# %% ../../nbs/storage/15_tables.ipynb #093d7989
 def _load(text:str)->object: return json.loads(text, object_pairs_hook=_once_each, parse_float=_Decimal)
 
+# %% ../../nbs/storage/15_tables.ipynb #91b5f706
 def _json_lines(text:str, name:str, file:str)->list:
     "The dicts of a JSONL file; blank lines are passed over."
     rows = []
@@ -203,6 +207,7 @@ def _json_lines(text:str, name:str, file:str)->list:
         rows.append(row)
     return rows
 
+# %% ../../nbs/storage/15_tables.ipynb #331c69ad
 def _json_table(text:str, name:str, file:str)->list:
     "The dicts of a JSON file: a list of them, or columns as pandas writes them."
     try: data = _load(text)
