@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from fake_ray import FakeRay
+from fake_ray import ActorDied, FakeRay
 from selfloop_nb import verifier
 from selfloop_nb.backend.core import SelfloopError, Stopped
 from small import small_loop
@@ -189,6 +189,17 @@ def test_workers_that_cannot_begin_are_named(crew, monkeypatch):
     workers = crew()
     monkeypatch.setattr(cluster.Worker, "hello", lambda self, threads: exec("import no_such_package"))
     with pytest.raises(SelfloopError, match="3 workers ended as they began.*no_such_package"):
+        list(workers.map(double, dict(factor=2), [1], as_number))
+
+
+def test_workers_that_find_no_memory_say_so(crew, monkeypatch):
+    from selfloop_nb.sweeps import cluster
+    workers = crew()
+    def killed(self, threads):
+        advice = ["Top 10 memory users:", *("a process" for _ in range(10)), "Refer to the documentation"]
+        raise ActorDied("\n".join(["1 worker(s) were killed: the node is low on memory", *advice]))
+    monkeypatch.setattr(cluster.Worker, "hello", killed)
+    with pytest.raises(SelfloopError, match="3 workers ended as they began .*low on memory.* and memory for it"):
         list(workers.map(double, dict(factor=2), [1], as_number))
 
 

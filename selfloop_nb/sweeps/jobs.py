@@ -133,8 +133,10 @@ def _greet(self, ref):
         self.cluster.dismiss(actor)
         self.n_stillborn += 1
         if self.n_stillborn < TRIES: return
-        raise SelfloopError(f"{TRIES} workers ended as they began: the machines need selfloop_nb and what it needs, of "
-                            f"the versions that are here ({' '.join(str(error).split())[-300:]})") from error
+        said = str(error).splitlines() or [type(error).__name__]
+        said = " … ".join(line.strip()[:200] for line in dict.fromkeys([said[0], said[-1]]))
+        raise SelfloopError(f"{TRIES} workers ended as they began ({said}): the machines need selfloop_nb and what it "
+                            "needs, of the versions that are here, and memory for it") from error
     self.n_stillborn = 0
 
 # %% ../../nbs/sweeps/07_jobs.ipynb #c69896a8

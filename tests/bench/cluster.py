@@ -128,9 +128,10 @@ def struck(workers, folder, n, what, strike):
         other, n_runs = other + (made(loop) != made(alone)), n_runs + 1
         del loop
         shutil.rmtree(folder / "struck")
+        if n_runs % 50 and n_killed < n: continue # a thousand take an hour
+        say(f"{n_killed} kills of {what} over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
+            f"{other} runs that came out otherwise")
     shutil.rmtree(folder / "alone")
-    say(f"{n_killed} kills of {what} over {n_runs} runs: {lost} samples lost, {doubled} doubled, "
-        f"{other} runs that came out otherwise")
 
 
 def killed(workers, folder):
