@@ -56,12 +56,11 @@ def _draw_scores(ax, scores:dict, theta:float|None, score_range:tuple):
     "Bars of both states, theta, and how many were kept."
     finite = scores[KEPT] + scores[REJECTED]
     edges = score_bins(finite, score_range)
+    below = 0
     for state, (colour, hatch) in STATE_LOOK.items():
         if not scores[state]: continue
-        below = scores[KEPT] if state == REJECTED else []
-        ax.hist([drawable(below), drawable(scores[state])], edges, stacked=True,
-                label=["", f"{state} ({len(scores[state]):,})"], color=["none", colour],
-                hatch=["", hatch], edgecolor=ax.get_facecolor(), linewidth=0.8)
+        below, _, _ = ax.hist(drawable(scores[state]), edges, bottom=below, color=colour, hatch=hatch,
+                              label=f"{state} ({len(scores[state]):,})", edgecolor=ax.get_facecolor(), linewidth=0.8)
     if theta is not None and math.isfinite(theta):
         ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--", label=f"θ = {theta:zg}")
     _title_kept(ax, scores)
