@@ -149,9 +149,9 @@ ERRORS |= {
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #20146459
 ERRORS |= {
-    "{a} workers ended as they began: the machines need selfloop_nb and what it needs, of the versions that are "
-    "here ({b})":
-        "{a} 个工作进程一开始就结束了：那些机器需要与这里版本相同的 selfloop_nb 和它所需的包（{b}）",
+    "{a} workers ended as they began ({b}): the machines need selfloop_nb and what it needs, of the versions that "
+    "are here, and memory for it":
+        "{a} 个工作进程一开始就结束了（{b}）：那些机器需要与这里版本相同的 selfloop_nb 和它所需的包，以及足够的内存",
     "{a} cannot be sent to the workers: it holds a lock, an open file or a connection. Open it inside the function, "
     "or have a scorer do its work here: dataclasses.replace(scorer, apart=False) ({b})":
         "{a} 不能送到工作进程：它含有锁、打开的文件或连接。在函数里面打开它，或让评分器在这里工作：dataclasses.replace(scorer, apart=False)（{b}）",
