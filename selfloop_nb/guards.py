@@ -26,16 +26,16 @@ class Guard:
     "Base of the guards: the numbers in its fields are those of Python."
     stop = False
     shares = () # names of fields that are shares: one of 50, for 50 %, would never be passed
-    sizes = ()  # names of fields that are at least 0
+    numbers = () # names of fields of any size: a loss that is to rise by -1 has to fall
     def __post_init__(self):
         plain_fields(self)
-        for name in self.shares: self._check(name, 1, "from 0 to 1")
-        for name in self.sizes: self._check(name, math.inf, "0 or more")
+        for name in self.shares: self._check(name, 0, 1, "from 0 to 1")
+        for name in self.numbers: self._check(name, -math.inf, math.inf, "a number")
 
-    def _check(self, name:str, most:float, rule:str):
+    def _check(self, name:str, least:float, most:float, rule:str):
         "Raise `ValueError` for a field that is out of bounds, or nan."
         value = getattr(self, name)
-        if not 0 <= value <= most: raise ValueError(f"{name}={value!r}: it must be {rule}")
+        if not least <= value <= most: raise ValueError(f"{name}={value!r}: it must be {rule}")
 
 # %% ../nbs/10_guards.ipynb #5f1f7327
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class HeldoutLossGuard(Guard):
     "Held-out loss above M_0's by more than a share: the model forgets, or learns from its errors."
     rise:float=0.1   # share of M_0's loss
     stop:bool=False  # stop the run? else warn
-    sizes = ("rise",)
+    numbers = ("rise",)
     def __call__(self, history):
         first = _first(history, "heldout_loss")
         last = _last(history, "heldout_loss")
@@ -132,7 +132,7 @@ class AuditGuard(Guard):
     fall:float=0.25   # how far the audit may fall, in standard deviations of the first round
     gap:float=0.5     # how far Q may rise above the audit, in the same; inf: as far as it likes
     stop:bool=False  # stop the run? else warn
-    sizes = "fall", "gap"
+    numbers = "fall", "gap"
     def __call__(self, history):
         return self._failures(history) or self._divergence(history)
 
@@ -169,7 +169,7 @@ class DriftGuard(Guard):
     kl:float=1.0     # nats a token
     fall:float=1.0   # nats a token by which the samples may become less likely under M_0
     stop:bool=False  # stop the run? else warn
-    sizes = "kl", "fall"
+    numbers = "kl", "fall"
     def __call__(self, history):
         kl = _last(history, "kl_per_token")
         fall = _first(history, "base_logprob") - _last(history, "base_logprob")

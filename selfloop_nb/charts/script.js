@@ -39,8 +39,7 @@ const scale = (low, high, from, to) => value => from + (value - low) / (high - l
 export const place = (sorted, value) => sorted.findLastIndex(x => x < value) + 1; // of the first that is not below
 
 export function ticks(low, high, n) { // about n round numbers between two ends
-    const rough = (high - low) / n || 1;
-    const ten = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / n || 1, ten = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5].map(k => k * ten).find(k => k >= rough) ?? 10 * ten;
     const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
     return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => +((first + i) * step).toPrecision(12));
@@ -62,7 +61,8 @@ class Chart { // hears each event for which it has a method of that name
         new ResizeObserver(([entry]) => this.show(entry.contentRect)).observe(this.svg);
         for (const name of EVENTS) this.svg.addEventListener(name, this);
     }
-    handleEvent(event) { if (this.x) this[event.type]?.(event); } // where there is something to be seen
+    isSeen() { return (this.due && this.show(this)) || this.x; } // what is due is drawn first
+    handleEvent(event) { if (this.isSeen()) this[event.type]?.(event); } // where there is something to be seen
     dragstart(event) { quiet(event); } // of a text that is selected around it
     show({ width, height }) {
         Object.assign(this, { width, height, due: null });
@@ -112,7 +112,7 @@ class Chart { // hears each event for which it has a method of that name
     key(text, kind) { return html("span", { class: `key ${kind}` }, text); }
     inWords(text) { set(this.svg, { "aria-label": `${this.panel.title}: ${text}` }); }
     holds(event) { return this.svg.hasPointerCapture(event.pointerId); } // from where it was pressed
-    remark() { if (this.x) this.mark(); }
+    remark() { if (this.x && !this.due) this.mark(); } // what is due is drawn of what is known then
 }
 
 class Curves extends Chart {
