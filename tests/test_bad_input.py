@@ -447,7 +447,7 @@ def test_a_prompt_that_stands_twice_with_different_answers_is_said():
 
 @pytest.mark.parametrize("make, words", [
     (lambda small: small.RoomGuard(50), "most=50.0: it must be from 0 to 1"),
-    (lambda small: small.HeldoutLossGuard(math.nan), "rise=nan: it must be 0 or more"),
+    (lambda small: small.HeldoutLossGuard(math.nan), "rise=nan: it must be a number"),
     (lambda small: small.TopK(1, max_tokens=0), "max_tokens=0: it must be at least 1, or None"),
     (lambda small: small.AcceptanceTarget(0.5, max_tokens=-1), "max_tokens=-1: it must be at least 1, or None"),
     (lambda small: small.addition(n_train=-5), "n_train=-5: it must be 0 or more"),
