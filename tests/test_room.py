@@ -203,10 +203,11 @@ CHOSEN = """() => [...document.querySelectorAll(".selfloop-room figure")].map(fi
 
 
 BETWEEN = """room => { // a round without scores has come, its frame has not
-    room.scores = {}
+    Object.assign(room, { scores: {}, spread: {}, columns: {}, losses: [], rounds: [] })
     for (const chart of room.charts) chart.later()
     room.point({ hovering: 0 })
-    room.scoresChart.handleEvent(new PointerEvent("pointermove", { clientX: 9, clientY: 9 }))
+    for (const name of ["pointermove", "pointerdown", "click", "dblclick"])
+        for (const chart of room.charts) chart.handleEvent(new PointerEvent(name, { clientX: 9, clientY: 9 }))
 }"""
 
 

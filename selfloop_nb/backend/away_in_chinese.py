@@ -237,4 +237,10 @@ ERRORS |= {
 ERRORS |= {
     "n_samples={a} with top_k=1: a prompt's samples are the same wherever they are asked alike; give top_k=0, or "
     "n_samples={b}":
-        "n_samples={a} 而 top_k=1：同一提示用同样问法得到的样本都相同；设 top_k=0，或 n_samples={b}"}
+        "n_samples={a} 而 top_k=1：同一提示用同样问法得到的样本都相同；设 top_k=0，或 n_samples={b}",
+    "n_samples={a} with {b} templates: a prompt's samples take them in turn, so that no sample is asked by {c}, as "
+    "held-out problems are: give n_samples={d}, or fewer templates":
+        "n_samples={a} 而有 {b} 个模板：同一提示的样本轮流使用它们，所以没有样本用 {c} 来问，留出题却用它问：设 n_samples={d}，或减少模板",
+    "a template holds {a}, which the model reads as it stands: only {prompt} is filled in, so write the column into "
+    "the prompts":
+        "模板里有 {a}，模型会照字面读它：只有 {prompt} 会被填入，所以请把这一列写进提示里"}
