@@ -106,7 +106,8 @@ class _Decimal(float):
 # %% ../../nbs/storage/15_tables.ipynb #964c791a
 def _say_respelt(answers:list, name:str):
     "Warn of answers in a JSON file that are decimals, and are written otherwise as numbers."
-    for i, value in enumerate(answers):
+    several = [answer if isinstance(answer, list) else [answer] for answer in answers]
+    for i, value in ((i, value) for i, values in enumerate(several) for value in values):
         if not isinstance(value, _Decimal) or value.text in answer_texts(float(value)): continue
         warnings.warn(f"{name}, column 'answer', row {i}: the number {value.text} is read as {float(value)!r}, and the "
                       f"completion {value.text!r} would be wrong: where its digits count, write it as text, in "
