@@ -15,8 +15,9 @@ from pathlib import Path
 
 from .backend.context import context_of
 from .backend.controls import decoder_start, own_ends, settings_that_count
-from .backend.core import (
-    SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
+from selfloop_nb.backend.core import (
+    SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path,
+    usual_defaults)
 from .backend.devices import choose_device, choose_dtype
 from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, hub_answers, is_encoder_decoder,
@@ -234,7 +235,7 @@ def tiny_llama(
     tokenizer = character_tokenizer(texts) if unit == "character" else word_tokenizer(texts)
     if context is None: context = max(64, 4 * max(map(len, texts)))
     config = _llama_config(tokenizer, layers, width, heads, context)
-    with torch.random.fork_rng(devices=[]):
+    with usual_defaults(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
     return LanguageModel(model, tokenizer, f"tiny-llama-{layers}x{width}", pretrained=False)

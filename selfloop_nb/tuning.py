@@ -26,7 +26,7 @@ from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
-    shortened_warmup, trainer_arguments, undisturbed)
+    one_at_a_time, shortened_warmup, trainer_arguments, undisturbed)
 from .backend.weights import check_weights
 from .backend.workers import HERE, never
 from .models import LanguageModel
@@ -208,16 +208,17 @@ def train_copy(
     "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
     import torch
     losses, seed = [], whole_number(seed, "seed")
-    with undisturbed(), tempfile.TemporaryDirectory() as folder:
+    with one_at_a_time.turn(should_stop), undisturbed(), tempfile.TemporaryDirectory() as folder:
         tuned = _to_train(lm, how) # here, where its weights can have gradients
         torch.manual_seed(seed)
         model = with_lora(tuned.model, how.lora) if how.lora else tuned.model
         freeze_parts(model, how.freeze)
         _check_trainable(lm.name, model)
         if how.checkpointing: compute_twice(tuned.model)
-        listener = loss_listener(losses, on_loss, should_stop)
+        listener = loss_listener(losses, on_loss, one_at_a_time.left_for(should_stop))
         made = trainer(model, trainer_arguments(how, seed, folder, lm.device), listener)
         made.casts_to = "bfloat16" if how.autocast or lm.dtype == "bfloat16" else None
+        if not dropout_in(model): made.order = torch.Generator().manual_seed(seed) # nobody draws from it but this training
         made.go(listener, checkpoints)
     if how.checkpointing: compute_once(tuned.model)
     if how.lora: tuned.adapter, tuned.model = Adapter.of(model, lm), merged(model, lm.model)

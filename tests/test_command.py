@@ -102,6 +102,7 @@ def test_all_faults_are_named_at_once(tmp_path):
                                         ("[run]\nstore = 'a'\n[select]\ntheta = 'high'", WRONG),
                                         ("[run]\nstore = 'a'\nrounds = '3'", WRONG),
                                         ("[run]\nstore = 'a'\nminutes = 'all'", WRONG),
+                                        ("score = []\n[run]\nstore = 'a'", WRONG),
                                         ("[run]\nstore = 'a'\ntarget = 2.0", WRONG), ("a = " + "[" * 10_000, WRONG)])
 def test_a_plan_that_cannot_be_followed(tmp_path, text, code):
     (tmp_path / "plan.toml").write_text(text)

@@ -137,3 +137,39 @@ def test_settings_changed_in_mid_round_count_from_the_next(tmp_path):
     loop.on(change)
     loop.run(rounds=2)
     assert [r.config["select"]["theta"] for r in loop.rounds[1:]] == [1.0, 0.0]
+
+
+def test_loops_that_run_at_once_and_whoever_draws_meanwhile_change_nothing(tmp_path):
+    import torch
+    alone = small_loop(tmp_path / "alone")
+    alone.run(rounds=2)
+    loops = [small_loop(tmp_path / name) for name in ("one", "two")]
+    threads = [threading.Thread(target=loop.run, args=(2,)) for loop in loops]
+    for thread in threads: thread.start()
+    while any(thread.is_alive() for thread in threads): torch.manual_seed(0) # as in the next cell
+    for loop in loops: assert [r.files for r in loop.rounds] == [r.files for r in alone.rounds]
+
+
+def test_a_loop_that_waits_to_train_stops_when_it_is_asked_to(tmp_path):
+    from selfloop_nb.backend.trainer import one_at_a_time
+    loop = small_loop(tmp_path / "run")
+    runs = threading.Thread(target=loop.run, args=(1,))
+    with one_at_a_time.turn(lambda: False):
+        runs.start()
+        loop.stop()
+        runs.join(60)
+        assert not runs.is_alive() and not loop.rounds
+
+
+def test_while_a_loop_is_paused_another_one_trains(tmp_path):
+    paused, other = small_loop(tmp_path / "paused"), small_loop(tmp_path / "other")
+    paused.on(lambda event: event.kind == "loss" and paused.pause())
+    runs = threading.Thread(target=paused.start)
+    runs.start()
+    while not paused.paused: pass
+    other.start()
+    assert len(other.rounds) == 1 and not paused.rounds
+    paused.listeners.clear()
+    paused.resume()
+    runs.join()
+    assert [r.files for r in paused.rounds] == [r.files for r in other.rounds]

@@ -419,3 +419,28 @@ def test_the_copy_that_is_trained_and_what_is_read_lie_as_torch_puts_them(tmp_pa
         assert {weight.data_ptr() % 64 for weight in model.model.parameters()} == {0}
         assert {weight.requires_grad for weight in model.model.parameters()} == {True}
         assert model.weights_hash() == tuned.weights_hash()
+
+
+def test_a_new_model_is_the_same_whatever_torch_is_set_to():
+    import torch
+    from selfloop_nb import tiny_llama, tiny_t5
+    task = small_task()
+    for make in (tiny_llama, tiny_t5):
+        plain = make(task, layers=1, width=8, heads=2).weights_hash()
+        try:
+            torch.set_default_dtype(torch.float64)
+            torch.set_default_device("meta")
+            assert make(task, layers=1, width=8, heads=2).weights_hash() == plain
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_default_device(None)
+
+
+def test_what_another_thread_makes_meanwhile_has_its_numbers():
+    import torch
+    from concurrent.futures import ThreadPoolExecutor
+    from selfloop_nb.backend.whole import _empty_weights
+    def made(): return torch.nn.Linear(2, 2).weight.is_meta
+    with ThreadPoolExecutor(1) as other, _empty_weights():
+        assert made() and not other.submit(made).result()
+    assert not made()

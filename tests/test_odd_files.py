@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from selfloop_nb import export_run, open_run, verify
-from selfloop_nb.backend.core import SelfloopError
+from selfloop_nb.backend.core import DamagedRunError, SelfloopError
 
 sys.path.append(str(Path(__file__).with_name("faults")))
 from failpoints import child
@@ -133,3 +133,26 @@ def test_nobody_waits_reads_through_or_writes_over(kind, every, run, tmp_path):
             held = file.is_file() and not file.is_symlink() and SECRET.encode() in file.read_bytes()
             assert not held, f"{name}: {file} holds what a link leads to"
         shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("name", ["heads.json", "report.html"])
+def test_a_folder_where_a_file_belongs_is_named_with_what_to_do(name, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / name).unlink(missing_ok=True)
+    (copy / name).mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(SelfloopError, match=f"{name}' is a folder, and a file belongs there: move it elsewhere"):
+            loop = tiny_loop(copy)
+            loop.step()
+            loop.report()
+        (copy / name).rmdir()
+        gc.collect()
+        assert tiny_loop(copy).step().number > 1
+
+
+def test_a_file_in_the_place_of_the_rounds_is_damage(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    shutil.rmtree(copy / "rounds")
+    (copy / "rounds").write_text("mine")
+    with pytest.raises(DamagedRunError): tiny_loop(copy)

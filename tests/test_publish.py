@@ -272,3 +272,11 @@ def test_a_model_with_an_encoder_says_what_it_is_for(tmp_path):
     assert card.data.pipeline_tag == "text2text-generation" and "AutoModelForSeq2SeqLM" in card.text
     assert DatasetCard.load(published.dataset / "README.md").data.task_categories == ["text2text-generation"]
     assert isinstance(transformers.AutoModelForSeq2SeqLM.from_pretrained(published.folder), type(loop.model.model))
+
+
+def test_a_run_that_learnt_from_d_train_alone_is_published_without_samples(tmp_path):
+    from selfloop_nb import OnlyTrain
+    loop = small_loop(tmp_path / "run", mix=OnlyTrain())
+    loop.run(rounds=1)
+    published = loop.publish(tmp_path / "out", round=1)
+    assert "no dataset: no sample was kept up to this round" in published.notes

@@ -355,6 +355,15 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
         assert path.stat().st_mode & others == others, path
 
 
+def test_a_run_that_was_begun_with_an_open_umask_goes_on(tmp_path):
+    umask = os.umask(0)
+    try:
+        finish(tmp_path / "run", 1)
+        gc.collect()
+        assert len(tiny_loop(tmp_path / "run").rounds) == 2
+    finally: os.umask(umask)
+
+
 def test_a_store_that_is_a_file_is_said_to_be_one(tmp_path):
     (tmp_path / "notes").write_text("mine")
     for place in (tmp_path / "notes", tmp_path / "notes" / "run"):

@@ -223,6 +223,7 @@ def test_arms_that_end_early(tmp_path):
     assert done.ended["empty", 0].startswith("in round 1: nothing was kept")
     assert done.ended["guarded", 0].startswith("after round 1 a guard: held-out loss")
     assert list(done.table["rounds"]) == [0, 0, 1]
+    assert "empty, seed 0: ended in round 1: nothing was kept" in done._repr_html_()
     before = times(tmp_path / "run")
     again = sweep(loop, rounds=3, arms=arms, progress=False)
     assert again.ended.keys() == done.ended.keys()
@@ -318,3 +319,9 @@ def test_search_without_optuna(monkeypatch):
 
 if __name__ == "__main__":
     swept(Path(sys.argv[1]), seeds=(0, 1), workers=int(sys.argv[2]))
+
+
+def test_a_seed_below_0_is_one_as_any_other(tmp_path):
+    done = swept(tmp_path / "run", rounds=1, seeds=[-1, 1], theta=[0.0])
+    below, above = done.histories["theta=0"]
+    assert below["heldout_loss"].iloc[-1] != above["heldout_loss"].iloc[-1]

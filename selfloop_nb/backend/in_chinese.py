@@ -259,7 +259,8 @@ ERRORS |= {
         "optimizer={a} 用于 CUDA，而模型在 {b} 上：用 'adamw' 或 'adafactor'",
     "optimizer={a} needs bitsandbytes: pip install bitsandbytes":
         "optimizer={a} 需要 bitsandbytes：pip install bitsandbytes",
-    "stopped while tuning; what was committed stays": "微调时被停止；已提交的都在"}
+    "stopped while tuning; what was committed stays": "微调时被停止；已提交的都在",
+    "stopped while another loop trains; what was committed stays": "在另一个循环训练时被停止；已提交的都在"}
 
 # %% ../../nbs/backend/32_in_chinese.ipynb #949e64f7
 ERRORS |= {

@@ -20,13 +20,16 @@ def _devices()->dict:
     here = dict(cuda=torch.cuda) if torch.cuda.is_available() else {}
     return here | (dict(mps=torch.mps) if torch.backends.mps.is_available() else {})
 
-def generators()->dict: # tensors, and plain JSON under "plain"
+def generators(
+    order=None, # a `torch.Generator` that is used in place of torch's own
+)->dict: # tensors, and plain JSON under "plain"
     "The state of the random generators of Python, numpy and torch."
     import numpy, torch
     kind, keys, *rest = numpy.random.get_state()
     states = {name: module.get_rng_state() for name, module in _devices().items()}
     plain = dict(python=random.getstate(), numpy=[kind, keys.tolist(), *rest])
-    return dict(plain=plain, cpu=torch.random.get_rng_state(), **states)
+    of_torch = torch.random.get_rng_state() if order is None else order.get_state()
+    return dict(plain=plain, cpu=of_torch, **states)
 
 # %% ../../nbs/backend/17_resume.ipynb #7af64012
 def set_generators(
@@ -98,6 +101,7 @@ class Resumable:
     writes = True      # does this process keep them? Of several that train together, one does
     listener = None    # see `loss_listener`
     epoch_began = None # the generators at that time
+    order = None       # the `torch.Generator` that rows are put in order by; None: the one that all share
     casts_to = None    # a type in which it computes, other than that of the weights
 
     def go(self, listener, checkpoints=None):
@@ -124,6 +128,23 @@ class Resumable:
 
     def _load_rng_state(self, checkpoint):
         if checkpoint is not None: set_generators(self.resumed["now"])
+
+    def _get_train_sampler(self, *given):
+        sampler = super()._get_train_sampler(*given)
+        if self.order is not None: sampler.generator = self.order
+        return sampler
+
+    def get_train_dataloader(self):
+        loader = super().get_train_dataloader()
+        if self.order is not None: loader.base_dataloader.generator = self.order # it draws a number an epoch
+        return loader
+
+    def begin_epoch(self):
+        "The order of its rows is about to be drawn: as it was, where it had begun before a restart."
+        began = vars(self).pop("resumed_epoch", None)
+        if began is not None: set_generators(began)
+        if began is not None and self.order is not None: self.order.set_state(began["cpu"])
+        self.epoch_began = generators(self.order)
 
     def floating_point_ops(self, inputs): return 0 # nobody asks
 
@@ -159,7 +180,7 @@ def load_weights(model, saved:dict):
 # %% ../../nbs/backend/17_resume.ipynb #c217e5c4
 def save_training(trainer, folder:Path):
     "Write all that a training needs to go on."
-    now, at_end = generators(), float(trainer.state.epoch).is_integer()
+    now, at_end = generators(trainer.order), float(trainer.state.epoch).is_integer()
     state = dict(weights=trained_weights(trainer.model), optimizer=trainer.optimizer.state_dict(),
         schedule=trainer.lr_scheduler.state_dict(), now=now, epoch=now if at_end else trainer.epoch_began,
         losses=trainer.listener.losses, fed=trainer.data_collator.fed.up_to(trainer.state.global_step))
@@ -175,10 +196,7 @@ def _keeper()->type: # of `TrainerCallback`; one class for all trainings, since 
     from transformers import TrainerCallback
     class Keeper(TrainerCallback):
         def __init__(self, trainer:Resumable): self.trainer = proxy(trainer) # which holds this
-        def on_epoch_begin(self, args, state, control, **kwargs):
-            began = vars(self.trainer).pop("resumed_epoch", None)
-            if began is not None: set_generators(began)
-            self.trainer.epoch_began = generators()
+        def on_epoch_begin(self, args, state, control, **kwargs): self.trainer.begin_epoch()
         def on_log(self, args, state, control, **kwargs): # after the listener's, which may have heard of a stop
             if self.trainer.checkpoints and self.trainer.writes: control.should_save = _is_wanted(self.trainer, state)
     return Keeper

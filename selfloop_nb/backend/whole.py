@@ -7,6 +7,7 @@ __all__ = ['why_no_tokenizer', 'why_not_whole', 'why_not_the_same_again', 'sees_
            'check_form', 'check_same', 'without_poolers', 'quiet', 'settings_as_they_are', 'own_memory']
 
 # %% ../../nbs/backend/07_whole.ipynb #e00bad7c
+import threading
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -147,12 +148,27 @@ def sees_ahead(
     return bool((before[0] - before[1]).abs().max() > torch.finfo(said.dtype).eps ** 0.7 * before.abs().max())
 
 # %% ../../nbs/backend/07_whole.ipynb #2b0e30fd
+_emptying = threading.Lock()
+
+@contextmanager
+def _empty_weights():
+    "Models that this thread makes have no numbers; those that others make meanwhile, such as the next cell, do."
+    from accelerate import init_empty_weights
+    from torch.nn import Module
+    thread = threading.get_ident()
+    with _emptying:
+        usual = Module.register_parameter
+        with init_empty_weights(include_buffers=False):
+            empty = Module.register_parameter
+            def register(*given, **named): (empty if threading.get_ident() == thread else usual)(*given, **named)
+            Module.register_parameter = register
+            yield
+
 def _made_alike(model)->"transformers.PreTrainedModel|None":
     "What its class and its config make of a model's weights, which are not copied; None where that cannot be made."
     import torch
-    from accelerate import init_empty_weights
     try:
-        with torch.random.fork_rng(devices=[]), init_empty_weights(include_buffers=False):
+        with torch.random.fork_rng(devices=[]), _empty_weights():
             made = type(model)(deepcopy(model.config))
         made.load_state_dict(model.state_dict(), assign=True)
         ours = dict(model.named_buffers()) # some are in no state

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..backend.columns import as_arrow, as_table
 from ..backend.core import DamagedRunError, SelfloopError, is_name, parse_json, whole_text
-from .disk import GONE, disk
+from .disk import GONE, disk, in_the_way
 
 # %% ../../nbs/storage/02_files.ipynb #78dcb5d4
 def check_name(
@@ -162,6 +162,7 @@ def write_file(
     except BaseException as error:
         disk.remove(temporary)
         if not isinstance(error, OSError): raise
+        if disk.is_dir(path): raise in_the_way(path) from error
         raise write_error(error, path, f"{len(data):,} bytes") from error
 
 # %% ../../nbs/storage/02_files.ipynb #378637f4

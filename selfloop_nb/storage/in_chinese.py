@@ -28,6 +28,7 @@ ERRORS |= {
 # %% ../../nbs/storage/28_in_chinese.ipynb #b1116afc
 ERRORS |= {
     "{a} is a folder: name the file, such as {b}": "{a} 是文件夹：给出文件名，如 {b}",
+    "{a} is a folder, and a file belongs there: move it elsewhere": "{a} 是文件夹，那里应是文件：请把它移到别处",
     "there is no folder {a}: make it first": "没有文件夹 {a}：先建立它",
     "{a} unpacks to {b} bytes, the disk has {c}": "{a} 展开后为 {b} 字节，磁盘只剩 {c}",
     "it is larger than {a} bytes": "它大于 {a} 字节",

@@ -196,6 +196,7 @@ def _samples_up_to(store:Run, number:int)->list:
     "The samples of the rounds that led to this one."
     rows = []
     for n in range(1, number + 1):
+        if not store.of_round(n).has_samples: continue # it learnt from D_train alone
         table = store.samples(n)
         names = [name for name in _READ if name in table.column_names]
         rows += [{**row, "round": n} for row in table.select_columns(names).to_list()]

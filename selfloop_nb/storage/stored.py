@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backend.core import DamagedRunError, parse_json
-from .disk import disk
+from .disk import GONE, disk
 from .files import check_name, damaged_files, read_file, sync, write_file
 
 # %% ../../nbs/storage/07_stored.ipynb #d90cb701
@@ -34,7 +34,7 @@ def added_to(
 )->Added|None:
     "What the weights of a round were added to; None where they are whole, or gone."
     try: about = parse_json(read_file(folder, f"{ADDED}/made.json").decode(), dict)
-    except FileNotFoundError: return None
+    except GONE: return None
     except (DamagedRunError, ValueError) as error: raise _not_read(folder, error) from error
     if set(about) != {"origin", "weights"}: raise _not_read(folder, f"it has {sorted(about)}")
     return Added(check_name(about["origin"], "round"), str(about["weights"]))

@@ -7,7 +7,7 @@ __all__ = ['WHOLE', 'ByRound', 'settings_of', 'Arm', 'short', 'grid', 'plan', 'o
            'SeedRun', 'run_seed', 'halter', 'run_shared']
 
 # %% ../../nbs/sweeps/01_arms.ipynb #b553d5e8
-import itertools, json, re
+import itertools, json, math, re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -161,7 +161,7 @@ def _list_faults(axes:dict, arms:dict, seeds:list, counts:dict):
 # %% ../../nbs/sweeps/01_arms.ipynb #b5814e01
 def _seed_faults(seeds, listed:list):
     "Seeds that are none, or stand there twice."
-    odd = [seed for seed in listed if not _is_whole(seed, 0)]
+    odd = [seed for seed in listed if not _is_whole(seed, -math.inf)]
     if odd: yield f"seeds={seeds!r}: {odd[0]!r} is no whole number"
     elif len(set(listed)) < len(listed): yield f"seeds={seeds!r}: each of them once"
 

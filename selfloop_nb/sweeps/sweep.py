@@ -78,7 +78,8 @@ def table(self)->"pandas.DataFrame": # one row an arm
 @patch_to(Sweep)
 def _repr_html_(self):
     words = "".join(f"{escape(line)}<br>" for found in self.verdicts.values() for line in found.lines)
-    return self.table.round(3).to_html(escape=True) + words
+    ends = [f"{name}, seed {seed}: ended {why}" for (name, seed), why in self.ended.items()]
+    return self.table.round(3).to_html(escape=True) + words + "".join(f"{escape(end)}<br>" for end in ends)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #798255ba
 @patch_to(Sweep, as_prop=True)

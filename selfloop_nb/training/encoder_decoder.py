@@ -6,7 +6,7 @@
 __all__ = ['tiny_t5']
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #81496169
-from ..backend.core import check_sizes, plain_arguments
+from ..backend.core import check_sizes, plain_arguments, usual_defaults
 from ..models import LanguageModel, character_tokenizer, task_texts
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #177a0436
@@ -29,7 +29,7 @@ def tiny_t5(
         vocab_size=len(tokenizer), d_model=width, d_kv=width // heads, d_ff=4 * width, num_layers=layers,
         num_heads=heads, feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=pad,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=pad)
-    with torch.random.fork_rng(devices=[]):
+    with usual_defaults(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)
     return LanguageModel(model, tokenizer, f"tiny-t5-{layers}x{width}", pretrained=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..backend.clips import Clips
-from ..backend.core import patch_to, short_hash, whole_number
+from ..backend.core import patch_to, short_hash, usual_defaults, whole_number
 from ..backend.tokens import character_tokenizer
 from ..models import LanguageModel, task_texts
 
@@ -99,7 +99,7 @@ def tiny_whisper(
     sizes = dict(d_model=width, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
                  decoder_attention_heads=2, encoder_ffn_dim=2 * width, decoder_ffn_dim=2 * width,
                  num_mel_bins=16, max_source_positions=50 * seconds, max_target_positions=64)
-    with torch.random.fork_rng(devices=[]):
+    with usual_defaults(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(whole_number(seed, "seed"))
         model = WhisperForConditionalGeneration(WhisperConfig(vocab_size=len(tokenizer), **sizes, **ids))
     model.generation_config = GenerationConfig(**ids)

@@ -58,7 +58,7 @@ def plan_faults(plan:dict)->list:
         if part not in ("run", *KINDS): faults.append(f"[{part}]: {_nearest(part, ['run', *KINDS])}")
         elif part == "run": faults += _table_faults("run", table, list(RUN))
         else:
-            tables = table if part == "score" and isinstance(table, list) else [table]
+            tables = table if part == "score" and isinstance(table, list) and table else [table]
             faults += [fault for one in tables for fault in _part_faults(part, one)]
     return faults
 
