@@ -137,7 +137,9 @@ def next_round(self)->Round:
 # %% ../nbs/13_loop.ipynb #16e2431b
 @patch_to(Loop)
 def _new_round(self, parent:Round|None)->RoundDraft:
-    "The draft of the next round: the one that was begun, or a new one."
+    "The draft of the next round: the one that was begun, or a new one; raises where the task was given other data."
+    if any(now is not before for now, before in zip(self._tables(), self._opened_with)):
+        check_belongs(self.store, dict(task=self._task()))
     self.settings = self._next
     load = partial(self.models.read, self.store)
     return RoundDraft(self.store, parent, self.settings, self.seed, self.control, load, self.task, self.workers)
@@ -216,11 +218,16 @@ for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
 
 # %% ../nbs/13_loop.ipynb #42e935ee
 @patch_to(Loop)
+def _tables(self)->tuple: return self.task.train, self.task.prompts, self.task.heldout, self.task.sealed, self.task.ask
+
+@patch_to(Loop)
+def _task(self)->dict: return dict(name=self.task.name, fingerprint=self.task.fingerprint())
+
+@patch_to(Loop)
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
-    task = dict(name=self.task.name, fingerprint=self.task.fingerprint())
-    given = self.models.given
-    info = dict(seed=self.seed, task=task, model=given.identity()) # what the folder belongs to
+    given, self._opened_with = self.models.given, self._tables()
+    info = dict(seed=self.seed, task=self._task(), model=given.identity()) # what the folder belongs to
     about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock

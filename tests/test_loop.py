@@ -173,3 +173,14 @@ def test_while_a_loop_is_paused_another_one_trains(tmp_path):
     paused.resume()
     runs.join()
     assert [r.files for r in paused.rounds] == [r.files for r in other.rounds]
+
+
+def test_a_task_that_is_given_other_data_is_no_longer_that_of_the_run(tmp_path):
+    from selfloop_nb.backend.core import SelfloopError
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    before, loop.task.train = loop.task.train, loop.task.train.select(range(5))
+    with pytest.raises(SelfloopError, match="was made with task .* this loop has .*: use the same, or another store"):
+        loop.step()
+    loop.task.train = before
+    assert loop.step().number == 1
