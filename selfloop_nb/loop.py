@@ -220,9 +220,11 @@ for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
 @patch_to(Loop)
 def _tables(self)->tuple: return self.task.train, self.task.prompts, self.task.heldout, self.task.sealed, self.task.ask
 
+# %% ../nbs/13_loop.ipynb #13e2e07f
 @patch_to(Loop)
 def _task(self)->dict: return dict(name=self.task.name, fingerprint=self.task.fingerprint())
 
+# %% ../nbs/13_loop.ipynb #63960bc7
 @patch_to(Loop)
 def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."

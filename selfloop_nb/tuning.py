@@ -218,7 +218,7 @@ def train_copy(
         listener = loss_listener(losses, on_loss, one_at_a_time.left_for(should_stop))
         made = trainer(model, trainer_arguments(how, seed, folder, lm.device), listener)
         made.casts_to = "bfloat16" if how.autocast or lm.dtype == "bfloat16" else None
-        if not dropout_in(model): made.order = torch.Generator().manual_seed(seed) # nobody draws from it but this training
+        made.order = None if dropout_in(model) else torch.Generator().manual_seed(seed) # nobody else draws from it
         made.go(listener, checkpoints)
     if how.checkpointing: compute_once(tuned.model)
     if how.lora: tuned.adapter, tuned.model = Adapter.of(model, lm), merged(model, lm.model)

@@ -13,6 +13,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from weakref import proxy
 
+from .core import patch_to
+
 # %% ../../nbs/backend/17_resume.ipynb #d73d5b7c
 def _devices()->dict:
     "The modules of torch whose devices have a generator of their own here."
@@ -139,13 +141,6 @@ class Resumable:
         if self.order is not None: loader.base_dataloader.generator = self.order # it draws a number an epoch
         return loader
 
-    def begin_epoch(self):
-        "The order of its rows is about to be drawn: as it was, where it had begun before a restart."
-        began = vars(self).pop("resumed_epoch", None)
-        if began is not None: set_generators(began)
-        if began is not None and self.order is not None: self.order.set_state(began["cpu"])
-        self.epoch_began = generators(self.order)
-
     def floating_point_ops(self, inputs): return 0 # nobody asks
 
     def create_accelerator_and_postprocess(self):
@@ -164,6 +159,15 @@ class Resumable:
         import torch
         if self.casts_to is None: return nullcontext()
         return torch.autocast(self.args.device.type, getattr(torch, self.casts_to), cache_enabled=False)
+
+# %% ../../nbs/backend/17_resume.ipynb #53584240
+@patch_to(Resumable)
+def begin_epoch(self):
+    "The order of its rows is about to be drawn: as it was, where it had begun before a restart."
+    began = vars(self).pop("resumed_epoch", None)
+    if began is not None: set_generators(began)
+    if began is not None and self.order is not None: self.order.set_state(began["cpu"])
+    self.epoch_began = generators(self.order)
 
 # %% ../../nbs/backend/17_resume.ipynb #215aa112
 def trained_weights(model)->dict:

@@ -177,18 +177,23 @@ class OneAtATime:
         self.lock = threading.RLock()
         if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=self._after_fork)
 
-    def _after_fork(self):
-        "Another thread that had it is not there in a child."
-        if not self.lock._is_owned(): self.lock = threading.RLock()
 
-    @contextmanager
-    def turn(self, should_stop):
-        "Wait for it, as long as nobody asks for a stop."
-        while not self.lock.acquire(timeout=0.05):
-            if should_stop(): raise Stopped("stopped while another loop trains; what was committed stays")
-        try: yield
-        finally: self.lock.release()
 
+# %% ../../nbs/backend/08_trainer.ipynb #52545b75
+@patch_to(OneAtATime)
+def _after_fork(self):
+    "Another thread that had it is not there in a child."
+    if not self.lock._is_owned(): self.lock = threading.RLock()
+
+# %% ../../nbs/backend/08_trainer.ipynb #2615c1cc
+@patch_to(OneAtATime)
+@contextmanager
+def turn(self, should_stop):
+    "Wait for it, as long as nobody asks for a stop."
+    while not self.lock.acquire(timeout=0.05):
+        if should_stop(): raise Stopped("stopped while another loop trains; what was committed stays")
+    try: yield
+    finally: self.lock.release()
 
 # %% ../../nbs/backend/08_trainer.ipynb #fe956946
 @patch_to(OneAtATime)
@@ -200,5 +205,5 @@ def left_for(self, should_stop)->"Callable": # -> bool
         finally: self.lock.acquire()
     return asked
 
+# %% ../../nbs/backend/08_trainer.ipynb #6eded7e7
 one_at_a_time = OneAtATime()
-

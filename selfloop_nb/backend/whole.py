@@ -164,6 +164,7 @@ def _empty_weights():
             Module.register_parameter = register
             yield
 
+# %% ../../nbs/backend/07_whole.ipynb #2c8ff0b0
 def _made_alike(model)->"transformers.PreTrainedModel|None":
     "What its class and its config make of a model's weights, which are not copied; None where that cannot be made."
     import torch

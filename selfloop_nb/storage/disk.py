@@ -106,6 +106,7 @@ def remove(self, path):
         if self.is_dir(path): raise in_the_way(path) from error
         raise
 
+# %% ../../nbs/storage/01_disk.ipynb #9dcd243e
 def in_the_way(path)->RunFolderError:
     "The error where a folder lies in the place of a file."
     return RunFolderError(f"{str(path)!r} is a folder, and a file belongs there: move it elsewhere")
