@@ -76,7 +76,7 @@ class LanguageModel(TextAsIds):
     @property
     def eos_ids(self)->list: # in order
         "The tokens that end a sample: EOS, the end of a turn, and those of the model's own generation settings."
-        return sorted({*super().eos_ids, *own_ends(self.model, len(self.tokenizer))})
+        return sorted({*super().eos_ids, *own_ends(self.model, self.n_ids)})
 
 # %% ../nbs/04_models.ipynb #886fe03a
 @patch_to(LanguageModel)
@@ -94,11 +94,10 @@ def check(self):
     if drops_question(self.tokenizer):
         raise ValueError(f"{self.name}: its chat template leaves out what is asked, since it wants a list of parts; "
                          "set tokenizer.chat_template to one that takes plain text")
-    n_tokens = len(self.tokenizer)
     n_rows = self.model.get_input_embeddings().num_embeddings
-    if n_tokens > n_rows:
-        raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {n_rows}; "
-                         f"call model.resize_token_embeddings({n_tokens})")
+    if self.n_ids > n_rows:
+        raise ValueError(f"{self.name}: the tokenizer has {self.n_ids} tokens, the model {n_rows}; "
+                         f"call model.resize_token_embeddings({self.n_ids})")
     if self.is_encoder_decoder and not self.start_ids:
         raise ValueError(f"{self.name}: its decoder has no token to start from; "
                          "set model.generation_config.decoder_start_token_id")

@@ -71,12 +71,12 @@ def decoder_start(
 # %% ../../nbs/backend/04_controls.ipynb #1a63ad29
 def own_ends(
     model, # of transformers
-    n_tokens:int, # that its tokenizer has
+    n_ids:int, # that its tokenizer has, those that it leaves out included
 )->list: # of token ids
     "The tokens that end a text by the model's own generation settings."
     own = getattr(model.generation_config, "eos_token_id", None)
     if not isinstance(own, (list, tuple)): own = [own]
-    return [i for i in own if i is not None and 0 <= i < n_tokens]
+    return [i for i in own if i is not None and 0 <= i < n_ids]
 
 # %% ../../nbs/backend/04_controls.ipynb #11bf44e5
 _COUNT = ("bad_words_ids", "suppress_tokens", "forced_bos_token_id")

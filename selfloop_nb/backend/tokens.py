@@ -77,6 +77,11 @@ class TextAsIds:
         return sorted({self.tokenizer.eos_token_id, self.end_id})
 
     @property
+    def n_ids(self)->int:
+        "One more than the largest token id: as many as there are tokens, unless some numbers are left out."
+        return _last_id(self.tokenizer, len(self.tokenizer)) + 1
+
+    @property
     def controls(self)->Controls:
         "The tokens that no text may become."
         return controls(self.tokenizer, self.eos_ids)
@@ -221,7 +226,7 @@ class Reader:
         self.tokenizer, self.alone = lm.tokenizer, lm.is_encoder_decoder
         self.added = set(lm.tokenizer.added_tokens_decoder)
         self.blind = _ignores_spaces(lm.tokenizer)
-        self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
+        self.last = lm.n_ids - 1
         self.lead = "" if self.alone else answer_lead(lm.tokenizer) # which a chat template puts there
         self.heads, self.spaces = {}, {} # prompt's last tokens -> their text; its last -> is a space put behind it?
         self.sizes = {} if _drops_halves(lm.tokenizer) else None # token -> the bytes of its text
