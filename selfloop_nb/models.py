@@ -79,14 +79,25 @@ class LanguageModel(TextAsIds):
         return sorted({*super().eos_ids, *own_ends(self.model, self.n_ids)})
 
 # %% ../nbs/04_models.ipynb #886fe03a
+def _check_end(tokenizer, name:str):
+    "Raise `ValueError` where no token ends a text, or another one than is said."
+    end, id = tokenizer.eos_token, tokenizer.eos_token_id
+    if id is None:
+        raise ValueError(f"{name}: its tokenizer has no EOS token, so no sample would ever end; "
+                         "set tokenizer.eos_token")
+    meant = tokenizer.convert_ids_to_tokens(id)
+    if meant == end: return
+    raise ValueError(f"{name}: tokenizer.eos_token={end!r} is no token of the vocabulary, and {meant!r} stands in its "
+                     f"place; set one that is, or add it, tokenizer.add_special_tokens(dict(eos_token={end!r})), and "
+                     "make room for it, model.resize_token_embeddings(...)")
+
+# %% ../nbs/04_models.ipynb #e447fb57
 @patch_to(LanguageModel)
 def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
     wrong = why_not_whole(self.model, self.reads, self.tokenizer)
     if wrong: raise ValueError(f"{self.name}: {wrong}")
-    if self.tokenizer.eos_token_id is None:
-        raise ValueError(f"{self.name}: its tokenizer has no EOS token, so no sample would ever end; "
-                         "set tokenizer.eos_token")
+    _check_end(self.tokenizer, self.name)
     fault = template_fault(self.tokenizer)
     if fault:
         raise ValueError(f"{self.name}: its chat template cannot write a question ({fault}): "
