@@ -129,8 +129,10 @@ _UNITS = re.compile(r"(?<=\d)\s?(?:[cdmk]?m|in|ft|yd|mi|k?g|[NJL]|rad|mol)\s?"
 # %% ../../nbs/scorers/11_maths.ipynb #e9bb466a
 def _without_units(text:str, reference:str)->str:
     "A text whose numbers stand alone, where the reference is one number."
-    is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", reference))
+    is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", _AS_TEXT.sub(r"\1", reference)))
     return _UNITS.sub("", text) if is_number else text
+
+_AS_TEXT = re.compile(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}") # 12\text{ cm}^2
 
 # %% ../../nbs/scorers/11_maths.ipynb #de148c53
 _MEASURES = {word: words.split()[0] for words in (
@@ -145,7 +147,7 @@ _MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
 # %% ../../nbs/scorers/11_maths.ipynb #017cd129
 def _measure_of(text:str)->str: # '' where it does not say
     "What the last number of a text counts, such as km, km/h or dollar."
-    bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
+    bare = re.sub(r"\\[,;:! ]|~", " ", _AS_TEXT.sub(r" \1", text))
     if bare.count("$") == 1: bare = re.sub(r"\\?\$", r"\$", bare)
     numbers = list(_MEASURED.finditer(bare))
     if not numbers: return ""
