@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 
 from .backend.context import context_of
-from .backend.controls import decoder_start, own_ends, settings_that_count
+from .backend.controls import decoder_start, n_ids, own_ends, settings_that_count
 from .backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .backend.devices import choose_device, choose_dtype
@@ -76,7 +76,7 @@ class LanguageModel(TextAsIds):
     @property
     def eos_ids(self)->list: # in order
         "The tokens that end a sample: EOS, the end of a turn, and those of the model's own generation settings."
-        return sorted({*super().eos_ids, *own_ends(self.model, self.n_ids)})
+        return sorted({*super().eos_ids, *own_ends(self.model, n_ids(self.tokenizer))})
 
 # %% ../nbs/04_models.ipynb #886fe03a
 def _check_end(tokenizer, name:str):
@@ -105,10 +105,11 @@ def check(self):
     if drops_question(self.tokenizer):
         raise ValueError(f"{self.name}: its chat template leaves out what is asked, since it wants a list of parts; "
                          "set tokenizer.chat_template to one that takes plain text")
+    n_tokens = n_ids(self.tokenizer)
     n_rows = self.model.get_input_embeddings().num_embeddings
-    if self.n_ids > n_rows:
-        raise ValueError(f"{self.name}: the tokenizer has {self.n_ids} tokens, the model {n_rows}; "
-                         f"call model.resize_token_embeddings({self.n_ids})")
+    if n_tokens > n_rows:
+        raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {n_rows}; "
+                         f"call model.resize_token_embeddings({n_tokens})")
     if self.is_encoder_decoder and not self.start_ids:
         raise ValueError(f"{self.name}: its decoder has no token to start from; "
                          "set model.generation_config.decoder_start_token_id")
