@@ -141,10 +141,6 @@ ERRORS |= {
 ERRORS |= {
     "{a}: its tokenizer has no EOS token, so no sample would ever end; set tokenizer.eos_token":
         "{a}：它的分词器没有 EOS 词元，样本永远不会结束；设置 tokenizer.eos_token",
-    "{a}: tokenizer.eos_token={b} is no token of the vocabulary, and {c} stands in its place; set one that is, or add "
-    "it, tokenizer.add_special_tokens(dict(eos_token={d})), and make room for it, model.resize_token_embeddings(...)":
-        "{a}：tokenizer.eos_token={b} 不在词表里，由 {c} 代替；换成词表里有的，或用 tokenizer.add_special_tokens(dict(eos_token={d})) "
-        "加入它，并用 model.resize_token_embeddings(...) 为它留出位置",
     "{a}: its chat template cannot write a question ({b}): set tokenizer.chat_template, or ask it without one "
     "(chat=False)":
         "{a}：它的对话模板写不出提问（{b}）：设置 tokenizer.chat_template，或不用模板（chat=False）"}
