@@ -72,6 +72,7 @@ def decoder_start(
 @lru_cache(maxsize=8)
 def _n_ids(tokenizer, n_tokens:int)->int: return max(tokenizer.get_vocab().values()) + 1
 
+# %% ../../nbs/backend/04_controls.ipynb #93e718a2
 def n_ids(
     tokenizer,
 )->int: # one more than the largest token id: as many as there are tokens, unless numbers are left out

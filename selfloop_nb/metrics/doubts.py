@@ -87,14 +87,15 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
 # %% ../../nbs/metrics/12_doubts.ipynb #938f2d4d
 def _ended_early(lm:LanguageModel, name:str, texts:dict)->str:
     "Texts that hold a token with which samples end; '' where there are none."
-    read, ends, ids = Reader(lm), set(lm.eos_ids), lm.ids_of_completions(list(texts.values()))
+    read, ends = Reader(lm), set(lm.eos_ids)
+    ids = lm.ids_of_completions(list(texts.values()))
     firsts = {row: next((i for i, id in enumerate(ids[text]) if id in ends), None) for row, text in texts.items()}
     odd = [(row, i) for row, i in firsts.items() if i is not None and read.decode(ids[texts[row]][i:]).strip()]
     if not odd: return ""
     row, i = odd[0]
     end = ids[texts[row]][i]
-    return (f"{name}: {len(odd)} of {len(texts)} hold {read.decode([end])!r}, a token with which samples of {lm.name} end "
-            f"(id {end}), such as row {row}, {texts[row]!r:.60}: no sample gets beyond it; where it is no end, set "
+    return (f"{name}: {len(odd)} of {len(texts)} hold {read.decode([end])!r}, a token with which samples of {lm.name} "
+            f"end (id {end}), such as row {row}, {texts[row]!r:.60}: no sample gets beyond it; where it is no end, set "
             f"model.generation_config.eos_token_id = {lm.tokenizer.eos_token_id}, or another tokenizer.eos_token")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #7f3c573d

@@ -29,6 +29,7 @@ def _last_line(lines)->str:
     rows = [row.replace("&", "") for row in re.split(r"\\\\(?:\[[^\]]*\])?", lines[3]) if row.strip()]
     return rows[-1] if rows else ""
 
+# %% ../../nbs/scorers/10_expressions.ipynb #435a7e63
 _LINES = (r"(?s)\\begin\s*\{(align(?:ed|at)?|gather(?:ed)?|split|equation|multline)(\*?)\}(.{0,2000}?)"
           r"\\end\s*\{\1\2\}", _last_line)
 
@@ -175,6 +176,7 @@ _BOXES = re.compile(rf"{_BOX}(?:[\s$]*(?:,|,?\s*and|,?\s*or)[\s$]*{_BOX})*")
 _BEFORE = re.compile(r"(?:\s|=|:|[∴⇒⟹→]|\\(?:therefore|implies|Rightarrow|Longrightarrow|to|quad)(?![A-Za-z]))+")
 _AFTER = re.compile(r"(?<!\\right)(?:\s|[,;:]|(?<!\.)\.|\\[,;!: ]){1,9}\Z")
 
+# %% ../../nbs/scorers/10_expressions.ipynb #0dd97ae3
 def _trim_inside(piece:str)->str:
     "An expression between delimiters without what belongs to the sentence around it: $= 5.$ is $5$."
     n = 1 + (not piece.startswith("$") or piece.startswith("$$")) # characters of a delimiter

@@ -67,6 +67,7 @@ def _readings(number)->list:
     from sympy import Rational, UnevaluatedExpr
     return [number, number.xreplace({UnevaluatedExpr(Rational(1, 100)): Rational(1)})]
 
+# %% ../../nbs/scorers/11_maths.ipynb #2f8e4fff
 def _same_share(wanted, given)->bool:
     "Are these two numbers, one of them with a percent sign? math-verify does not tell 12.5% by 12.5."
     if not all(getattr(number, "is_number", False) for number in (wanted, given)): return False
@@ -96,6 +97,7 @@ def _is_range(value)->bool:
     is_said = isinstance(value, (Relational, BooleanFunction)) and not isinstance(value, Eq)
     return is_said and len(value.free_symbols) == 1
 
+# %% ../../nbs/scorers/11_maths.ipynb #7b5034d3
 def _allowed(value):
     "The numbers that a range allows; of several that no number fits together, those that fit one: x < -2 or x > 2."
     from sympy import FiniteSet, Intersection, S, Union
@@ -132,6 +134,7 @@ def _without_units(text:str, reference:str)->str:
     is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", _AS_TEXT.sub(r"\1", reference)))
     return _UNITS.sub("", text) if is_number else text
 
+# %% ../../nbs/scorers/11_maths.ipynb #67f82714
 _AS_TEXT = re.compile(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}") # 12\text{ cm}^2
 
 # %% ../../nbs/scorers/11_maths.ipynb #de148c53
@@ -198,11 +201,14 @@ def _plain_letters(text:str)->str:
     "The text with (C) for a letter that LaTeX sets as text."
     return re.sub(r"\\(?:text(?:rm|bf|it)?|mbox|mathrm|mathbf)\s*\{[\s(]*([A-J])[\s).]*\}", r"(\1)", text)
 
+# %% ../../nbs/scorers/11_maths.ipynb #e8693fc6
 def _is_ruled_out(found)->bool:
     "Does the text say of a letter that it is wrong?"
     return bool(_WRONG_AFTER.match(found.string, found.end(1)))
 
 _WRONG_AFTER = re.compile(r"[)*}$\s]*(?i:(?:is|are|was)(?:n't| not|(?: clearly| also)? (?:wrong|incorrect|false)))")
+
+# %% ../../nbs/scorers/11_maths.ipynb #53851e3f
 _NOT_BEFORE = re.compile(r"(?:\bnot|不是?|不选)\W{0,3}$")
 _OR_BEFORE = re.compile(r"(?<![\w'])[A-J][)*}$]*\s*(?:/|&|\bor\b|\band\b)\s*\(?$")
 _OR_AFTER = re.compile(r"[)*]*\s*(?:/|&|\bor\b|\band\b)\s*\(?[A-J](?![\w'])")

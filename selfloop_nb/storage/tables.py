@@ -56,6 +56,7 @@ def _named(names:list, value):
 # %% ../../nbs/storage/15_tables.ipynb #3f93b754
 _CALLED = ("label", "labels", "target", "gold", "reference") # so references are called, too
 
+# %% ../../nbs/storage/15_tables.ipynb #6d376683
 def _say_numbers(prompts):
     "Warn of references that are classes, where a scorer would read their numbers."
     for column in _CALLED:
