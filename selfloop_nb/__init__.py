@@ -8,7 +8,7 @@ from sys import modules as _modules
 
 __version__ = "0.1.0"
 torch_came_first = "torch" in _modules and "GOMP_SPINCOUNT" not in _environ # then this line comes too late:
-_environ.setdefault("GOMP_SPINCOUNT", "2000") # torch's threads wait for each other a moment, not for ever
+_environ.setdefault("GOMP_SPINCOUNT", "5000") # torch's threads wait for each other a moment, not for ever
 _names = {
     "tasks": "addition from_dataset reasoning Task", "models": "tiny_llama load_model LanguageModel",
     "training.encoder_decoder": "tiny_t5", "training.smollm": "smollm2", "sampling": "Sampling generate_samples",

@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 
 from .backend.context import context_of
-from .backend.controls import decoder_start, own_ends, settings_that_count
+from .backend.controls import decoder_start, n_ids, own_ends, settings_that_count
 from selfloop_nb.backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path,
     usual_defaults)
@@ -77,17 +77,28 @@ class LanguageModel(TextAsIds):
     @property
     def eos_ids(self)->list: # in order
         "The tokens that end a sample: EOS, the end of a turn, and those of the model's own generation settings."
-        return sorted({*super().eos_ids, *own_ends(self.model, len(self.tokenizer))})
+        return sorted({*super().eos_ids, *own_ends(self.model, n_ids(self.tokenizer))})
 
 # %% ../nbs/04_models.ipynb #886fe03a
+def _check_end(tokenizer, name:str):
+    "Raise `ValueError` where no token ends a text, or another one than is said."
+    end, id = tokenizer.eos_token, tokenizer.eos_token_id
+    if id is None:
+        raise ValueError(f"{name}: its tokenizer has no EOS token, so no sample would ever end; "
+                         "set tokenizer.eos_token")
+    meant = tokenizer.convert_ids_to_tokens(id)
+    if meant == end: return
+    raise ValueError(f"{name}: tokenizer.eos_token={end!r} is no token of the vocabulary, and {meant!r} stands in its "
+                     f"place; set one that is, or add it, tokenizer.add_special_tokens(dict(eos_token={end!r})), and "
+                     "make room for it, model.resize_token_embeddings(...)")
+
+# %% ../nbs/04_models.ipynb #e447fb57
 @patch_to(LanguageModel)
 def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
     wrong = why_not_whole(self.model, self.reads, self.tokenizer)
     if wrong: raise ValueError(f"{self.name}: {wrong}")
-    if self.tokenizer.eos_token_id is None:
-        raise ValueError(f"{self.name}: its tokenizer has no EOS token, so no sample would ever end; "
-                         "set tokenizer.eos_token")
+    _check_end(self.tokenizer, self.name)
     fault = template_fault(self.tokenizer)
     if fault:
         raise ValueError(f"{self.name}: its chat template cannot write a question ({fault}): "
@@ -95,7 +106,7 @@ def check(self):
     if drops_question(self.tokenizer):
         raise ValueError(f"{self.name}: its chat template leaves out what is asked, since it wants a list of parts; "
                          "set tokenizer.chat_template to one that takes plain text")
-    n_tokens = len(self.tokenizer)
+    n_tokens = n_ids(self.tokenizer)
     n_rows = self.model.get_input_embeddings().num_embeddings
     if n_tokens > n_rows:
         raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {n_rows}; "

@@ -83,6 +83,13 @@ EQUAL = [
     (r"\boxed{\angle BAC}", r"\angle BAC"), (r"\boxed{0 \le x < 1}", "[0,1)"), (r"\boxed{\varnothing}", r"\emptyset"),
     (r"\boxed{15~\text{cm}}", "15"), (r"\boxed{\text{5 dollars}}", "5"), (r"\boxed{5.}", "5"), (r"\fbox{5}", "5"),
     (r"\boxed{\approx 3.5}", "3.5"), ("A: 5", "5"), ("2x10^8", "2e8"), ("the answer is b.", "B"),
+    (r"Therefore, $x=\frac{3}{4}.$", "0.75"), (r"\[ x = 3. \]", "3"), ("2+3 $= 5$", "5"), (r"$\implies x=5$", "5"),
+    (r"\[\begin{aligned} x &= 2+4 \\ &= 6 \end{aligned}\]", "6"), ("2.5 × 10^-3", "0.0025"),
+    (r"$\bigl(1,2\bigr)$", "(1,2)"), (r"10\ 000", "10000"), ("12 cm²", r"12\text{ cm}^2"),
+    ("Step 1: 5\nStep 2: 9", "9"), ("ratio 3: 4", "3:4"), (r"\boxed{\text{The answer is } 5}", "5"),
+    ("12.5%", "12.5"), (r"\boxed{12.5}", r"12.5\%"), ("33.3%", "0.333"), ("x>2 or x<-2", r"(-\infty,-2)\cup(2,\infty)"),
+    (r"$-2 < x$ and $x < 2$", "(-2,2)"), ("Answer: C\n\nOption D is wrong", "C"), ("I choose C over D", "C"),
+    ("C is right, A is not", "C"), ("∴ x = 9", "9"), (r"\boxed{\bf 42}", "42"),
     ("B", "B. Paris"), (r"\boxed{5}", r"\textbf{(B)}\ 5"), (r"\boxed{\textbf{(B)}\ 5}", "B"), (r"\boxed{(B) 5}", "B")]
 DIFFERENT = [
     ("1728", "1331 and 1728"), ("1331 and 1728", "1728"), (r"\boxed{2}", r"\{2,3\}"), ("2 or 3", "3"), ("2, 3", "3"),
@@ -100,7 +107,9 @@ DIFFERENT = [
     ("答案是72", "73"), ("答案是十二", "2"), ("都是一样的", "1"), ("不是C", "C"), ("答案是A", "B"), ("B", "C. Paris"),
     (r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", r"\begin{pmatrix} -\frac{1}{3} \\ 2 \end{pmatrix}"),
     (r"\boxed{q^2}", "p^2 + pq + q^2"), (r"\boxed{\angle XYZ}", r"\angle BAC"), (r"\boxed{0 \le x \le 1}", "[0,1)"),
-    ("x < 2", "x > 2"), (r"\boxed{a}", "b")]
+    ("x < 2", "x > 2"), (r"\boxed{a}", "b"), ("It is not $4$, it is $x=5.$", "4"), (r"$x=\frac{3}{4}.$", "3"),
+    ("12.5%", "13.5"), ("12.5", "1.25%"), ("x > 2 or x < -2", "(-2,2)"), ("A triangle has 3 sides", "A"),
+    ("C is right, A is not", "A"), ("Step 1: 5\nStep 2: 9", "2/9"), ("10^-3", "10^3")]
 
 
 def problems(pairs):

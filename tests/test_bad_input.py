@@ -108,6 +108,9 @@ def test_a_model_that_cannot_end():
     lm = tiny_llama(small_task())
     lm.tokenizer.eos_token = None
     with refuse("ValueError", "no EOS token.*set tokenizer.eos_token"): LanguageModel(lm.model, lm.tokenizer)
+    lm.tokenizer.eos_token = "</s>"
+    with refuse("ValueError", "'</s>' is no token of the vocabulary, and '<unk>' stands in its place; set one that is"):
+        LanguageModel(lm.model, lm.tokenizer)
 
 
 class Processor:

@@ -140,7 +140,7 @@ def test_a_large_vocabulary_draws_the_same_noise(monkeypatch):
     lm = of_family("Llama")
     monkeypatch.setattr(decode, "LARGE", 0)
     check_same(lm, asked(lm))
-    monkeypatch.setattr(decode, "_skips_alike", lambda: False)
+    monkeypatch.setattr(decode, "_is_logarithm", lambda: False)
     check_same(lm, asked(lm))
 
 

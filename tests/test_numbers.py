@@ -119,6 +119,8 @@ def test_whole_numbers_of_numpy_make_the_same_round():
     ours, theirs = FineTune(steps=None, epochs=2, lr=1), FineTune(steps=None, epochs=numpy.int64(2), lr=numpy.int32(1))
     assert str(describe(ours)) == str(describe(theirs))
     assert small_loop(drift=numpy.bool_(True)).drift is True
+    tuned = small_loop(tune=FineTune(steps=2, batch_size=8, betas=(0, 0)), select=selfloop_nb.Threshold(0.0))
+    assert tuned.step().number == 1, "AdamW itself takes no whole numbers"
 
 
 @pytest.mark.parametrize("value", [10**30, 1_000_001, 0, -1])

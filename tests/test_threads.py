@@ -35,9 +35,9 @@ def python(code, **env):
 
 def test_threads_wait_a_moment_and_not_for_ever():
     said = "import os, selfloop_nb; print(os.environ['GOMP_SPINCOUNT'], selfloop_nb.torch_came_first)"
-    assert python(said) == "2000 False"
+    assert python(said) == "5000 False"
     assert python(said, GOMP_SPINCOUNT="7") == "7 False", "what the user has set stays"
-    assert python(f"import torch; {said}") == "2000 True"
+    assert python(f"import torch; {said}") == "5000 True"
     assert python(f"import torch; {said}", GOMP_SPINCOUNT="7") == "7 False"
 
 

@@ -1,11 +1,12 @@
 """A sample is trained on the ids that were sampled, whatever the tokenizer: ids trained are ids sampled in all rows, an
 answer that the model gives has hardly any held-out loss, and no text becomes a control token.
 """
-import re
+import json, re
 
 import pytest
 from kinds import KINDS, ROWS, causal, encoder_decoder, odd_texts, rows
 from selfloop_nb.backend.tokens import row_ids
+from tokenizers import Tokenizer
 
 BOTH = [pytest.param(causal, kind, id=kind) for kind in KINDS]
 BOTH += [pytest.param(encoder_decoder, kind, id=f"encoder and decoder, {kind}") for kind in ("characters", "unigrams")]
@@ -112,6 +113,22 @@ def test_pairs_are_the_ids_that_were_sampled(kind):
     played = encode_pairs(lm, spin_pairs(rows(), samples)[0])
     assert all(ids in sampled for ids in played["rejected_ids"])
     assert all(ids[-1] == lm.end_id for ids in played["chosen_ids"])
+
+
+def test_numbers_that_a_vocabulary_leaves_out_are_no_end_of_it():
+    "The end of a turn has the last number, which is larger than there are tokens."
+    from selfloop_nb.models import LanguageModel, character_tokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM
+    def made(n_rows):
+        own = dict(vocab_size=n_rows, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, eos_token_id=[2, 40])
+        return LanguageModel(LlamaForCausalLM(LlamaConfig(**own)), tokenizer, "with gaps")
+
+    full = character_tokenizer(["0123456789+="])
+    data = json.loads(full.backend_tokenizer.to_str())
+    data["model"]["vocab"]["="] = 40
+    tokenizer = type(full)(tokenizer_object=Tokenizer.from_str(json.dumps(data)), eos_token="<eos>", pad_token="<pad>")
+    assert made(41).eos_ids == [2, 40]
+    with pytest.raises(ValueError, match=r"call model.resize_token_embeddings\(41\)"): made(20)
 
 
 def test_half_a_character_is_set_apart():

@@ -32,6 +32,7 @@ FAMILIES = {
     "FSMT": SIDES | dict(langs=["en", "de"], src_vocab_size=SIZE, tgt_vocab_size=SIZE, pad_token_id=0, eos_token_id=2),
     "RecurrentGemma": SMALL | IDS | dict(num_hidden_layers=3, lru_width=32, attention_window_size=16),
     "Rwkv": IDS | dict(hidden_size=32, num_hidden_layers=2, attention_hidden_size=32, context_length=64),
+    "Bart": SIDES | IDS | dict(is_decoder=True, is_encoder_decoder=False),
     "XLM": dict(emb_dim=32, n_layers=2, n_heads=2, causal=True, n_words=SIZE, pad_index=0, bos_index=1, eos_index=2)}
 
 
@@ -93,7 +94,7 @@ def test_padding_is_never_written_where_it_would_move_what_follows(family):
     assert not any(0 in ids for ids in samples["token_ids"][:]) and far(lm, samples) < 1e-4
 
 
-@pytest.mark.parametrize("family", ["RecurrentGemma", "Rwkv"])
+@pytest.mark.parametrize("family", ["RecurrentGemma", "Rwkv", "Bart"])
 def test_prompts_of_other_lengths_change_no_sample_of_a_family_that_reads_padding(family):
     lm = of_family(family)
     assert far(lm, drawn(lm)) < 1e-4
@@ -106,6 +107,11 @@ def test_what_is_drawn_again_of_such_a_family_is_the_same(family):
     asked = from_dataset(None, [dict(prompt=text) for text in ("1+1=", "12+34=", "1+2=", "12+3=")]).prompts
     samples = generate_samples(lm, asked, how, seed=1, place=(1, "sample"))
     assert redraw(lm, samples, how, 6, 1, 1)
+
+
+def test_the_decoder_of_a_model_with_an_encoder_can_be_taught_alone(tmp_path):
+    loop = small_loop(tmp_path / "run", model=of_family("Bart"), score=half_digits, select=Threshold(0))
+    assert loop.step().number == 1
 
 
 def test_a_model_that_is_taught_otherwise_than_it_writes_is_refused():

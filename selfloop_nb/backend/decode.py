@@ -10,7 +10,7 @@ __all__ = ['LARGE', 'FEWEST', 'rows_of', 'can_take_out', 'each_once', 'noise_of'
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from .core import Stopped, TrainingError, patch_to
 
@@ -60,23 +60,29 @@ def noise_of(
 )->"torch.Tensor": # rows x vocabulary
     "The noise that `torch.multinomial` would draw for these rows; the generator then stands where it would."
     import torch
-    alone = len(rows) == n_rows or n_rows * vocabulary < LARGE or rows.device.type != "cpu" or not _skips_alike()
-    if alone: return torch.empty(n_rows, vocabulary, device=rows.device).exponential_(generator=rng)[rows]
+    whole = n_rows * vocabulary < LARGE * len(rows) or rows.device.type != "cpu" or not _is_logarithm()
+    if whole: return torch.empty(n_rows, vocabulary, device=rows.device).exponential_(generator=rng)[rows]
     noise = torch.empty(len(rows), vocabulary)
     gaps = _gaps(rows.tolist(), n_rows)
     for row, gap in zip(noise, gaps):
         _skip(gap * vocabulary, rng)
-        row.exponential_(generator=rng)
+        _draw(row, rng)
     _skip(gaps[-1] * vocabulary, rng)
     return noise
 
-LARGE = 2**18 # numbers, from which on those that nobody needs are not made
+LARGE = 2**11 # numbers for each row that goes on, from which on rows are made one by one, and others passed over
 
 # %% ../../nbs/backend/12_decode.ipynb #1ab1e80d
 def _gaps(rows:list, n_rows:int)->list:
     "How many rows have left before each of these, and after the last."
     edges = [-1, *rows, n_rows]
     return [after - before - 1 for before, after in zip(edges, edges[1:])]
+
+def _draw(row, rng=None):
+    "Fill a row with exponential numbers."
+    import torch
+    uniform = torch.empty_like(row, dtype=torch.float64).uniform_(generator=rng)
+    row.copy_(uniform.neg_().log1p_().neg_())
 
 def _skip(n:int, rng=None):
     "Pass over as many exponential numbers."
@@ -85,16 +91,16 @@ def _skip(n:int, rng=None):
 
 # %% ../../nbs/backend/12_decode.ipynb #0f0f2156
 @lru_cache(maxsize=1)
-def _skips_alike()->bool:
-    "Do as many bits bring the generator to where exponential numbers bring it?"
+def _is_logarithm()->bool:
+    "Does torch make its noise as `_draw` does, and bring as many bits the generator to the same place?"
     import torch
-    states = []
+    noise, states = torch.empty(2, 1000), []
     with torch.random.fork_rng(devices=[]):
-        for skip in (lambda: torch.empty(1000).exponential_(), lambda: _skip(1000)):
+        for make in (noise[0].exponential_, partial(_draw, noise[1]), partial(_skip, 1000)):
             torch.manual_seed(0)
-            skip()
+            make()
             states.append(torch.get_rng_state())
-    return torch.equal(*states)
+    return torch.equal(*noise) and all(torch.equal(state, states[0]) for state in states)
 
 # %% ../../nbs/backend/12_decode.ipynb #ff077260
 FEWEST = 4 # rows

@@ -215,6 +215,10 @@ ERRORS |= {
         "它的输出与它的类、配置和权重不一致，从磁盘读回来会缺少手工的改动（钩子、某层的函数、`forward`、后来改的配置）；去掉这些改动，或由相应的配置建立模型",
     "its weights are of several types ({a}), which it cannot compute: {b}; give it in one":
         "它的权重有几种类型（{a}），无法计算：{b}；统一成一种",
+    "{a}: tokenizer.eos_token={b} is no token of the vocabulary, and {c} stands in its place; set one that is, or add "
+    "it, tokenizer.add_special_tokens(dict(eos_token={d})), and make room for it, model.resize_token_embeddings(...)":
+        "{a}：tokenizer.eos_token={b} 不在词表里，由 {c} 代替；换成词表里有的，或用 tokenizer.add_special_tokens(dict(eos_token={d})) "
+        "加入它，并用 model.resize_token_embeddings(...) 为它留出位置",
     "the model cannot be written: {a}": "模型无法写出：{a}",
     "source={a}: use 'auto', 'hub' or 'package'": "source={a}：用 'auto'、'hub' 或 'package'"}
 

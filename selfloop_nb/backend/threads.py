@@ -59,7 +59,7 @@ class Choice:
 # %% ../../nbs/backend/15_threads.ipynb #9ffe35f9
 _load = Load()
 LATE = ("the machine is busy, and torch was imported before selfloop_nb: its threads take the time from each other; "
-        "import selfloop_nb first, or set GOMP_SPINCOUNT=2000 before Python begins")
+        "import selfloop_nb first, or set GOMP_SPINCOUNT=5000 before Python begins")
 
 def _choice(model)->Choice:
     "One thread for a small model on a busy machine."

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby
 
-from .controls import HIDDEN, Controls, controls, cut_hidden
+from .controls import HIDDEN, Controls, controls, cut_hidden, n_ids
 from .core import SelfloopError, patch_to
 from .turns import answer_lead, ask, continued, read_turns, turn_end
 from ..text import clean_text
@@ -75,6 +75,8 @@ class TextAsIds:
     def eos_ids(self)->list: # in order
         "The tokens that end a sample."
         return sorted({self.tokenizer.eos_token_id, self.end_id})
+
+
 
     @property
     def controls(self)->Controls:
@@ -221,7 +223,7 @@ class Reader:
         self.tokenizer, self.alone = lm.tokenizer, lm.is_encoder_decoder
         self.added = set(lm.tokenizer.added_tokens_decoder)
         self.blind = _ignores_spaces(lm.tokenizer)
-        self.last = _last_id(lm.tokenizer, len(lm.tokenizer))
+        self.last = n_ids(lm.tokenizer) - 1
         self.lead = "" if self.alone else answer_lead(lm.tokenizer) # which a chat template puts there
         self.heads, self.spaces = {}, {} # prompt's last tokens -> their text; its last -> is a space put behind it?
         self.sizes = {} if _drops_halves(lm.tokenizer) else None # token -> the bytes of its text
@@ -250,10 +252,6 @@ def _runs(ids:list, last:int)->tuple: # lists of ids; of each, are they tokens?
     "The ids cut where tokens and others meet."
     runs = [(list(run), known) for known, run in groupby(ids, lambda i: i <= last)]
     return tuple(zip(*runs))
-
-# %% ../../nbs/backend/05_tokens.ipynb #929939a8
-@lru_cache(maxsize=8)
-def _last_id(tokenizer, n_tokens:int)->int: return max(tokenizer.get_vocab().values())
 
 # %% ../../nbs/backend/05_tokens.ipynb #378be61d
 @patch_to(Reader)

@@ -26,7 +26,8 @@ def trainer_arguments(
     "The settings of transformers' Trainer for ours."
     length = dict(max_steps=how.steps or -1, num_train_epochs=how.epochs or 1)
     rate = dict(learning_rate=how.lr, warmup_steps=how.warmup, lr_scheduler_type="cosine_with_min_lr")
-    adam = dict(weight_decay=how.weight_decay, adam_beta1=how.betas[0], adam_beta2=how.betas[1])
+    beta1, beta2 = map(float, how.betas) # AdamW takes no whole numbers
+    adam = dict(weight_decay=how.weight_decay, adam_beta1=beta1, adam_beta2=beta2)
     rows = dict(per_device_train_batch_size=how.batch_size, train_sampling_strategy="group_by_length")
     loading = dict(dataloader_pin_memory=False, remove_unused_columns=False, use_cpu=device.type == "cpu")
     losses = dict(logging_steps=1, logging_nan_inf_filter=False)

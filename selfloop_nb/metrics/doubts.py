@@ -84,6 +84,20 @@ def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #938f2d4d
+def _ended_early(lm:LanguageModel, name:str, texts:dict)->str:
+    "Texts that hold a token with which samples end; '' where there are none."
+    read, ends = Reader(lm), set(lm.eos_ids)
+    ids = lm.ids_of_completions(list(texts.values()))
+    firsts = {row: next((i for i, id in enumerate(ids[text]) if id in ends), None) for row, text in texts.items()}
+    odd = [(row, i) for row, i in firsts.items() if i is not None and read.decode(ids[texts[row]][i:]).strip()]
+    if not odd: return ""
+    row, i = odd[0]
+    end = ids[texts[row]][i]
+    return (f"{name}: {len(odd)} of {len(texts)} hold {read.decode([end])!r}, a token with which samples of {lm.name} "
+            f"end (id {end}), such as row {row}, {texts[row]!r:.60}: no sample gets beyond it; where it is no end, set "
+            f"model.generation_config.eos_token_id = {lm.tokenizer.eos_token_id}, or another tokenizer.eos_token")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #7f3c573d
 def _unreachable(lm:LanguageModel, task:Task)->str:
     "References that no completion can equal; '' where there are none."
@@ -144,6 +158,8 @@ def doubts(
     if is_begun or lm.reads != "input_ids": return found # what it hears is no text
     train, heldout = _some(task.train, "completion"), _some(task.heldout, "completion")
     prompts = _some(task.prompts, "prompt")
+    answers = {row: text for row, value in _some(task.prompts, "answer").items() for text in answer_texts(value)[:1]}
+    found += [_ended_early(lm, "D_train, completions", train), _ended_early(lm, "prompts, answers", answers)]
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
     found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]

@@ -51,10 +51,17 @@ def check_metrics(
     correct = samples["correct"][:]
     metrics = try_metrics(samples)
     metrics["balance"] = balance_score(samples, enough=min(4, max(metrics["tries"], 1)))
-    metrics |= keep_errors(Cells(samples, "state"), correct)
+    different = _without_copies(samples)
+    metrics |= keep_errors(Cells(different, "state"), different["correct"][:])
     if _are_shares(score_range) and _are_shares(filter(math.isfinite, Cells(samples, "score"))):
         metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
     return metrics
+
+def _without_copies(samples):
+    "A copy is dropped, but what it says is not lost: each text of a prompt counts once."
+    reasons = samples["reason"][:] if "reason" in samples.column_names else []
+    if "duplicate" not in reasons: return samples
+    return some_rows(samples, [i for i, reason in enumerate(reasons) if reason != "duplicate"])
 
 def _are_shares(numbers)->bool: return all(0 <= number <= 1 for number in numbers)
 

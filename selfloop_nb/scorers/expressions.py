@@ -24,7 +24,18 @@ def _repeating(match)->str:
     return rf"\frac{{{above}}}{{{10 ** len(once) * (10 ** len(again) - 1)}}}"
 
 # %% ../../nbs/scorers/10_expressions.ipynb #986e3973
+def _last_line(lines)->str:
+    "The last of several lines of a derivation, without what sets them under each other."
+    rows = [row.replace("&", "") for row in re.split(r"\\\\(?:\[[^\]]*\])?", lines[3]) if row.strip()]
+    return rows[-1] if rows else ""
+
+# %% ../../nbs/scorers/10_expressions.ipynb #435a7e63
+_LINES = (r"(?s)\\begin\s*\{(align(?:ed|at)?|gather(?:ed)?|split|equation|multline)(\*?)\}(.{0,2000}?)"
+          r"\\end\s*\{\1\2\}", _last_line)
+
+# %% ../../nbs/scorers/10_expressions.ipynb #b92f5990
 _LATEX = (
+    _LINES,
     (r"⁻?[⁰¹²³⁴-⁹]+", _raised), # x² is no x
     (r"(\d+)\.(\d*)\\overline\s*\{(\d{1,20})\}|(\d+)\.()\((\d{1,20})\)", _repeating),
     (r"(\d+)\.(\d*?)((\d)\4{2,20})\s*(?:\.{3}|…|\\l?dots\b)", _repeating), # 0.333...
@@ -34,7 +45,10 @@ _LATEX = (
     (r"\\([dt]?(?:frac|binom))\s+(\d)\s*(\d)(?!\d)", r"\\\1{\2}{\3}"),
     (r"\\f(?:rame)?box\s*(?=\{)", r"\\boxed"), (r"\\boxed\s*\{\s*\}", ""), (r"(?<=\d)\.(?=\s*\})", ""),
     (r"\\varnothing\b", r"\\emptyset "), (r"\\approx\b|≈", "="), (r"(?<=\{)\s*=", ""), (r"~", " "),
-    (r"(?m)^\s*[A-Z]: (?=\S)", ""), # the A of an answer
+    (r"(?m)^[ \t]*[A-Z]: (?=\S)", ""), # the A of an answer
+    (r"(?m)^([^\w\n]{0,9}(?!(?i:ratio|odds))[A-Za-z]{2,} \d+): (?=\S)", r"\1;\n"), # Step 2: 9 is no ratio
+    (r"(?m)^[ \t]*[∴⇒⟹→➡]", ""), (r"\\(?:bf|rm|it)(?![A-Za-z])\s*|\\[bB]igg?[lrm]?(?![A-Za-z])", ""),
+    (r"\\text\s*\{[^{}]*\b(?:is|are|equals?)[\s:]*\}\s*(?=[\w\\$-])", ""), # \text{The answer is } 5
     (r"(?<=\d)(?:st|nd|rd|th)\b", ""), (r"(?<==)\s*-\s+(?=[\d\\.(])", " -"),
     (r"\\text(?:rm|bf|it|up)(?=\s*\{)", r"\\text"),
     (r"\\(?:text|math(?:bf|rm))\s*\{\s*\([A-J]\)\s*\}[\s\\]*(?=[\d-])", ""), # of (B) 5 the 5
@@ -47,7 +61,7 @@ _LATEX = (
     (r"≤", r"\\le "), (r"≥", r"\\ge "), (r"≠", r"\\ne "), (r"∞", r"\\infty "),
     (r"(?i)(?<![A-Za-z\\])infinity(?![A-Za-z])", r"\\infty "), (r"∅", r"\\emptyset "), (r"°", r"^\\circ "),
     (r"(?<=\d)[eE]([+-]?\d+)(?!\w)", r"\\cdot 10^{\1}"),
-    (r"(?<=[\w)])\*\*(?=[\d(-])", "^"), (r"[ \t]+", " "))
+    (r"(?<=[\w)])\*\*(?=[\d(-])", "^"), (r"\^\s*-\s?(\d+)", r"^{-\1}"), (r"[ \t]+", " "))
 
 # %% ../../nbs/scorers/10_expressions.ipynb #3f730326
 _DIGITS = dict(zip("零〇一二两三四五六七八九", "001223456789"))
@@ -159,6 +173,19 @@ _BOX = rf"\\boxed\s*\{{{_INSIDE}\}}"
 _BOXES = re.compile(rf"{_BOX}(?:[\s$]*(?:,|,?\s*and|,?\s*or)[\s$]*{_BOX})*")
 
 # %% ../../nbs/scorers/10_expressions.ipynb #b1fd08a2
+_BEFORE = re.compile(r"(?:\s|=|:|[∴⇒⟹→]|\\(?:therefore|implies|Rightarrow|Longrightarrow|to|quad)(?![A-Za-z]))+")
+_AFTER = re.compile(r"(?<!\\right)(?:\s|[,;:]|(?<!\.)\.|\\[,;!: ]){1,9}\Z")
+
+# %% ../../nbs/scorers/10_expressions.ipynb #0dd97ae3
+def _trim_inside(piece:str)->str:
+    "An expression between delimiters without what belongs to the sentence around it: $= 5.$ is $5$."
+    n = 1 + (not piece.startswith("$") or piece.startswith("$$")) # characters of a delimiter
+    inside = piece[n:-n]
+    begun = _BEFORE.match(inside)
+    core = _AFTER.sub("", inside[begun.end():] if begun else inside)
+    return piece[:n] + (core or inside) + piece[-n:]
+
+# %% ../../nbs/scorers/10_expressions.ipynb #09cc026a
 def _without_words(box:str)->str: return re.sub(_LETTERS, "", box) if re.search(r"\d", box) else box # 72个
 
 def delimit(
@@ -169,6 +196,7 @@ def delimit(
     text = rewrite(part_scripts(text), _LATEX)
     if boxes := _BOXES.findall(text): return _without_words(boxes[-1])
     pieces = _DELIMITED.split(text) # every second one has delimiters
+    pieces[1::2] = map(_trim_inside, pieces[1::2])
     pieces[::2] = [_RUN.sub(_between_dollars, re.sub(r"\\?\$", "", piece)) for piece in pieces[::2]]
     parted = "".join(pieces)
     if len(pieces) > 1 or re.fullmatch(r"\s*\$[^$]*\$[\s.,]*", parted): return parted
@@ -181,4 +209,5 @@ _WORDED = re.compile(r"""[^\W\d_]{2,} | [^\x00-\u03ff\W\d_] | [;?"$\n] | \*\*"""
 def _all_of_it(text:str)->str: # '' where there is more than mathematics
     "A line that is one expression, with spaces in it that part no words: \\log_2 8, 3 x + 2."
     if _WORDED.search(_COMMANDS.sub(" ", text)): return ""
-    return f"${text.strip().rstrip('.,')}$" if re.search(r"\\[A-Za-z]+|\\[{}]| [-+=] ", text) else ""
+    is_one = re.search(r"\\[A-Za-z]+|\\[{}]| [-+=] ", text)
+    return _trim_inside(f"${text.strip()}$") if is_one else ""

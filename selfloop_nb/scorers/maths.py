@@ -67,6 +67,13 @@ def _readings(number)->list:
     from sympy import Rational, UnevaluatedExpr
     return [number, number.xreplace({UnevaluatedExpr(Rational(1, 100)): Rational(1)})]
 
+# %% ../../nbs/scorers/11_maths.ipynb #2f8e4fff
+def _same_share(wanted, given)->bool:
+    "Are these two numbers, one of them with a percent sign? math-verify does not tell 12.5% by 12.5."
+    if not all(getattr(number, "is_number", False) for number in (wanted, given)): return False
+    n_signs = sum(len(set(_readings(number))) > 1 for number in (wanted, given))
+    return n_signs == 1 and any(_is_near(a, b) for a in _readings(wanted) for b in _readings(given))
+
 # %% ../../nbs/scorers/11_maths.ipynb #92ff6b88
 def _is_solved(equation)->bool:
     "Does it say what a single unknown is?"
@@ -82,16 +89,30 @@ def _same_equation(wanted, given)->bool:
     return bool(times.is_number and times.is_finite and times)
 
 # %% ../../nbs/scorers/11_maths.ipynb #649f2fdf
-def _same_range(wanted, given)->bool:
-    "Are both the same set of numbers, where one is told as what an unknown may be?"
-    from sympy import Eq, Set
+def _is_range(value)->bool:
+    "Does it say what a single unknown may be?"
+    from sympy import Eq
     from sympy.core.relational import Relational
     from sympy.logic.boolalg import BooleanFunction
-    def allowed(value):
-        is_said = isinstance(value, (Relational, BooleanFunction)) and not isinstance(value, Eq)
-        is_range = is_said and len(value.free_symbols) == 1
-        return value.as_set() if is_range else value
-    ours, theirs = allowed(wanted), allowed(given)
+    is_said = isinstance(value, (Relational, BooleanFunction)) and not isinstance(value, Eq)
+    return is_said and len(value.free_symbols) == 1
+
+# %% ../../nbs/scorers/11_maths.ipynb #7b5034d3
+def _allowed(value):
+    "The numbers that a range allows; of several that no number fits together, those that fit one: x < -2 or x > 2."
+    from sympy import FiniteSet, Intersection, S, Union
+    if _is_range(value): return value.as_set()
+    if not isinstance(value, FiniteSet) or not all(map(_is_range, value.args)): return value
+    if len(value.free_symbols) != 1: return value
+    parts = [part.as_set() for part in value.args]
+    together = Intersection(*parts)
+    return Union(*parts) if together is S.EmptySet else together
+
+# %% ../../nbs/scorers/11_maths.ipynb #184c9c3a
+def _same_range(wanted, given)->bool:
+    "Are both the same set of numbers, where one is told as what an unknown may be?"
+    from sympy import Set
+    ours, theirs = _allowed(wanted), _allowed(given)
     return isinstance(ours, Set) and isinstance(theirs, Set) and ours == theirs
 
 # %% ../../nbs/scorers/11_maths.ipynb #861b76bc
@@ -110,8 +131,11 @@ _UNITS = re.compile(r"(?<=\d)\s?(?:[cdmk]?m|in|ft|yd|mi|k?g|[NJL]|rad|mol)\s?"
 # %% ../../nbs/scorers/11_maths.ipynb #e9bb466a
 def _without_units(text:str, reference:str)->str:
     "A text whose numbers stand alone, where the reference is one number."
-    is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", reference))
+    is_number = re.fullmatch(r"[-+$\\\s]*[\d.,]+\s*", _UNITS.sub("", _AS_TEXT.sub(r"\1", reference)))
     return _UNITS.sub("", text) if is_number else text
+
+# %% ../../nbs/scorers/11_maths.ipynb #67f82714
+_AS_TEXT = re.compile(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}") # 12\text{ cm}^2
 
 # %% ../../nbs/scorers/11_maths.ipynb #de148c53
 _MEASURES = {word: words.split()[0] for words in (
@@ -126,7 +150,7 @@ _MEASURED = re.compile(r"""(?x) ([€£]|\\\$)? \s? \d[\d.,]* \$? \s*
 # %% ../../nbs/scorers/11_maths.ipynb #017cd129
 def _measure_of(text:str)->str: # '' where it does not say
     "What the last number of a text counts, such as km, km/h or dollar."
-    bare = re.sub(r"\\[,;:! ]|~", " ", re.sub(r"\\(?:text(?:rm)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1", text))
+    bare = re.sub(r"\\[,;:! ]|~", " ", _AS_TEXT.sub(r" \1", text))
     if bare.count("$") == 1: bare = re.sub(r"\\?\$", r"\$", bare)
     numbers = list(_MEASURED.finditer(bare))
     if not numbers: return ""
@@ -153,16 +177,19 @@ def _in_full(text:str)->str:
 # %% ../../nbs/scorers/11_maths.ipynb #501b78ad
 _CHOICES = (
     re.compile(r"\\boxed\s*\{[\s(]*([A-J])(?=[\s).]*\}|[.):])"),
-    re.compile(r"(?:(?i:\b(?:answer|choice|option)\b(?:\s+is)?)|答案(?:是|为)?|[故应]?选项?择?)[\s:*$({]*([A-J])(?![\w'])"),
+    re.compile(r"(?:(?i:\banswer\b(?:\s+is)?)|答案(?:是|为)?)[\s:*$({]*([A-J])(?![\w'])"),
+    re.compile(r"(?:(?i:\b(?:choice|option|choose|pick|select)\b(?:\s+is)?)|[故应]?选项?择?)[\s:*$({]*([A-J])(?![\w'])"),
     re.compile(r"(?i:\banswer\s+is)[\s:*$({]*([a-j])(?=[\s).*$}]*$)"),
     re.compile(r"\(([A-J])\)"),
-    re.compile(r"(?<![\w'({$\\])([A-H])(?=[.):,*]{0,4}(?:\s|$))"))
+    re.compile(r"(?<![\w'({$\\])(?!A (?!is |was |as |and |or |but )[a-z]+ [a-z])" # nor the article of a sentence
+               r"([A-H])(?=[.):,*]{0,4}(?:\s|$))"))
 
 # %% ../../nbs/scorers/11_maths.ipynb #fc80be13
 def _chosen(text:str)->str|None: # None: there is no letter; '': there are two
     "The letter that a text chooses; who says A or B has chosen none."
     text = _plain_letters(part_scripts(text))
-    found = next(filter(None, (list(letters.finditer(text)) for letters in _CHOICES)), None)
+    named = ([found for found in letters.finditer(text) if not _is_ruled_out(found)] for letters in _CHOICES)
+    found = next(filter(None, named), None)
     if not found: return None
     start, end = found[-1].span(1)
     before = re.sub(r"\\boxed\s*\{[\s(]*$", "", text[max(0, start - 40):start])
@@ -174,6 +201,14 @@ def _plain_letters(text:str)->str:
     "The text with (C) for a letter that LaTeX sets as text."
     return re.sub(r"\\(?:text(?:rm|bf|it)?|mbox|mathrm|mathbf)\s*\{[\s(]*([A-J])[\s).]*\}", r"(\1)", text)
 
+# %% ../../nbs/scorers/11_maths.ipynb #e8693fc6
+def _is_ruled_out(found)->bool:
+    "Does the text say of a letter that it is wrong?"
+    return bool(_WRONG_AFTER.match(found.string, found.end(1)))
+
+_WRONG_AFTER = re.compile(r"[)*}$\s]*(?i:(?:is|are|was)(?:n't| not|(?: clearly| also)? (?:wrong|incorrect|false)))")
+
+# %% ../../nbs/scorers/11_maths.ipynb #53851e3f
 _NOT_BEFORE = re.compile(r"(?:\bnot|不是?|不选)\W{0,3}$")
 _OR_BEFORE = re.compile(r"(?<![\w'])[A-J][)*}$]*\s*(?:/|&|\bor\b|\band\b)\s*\(?$")
 _OR_AFTER = re.compile(r"[)*]*\s*(?:/|&|\bor\b|\band\b)\s*\(?[A-J](?![\w'])")
@@ -210,7 +245,8 @@ def _is_same(reference:str, text:str)->bool:
     wanted, given = (_read(_without_units(one, reference)) for one in (reference, text))
     if not wanted or not given or _other_base(wanted[-1], given[-1]): return False
     if _same_equation(wanted[0], given[0]): return True
-    if not math_verify.verify(wanted, given, timeout_seconds=None): return _same_range(wanted[0], given[0])
+    is_same = math_verify.verify(wanted, given, timeout_seconds=None) or _same_share(wanted[0], given[0])
+    if not is_same: return _same_range(wanted[0], given[0])
     ours, theirs = _numbers(wanted[0]), _numbers(given[0])
     if len(ours) != len(theirs): return True # of another kind, which math-verify has compared
     return all(any(_is_near(a, b) for x in theirs for a in _readings(number) for b in _readings(x)) for number in ours)

@@ -288,6 +288,9 @@ ERRORS |= {
     "{a}: the column {b} holds classes by number, and is read as their names ({c}, ...): cast it to int64 where the "
     "numbers are meant":
         "{a}：列 {b} 用数字表示类别，按类别名称读入（{c}……）：若要的是数字，请转换成 int64",
+    "prompts: the column {a} holds classes by number (0 is {b}), by which a scorer with reference={c} compares: rename "
+    "it to 'answer' where their names are meant":
+        "prompts：列 {a} 用数字表示类别（0 是 {b}），reference={c} 的评分器按数字比较：若要的是类别名称，请改名为 'answer'",
     "line {a} of {b} is torn or no rating: it is passed over, the others stand": "{b} 的第 {a} 行残缺或不是评分：跳过它，其余有效"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #636aed5c

@@ -48,14 +48,35 @@ def _as_it_stands(table, name:str)->"datasets.Dataset":
                      "apply it with data.map(...) first")
 
 # %% ../../nbs/storage/15_tables.ipynb #524671c9
+def _named(names:list, value):
+    "What a class is called, or each of several; None for one that is missing."
+    if isinstance(value, list): return [_named(names, one) for one in value]
+    return names[value] if value is not None and value >= 0 else None
+
+# %% ../../nbs/storage/15_tables.ipynb #3f93b754
+_CALLED = ("label", "labels", "target", "gold", "reference") # so references are called, too
+
+# %% ../../nbs/storage/15_tables.ipynb #6d376683
+def _say_numbers(prompts):
+    "Warn of references that are classes, where a scorer would read their numbers."
+    for column in _CALLED:
+        names = getattr(prompts.features.get(column), "names", None)
+        if names is None: continue
+        warnings.warn(f"prompts: the column {column!r} holds classes by number (0 is {names[0]!r}), by which a scorer "
+                      f"with reference={column!r} compares: rename it to 'answer' where their names are meant",
+                      stacklevel=5)
+
+# %% ../../nbs/storage/15_tables.ipynb #db2e03cc
 def _class_names(table, name:str)->"datasets.Dataset":
     "The table, answers that are classes by their names."
+    if name == "prompts": _say_numbers(table)
     for column in ("completion", "answer"):
-        names = getattr(table.features.get(column), "names", None)
+        feature = table.features.get(column)
+        names = getattr(getattr(feature, "feature", feature), "names", None) # of a class, or a list of classes
         if names is None: continue
         warnings.warn(f"{name}: the column {column!r} holds classes by number, and is read as their names "
                       f"({', '.join(names[:3])}, ...): cast it to int64 where the numbers are meant", stacklevel=4)
-        texts = [names[i] if i is not None and i >= 0 else None for i in table[column][:]]
+        texts = [_named(names, value) for value in table[column][:]]
         table = table.remove_columns(column).add_column(column, texts)
     return table
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..backend.asking import Away, Line, checked_url, shown
+from ..backend.controls import n_ids
 from ..backend.core import (
     SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, short_hash)
 from ..backend.tokens import Reader
@@ -140,7 +141,7 @@ def _compare(self, lm:LanguageModel, how:dict):
     asked = lm.prompt_ids("1+1=")
     most = min(16, lm.context - len(asked))
     how = dict(how, max_tokens=most)
-    def check(said): return _as_drawn(said, asked, most, len(lm.tokenizer), self.line.url)
+    def check(said): return _as_drawn(said, asked, most, n_ids(lm.tokenizer), self.line.url)
     self._check_likely(lm, asked, *self.line.ask("/v1/completions", self._body(lm, asked, 0, how), check))
 
 # %% ../../nbs/sweeps/09_server.ipynb #282eb252
@@ -185,7 +186,7 @@ def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_token
         return any(stop in text for stop in sampling.stop)
     def check(said):
         self._check_name(str(said.get("id", "")), name)
-        drawn = _as_drawn(said, asked, max_new_tokens, len(lm.tokenizer), self.line.url)
+        drawn = _as_drawn(said, asked, max_new_tokens, n_ids(lm.tokenizer), self.line.url)
         _check_end(said, drawn[0], max_new_tokens, ended)
         return drawn
     return self.line.ask("/v1/completions", self._body(lm, asked, seed, how), check, name, rest)

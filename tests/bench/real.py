@@ -154,9 +154,9 @@ def steps(n):
     return n / (time.perf_counter() - began)
 steps(2)
 time.sleep(2)
-if sys.argv[1] != "selfloop_nb": print(steps(40))
+if sys.argv[1] != "selfloop_nb": print(steps(80))
 else:
-    with fitting_threads(lm.model): print(steps(40))
+    with fitting_threads(lm.model): print(steps(80))
 """
 WAYS = ("one thread", "as it comes", "selfloop_nb")
 
@@ -170,13 +170,13 @@ def steps_a_second(repeats):
     return dict(zip(WAYS, map(statistics.median, zip(*taken))))
 
 
-def threads(repeats=3):
-    "Steps a second of the demo's tuning with two threads, alone and beside four busy processes."
-    for n_busy in (0, 4):
+def threads(repeats={0: 9, 4: 3}):
+    "Steps a second of the demo's tuning with two threads, alone (where little differs) and beside four busy processes."
+    for n_busy in repeats:
         busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
         try:
             while n_busy and os.getloadavg()[0] < 4: time.sleep(1)
-            load, speeds = os.getloadavg()[0], steps_a_second(repeats)
+            load, speeds = os.getloadavg()[0], steps_a_second(repeats[n_busy])
         finally:
             for process in busy: process.kill()
         said = ", ".join(f"{way} {speed:.1f}" for way, speed in speeds.items())
