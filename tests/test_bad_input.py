@@ -63,6 +63,7 @@ def test_data_is_read_as_it_is_meant():
     (pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([0.1], "float32"))), "'answer' is float32"),
     ([{"prompt": '[{"role": "user", "content": "1+1="}]'}], "holds messages as text"),
     ([{"prompt": "1+1=", "completion": "two", "answer": "2"}], "the completions are left out"),
+    ([{"text": "1+1="}], "does not see the column 'text'"),
 ])
 def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
     from selfloop_nb import from_dataset

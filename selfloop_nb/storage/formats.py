@@ -190,9 +190,14 @@ def plain_table(
     columns = {column for row in rows for column in row}
     if {"completions", "labels"} <= columns and not asks: raise ValueError(_no_steps(name))
     form = None if _needs_no_change(rows, columns) else _form(columns, asks)
+    if asks and form is _of_text: _say_unasked(name)
     if form: rows = [form(row, f"{name}, row {i}", asks) for i, row in enumerate(rows)]
     if _is_unpaired(rows): return as_dataset(_only_good(rows, name, asks), name)
     return as_dataset(rows if form else source, name)
+
+def _say_unasked(name:str):
+    warnings.warn(f"{name}: there is no column 'prompt', so nothing is asked, and the model does not see the column "
+                  "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
 
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
 

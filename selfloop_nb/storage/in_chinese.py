@@ -291,6 +291,9 @@ ERRORS |= {
     "prompts: the column {a} holds classes by number (0 is {b}), by which a scorer with reference={c} compares: rename "
     "it to 'answer' where their names are meant":
         "prompts：列 {a} 用数字表示类别（0 是 {b}），reference={c} 的评分器按数字比较：若要的是类别名称，请改名为 'answer'",
+    "{a}: there is no column 'prompt', so nothing is asked, and the model does not see the column 'text': rename it to "
+    "'prompt' where it holds what is asked":
+        "{a}：没有列 'prompt'，因此什么也没有问，模型也看不到列 'text'：若其中是题目，请改名为 'prompt'",
     "line {a} of {b} is torn or no rating: it is passed over, the others stand": "{b} 的第 {a} 行残缺或不是评分：跳过它，其余有效"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #636aed5c
