@@ -76,8 +76,6 @@ class TextAsIds:
         "The tokens that end a sample."
         return sorted({self.tokenizer.eos_token_id, self.end_id})
 
-
-
     @property
     def controls(self)->Controls:
         "The tokens that no text may become."

@@ -178,8 +178,6 @@ class OneAtATime:
         self.lock = threading.RLock()
         if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=self._after_fork)
 
-
-
 # %% ../../nbs/backend/08_trainer.ipynb #52545b75
 @patch_to(OneAtATime)
 def _after_fork(self):

@@ -173,7 +173,6 @@ class Gang(Job):
         self.n_lost = 0
         self.first = self.word = None # who tells; what he was asked
 
-
 # %% ../../nbs/sweeps/07_jobs.ipynb #c5f958a4
 @patch_to(Gang)
 def end(self):
