@@ -14,7 +14,8 @@ from functools import cached_property, reduce
 from pathlib import Path
 
 from .backend.context import context_of
-from .backend.controls import decoder_start, n_ids, own_ends, settings_that_count
+from .backend.controls import (
+    Controls, controls, decoder_start, n_ids, own_ends, settings_that_count, unread_ids)
 from selfloop_nb.backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path,
     usual_defaults)
@@ -79,6 +80,17 @@ class LanguageModel(TextAsIds):
         "The tokens that end a sample: EOS, the end of a turn, and those of the model's own generation settings."
         return sorted({*super().eos_ids, *own_ends(self.model, n_ids(self.tokenizer))})
 
+    @property
+    def n_embeddings(self)->int: return len(self.model.get_input_embeddings().weight)
+
+    @property
+    def unread_ids(self)->list: return unread_ids(self.tokenizer, self.n_embeddings)
+
+    @property
+    def controls(self)->Controls:
+        "The tokens that no text may become."
+        return controls(self.tokenizer, [*self.eos_ids, *self.unread_ids])
+
 # %% ../nbs/04_models.ipynb #886fe03a
 def _check_end(tokenizer, name:str):
     "Raise `ValueError` where no token ends a text, or another one than is said."
@@ -106,14 +118,21 @@ def check(self):
     if drops_question(self.tokenizer):
         raise ValueError(f"{self.name}: its chat template leaves out what is asked, since it wants a list of parts; "
                          "set tokenizer.chat_template to one that takes plain text")
-    n_tokens = n_ids(self.tokenizer)
-    n_rows = self.model.get_input_embeddings().num_embeddings
-    if n_tokens > n_rows:
-        raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {n_rows}; "
-                         f"call model.resize_token_embeddings({n_tokens})")
+    self._check_embeddings()
     if self.is_encoder_decoder and not self.start_ids:
         raise ValueError(f"{self.name}: its decoder has no token to start from; "
                          "set model.generation_config.decoder_start_token_id")
+
+@patch_to(LanguageModel)
+def _check_embeddings(self):
+    "Raise `ValueError` for a token that may come up, and has no embedding; no text becomes a placeholder."
+    added = self.tokenizer.added_tokens_decoder
+    needed = {*controls(self.tokenizer, self.eos_ids).names, self.tokenizer.mask_token}
+    def is_placeholder(id): return id in added and added[id].special and added[id].content not in needed
+    if all(map(is_placeholder, self.unread_ids)): return
+    n_tokens = n_ids(self.tokenizer)
+    raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {self.n_embeddings}; "
+                     f"call model.resize_token_embeddings({n_tokens})")
 
 # %% ../nbs/04_models.ipynb #626d0d8b
 @patch_to(LanguageModel)

@@ -249,6 +249,20 @@ def test_tokens_that_were_added_without_room_are_named_before_a_loop_begins(tmp_
         small_loop(tmp_path / "run", model=lm)
 
 
+def test_a_place_of_pictures_without_an_embedding_is_text_for_a_model_that_reads_text(tmp_path):
+    "As in Gemma 3 of 270 million and a billion weights, whose tokenizer has one token more than the embeddings."
+    lm = tiny()
+    n_rows = lm.n_embeddings
+    lm.tokenizer.add_special_tokens(dict(extra_special_tokens=["<image_soft_token>"]))
+    lm = LanguageModel(lm.model, lm.tokenizer, "reads text")
+    assert lm.unread_ids == [n_rows] and max(lm.prompt_ids("1<image_soft_token>=")) < n_rows
+    loop = small_loop(tmp_path / "run", model=lm)
+    loop.step()
+    lm.tokenizer.add_special_tokens(dict(pad_token="<padding>"))
+    with pytest.raises(ValueError, match=r"call model.resize_token_embeddings\(\d+\)"):
+        LanguageModel(lm.model, lm.tokenizer, "padded with what it cannot read")
+
+
 def test_generation_settings_that_contradict_each_other_are_kept(tmp_path):
     lm = tiny()
     own = lm.model.generation_config
