@@ -36,7 +36,7 @@ class Echo:
     start_ids, eos_ids = [], [0]
     is_empty, adapter = False, None
     mentions_thoughts = False
-    model = SimpleNamespace(config=SimpleNamespace(model_type="echo"))
+    model = SimpleNamespace(config=SimpleNamespace(model_type="echo", is_encoder_decoder=False))
     dtype = "float32"
     def __init__(self, word="first"): self.word = word
     def identity(self): return dict(name=self.name, weights=self.word)
