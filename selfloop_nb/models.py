@@ -14,8 +14,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 
 from .backend.context import context_of
-from .backend.controls import (
-    Controls, controls, decoder_start, n_ids, own_ends, settings_that_count, unread_ids)
+from .backend.controls import controls, decoder_start, ids_from, n_ids, own_ends, settings_that_count
 from selfloop_nb.backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path,
     usual_defaults)
@@ -80,16 +79,16 @@ class LanguageModel(TextAsIds):
         "The tokens that end a sample: EOS, the end of a turn, and those of the model's own generation settings."
         return sorted({*super().eos_ids, *own_ends(self.model, n_ids(self.tokenizer))})
 
-    @property
-    def n_embeddings(self)->int: return len(self.model.get_input_embeddings().weight)
+# %% ../nbs/04_models.ipynb #bd58a8c8
+@patch_to(LanguageModel, as_prop=True)
+def n_embeddings(self)->int:
+    "The tokens that the model can read are numbered below this."
+    return len(self.model.get_input_embeddings().weight)
 
-    @property
-    def unread_ids(self)->list: return unread_ids(self.tokenizer, self.n_embeddings)
-
-    @property
-    def controls(self)->Controls:
-        "The tokens that no text may become."
-        return controls(self.tokenizer, [*self.eos_ids, *self.unread_ids])
+@patch_to(LanguageModel, as_prop=True)
+def unread_ids(self)->list:
+    "The tokens that have no embedding."
+    return ids_from(self.tokenizer, self.n_embeddings)
 
 # %% ../nbs/04_models.ipynb #886fe03a
 def _check_end(tokenizer, name:str):
@@ -103,6 +102,18 @@ def _check_end(tokenizer, name:str):
     raise ValueError(f"{name}: tokenizer.eos_token={end!r} is no token of the vocabulary, and {meant!r} stands in its "
                      f"place; set one that is, or add it, tokenizer.add_special_tokens(dict(eos_token={end!r})), and "
                      "make room for it, model.resize_token_embeddings(...)")
+
+# %% ../nbs/04_models.ipynb #c83d2764
+@patch_to(LanguageModel)
+def _check_embeddings(self):
+    "Raise `ValueError` for a token without an embedding that is no placeholder."
+    added = self.tokenizer.added_tokens_decoder
+    needed = {*controls(self.tokenizer, self.eos_ids).names, self.tokenizer.mask_token}
+    def is_placeholder(id): return id in added and added[id].special and added[id].content not in needed
+    if all(map(is_placeholder, self.unread_ids)): return
+    n_tokens = n_ids(self.tokenizer)
+    raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {self.n_embeddings}; "
+                     f"call model.resize_token_embeddings({n_tokens})")
 
 # %% ../nbs/04_models.ipynb #e447fb57
 @patch_to(LanguageModel)
@@ -122,17 +133,6 @@ def check(self):
     if self.is_encoder_decoder and not self.start_ids:
         raise ValueError(f"{self.name}: its decoder has no token to start from; "
                          "set model.generation_config.decoder_start_token_id")
-
-@patch_to(LanguageModel)
-def _check_embeddings(self):
-    "Raise `ValueError` for a token that may come up, and has no embedding; no text becomes a placeholder."
-    added = self.tokenizer.added_tokens_decoder
-    needed = {*controls(self.tokenizer, self.eos_ids).names, self.tokenizer.mask_token}
-    def is_placeholder(id): return id in added and added[id].special and added[id].content not in needed
-    if all(map(is_placeholder, self.unread_ids)): return
-    n_tokens = n_ids(self.tokenizer)
-    raise ValueError(f"{self.name}: the tokenizer has {n_tokens} tokens, the model {self.n_embeddings}; "
-                     f"call model.resize_token_embeddings({n_tokens})")
 
 # %% ../nbs/04_models.ipynb #626d0d8b
 @patch_to(LanguageModel)

@@ -21,6 +21,7 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table, say_contradictions, say_misread, say_odd_answers
 from .storage.identity import describe
+from .storage.tables import called_references
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # its former place
 
@@ -313,13 +314,9 @@ def _check_answers(prompts)->Callable:
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #945dc15c
-_REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected", "label",
-               "expected_answer", "response", "output", "labels", "correct_answer", "final_answer", "gold_answer",
-               "truth", "gt"} # what others call them
-
 def _say_unchecked(columns:list):
     "Warn where prompts seem to bring references that no check reads."
-    named = [column for column in columns if column.strip().lower() in _REFERENCES]
+    named = called_references(columns)
     if not named: return
     warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
                   f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)

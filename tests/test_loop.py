@@ -1,5 +1,5 @@
 "How a run ends, what it tells, and what a run that is only opened can show."
-import threading
+import threading, time
 from dataclasses import dataclass
 
 import pytest
@@ -166,7 +166,7 @@ def test_while_a_loop_is_paused_another_one_trains(tmp_path):
     paused.on(lambda event: event.kind == "loss" and paused.pause())
     runs = threading.Thread(target=paused.start)
     runs.start()
-    while not paused.paused: pass
+    while not paused.paused and runs.is_alive(): time.sleep(0.01)
     other.start()
     assert len(other.rounds) == 1 and not paused.rounds
     paused.listeners.clear()

@@ -4,7 +4,8 @@ refused when the loop is made, and a round that has learnt nothing says so.
 import sys
 
 import pytest, torch, transformers
-from selfloop_nb import DPO, SPIN, FineTune, LoRA, Sampling, Threshold
+from selfloop_nb import DPO, SPIN, FineTune, LoRA, Sampling, Threshold, from_dataset
+from selfloop_nb.metrics.doubts import doubts
 from selfloop_nb.models import LanguageModel, load_model, tiny_llama
 from selfloop_nb.training.encoder_decoder import tiny_t5
 from selfloop_nb.tuning import fine_tune
@@ -258,6 +259,9 @@ def test_a_place_of_pictures_without_an_embedding_is_text_for_a_model_that_reads
     assert lm.unread_ids == [n_rows] and max(lm.prompt_ids("1<image_soft_token>=")) < n_rows
     loop = small_loop(tmp_path / "run", model=lm)
     loop.step()
+    asked = from_dataset(None, [dict(prompt="1<image_soft_token>=", answer="2")])
+    said = " ".join(doubts(lm, asked))
+    assert "hold '<image_soft_token>'" in said and f"resize_token_embeddings({n_rows + 1})" in said
     lm.tokenizer.add_special_tokens(dict(pad_token="<padding>"))
     with pytest.raises(ValueError, match=r"call model.resize_token_embeddings\(\d+\)"):
         LanguageModel(lm.model, lm.tokenizer, "padded with what it cannot read")

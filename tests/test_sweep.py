@@ -317,11 +317,11 @@ def test_search_without_optuna(monkeypatch):
         search(small_loop(), 1, theta=(0.0, 1.0))
 
 
-if __name__ == "__main__":
-    swept(Path(sys.argv[1]), seeds=(0, 1), workers=int(sys.argv[2]))
-
-
 def test_a_seed_below_0_is_one_as_any_other(tmp_path):
     done = swept(tmp_path / "run", rounds=1, seeds=[-1, 1], theta=[0.0])
     below, above = done.histories["theta=0"]
     assert below["heldout_loss"].iloc[-1] != above["heldout_loss"].iloc[-1]
+
+
+if __name__ == "__main__":
+    swept(Path(sys.argv[1]), seeds=(0, 1), workers=int(sys.argv[2]))

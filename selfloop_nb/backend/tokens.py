@@ -64,6 +64,7 @@ class TextAsIds:
     "What text is for a model: token ids. Whoever is one has a `tokenizer`, and says whether an encoder reads."
     tokenizer:"transformers.PreTrainedTokenizerBase"
     is_encoder_decoder:bool=False
+    unread_ids = () # tokens that it has no embedding for
 
     @property
     def end_id(self)->int:
@@ -79,7 +80,7 @@ class TextAsIds:
     @property
     def controls(self)->Controls:
         "The tokens that no text may become."
-        return controls(self.tokenizer, self.eos_ids)
+        return controls(self.tokenizer, [*self.eos_ids, *self.unread_ids])
 
 # %% ../../nbs/backend/05_tokens.ipynb #0883b308
 @contextmanager

@@ -9,6 +9,7 @@ __all__ = ['MOST_ROWS', 'come_back', 'doubts', 'check_rule', 'check_scorer', 'na
 import math, unicodedata
 from contextlib import contextmanager
 
+from ..backend.controls import n_ids
 from ..backend.core import ScoringError
 from ..backend.tokens import Reader
 from ..backend.turns import before_answer, writes_date
@@ -76,10 +77,14 @@ def _unread(lm:LanguageModel, name:str, texts:dict)->str:
 # %% ../../nbs/metrics/12_doubts.ipynb #c1e1465b
 def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
     "Texts that spell a control token; '' where there are none."
-    odd = [(row, lm.controls.spelt.search(text)) for row, text in texts.items()]
-    odd = [(row, found[0]) for row, found in odd if found]
+    spelt = lm.controls.spelt
+    odd = [(row, found[0]) for row, found in ((row, spelt.search(text)) for row, text in texts.items()) if found]
     if not odd: return ""
     row, token = odd[0]
+    if lm.tokenizer.convert_tokens_to_ids(token) in lm.unread_ids:
+        return (f"{name}: {len(odd)} of {len(texts)} {column}s hold {token!r}, such as row {row}, for which {lm.name} "
+                "has no embedding, and which is read as text: where a token is meant, call "
+                f"model.resize_token_embeddings({n_ids(lm.tokenizer)})")
     return (f"{name}: {len(odd)} of {len(texts)} {column}s spell a control token of {lm.name}, such as {token!r} in "
             f"row {row}, which is text here, read and learnt as such: take it out; the end of an answer and the turns "
             "of a chat are put there without it")

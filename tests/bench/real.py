@@ -170,8 +170,11 @@ def steps_a_second(repeats):
     return dict(zip(WAYS, map(statistics.median, zip(*taken))))
 
 
-def threads(repeats={0: 9, 4: 3}):
-    "Steps a second of the demo's tuning with two threads, alone (where little differs) and beside four busy processes."
+REPEATS = {0: 9, 4: 3} # by how many are busy: alone little differs
+
+
+def threads(repeats=REPEATS):
+    "Steps a second of the demo's tuning with two threads, alone and beside four busy processes."
     for n_busy in repeats:
         busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
         try:
