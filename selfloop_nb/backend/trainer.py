@@ -25,7 +25,8 @@ def trainer_arguments(
 )->dict: # for TrainingArguments, or a class made of it
     "The settings of transformers' Trainer for ours."
     length = dict(max_steps=how.steps or -1, num_train_epochs=how.epochs or 1)
-    rate = dict(learning_rate=how.lr, warmup_steps=how.warmup, lr_scheduler_type="cosine_with_min_lr")
+    curve = "cosine_warmup_with_min_lr" if how.warmup else "cosine_with_min_lr" # of those with a warm-up, it begins above 0
+    rate = dict(learning_rate=how.lr, warmup_steps=how.warmup, lr_scheduler_type=curve)
     beta1, beta2 = map(float, how.betas) # AdamW takes no whole numbers
     adam = dict(weight_decay=how.weight_decay, adam_beta1=beta1, adam_beta2=beta2)
     rows = dict(per_device_train_batch_size=how.batch_size, train_sampling_strategy="group_by_length")
@@ -86,7 +87,7 @@ def shortened_warmup(
     how,        # a FineTune
     n_rows:int, # to learn from
 )->object: # the same settings; without a warm-up that is shorter than a step, or one of two steps
-    "Settings by which no step is lost to a learning rate of 0 that is not asked for."
+    "Settings by which a short training has at least one step after its warm-up."
     n = n_steps(how, n_rows)
     return how if n > 2 and how.warmup * n >= 1 else replace(how, warmup=0.0)
 

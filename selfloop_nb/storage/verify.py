@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['SEALED', 'TOLD_SINCE', 'TRAINED_ON_IDS', 'torch_settings', 'computing', 'differences', 'set_otherwise', 'damage',
-           'Verdict', 'unlisted', 'verify', 'check_belongs', 'check_whole', 'fall_back', 'first_on_ids', 'what_changed',
-           'say_other_initial']
+           'Verdict', 'unlisted', 'verify', 'check_belongs', 'check_whole', 'fall_back', 'first_on_ids', 'began_at_0',
+           'what_changed', 'say_other_initial']
 
 # %% ../../nbs/storage/12_verify.ipynb #1fe531a2
 import warnings
 from dataclasses import dataclass, field
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, redacted
-from ..records import as_written
+from ..records import Round, as_written
 from .disk import GONE, disk
 from .environment import environment
 from .files import read_file
@@ -230,14 +230,26 @@ def first_on_ids(
     numbers = [record.number for record in made if record] # one that was left may be gone
     return min(numbers, default=run.record(run.head).number + 1)
 
+# %% ../../nbs/storage/12_verify.ipynb #6f6fe78a
+def began_at_0(
+    run:Run,
+    record:Round,
+)->bool:
+    "Was this round trained by an older version, whose warm-up began at a learning rate of 0?"
+    how = record.config.get("tune" if record.number else "initial", {})
+    first = run.losses_of(record)[:1]
+    return "warmup" in how and any(point["lr"] == 0 for point in first)
+
 # %% ../../nbs/storage/12_verify.ipynb #8890fd9f
 def what_changed(run:Run)->list: # of texts
     "What one who goes on with a run must know: where, whether it is bit-exact, how its rounds were trained."
     changed, first = differences(run.info), first_on_ids(run)
-    number = run.record(run.head).number
+    newest = run.record(run.head)
+    number = newest.number
     texts = [f"run {run.name!r} goes on after round {number} of branch {run.branch!r}"]
     if changed: texts.append(f"not bit-exact from here on: {changed}")
     if first: texts.append(f"from round {first} on it trains on token ids as sampled, before on text")
+    if began_at_0(run, newest): texts.append(f"from round {number + 1} on no step has a learning rate of 0, before the first had")
     return texts
 
 # %% ../../nbs/storage/12_verify.ipynb #f9afb86b

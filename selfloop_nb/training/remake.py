@@ -18,7 +18,7 @@ from ..storage.files import damaged_files, read_table, sync
 from ..storage.moves import find_round
 from ..storage.store import Run
 from ..storage.stored import ADDED, PRUNED, is_weights, pruned_files, take_away
-from ..storage.verify import differences
+from ..storage.verify import began_at_0, differences
 from .round_models import write_model
 from ..tuning import Tuner, TuningData
 
@@ -105,6 +105,9 @@ def train_again(
     "Make the weights of a pruned round again, from all that made it; the rounds before it have theirs."
     check_settings(record, loop.config())
     store = loop.store
+    if began_at_0(store, record):
+        raise SelfloopError(f"round {record.number} cannot be made again: it was trained by an older version, whose first "
+                            "step had a learning rate of 0; take its weights from a copy of the run, by repair(run, copy)")
     judged = read_table(store.folder(record.id) / "samples.parquet") if record.has_samples else None
     seed = derive_seed(loop.seed, record.number, "mix")
     def say(text): loop.emit("message", record.number, text=text)
