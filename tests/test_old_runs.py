@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from selfloop_nb import FineTune, Loop, LoRA, Sampling, Threshold, addition, chrf, confidence, export_run, import_run
 from selfloop_nb import open_run, tiny_llama, verifier, verify
+from selfloop_nb.backend.core import SelfloopError
 
 PLACE = Path(__file__).parent / "old_runs"
 RUNS = sorted(PLACE.glob("*.zip"))
@@ -52,15 +53,27 @@ def test_it_goes_on_with_the_same_round(archive, tmp_path):
 
 
 @pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
-def test_it_says_from_which_round_on_it_trains_on_ids(archive, tmp_path, capsys):
+def test_it_says_from_which_round_on_it_trains_otherwise(archive, tmp_path, capsys):
     import_run(archive, tmp_path / "run")
-    of_before = "trained_on" not in open_run(tmp_path / "run").store.info
-    for _ in range(2):
+    on_text = "trained_on" not in open_run(tmp_path / "run").store.info
+    for began_at_0 in (True, False): # of the newest round; the round of the first time has begun above it
         loop = loop_on(tmp_path / "run", progress=True)
-        said = "from round 3 on it trains on token ids as sampled" in capsys.readouterr().err
-        assert said == of_before
+        told = capsys.readouterr().err
+        assert ("from round 3 on it trains on token ids as sampled" in told) == on_text
+        assert ("from round 3 on no step has a learning rate of 0" in told) == began_at_0
         loop.step()
+        assert (min(point["lr"] for point in loop.losses()) > 0) and loop.losses(2)[0]["lr"] == 0
         del loop
+
+
+@pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
+def test_a_round_whose_warm_up_began_at_0_is_not_made_again(archive, tmp_path):
+    import_run(archive, tmp_path / "run")
+    loop = loop_on(tmp_path / "run")
+    loop.step()
+    loop.prune(keep=1)
+    with pytest.raises(SelfloopError, match="round 1 cannot be made again: it was trained by an older version"):
+        loop.remake(1)
 
 
 @pytest.mark.parametrize("archive", RUNS, ids=lambda path: path.stem)
@@ -83,7 +96,6 @@ def test_what_a_newer_version_has_added_is_kept(archive, tmp_path):
     (dict(format=1, readers=True), False, False), (dict(format=1.5), False, False)])
 @pytest.mark.parametrize("archive", RUNS[:1], ids=lambda path: path.stem)
 def test_two_numbers_decide_who_may_read_and_write(archive, numbers, reads, writes, tmp_path):
-    from selfloop_nb.backend.core import SelfloopError
     info = import_run(archive, tmp_path / "run") / "run.json"
     info.write_text(json.dumps({**json.loads(info.read_text(encoding="utf-8")), **numbers}))
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
