@@ -183,6 +183,31 @@ def test_no_module_hides_a_public_name():
     assert not any(isinstance(getattr(selfloop_nb, name), types.ModuleType) for name in selfloop_nb.__all__)
 
 
+def names_asked(path):
+    "(module, name) of each `from selfloop_nb... import name` in a file."
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    asked = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name)]
+    return [(node.module, one.name) for node in asked for one in node.names if one.name != "*"]
+
+
+FIND_LOST = """
+from importlib import import_module
+from importlib.util import find_spec
+
+def is_there(module, name):
+    return hasattr(import_module(module), name) or find_spec(f"{module}.{name}") is not None
+
+def lost(pairs): return [pair for pair in pairs if not is_there(*pair)]
+"""
+
+
+def test_what_is_run_by_hand_imports_what_there_is():
+    "A bench imports late, and is seldom run: a name that has moved would end it after an hour."
+    asked = {pair for path in files() if path.suffix == ".py" and "tests" in path.parts for pair in names_asked(path)}
+    assert len(asked) > 100
+    assert python(f"{FIND_LOST}\nprint(lost({sorted(asked)!r}))") == "[]\n"
+
+
 def test_light_modules_load_no_torch():
     assert loaded(f"import {', '.join(f'selfloop_nb.{name}' for name in LIGHT)}", ["torch", "transformers"]) == []
 

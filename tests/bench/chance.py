@@ -43,13 +43,13 @@ def verdicts(seeds, folder, rounds=1, tell=print):
 
 def of_groups(found, size=SEEDS_A_GROUP):
     "The verdicts of so many seeds together, by Student's interval."
-    from selfloop_nb.storage.evidence import Metric, verdict
+    from selfloop_nb.storage.evidence import Metric, against_controls
     groups = [found[at:at + size] for at in range(0, len(found) - size + 1, size)]
     said = []
     for group in groups:
         runs = [store for _, store, _ in group]
         twins = {name: [others[name] for _, _, others in group] for name in group[0][2]}
-        said.append(verdict("chance as Q", runs, twins, Metric("accuracy")))
+        said.append(against_controls("chance as Q", runs, twins, Metric("accuracy")))
     return said
 
 

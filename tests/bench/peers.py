@@ -29,7 +29,7 @@ USUAL = dict(
     per_device_train_batch_size=128, per_device_eval_batch_size=1000, report_to="none", save_strategy="no",
     disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False, log_level="error")
 SFT = dict(
-    max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_with_min_lr",
+    max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_warmup_with_min_lr",
     lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=15, weight_decay=0.1, adam_beta2=0.98, logging_steps=50)
 GRPO = dict(
     num_generations=4, max_completion_length=4, temperature=1.0, max_steps=100_000, logging_steps=1000, beta=0.0,

@@ -16,7 +16,7 @@ COLUMNS = [table[name] for table in (task.train, task.prompts, task.heldout) for
 IDS = {text: tokenizer(text)["input_ids"] for column in COLUMNS for text in column}
 EOS = tokenizer.eos_token_id
 HOW = dict(
-    per_device_train_batch_size=128, max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_with_min_lr",
+    per_device_train_batch_size=128, max_steps=150, learning_rate=1.5e-3, lr_scheduler_type="cosine_warmup_with_min_lr",
     lr_scheduler_kwargs={"min_lr_rate": 0.1}, warmup_steps=0.1, weight_decay=0.1, adam_beta2=0.98, report_to="none",
     save_strategy="no", logging_steps=50, disable_tqdm=True, use_cpu=True, dataloader_pin_memory=False,
     log_level="error")
