@@ -186,7 +186,8 @@ def test_no_module_hides_a_public_name():
 def names_asked(path):
     "(module, name) of each `from selfloop_nb... import name` in a file."
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    asked = [node for node in nodes if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name)]
+    def is_ours(node): return isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name)
+    asked = filter(is_ours, nodes)
     return [(node.module, one.name) for node in asked for one in node.names if one.name != "*"]
 
 
@@ -195,7 +196,8 @@ from importlib import import_module
 from importlib.util import find_spec
 
 def is_there(module, name):
-    return hasattr(import_module(module), name) or find_spec(f"{module}.{name}") is not None
+    found = import_module(module)
+    return hasattr(found, name) or hasattr(found, "__path__") and find_spec(f"{module}.{name}") is not None
 
 def lost(pairs): return [pair for pair in pairs if not is_there(*pair)]
 """
