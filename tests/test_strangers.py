@@ -103,6 +103,27 @@ def test_families_that_people_use_are_known():
         strangers.check_settings(json.loads(json.dumps(settings, default=str)), "config.json", kind, kind)
 
 
+WRITTEN_BEFORE = { # what configs hold that older versions, and makers of well-known models, have written
+    "bert": dict(position_embedding_type="absolute", directionality="bidi", pooler_type="first_token_transform",
+                 finetuning_task="mrpc", sbert_ce_default_activation_function="torch.nn.modules.linear.Identity"),
+    "roberta": dict(position_embedding_type="absolute", _num_labels=3),
+    "electra": dict(position_embedding_type="absolute", summary_type="first", summary_activation="gelu"),
+    "deberta-v2": dict(norm_rel_ebd="layer_norm", conv_act="gelu", pos_att_type=["p2c", "c2p"]),
+    "gemma": dict(hidden_activation="gelu_pytorch_tanh"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN_BEFORE)
+def test_encoders_and_judges_of_before_are_read(kind):
+    strangers.check_settings(WRITTEN_BEFORE[kind], "config.json", "theirs", kind)
+
+
+def test_positions_that_are_no_more_computed_are_refused():
+    "Read as absolute ones, the model would say other things than it was trained to."
+    with pytest.raises(SelfloopError, match="position_embedding_type"):
+        strangers.check_settings(dict(position_embedding_type="relative_key"), "config.json", "theirs", "bert")
+
+
 def test_an_adapter_is_no_model(theirs):
     alter(theirs, "adapter_config.json", base_model_name_or_path="evil/base", peft_type="LORA")
     with pytest.raises(SelfloopError, match="is an adapter of another model.*merge_and_unload"): load_model(theirs)
