@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 from listening import messages_of, trained_on
-from selfloop_nb import Threshold
+from selfloop_nb import FineTune, Threshold
 from small import small_loop
 
 
@@ -184,3 +184,30 @@ def test_a_task_that_is_given_other_data_is_no_longer_that_of_the_run(tmp_path):
         loop.step()
     loop.task.train = before
     assert loop.step().number == 1
+
+
+def rates(how, n_rows=64):
+    "The learning rate of each step, as Trainer is told to set it."
+    import torch
+    from transformers import TrainingArguments, get_scheduler
+    from selfloop_nb.backend.trainer import n_steps, shortened_warmup, trainer_arguments
+    steps, warm = n_steps(how, n_rows), shortened_warmup(how, n_rows)
+    told = TrainingArguments(**trainer_arguments(warm, 0, "unused", torch.device("cpu")))
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=told.learning_rate)
+    schedule = get_scheduler(told.lr_scheduler_type, optimizer, told.get_warmup_steps(steps), steps,
+                             told.lr_scheduler_kwargs)
+    for _ in range(steps):
+        yield schedule.get_last_lr()[0]
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("warmup", [0, 0.001, 0.1, 0.5, 0.99])
+def test_no_step_has_a_learning_rate_of_0(warmup):
+    for steps in (*range(1, 40), 150, 1000):
+        found = list(rates(FineTune(steps=steps, warmup=warmup)))
+        peak = found.index(max(found))
+        assert len(found) == steps and 0 < min(found) <= max(found) == FineTune().lr
+        assert found[:peak + 1] == sorted(found[:peak + 1]) and found[peak:] == sorted(found[peak:], reverse=True)
+        assert peak <= warmup * steps
+    assert min(rates(FineTune(steps=None, epochs=0.3, batch_size=4, warmup=warmup))) > 0
