@@ -93,8 +93,8 @@ def train(model, inputs, labels, n_last, steps=150, size=128, peak=1.5e-3):
     for step in range(steps):
         if not len(order): order = torch.randperm(len(inputs))
         batch, order = order[:size], order[size:]
-        falling = 0.55 + 0.45 * math.cos(math.pi * (step - warm) / (steps - warm))
-        for group in optimizer.param_groups: group["lr"] = peak * (step / warm if step < warm else falling)
+        falling = 0.55 + 0.45 * math.cos(math.pi * (step + 1 - warm) / (steps - warm))
+        for group in optimizer.param_groups: group["lr"] = peak * ((step + 1) / warm if step < warm else falling)
         logits = model(inputs[batch], n_last=n_last)
         F.cross_entropy(logits.flatten(0, 1), labels[batch][:, -n_last:].flatten(), ignore_index=-100).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0, foreach=True)
