@@ -87,7 +87,8 @@ _OF_MANY_CONFIGS = """model_type architectures transformers_version torch_dtype 
     task_specific_params finetuning_task prefix problem_type rope_scaling rope_theta
     rope_parameters id2label label2id cache_implementation model_max_length
     transformers.js_config unsloth_version extra_configs summary_type summary_activation hidden_act hidden_activation
-    directionality pooler_type norm_rel_ebd conv_act sentence_transformers sbert_ce_default_activation_function""".split()
+    directionality pooler_type norm_rel_ebd conv_act
+    sentence_transformers sbert_ce_default_activation_function""".split()
 _TAKEN_FOR_GRANTED = {"position_embedding_type": "absolute"} # which older versions wrote down
 
 # %% ../../nbs/backend/14_strangers.ipynb #08b1163c
@@ -150,8 +151,8 @@ def _is_plain(value)->bool:
 def _is_known(name:str, value, known:frozenset)->bool:
     "May a setting stand there?"
     is_of_kind = name.endswith(("_token", "_tokens", "_token_id", "_file", "name_or_path"))
-    says_nothing = name in _TAKEN_FOR_GRANTED and value == _TAKEN_FOR_GRANTED[name]
-    return name in known or name in _NAMES_WHAT or is_of_kind or says_nothing or _is_plain(value)
+    if name in known or name in _NAMES_WHAT or is_of_kind or _is_plain(value): return True
+    return name in _TAKEN_FOR_GRANTED and value == _TAKEN_FOR_GRANTED[name]
 
 # %% ../../nbs/backend/14_strangers.ipynb #126951e6
 def check_settings(

@@ -310,18 +310,13 @@ def answers(self, number:int)->"datasets.Dataset":
 
 # %% ../../nbs/storage/10_store.ipynb #8f3aa4db
 @patch_to(Run)
-def losses_of(self, record:Round)->list:
+def losses(self, number:int)->list:
     "The training losses of a round: a dict (step, loss, lr) a step."
-    try: text = read_file(self.folder(record.id), "losses.jsonl").decode()
+    try: text = read_file(self.folder(self.of_round(number).id), "losses.jsonl").decode()
     except FileNotFoundError: return []
     try: return list(map(loss_in, text.splitlines()))
     except ValueError as error:
-        raise DamagedRunError(f"losses.jsonl of round {record.number} cannot be read: {error}") from error
-
-@patch_to(Run)
-def losses(self, number:int)->list:
-    "Those of a round of this branch."
-    return self.losses_of(self.of_round(number))
+        raise DamagedRunError(f"losses.jsonl of round {number} cannot be read: {error}") from error
 
 # %% ../../nbs/storage/10_store.ipynb #9bdce58f
 @patch_to(Run)

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, redacted
-from ..records import Round, as_written
+from ..records import Round, as_written, loss_in
 from .disk import GONE, disk
 from .environment import environment
 from .files import read_file
@@ -237,8 +237,10 @@ def began_at_0(
 )->bool:
     "Was this round trained by an older version, whose warm-up began at a learning rate of 0?"
     how = record.config.get("tune" if record.number else "initial", {})
-    first = run.losses_of(record)[:1]
-    return "warmup" in how and any(point["lr"] == 0 for point in first)
+    if not how.get("warmup"): return False
+    try: losses = read_file(run.folder(record.id), "losses.jsonl").decode()
+    except FileNotFoundError: return False
+    return loss_in(losses.partition("\n")[0])["lr"] == 0
 
 # %% ../../nbs/storage/12_verify.ipynb #8890fd9f
 def what_changed(run:Run)->list: # of texts
@@ -249,7 +251,8 @@ def what_changed(run:Run)->list: # of texts
     texts = [f"run {run.name!r} goes on after round {number} of branch {run.branch!r}"]
     if changed: texts.append(f"not bit-exact from here on: {changed}")
     if first: texts.append(f"from round {first} on it trains on token ids as sampled, before on text")
-    if began_at_0(run, newest): texts.append(f"from round {number + 1} on no step has a learning rate of 0, before the first had")
+    risen = f"from round {number + 1} on no step has a learning rate of 0, before the first had"
+    if began_at_0(run, newest): texts.append(risen)
     return texts
 
 # %% ../../nbs/storage/12_verify.ipynb #f9afb86b

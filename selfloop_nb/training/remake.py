@@ -106,8 +106,8 @@ def train_again(
     check_settings(record, loop.config())
     store = loop.store
     if began_at_0(store, record):
-        raise SelfloopError(f"round {record.number} cannot be made again: it was trained by an older version, whose first "
-                            "step had a learning rate of 0; take its weights from a copy of the run, by repair(run, copy)")
+        raise SelfloopError(f"round {record.number} cannot be made again: it was trained by an older version, whose "
+                            "first step had a learning rate of 0; a copy of the run has its weights: repair(run, copy)")
     judged = read_table(store.folder(record.id) / "samples.parquet") if record.has_samples else None
     seed = derive_seed(loop.seed, record.number, "mix")
     def say(text): loop.emit("message", record.number, text=text)
