@@ -240,7 +240,8 @@ def began_at_0(
     if not how.get("warmup"): return False
     try: losses = read_file(run.folder(record.id), "losses.jsonl").decode()
     except FileNotFoundError: return False
-    return loss_in(losses.partition("\n")[0])["lr"] == 0
+    first = losses.partition("\n")[0] # "" where a way to train of one's own tells none
+    return bool(first) and loss_in(first)["lr"] == 0
 
 # %% ../../nbs/storage/12_verify.ipynb #8890fd9f
 def what_changed(run:Run)->list: # of texts

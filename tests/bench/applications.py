@@ -12,7 +12,7 @@ RECIPES = PROJECT / "nbs" / "recipes"
 TABLE = RECIPES / "applications.tsv"
 SEEDS = (0, 1, 2)
 MORE_SEEDS = (0, 1, 2, 3, 4)
-LEFT_OPEN = {"translation", "augmentation", "sentiment", "speech"} # by three: settled before seeds 3 and 4 were run
+LEFT_OPEN = {"translation", "augmentation", "sentiment", "speech", "text_generation"} # by three, before the others ran
 
 
 @dataclass(frozen=True)
