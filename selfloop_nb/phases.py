@@ -334,7 +334,7 @@ def scorer_context(round:RoundDraft, model:Callable|None=None)->Context:
 def checkpoints(self, how:Tuner)->Checkpoints:
     "Where the round's training keeps its state."
     judged = self.draft.phases.get("score", {}).get("files")
-    made_from = [self.made_from, self.weights, judged, describe(how), "a warm-up that begins above 0"] # once at 0
+    made_from = [self.made_from, self.weights, judged, describe(how), "a warm-up that begins above 0"] # no state of before
     return Checkpoints(self.draft.folder / CHECKPOINTS, short_hash(made_from), lock=self.draft.lock)
 
 # %% ../nbs/12_phases.ipynb #23204ef3

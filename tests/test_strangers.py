@@ -118,6 +118,13 @@ def test_encoders_and_judges_of_before_are_read(kind):
     strangers.check_settings(WRITTEN_BEFORE[kind], "config.json", "theirs", kind)
 
 
+def test_tokenizers_of_before_are_read():
+    "Those of BERT, of BERT for Japanese, of Marian's translators, of Pegasus."
+    settings = dict(wordpieces_prefix="##", never_split=["[UNK]"], word_tokenizer_type="mecab", source_lang="eng",
+                    subword_tokenizer_type="wordpiece", mask_token_sent="<mask_1>", strip_accents=None)
+    strangers.check_settings(settings, "tokenizer_config.json", "theirs", "bert")
+
+
 def test_positions_that_are_no_more_computed_are_refused():
     "Read as absolute ones, the model would say other things than it was trained to."
     with pytest.raises(SelfloopError, match="position_embedding_type"):

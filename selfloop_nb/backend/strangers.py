@@ -96,7 +96,8 @@ _OF_TOKENIZERS = frozenset("""tokenizer_class backend add_bos_token add_eos_toke
     additional_special_tokens extra_special_tokens model_specific_special_tokens chat_template errors legacy
     model_max_length model_input_names padding_side truncation_side truncation_strategy sp_model_kwargs src_lang
     tgt_lang target_lang language task processor_class name_or_path language_codes tokenizer_type unsloth_version
-    response_schema predict_timestamps _commit_hash init_inputs feature_extractor_type padding truncation""".split())
+    response_schema predict_timestamps _commit_hash init_inputs feature_extractor_type padding truncation
+    wordpieces_prefix never_split source_lang mask_token_sent word_tokenizer_type subword_tokenizer_type""".split())
 
 @cache
 def _of_generation()->frozenset:
