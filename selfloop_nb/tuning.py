@@ -292,22 +292,20 @@ def _row_trainer():
             "A step, in parts where it comes so; a memory that is full says which setting would have done."
             parts = inputs.get("parts", [inputs])
             with memory_errors(parts):
-                if self.team: return _step_in_team(self, model, parts)
-                if len(parts) > 1: return _step_in_parts(self, model, parts)
-                return super().training_step(model, inputs, num_items_in_batch)
+                step = _step_in_team if self.team else _step
+                return step(self, model, parts)
     return RowTrainer
 
 # %% ../nbs/09_tuning.ipynb #e7c15634
-def _step_in_parts(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
+def _step(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
     "The gradient of a step, part by part: each counts by its labels."
-    model.train()
     n_labels = [int((part["labels"] != -100).sum()) for part in parts]
     total = 0.0
     for part, n in zip(parts, n_labels):
         part = trainer._prepare_inputs(part)
         with trainer.compute_loss_context_manager():
             loss = trainer.compute_loss(model, part) * (n / sum(n_labels))
-        trainer.accelerator.backward(loss)
+        loss.backward()
         total = total + loss.detach()
     return total
 
@@ -315,7 +313,6 @@ def _step_in_parts(trainer, model, parts:list)->"torch.Tensor": # the loss of th
 def _step_in_team(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
     "The gradient of a step, of which this process has some of the rows."
     import torch
-    model.train()
     n_in_all = sum(int((part["labels"] != -100).sum()) for part in parts)
     total = torch.zeros(())
     for part in filter(None, map(trainer.team.share, parts)):
@@ -323,7 +320,7 @@ def _step_in_team(trainer, model, parts:list)->"torch.Tensor": # the loss of the
         if not n: continue
         with trainer.compute_loss_context_manager():
             loss = trainer.compute_loss(model, trainer._prepare_inputs(part)) * (n / n_in_all)
-        trainer.accelerator.backward(loss)
+        loss.backward()
         total = total + loss.detach().float()
     trainer.team.sum_gradients(model)
     return trainer.team.summed(total)

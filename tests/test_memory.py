@@ -287,9 +287,8 @@ def test_settings_that_are_not_used_are_not_in_the_config():
 def test_a_full_memory_names_the_setting_that_would_have_done(monkeypatch):
     loop = small_loop()
     loop.start()
-    from transformers import Trainer
-    def full(self, model, inputs, n=None): raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
-    monkeypatch.setattr(Trainer, "training_step", full)
+    def full(loss): raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+    monkeypatch.setattr(torch.Tensor, "backward", full)
     with pytest.raises(OutOfMemoryError, match=r"FineTune\(tokens_at_once=\d+, "): loop.step()
 
 

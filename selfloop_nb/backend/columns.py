@@ -17,9 +17,14 @@ from functools import cache
 from .core import plain_scalar
 
 # %% ../../nbs/backend/01_columns.ipynb #5b3f8567
-def as_arrow(table)->"pyarrow.Table":
+def as_arrow(
+    table, # a Dataset
+    columns:list|None=None, # of their names; None: all
+)->"pyarrow.Table":
     "The rows of a Dataset as Arrow holds them; nothing is copied where they lie in order."
-    return table.with_format("arrow")[:]
+    plain = copy(table) # `with_format` would copy all that is known of the table, too
+    plain.set_format("arrow", columns)
+    return plain[:]
 
 def as_table(arrow)->"datasets.Dataset":
     "An Arrow table as a Dataset, without a fingerprint of all its values."
@@ -97,7 +102,7 @@ def arrow_column(
 )->"pyarrow.ChunkedArray":
     "A column of a sample table as Arrow holds it; of texts there may be more than two gigabytes."
     import pyarrow
-    column = samples.select_columns([name]).with_format("arrow")[:].column(name)
+    column = as_arrow(samples, [name])[name]
     is_text = pyarrow.types.is_string(column.type)
     return column.cast(pyarrow.large_string()) if is_text else column
 
@@ -145,7 +150,7 @@ class Cells:
     def __init__(self,
         table, # a Dataset
         name:str, # of the column
-    ): self.column = as_arrow(table.select_columns([name]))[name]
+    ): self.column = as_arrow(table, [name])[name]
 
     def __len__(self): return len(self.column)
     def __iter__(self):

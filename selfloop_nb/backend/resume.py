@@ -124,6 +124,7 @@ class Resumable(OwnOrder):
         self.listener, self.checkpoints = listener, checkpoints
         self.add_callback(_keeper()(self))
         folder = checkpoints.newest() if checkpoints else None
+        self.model.train()
         self.train(resume_from_checkpoint=folder and str(folder))
 
     def _save_checkpoint(self, model, trial):
