@@ -221,10 +221,11 @@ def room_for(
     return max(longest, min(room, lm.context - max(map(len, begun))))
 
 # %% ../nbs/05_sampling.ipynb #2f315798
-def _asked(task:Task, sampling:Sampling): # yields a text, and what it is called in errors
+def _asked(task:Task, sampling:Sampling, answered=None): # yields a text, and what it is called in errors
     "Every prompt of the task, and every held-out one that is to be answered, in each of its templates."
+    if answered is None and task.check is not None: answered = task.heldout
     tables = {"prompt": task.prompts}
-    if task.heldout is not None and task.check is not None: tables["held-out prompt"] = task.heldout
+    if answered is not None: tables["held-out prompt"] = answered
     for name, table in tables.items():
         for row, prompt in enumerate(table["prompt"][:]):
             for template in sampling.templates: yield framed(template, prompt), f"{name} {row}"
@@ -247,25 +248,28 @@ def check_prompts(
     lm:LanguageModel,
     task:Task,
     sampling:Sampling,
+    answered=None, # held-out rows that are answered; None: those of the task, where it can check
 ):
     "Raise `ValueError` naming a prompt that leaves a sample, or its held-out answer, no room in the model's context."
-    if lm.reads != "input_ids": return _check_heard(lm, task, sampling)
+    if lm.reads != "input_ids": return _check_heard(lm, task, sampling, answered)
     room = room_for(lm, task, sampling)
     free = lm.context - len(lm.prompt_ids("a")) # what the template adds is in it
     def may_not_fit(text): return not text or len(text.encode()) + room > free
-    suspects = {text: name for text, name in _asked(task, sampling) if may_not_fit(text)}
+    suspects = {text: name for text, name in _asked(task, sampling, answered) if may_not_fit(text)}
     for text, ids in lm.ids_of_prompts(list(suspects)).items(): _check_fit(lm, suspects[text], text, ids, room)
-    if task.heldout is None: return
-    heldout = asked_in_turn(task.heldout, sampling.templates)
+    heldout = task.heldout if answered is None else answered
+    if heldout is None: return
+    heldout = asked_in_turn(heldout, sampling.templates)
     pairs = zip(heldout["prompt"][:], heldout["completion"][:])
     long = [i for i, pair in enumerate(pairs) if len("".join(pair).encode()) >= free]
     _check_rows(lm, heldout.select(long))
 
 # %% ../nbs/05_sampling.ipynb #f06660ad
-def _check_heard(lm:LanguageModel, task:Task, sampling:Sampling):
+def _check_heard(lm:LanguageModel, task:Task, sampling:Sampling, answered):
     "Have a speech model look up every clip by its name; it raises `ValueError` for one that it cannot hear."
     tables = [table for table in (task.train, task.heldout) if table is not None]
-    lm.ids_of_prompts([*dict(_asked(task, sampling)), *(name for table in tables for name in table["prompt"][:])])
+    own = [name for table in tables for name in table["prompt"][:]]
+    lm.ids_of_prompts([*dict(_asked(task, sampling, answered)), *own])
 
 # %% ../nbs/05_sampling.ipynb #08bbfb33
 def _check_rows(lm:LanguageModel, heldout):

@@ -310,6 +310,23 @@ def test_a_sealed_test_is_opened_once_and_written_down(tmp_path):
     assert json.loads(next((tmp_path / "copies").rglob("sealed.json")).read_text())["round"] == best.id
 
 
+def test_a_measured_prompt_that_leaves_no_room_is_named_before_anything_is_done(tmp_path):
+    "The room is the loop's: a prompt that is only measured does not make it smaller."
+    from datasets import Dataset
+    from selfloop_nb import from_dataset, tiny_llama
+    task, long = small_task(), Dataset.from_dict(dict(prompt=["1+2=" * 15], completion=["3"]))
+    lm = tiny_llama(task, width=32)
+    lm.pretrained = True # its answers have the room that the prompts leave
+    sealed = from_dataset(task.train, task.prompts, task.heldout, task.check, "sealed", sealed=long)
+    loop = small_loop(tmp_path / "run", model=lm, task=sealed)
+    loop.start()
+    with pytest.raises(ValueError, match="held-out prompt 0"): loop.unseal()
+    assert loop.sealed is None
+    measured = from_dataset(task.train, task.prompts.select_columns(["prompt"]), long)
+    with pytest.raises(ValueError, match="held-out prompt 0"):
+        small_loop(model=lm, task=measured, measures=dict(mean=mean_length)).start()
+
+
 def test_a_sealed_test_that_was_made_better_is_found_out(tmp_path):
     from selfloop_nb import verify
     from selfloop_nb.backend.core import DamagedRunError

@@ -175,9 +175,7 @@ def check_questions(
 ):
     "Raise `ValueError` where measures have nothing to measure, or a held-out prompt leaves its answer no room."
     if task.heldout is None: raise ValueError("measures need held-out data: give the task some, or leave measures out")
-    if task.check is None: check_prompts(model, replace(task, check=_no_verdict), sampling)
-
-def _no_verdict(row): "Stands for a check: with one, held-out prompts are looked at as well."
+    if task.check is None: check_prompts(model, task, sampling, task.heldout)
 
 # %% ../../nbs/metrics/08_measures.ipynb #e5a877fa
 @dataclass

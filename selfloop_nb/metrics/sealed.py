@@ -7,7 +7,7 @@ __all__ = ['normalised', 'Overlap', 'overlaps', 'unseal']
 
 # %% ../../nbs/metrics/10_sealed.ipynb #a81ace3a
 import json, time, unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ..backend.core import SelfloopError, whole_number
@@ -125,7 +125,7 @@ def unseal(
     if before and before.metrics:
         raise SelfloopError(f"the sealed test was opened on {before.opened} for round {before.number} of branch "
                             f"{before.branch!r}: it can be opened once. loop.sealed shows what came of it")
-    check_prompts(loop.model, _as_heldout(task), loop.sampling)
+    check_prompts(loop.model, task, loop.sampling, task.sealed)
     chosen = before or _choice(loop, round, by)
     if [record.id for record in loop.rounds[chosen.number:chosen.number + 1]] != [chosen.round]:
         raise SelfloopError(f"opening the sealed test was begun for round {chosen.number} of branch {chosen.branch!r}: "
@@ -146,11 +146,6 @@ def _choice(loop, round:int|None, by:str|None)->Unsealed:
         metric = metric_named(loop.store, by)
         how = f"best held-out {metric.name} of rounds 0 to {len(loop.rounds) - 1}: {record.metrics[metric.column]:.3f}"
     return Unsealed(record.id, record.number, loop.store.branch, how, time.strftime("%Y-%m-%d %H:%M:%S"))
-
-# %% ../../nbs/metrics/10_sealed.ipynb #b5a5bfa0
-def _as_heldout(task:Task)->Task:
-    "The task with its sealed test as the held-out data, whose prompts are to be answered."
-    return replace(task, heldout=task.sealed, check=task.check or bool)
 
 # %% ../../nbs/metrics/10_sealed.ipynb #db64803a
 def _ask(loop, chosen:Unsealed):
