@@ -238,7 +238,7 @@ def _open(self, path:Path, branch:str):
     check_belongs(self.store, info)
     fall_back(self.store)
     if not self.store.head: return
-    say_other_initial(self.store, self.settings.config()["initial"])
+    say_other_initial(self.store, self.settings.config()["initial"], self.settings.initial is not None)
     if self.settings.initial is None: self.models.let_go()
     for text in what_changed(self.store): self.emit("message", text=text)
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'count_states',
-           'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'as_written', 'loss_in', 'Format',
-           'history_row', 'history_frame']
+           'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'is_as_it_came', 'as_written', 'loss_in',
+           'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -122,6 +122,14 @@ def _as_float(value)->float:
     "A value as a float, 'inf' included; nan where it is none: settings may come from a stranger's file."
     try: return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError): return math.nan
+
+def is_as_it_came(
+    config:dict, # of a round
+    first:dict,  # metrics of round 0
+)->bool:
+    "Is M_0 the model as it came? The settings name a training all the same, `FineTune`, which always has losses."
+    how = config.get("initial")
+    return isinstance(how, dict) and how.get("kind") == "FineTune" and math.isnan(_as_float(first.get("train_loss")))
 
 # %% ../nbs/01_records.ipynb #497a1cfa
 @patch_to(Round)

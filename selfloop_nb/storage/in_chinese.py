@@ -318,4 +318,6 @@ ERRORS |= {
     "round {a} of run {b} is damaged ({c}): going back to {d}": "运行 {b} 的第 {a} 轮已损坏（{c}）：退回到 {d}",
     "{a}going back to {b}": "{a}退回到 {b}", "going back to {a}": "退回到 {a}",
     "initial is not used: M_0 of run {a} was trained already, with {b}; use another store to train it anew":
-        "initial 没有用到：运行 {a} 的 M_0 已用 {b} 训练过；要重新训练，请换一个 store"}
+        "initial 没有用到：运行 {a} 的 M_0 已用 {b} 训练过；要重新训练，请换一个 store",
+    "initial is not used: M_0 of run {a} is the model as it came; use another store to train it":
+        "initial 没有用到：运行 {a} 的 M_0 就是原来的模型；要训练它，请换一个 store"}

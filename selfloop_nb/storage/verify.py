@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, redacted
-from ..records import Round, as_written, loss_in
+from ..records import Round, as_written, is_as_it_came, loss_in
 from .disk import GONE, disk
 from .environment import environment
 from .files import read_file
@@ -260,11 +260,15 @@ def what_changed(run:Run)->list: # of texts
 def say_other_initial(
     run:Run,
     initial:dict, # how M_0 would be trained now, as `describe` has it
+    trains:bool,  # is it asked for? Else the model would be M_0 as it comes
 ):
-    "Warn where M_0 of a run was trained otherwise than who goes on with it asks for."
+    "Warn where M_0 of a run was made otherwise than who goes on with it asks for."
     first = run.rounds()[0]
-    before = first.config.get("initial", initial)
-    if before == initial: return
+    before, untrained = first.config.get("initial", initial), is_as_it_came(first.config, first.metrics)
+    if untrained and trains:
+        warnings.warn(f"initial is not used: M_0 of run {run.name!r} is the model as it came; "
+                      "use another store to train it", stacklevel=5)
+    if untrained or before == initial: return
     others = [f"{name}={before.get(name)!r}" for name in before if before.get(name) != initial.get(name)]
     warnings.warn(f"initial is not used: M_0 of run {run.name!r} was trained already, with {', '.join(others)[:200]}; "
                   "use another store to train it anew", stacklevel=5)
