@@ -41,7 +41,7 @@ from .tasks import Task
 from .training.remake import kept_samples, remade
 from .training.round_models import RoundModels, check_given, initial_of
 from .training.written import check_written
-from .tuning import GENTLE, FineTune, TuningData, check_weights
+from .tuning import GENTLE, FineTune, TuningData, check_weights, high_rate
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
 class Loop:
@@ -234,6 +234,7 @@ def _open(self, path:Path, branch:str):
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
     self._doubts = doubts(given, self.task, bool(self.store.head)) # of M_0, whose record holds them
+    self._doubts += high_rate(given, self.settings.tune)
     for doubt in self._doubts: self.emit("message", text=doubt)
     check_belongs(self.store, info)
     fall_back(self.store)

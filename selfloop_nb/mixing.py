@@ -220,6 +220,7 @@ def __call__(self,
     if not parts: raise ValueError("the mix is empty: there is neither real data nor a kept sample")
     return concatenate_datasets(parts)
 
+# %% ../nbs/08_mixing.ipynb #b64b92c1
 @patch_to(_Mix)
 def _check_budget(self, n_real:int, n_kept:int, n_left:int):
     "Raise `ValueError` where the budget leaves nothing of the kept samples."

@@ -123,6 +123,7 @@ def _as_float(value)->float:
     try: return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError): return math.nan
 
+# %% ../nbs/01_records.ipynb #2047654d
 def is_as_it_came(
     config:dict, # of a round
     first:dict,  # metrics of round 0

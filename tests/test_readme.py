@@ -1,5 +1,6 @@
-"The ten lines of README run as they stand there, with smaller numbers; its table of applications is the one measured."
-import re, sys
+"""What README shows runs as it stands there, with smaller numbers and a model that is at hand.
+Its table of applications is the one measured."""
+import json, re, sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
@@ -9,6 +10,8 @@ from project import PROJECT
 
 
 SMALLER = {"n_prompts=1000": "n_prompts=100", "n_heldout=1000": "n_heldout=50", "rounds=6": "rounds=2"}
+
+AT_HAND = {"HuggingFaceTB/SmolLM2-360M-Instruct": "model", "max_new_tokens=200": "max_new_tokens=4"}
 
 
 def test_the_ten_lines(tmp_path, monkeypatch):
@@ -24,6 +27,24 @@ def test_the_ten_lines(tmp_path, monkeypatch):
     exec("import torch; torch.set_num_threads(1)\n" + small, names)
     assert list(names["loop"].history()["round"]) == [0, 1, 2]
     assert (tmp_path / "runs" / "add2" / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_ones_own_model_and_data(tmp_path, monkeypatch):
+    import selfloop_nb as s
+    monkeypatch.chdir(tmp_path)
+    task = s.addition(n_train=40, n_prompts=20, n_heldout=10)
+    s.tiny_llama(task, width=32).save(Path("model"))
+    for name, table in (("chat", task.train), ("heldout", task.heldout), ("prompts", task.prompts)):
+        rows = [{key: row[key] for key in ("prompt", "completion") if key in row} for row in table]
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(task = from_dataset.*?)```", readme, re.DOTALL)[1]
+    for as_it_is, here in AT_HAND.items():
+        assert as_it_is in code
+        code = code.replace(as_it_is, here)
+    names = {}
+    exec("import torch; torch.set_num_threads(1)\nfrom selfloop_nb import *\n" + code, names)
+    assert len(names["loop"].rounds) == 4 and (tmp_path / "out" / "README.md").is_file()
 
 
 def test_the_applications_are_those_measured():

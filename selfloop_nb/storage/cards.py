@@ -33,6 +33,7 @@ def as_code(
     is_safe = shown.strip() and shown.isprintable() and not set("`|") & set(shown) and len(shown) <= limit
     return f"`{shown}`" if is_safe else plain(text, limit)
 
+# %% ../../nbs/storage/19_cards.ipynb #1a93f99d
 def code_block(
     text:str,
     limit:int=600, # characters
@@ -75,6 +76,7 @@ def settings_list(
     "The settings of a round."
     return "\n".join(f"- {plain(name)}: {as_code(_in_short(value))}" for name, value in sorted(config.items()))
 
+# %% ../../nbs/storage/19_cards.ipynb #4f38dbe4
 _ASIDE = ("name", "kind", "code", "function", "parts", "range") # what the name says already, and hashes
 
 def _in_short(value)->str:
@@ -132,7 +134,8 @@ def model_card(
     if rows and is_as_it_came(config, rows[0]): config["initial"] = "none: M_0 is the model as it came"
     data = ModelCardData(library_name="transformers", pipeline_tag=use.task, base_model=_hub_name(began),
                          tags=["selfloop_nb", "self-training"])
-    parts = [f"# {as_code(began)}, after {record.number} {'round' if record.number == 1 else 'rounds'} on its own output",
+    rounds = "1 round" if record.number == 1 else f"{record.number} rounds"
+    parts = [f"# {as_code(began)}, after {rounds} on its own output",
              "Each round the model wrote samples, a quality function Q scored them, and it was tuned on those that "
              "were kept (made with selfloop_nb). All metrics are those of the run's record.",
              f"`transformers.{use.loader}.from_pretrained` loads it.",
@@ -140,6 +143,7 @@ def model_card(
              settings_list(config)]
     return _page(data, parts)
 
+# %% ../../nbs/storage/19_cards.ipynb #51b0f8b7
 def _hub_name(name)->str|None:
     "A name that can be one on the hub."
     return name if isinstance(name, str) and re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name) else None

@@ -320,4 +320,6 @@ ERRORS |= {
     "initial is not used: M_0 of run {a} was trained already, with {b}; use another store to train it anew":
         "initial 没有用到：运行 {a} 的 M_0 已用 {b} 训练过；要重新训练，请换一个 store",
     "initial is not used: M_0 of run {a} is the model as it came; use another store to train it":
-        "initial 没有用到：运行 {a} 的 M_0 就是原来的模型；要训练它，请换一个 store"}
+        "initial 没有用到：运行 {a} 的 M_0 就是原来的模型；要训练它，请换一个 store",
+    "lr={a} is high for {b}, which comes trained, and may forget what it knows: {c} is usual, 0.0002 with LoRA":
+        "lr={a} 对 {b} 偏高：它是训练好的模型，可能忘掉已会的；通常用 {c}，LoRA 用 0.0002"}
