@@ -45,11 +45,13 @@ def _copies(
     samples,
     are_left, # a bool a sample: one that is out already is copied by none
 )->"numpy.ndarray": # of bool
-    "Which samples their prompt has got already."
+    "Which samples their prompt has got already, with the same score or a better one."
     import numpy, pandas
     texts = numbered_rows(*(arrow_column(samples, name) for name in ("prompt", "completion")))
+    left = numpy.flatnonzero(are_left)
+    best_first = left[numpy.argsort(-number_column(samples, "score")[left], kind="stable")]
     copies = numpy.zeros(len(samples), dtype=bool)
-    copies[are_left] = pandas.Series(texts[are_left]).duplicated()
+    copies[best_first] = pandas.Series(texts[best_first]).duplicated()
     return copies
 
 # %% ../nbs/07_selection.ipynb #81100b6e
