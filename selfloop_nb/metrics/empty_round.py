@@ -12,17 +12,26 @@ from ..filters.preview import ThresholdPreview
 from ..guards import room_advice
 from .basic import round_counts, sample_metrics
 from ..sampling import cut_off
-from ..selection import KeepRule, Threshold
+from ..selection import KeepRule, Threshold, drop_reasons
+
+# %% ../../nbs/metrics/07_empty_round.ipynb #d94713c7
+def _at_most(number:float)->str:
+    "A number in four digits, or in all of them where four are a larger number: as theta it would keep less."
+    short = f"{number:.4g}"
+    return repr(number) if float(short) > number else short
 
 # %% ../../nbs/metrics/07_empty_round.ipynb #2e17ed80
 def _theta_that_keeps(samples, select:KeepRule)->str:
     "The theta that would keep a tenth, where the rule has one."
-    if not isinstance(select, Threshold): return "choose another rule"
-    preview = ThresholdPreview(samples, unique=select.unique, finished=select.finished, max_tokens=select.max_tokens)
-    tenth = preview.theta_for(0.1)
-    if not math.isfinite(tenth): return "no theta would keep any: look at the reasons"
+    if not isinstance(select, KeepRule): return "choose another rule"
+    how = dict(unique=select.unique, finished=select.finished, max_tokens=select.max_tokens)
+    has_theta = isinstance(select, Threshold)
+    if all(drop_reasons(samples, **how)):
+        return f"no {'theta' if has_theta else 'rule'} would keep any: look at the reasons"
+    if not has_theta: return "choose another rule"
+    tenth = ThresholdPreview(samples, **how).theta_for(0.1)
     scores = {score for score in samples["score"][:] if math.isfinite(score)}
-    found = f"theta={tenth:.4g} would keep at least 10 %"
+    found = f"theta={_at_most(tenth)} would keep at least 10 %"
     if len(scores) > 1: return found
     return f"{found}, in fact all, as all scores are equal: where Q is a check, train M_0 longer first"
 
@@ -35,13 +44,16 @@ def nothing_kept(
     "The words of an `EmptyRoundError`."
     metrics = sample_metrics(samples)
     names = dict(lowest="score_min", median="score_p50", best="score_max")
-    scores = ", ".join(f"{name}: {metrics[column]:.4g}" for name, column in names.items())
+    scores = ", ".join(f"{name}: {_at_most(metrics[column])}" for name, column in names.items())
     more = "Lower"
+    reasons = round_counts(samples)["reasons"]
+    if max(reasons, key=reasons.get) == "broken text":
+        more = "Most are bytes that are no characters: initial=FineTune(...) trains M_0 first. Lower"
     if "not rated" in samples["reason"][:]: more = "Have more of them rated (a larger n in human(n=...)), or lower"
     cut = cut_off(samples)
     if cut:
         advice = room_advice(cut["cut_share"], cut["max_new_tokens"], thinking=cut.get("unclosed_share", 0.0))
         more = f"{advice}. {more}"
     return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; "
-            f"reasons: {round_counts(samples)['reasons']}. {more} theta ({_theta_that_keeps(samples, select)}; "
+            f"reasons: {reasons}. {more} theta ({_theta_that_keeps(samples, select)}; "
             f"loop.change(select=...) or a branch with another `select`), or sample more; round {last} stays")
