@@ -156,6 +156,7 @@ def _note(self, event:Event):
     if event.kind == "waiting":
         self.now = {**self.now, "phase": "waiting for people", "done": data["n_rated"], "total": data["n_samples"]}
     if event.kind == "message": self.messages = [*self.messages[-4:], data["text"]]
+    if event.kind == "rewind": self.messages = [] # of where the run stood
     self._note_round(event)
 
 # %% ../nbs/11_opened.ipynb #ffb21c8b

@@ -81,6 +81,11 @@ def test_three_rounds_pause_rewind_branch_by_clicks(open_notebook, tmp_path):
     fits = box["width"] <= 1280 and box["height"] <= 490
     assert fits, "the room fits below a short cell on a screen of 1280 x 720"
     nb.click("Stop", says="nothing is running")
+    nb.fill("to round", 0)
+    nb.click("Rewind", says="back at round 0")
+    nb.page.get_by_text("from the first round on").first.wait_for()
+    assert not nb.page.get_by_text("scores of round").count(), "no round is named of which nothing is shown"
+    nb.shot("4_back_at_0", tmp_path)
 
 
 def test_stop_and_step_again(open_notebook):

@@ -180,9 +180,9 @@ class Curves extends Chart {
 class Scores extends Chart {
     draw() {
         const s = this.room.scores;
+        this.name.textContent = s.title || this.panel.title;
         if (!s.n) return this.empty("no_samples", s.n === 0 ? "no_samples" : "waiting");
         const all = s.open.map((n, i) => n + s.closed[i]);
-        this.name.textContent = s.title;
         this.keys.after(this.said); // the one place that is read aloud
         this.frame([s.edges[0], s.edges.at(-1)], [0, 1.05 * Math.max(...all, 1)]);
         this.bars("closed", all.map(() => 0), s.closed);
