@@ -195,7 +195,7 @@ def _row(text:str, tokens:list, ended:bool, logprobs:list, stop:tuple)->dict:
 MANY = 2000 # texts
 
 def _some_of(texts)->list:
-    "All of the texts, or the longest of very many and some of every length, since scripts differ in what a token holds."
+    "All of the texts; of very many the longest, and some of every length, since in some scripts a token holds less."
     if len(texts) <= MANY: return list(texts)
     half, by_size = MANY // 2, sorted(texts, key=lambda text: len(text.encode("utf-8", "replace")))
     return by_size[-half:] + by_size[:-half:len(by_size) // half]

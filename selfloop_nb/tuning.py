@@ -166,6 +166,7 @@ def check(self, model:LanguageModel, task):
                          "give it in bfloat16 or float32, or train additions, lora=LoRA()")
     _check_trainable(model.name, model.model)
 
+# %% ../nbs/09_tuning.ipynb #d3a50b5a
 def _check_trainable(name:str, model):
     "Raise `ValueError` for a model that a training cannot change."
     if any(weight.requires_grad for weight in model.parameters()): return

@@ -189,6 +189,7 @@ def usual_defaults():
         with torch.device("cpu") if is_elsewhere else nullcontext(), _outside(torch): yield
     finally: torch.set_default_dtype(before)
 
+# %% ../../nbs/00_core.ipynb #1abda1b5
 def _outside(torch)->ExitStack:
     "A block without autocast and inference mode."
     around = ExitStack()
@@ -247,15 +248,14 @@ def _intern_names(pairs:list)->dict:
     "A dict of JSON, its names stored once however many dicts hold them."
     return {sys.intern(name): value for name, value in pairs}
 
-# %% ../../nbs/00_core.ipynb #40615748
+# %% ../../nbs/00_core.ipynb #d1d94119
 _SECRET_NAME = re.compile(r"""(?ix)
     (?: passw | passphrase | secret | credential | authorization | cookie | bearer
       | ^ (?: key | auth | token | pass | pw ) $ | (?:^|[-_]) pwd $
       | (?: api | access | private | account | shared | signing | ssh )[-_]?key
       | (?: api | access | auth | hf | hub | bot | id | refresh | session | github )[-_]?token )""")
-_SECRET = re.compile(r"""(?xs)
-    \b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[a-eoprs]|xapp)[-_]
-        | AKIA | ASIA | AIza | SG\. | ya29\. ) [\w.-]{16,}                  # keys of services
+_SERVICE_KEY = r"""\b(?: (?:sk|pk|rk|hf|gh[opsru]|github_pat|glpat|npm|pypi|r8|gsk|xox[a-eoprs]|xapp)[-_]
+        | AKIA | ASIA | AIza | SG\. | ya29\. ) [\w.-]{16,}
   | \b(?: (?:csk|pplx|xai|sbp|glc|ntn|ph[cx]|jina|hv[bs]|sess|rubygems|CLOJARS|PMAK|pul|fm[12]|tgp_v1|fw|api_org|rpa
             |xkeysib|sgp|pn[bu]|aio|tfp|vercel|dp\.[a-z]+|dt0[a-z]\d\d)[-_.] (?=\w{0,99}\d) [A-Za-z0-9]{20,}
         | (?:gl(?:dt|rt|ptt|oas|cbt|ft|soat|agent|imt)|sq0(?:atp|csp)|HRKU|CFPAT)- (?=[\w-]{0,99}\d) [\w-]{20,}
@@ -266,8 +266,10 @@ _SECRET = re.compile(r"""(?xs)
         | \w{14}\.atlasv1\.[\w-]{60,} | pat\w{14}\.[0-9a-f]{64} | (?=cio\w*\d) cio[A-Za-z0-9]{32} \b
         | [0-9a-f]{32}-us\d\d? | access_token\$\w+\$[\w$]+ ) [\w.-]*
   | (?P<hook> discord(?:app)?\.com/api/webhooks/\d+/ | webhook\.office\.com/webhookb2/ | hooks\.slack\.com/services/
-        | hooks\.zapier\.com/hooks/catch/ ) [\w@/-]{12,}
-  | \beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*){0,3}                            # JSON web tokens
+        | hooks\.zapier\.com/hooks/catch/ ) [\w@/-]{12,}"""
+
+# %% ../../nbs/00_core.ipynb #8c9ef141
+_SECRET_PLACE = r"""\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*){0,3}                # JSON web tokens
   | -----BEGIN[^-]*KEY[^-]*-----.*?(?:-----END[^-]*-----|\Z)            # keys in files
   | (?P<putty> Private-Lines:\s*\d+\s+ ) [\w+/=\s]{20,}
   | (?P<jwk> "(?:d|p|q|dp|dq|qi|k)"\s*:\s*" ) [\w-]{40,}
@@ -278,23 +280,22 @@ _SECRET = re.compile(r"""(?xs)
   | (?P<tag> (?i: <[\w:-]{0,40}? (?: key | token | secret | passw(?:or)?d | credentials? ) > ) ) [^<\s]{6,}
   | (?P<listed> (?i: \bname:\s*["']?[\w-]{0,40}? (?: key | token | secret | passw(?:or)?d ) ["']?\s+value:\s* ) ) \S{6,}
   | (?P<command> \bsshpass\s+-p\s* | \bmysql\w*\s[^\n]{0,200}?(?<=\s)-p ) \S+
-  | (?P<short> (?i: (?<![\w-]) (?:pass|pw) ["']?\s*[=:]\s*["']? ) ) (?=\S{0,99}\d) (?=\S{0,99}[A-Za-z]) [^\s"'&,;<>]{8,}
-  | (?P<words> (?i: \b(?:api[ ]?key|token|secret|password) \s+ (?:is\s+)? ) )
+  | (?P<short> (?i: (?<![\w-]) (?:pass|pw) ["']?\s*[=:]\s*["']? ))(?=\S{0,99}\d)(?=\S{0,99}[A-Za-z])[^\s"'&,;<>]{8,}"""
+
+# %% ../../nbs/00_core.ipynb #9377d5f3
+_NAMES = "key | token | secret | passw(?:or)?d | passphrase | pwd | auth | authorization | credentials? | cookie"
+_NAMED_SECRET = r"""(?P<words> (?i: \b(?:api[ ]?key|token|secret|password) \s+ (?:is\s+)? ) )
         (?=\S{0,99}\d) (?=\S{0,99}[A-Z]) [\w-]{20,}
   | (?P<scheme> (?i: \b(?:bearer|basic)\s+ ) ) (?=\S{0,99}(?:\d|[a-z][A-Z])) [\w.~+/=-]{16,} # headers
-  | (?P<given> (?i: (?<![\w-])[\w-]{0,40}?                              # name=value, 'name': 'value'
-          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
-            | authorization | credentials? | cookie | sig(?:nature)? )
+  | (?P<given> (?i: (?<![\w-])[\w-]{0,40}? (?: NAMES | sig(?:nature)? )  # name=value, 'name': 'value'
           (?: \\*["']?\s*=>?\s*\\*["']? | \\*["']\s*:\s*\\*["'] ) ) ) (?!lambda\b|-----BEGIN) [^\s"'&,;<>\\]{6,}
-  | (?P<said> (?i: (?<![\w-])[\w-]{0,40}?                               # name: value
-          (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
-            | authorization | credentials? | cookie | sig )
+  | (?P<said> (?i: (?<![\w-])[\w-]{0,40}? (?: NAMES | sig )             # name: value
           (?:[-_]data)? (?:\ provided)? \s*:\s* (?:(?:bearer|basic|token)\s+)? ) )
         (?!-----BEGIN) (?=\S{0,99}\d|\S{16}) [^\s"'&,;<>]{6,}
   | (?P<flag> (?i: (?<!\S) (?: (?:-u|--user)[\s=]+[^\s:]+:              # --name value, -u who:value
-          | --?[\w-]{0,40}? (?: key | token | secret | passw(?:or)?d | passphrase | pwd | auth
-            | authorization | credentials? | cookie ) \s+ ) ) )
-        (?!-----BEGIN) (?=\S{0,99}\d|\S{16}) [^\s"'&,;<>]{6,}""")
+          | --?[\w-]{0,40}? (?: NAMES ) \s+ ) ) )
+        (?!-----BEGIN) (?=\S{0,99}\d|\S{16}) [^\s"'&,;<>]{6,}""".replace("NAMES", _NAMES)
+_SECRET = re.compile("\n|".join([_SERVICE_KEY, _SECRET_PLACE, _NAMED_SECRET]), re.VERBOSE | re.DOTALL)
 
 # %% ../../nbs/00_core.ipynb #bc0743b2
 def redact(

@@ -177,6 +177,7 @@ def check_settings(
     raise SelfloopError(f"{file} of {model} has {odd[0]!r:.80}, which transformers does not know "
                         f"of a model of type {kind!r:.40}: {_or_ask(odd[0])}")
 
+# %% ../../nbs/backend/14_strangers.ipynb #1538aec6
 def _or_ask(name:str)->str:
     return f"take it out, or load the model with allow=({name!r:.80},) where you trust whom it comes from"
 

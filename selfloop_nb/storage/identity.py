@@ -175,30 +175,37 @@ def _list(look:_Look, thing)->list:
     "A list; a text that looks like a secret beside its name stays out, as in ('Authorization', '...')."
     return [look(value) if look.hidden else look(_beside(name, value)) for name, value in zip((None, *thing), thing)]
 
+# %% ../../nbs/storage/14_identity.ipynb #730cef76
 def _beside(name, value)->object:
     "A value; redacted where it is the secret that the text before it names."
     if not isinstance(name, str) or not isinstance(value, str) or not is_secret(name.lstrip("-")): return value
     return value if redact(f"{name}: {value}") == f"{name}: {value}" else "[redacted]"
 
+# %% ../../nbs/storage/14_identity.ipynb #06e5dd83
 @_describes((set, frozenset))
 def _set(look:_Look, thing)->dict:
     return {"kind": "set", "items": sorted(_list(look, thing), key=lambda item: json.dumps(item, sort_keys=True))}
 
+# %% ../../nbs/storage/14_identity.ipynb #4717ff53
 @_describes(Path)
 def _path(look:_Look, thing:Path)->str: return look.text(str(thing))
 
+# %% ../../nbs/storage/14_identity.ipynb #68b693dd
 @_describes(enum.Enum)
 def _member(look:_Look, thing)->list:
     return [type(thing).__qualname__, thing.name, look(thing.value), *_code_of(look, _methods(type(thing)))]
 
+# %% ../../nbs/storage/14_identity.ipynb #78964230
 def _is_derived(thing)->bool: return isinstance(thing, (str, int, float))
 
+# %% ../../nbs/storage/14_identity.ipynb #fd7a5342
 @_describes(_is_derived)
 def _derived(look:_Look, thing)->dict:
     "A text or a number of a class of your own, which does something else than others do."
     value = str.__str__(thing) if isinstance(thing, str) else _number(thing)
     return {"kind": type(thing).__qualname__, "value": look(value), "code": _code_of(look, _methods(type(thing)))[0]}
 
+# %% ../../nbs/storage/14_identity.ipynb #61ea16c8
 @_describes((bytes, bytearray))
 def _bytes(look:_Look, thing)->dict: return {"kind": "bytes", "hash": hashlib.sha256(thing).hexdigest()[:12]}
 

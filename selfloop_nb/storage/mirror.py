@@ -61,6 +61,7 @@ def missing(self)->list: # of `Round`, a round after the one it came from
     records = [record for record in self.run.all_rounds() if not self._has(record.id)]
     return sorted(records, key=lambda record: (record.number, record.id))
 
+# %% ../../nbs/storage/24_mirror.ipynb #bd9016b4
 @patch_to(Mirror)
 def _has(self, id:str)->bool:
     "Is a round at the place? Raises where it is another one of the same id, as of a run that was made again elsewhere."
@@ -73,6 +74,7 @@ def _has(self, id:str)->bool:
     self.same.add(id)
     return True
 
+# %% ../../nbs/storage/24_mirror.ipynb #2aa05683
 @patch_to(Mirror)
 def _has_files(self, id:str)->bool:
     "Are the files of a round there, as long as here? What has the length and another hash, `verify` finds."

@@ -278,6 +278,7 @@ def made_again(
         yield place / "rounds" / made.id
     finally: shutil.rmtree(place.parent, ignore_errors=True)
 
+# %% ../../nbs/storage/23_repair.ipynb #afbcabaf
 def _back_to_start(run:Run, id:str)->list:
     "The ids from a round back to round 0."
     ids = []

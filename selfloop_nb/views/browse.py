@@ -110,6 +110,7 @@ def show_round(self):
     if "scores" in self.live.parts: self._show_bars(config)
     self.search()
 
+# %% ../../nbs/views/07_browse.ipynb #a0f45629
 @patch_to(Browser)
 def _show_nothing(self):
     "No round has samples: none is made, or the run has gone back to its beginning."
@@ -118,6 +119,7 @@ def _show_nothing(self):
     self.search()
     self._say("nothing is written yet: make a round first")
 
+# %% ../../nbs/views/07_browse.ipynb #e580bc67
 @patch_to(Browser)
 def _show_bars(self, config:dict):
     "The scores, whose bars narrow the samples down."
@@ -126,6 +128,7 @@ def _show_bars(self, config:dict):
     name = f"round {number}" if self.is_run else "these samples"
     with self.live.hold_sync(): self.live.show_scores(self.seen, number, self.shown_id or "table", name)
 
+# %% ../../nbs/views/07_browse.ipynb #926c3cfa
 @patch_to(Browser)
 def choose_bar(self,
     bar:Bar|None, # None: none any more

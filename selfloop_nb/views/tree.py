@@ -133,6 +133,7 @@ def _show_charts(self, r:Round):
     except (SelfloopError, OSError, ValueError) as error: self._say(str(error))
     finally: self.charting = False
 
+# %% ../../nbs/views/09_tree.ipynb #b270087a
 @patch_to(RunTree)
 def _chart(self, last:str, number:int):
     if last != self.charted:
@@ -141,6 +142,7 @@ def _chart(self, last:str, number:int):
         self.charted = last
     self.live.round = number
 
+# %% ../../nbs/views/09_tree.ipynb #477d5e80
 @patch_to(RunTree)
 def _chosen(self, change:dict):
     "A round was chosen in the charts."
