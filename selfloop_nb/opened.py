@@ -27,7 +27,7 @@ class Event:
     "Something that happened in a loop."
     kind:str   # "phase", "progress", "written", "scored", "loss", "waiting", "round", "rewind", "branch", "message"
     round:int  # number of the round it belongs to
-    phase:str  # "sample", "score", "tune", "measure"
+    phase:str  # "sample", "score", "tune", "measure"; "idle" when work ends
     data:dict=field(default_factory=dict) # by kind, see below
 
 # %% ../nbs/11_opened.ipynb #360b35a4

@@ -61,7 +61,7 @@ def word_tokenizer(
 
 # %% ../../nbs/backend/05_tokens.ipynb #456abfcb
 class TextAsIds:
-    "What text is for a model: token ids. Whoever is one has a `tokenizer`, and says whether an encoder reads."
+    "Base of the models: texts as token ids. A subclass has a `tokenizer`, and says whether an encoder reads."
     tokenizer:"transformers.PreTrainedTokenizerBase"
     is_encoder_decoder:bool=False
     unread_ids = () # tokens that it has no embedding for

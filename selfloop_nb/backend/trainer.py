@@ -198,7 +198,7 @@ def turn(self, should_stop):
 # %% ../../nbs/backend/08_trainer.ipynb #fe956946
 @patch_to(OneAtATime)
 def left_for(self, should_stop)->"Callable": # -> bool
-    "The same question, while which others may train: it waits in a pause."
+    "`should_stop`, asked without the right to train: in a pause it waits, and others may train meanwhile."
     def asked():
         self.lock.release()
         try: return should_stop()
