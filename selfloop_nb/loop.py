@@ -233,7 +233,7 @@ def _open(self, path:Path, branch:str):
     about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
-    self._doubts = doubts(given, self.task, bool(self.store.head)) # of M_0, whose record holds them
+    self._doubts = doubts(given, self.task, bool(self.store.head), self.settings.sampling) # in the record of M_0
     self._doubts += high_rate(given, self.settings.tune)
     for doubt in self._doubts: self.emit("message", text=doubt)
     check_belongs(self.store, info)

@@ -195,6 +195,77 @@ def test_a_template_that_fails_or_never_ends_is_named_when_the_model_is_made(tem
     LanguageModel(lm.model, lm.tokenizer, "qwen", chat=False)
 
 
+CALL = dict(role="assistant", content="", tool_calls=[dict(name="add", arguments=dict(a=1))])
+DROPPED = { # as of Zephyr, which knows a user and an assistant; "prompter" is OpenAssistant's
+    "the message of the system": turns("1+2=", system="Add!"),
+    "the message of the tool": [*turns("1+2=", "add"), dict(role="tool", content="3")],
+    "the message of the prompter": [dict(role="prompter", content="1+2=")],
+    "the calls of tools by the assistant": [*turns("1+2="), CALL, *turns("And 1 more?")],
+}
+ZEPHYR = """{% for m in messages %}
+{%- if m.role in ('user', 'assistant') %}<|{{ m.role }}|>{{ m.content }}{{ eos_token }}
+{%- endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
+
+
+@pytest.mark.parametrize("what", DROPPED)
+@pytest.mark.parametrize("table", ["D_train", "prompts", "held-out"])
+def test_a_message_that_the_template_leaves_out_is_named_before_the_first_round(what, table, tmp_path):
+    lm = chat_model("llama")
+    lm.tokenizer.chat_template = ZEPHYR
+    plain, odd = turns("1+1="), DROPPED[what]
+    rows = {name: [plain, odd if name == table else plain] for name in ("D_train", "prompts", "held-out")}
+    solved = {name: [dict(prompt=row, completion="2") for row in asked] for name, asked in rows.items()}
+    task = from_dataset(solved["D_train"], [dict(prompt=row) for row in rows["prompts"]], solved["held-out"])
+    with pytest.raises(ValueError, match=f"{table}, row 1: the chat template of llama leaves out {what}, .*: say it"):
+        Loop(lm, task, score=lambda s: [1.0] * len(s), store=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", CHATS)
+def test_no_message_is_missed_where_the_template_writes_all(kind):
+    from selfloop_nb.training.round_models import check_turns
+    thought = "<think>\n1\n</think>\n\n2"
+    rows = [dict(prompt=turns("1+1=", said, "And 1 more?", system="Add!")) for said in ("2", thought, "?")]
+    if kind == "qwen": rows.append(dict(prompt=[*turns("1+2="), CALL, dict(role="tool", content="3")]))
+    check_turns(chat_model(kind), from_dataset(None, rows))
+
+
+def test_each_of_several_templates_is_told_what_the_model_is_told():
+    lm = chat_model("qwen")
+    one = lm.tokenizer.chat_template
+    lm.tokenizer.chat_template = {"default": one, "tool_use": "(tools)" + one}
+    told = dict(system="Add!", template_kwargs={"enable_thinking": False})
+    own = LanguageModel(lm.model, lm.tokenizer, "several", **told)
+    asked = own.asked(["1+2=", write_turns(turns("1+2="), {"tools": [{"name": "add"}]})])
+    for prompt, text in asked.items():
+        assert "Add!" in text and text.endswith("</think>\n\n"), text
+        assert text.startswith("(tools)") == ('"add"' in text) == (prompt != "1+2=")
+
+
+HARMONY = """{% for m in messages %}{{ '<|start|>' + m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}
+{{- '<|message|>' + m.content + ('<|return|>' if m.role == 'assistant' else '<|end|>') }}{% endfor %}
+{%- if add_generation_prompt %}<|start|>assistant{% endif %}"""
+COHERE = """{% for m in messages %}{{ '<|' + m.role + '|>' }}{% if m.role == 'assistant' %}<|answer|>{% endif %}
+{{- m.content }}{% if m.role == 'assistant' %}<|done|>{% endif %}{% endfor %}
+{%- if add_generation_prompt %}<|assistant|>{% endif %}"""
+
+
+@pytest.mark.parametrize("template, tokens", [
+    (HARMONY, ("<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>")),
+    (COHERE, ("<|user|>", "<|assistant|>", "<|answer|>", "<|done|>"))])
+def test_what_the_template_writes_before_an_answer_is_taught_and_not_read(template, tokens):
+    from kinds import byte_pairs, with_tokens
+    from selfloop_nb.backend.tokens import Reader
+    lm = chat_model("llama")
+    lm.tokenizer = with_tokens(byte_pairs(), tokens, (), template)
+    taught = lm.prompt_ids("1+2=") + lm.completion_ids("3", prompt="1+2=")
+    by_hand = lm.tokenizer.apply_chat_template(turns("1+2=", "3"), return_dict=False)
+    assert taught == by_hand
+    before = lm.prompt_ids("1+2=")
+    assert Reader(lm)(taught[len(before):-1], before) == "3"
+    assert Reader(lm)(lm.cut(["3"])[0], before) == "3", "where the model has not written it"
+
+
 def test_what_a_model_is_told_stays_with_it(tmp_path):
     plain = chat_model("qwen")
     plain.save(tmp_path / "plain")

@@ -131,6 +131,20 @@ def test_what_a_chat_model_wrote_is_published_as_it_was_asked(tmp_path):
     assert told == model.asked([plain])[plain], "a trainer reads what the model was asked"
 
 
+@pytest.mark.parametrize("texts", [["", "2", "<think>\n1\n</think>\n", " "], ["", "", "", ""]])
+def test_what_says_nothing_is_in_no_message_and_the_rest_comes_back(texts, tmp_path):
+    from selfloop_nb.storage.publish import forms_of
+    row = dict(round=1, sample_id="1-0", finished=True, score=1.0, state="kept")
+    rows = [dict(row, prompt=f"{i}+1=", prompt_id=i, completion=text) for i, text in enumerate(texts)]
+    rows += [dict(rows[1], completion="", score=0.0, state="rejected")]
+    for told in (None, {}, {"system": "Be brief."}):
+        for name, made in forms_of(rows, told).items():
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, made)))
+            train = from_dataset(tmp_path / f"{name}.jsonl", [dict(prompt="a")]).train
+            may_be_empty = told is None and name == "prompt_completion"
+            assert train["completion"][:] == [one for one in texts if one == "2" or may_be_empty and not one.strip()]
+
+
 def any_kept(samples):
     "A rule of one's own: what scores 1 is kept, whether it has ended or not."
     states = ["kept" if score == 1 else "rejected" for score in samples["score"]]

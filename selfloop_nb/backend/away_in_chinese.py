@@ -244,3 +244,10 @@ ERRORS |= {
     "a template holds {a}, which the model reads as it stands: only {prompt} is filled in, so write the column into "
     "the prompts":
         "模板里有 {a}，模型会照字面读它：只有 {prompt} 会被填入，所以请把这一列写进提示里"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #74ec94eb
+ERRORS |= {
+    "{a}: the chat template of {b} leaves out {c}, {d}, and the model would be asked without: say it in a message that "
+    "the template writes, or set tokenizer.chat_template to one that writes this":
+        "{a}：{b} 的对话模板漏掉了{c} {d}，模型看不到它：把它写进模板会写出的消息里，或把 tokenizer.chat_template 设为会写它的模板",
+    "the message of the {a}": "{a} 的消息", "the calls of tools by the {a}": "{a} 对工具的调用"}

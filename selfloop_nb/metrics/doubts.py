@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from ..backend.controls import n_ids
 from ..backend.core import ScoringError
 from ..backend.tokens import Reader
-from ..backend.turns import before_answer, writes_date
+from ..backend.turns import before_answer, framed, given_by, names_read, read_turns, writes_date
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..records import SAMPLE_COLUMNS
+from ..sampling import Sampling
 from ..scoring import Scorer
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
@@ -62,17 +63,33 @@ def _passed_over(lm:LanguageModel, texts)->set: # of characters
     return {char for char, ids in lm.ids_of_completions(characters).items() if not ids}
 
 # %% ../../nbs/metrics/12_doubts.ipynb #01554b0a
-def _unread(lm:LanguageModel, name:str, texts:dict)->str:
-    "Prompts with something in them that the tokenizer does not know; '' where there are none."
+def _unknown(lm:LanguageModel, texts:dict)->dict: # row -> token ids
+    "Prompts with something in them that the tokenizer does not know."
     unknown, ids = lm.tokenizer.unk_token_id, lm.ids_of_prompts(list(texts.values()))
     if unknown in lm.eos_ids: unknown = None
     lost = _passed_over(lm, texts.values())
-    odd = [(row, text) for row, text in texts.items() if unknown in ids[text] or lost & set(text)]
+    return {row: ids[text] for row, text in texts.items() if unknown in ids[text] or lost & set(text)}
+
+# %% ../../nbs/metrics/12_doubts.ipynb #3995babe
+def _unread(lm:LanguageModel, name:str, texts:dict)->str:
+    "Prompts with something in them that the tokenizer does not know; '' where there are none."
+    odd = _unknown(lm, texts)
     if not odd: return ""
-    row, text = odd[0]
-    back = Reader(lm).decode(ids[text])
+    row, ids = next(iter(odd.items()))
+    text, back = texts[row], Reader(lm).decode(ids)
     return (f"{name}: {len(odd)} of {len(texts)} prompts hold what the tokenizer of {lm.name} does not know, such as "
             f"row {row}, {text!r:.60}, which the model reads as {back!r:.60}")
+
+# %% ../../nbs/metrics/12_doubts.ipynb #fe7b91d5
+def _put_unread(lm:LanguageModel, prompts:dict, templates:tuple)->str:
+    "The first template with which known prompts become such that the tokenizer does not know; '' where there is none."
+    ways = [way for way in templates if way != "{prompt}"]
+    odd = _unknown(lm, prompts) if ways else {}
+    known = {row: text for row, text in prompts.items() if row not in odd}
+    for way in ways:
+        doubt = _unread(lm, f"the template {way!r:.60}", {row: framed(way, text) for row, text in known.items()})
+        if doubt: return doubt
+    return ""
 
 # %% ../../nbs/metrics/12_doubts.ipynb #c1e1465b
 def _spelt_out(lm:LanguageModel, name:str, column:str, texts:dict)->str:
@@ -138,6 +155,29 @@ def _without_language(lm:LanguageModel)->str:
     return (f"the tokenizer of {lm.name} writes {language!r}, and its decoder begins without that: set "
             f"model.generation_config.forced_bos_token_id = {token}, or it is taught and asked in no language")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #0a76cd41
+def _unreachable_stop(lm:LanguageModel, stop:tuple)->str:
+    "Stop strings with which no sample can end; '' where there are none."
+    own = [token.content for token in lm.tokenizer.added_tokens_decoder.values()]
+    for text in stop:
+        backs = come_back(lm, [text, f"x{text}x"])
+        if any(text in written for written in (*own, *backs)): continue
+        return (f"Sampling(stop=...): {text!r:.60} cannot be written by the tokenizer of {lm.name}, which makes "
+                f"{backs[0]!r:.60} of it: no sample ends there; give a string that the model can write")
+    return ""
+
+# %% ../../nbs/metrics/12_doubts.ipynb #7c2ccf20
+def _passed_by(lm:LanguageModel, name:str, prompts:dict)->str:
+    "What rows give a chat template that does not read it, such as tools; '' where there is nothing."
+    given = {row: set(given_by((read_turns(text) or ([], {}))[1])) for row, text in prompts.items()}
+    read = names_read(lm.tokenizer) if any(given.values()) else set()
+    odd = [(row, sorted(names - read)) for row, names in given.items() if names - read]
+    if not odd: return ""
+    row, names = odd[0]
+    return (f"{name}: {len(odd)} of {len(prompts)} rows bring {', '.join(map(repr, names))}, such as row {row}, which "
+            f"the chat template of {lm.name} does not read: the model is asked without; write it into the messages, or "
+            "set tokenizer.chat_template to one that reads it")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #f329fe8f
 def _asked_otherwise(lm:LanguageModel)->list: # of texts
     "What its chat template does to the prompts that somebody may not know."
@@ -157,6 +197,7 @@ def doubts(
     lm:LanguageModel,
     task:Task,
     is_begun:bool=False, # has the run a round? Then its texts were looked at
+    sampling:Sampling=Sampling(), # how its prompts are put, and where samples stop
 )->list: # of texts
     "What somebody should know of a task and a model before anything is trained."
     found = list(map(str, overlaps(task)))
@@ -167,6 +208,9 @@ def doubts(
     found += [_ended_early(lm, "D_train, completions", train), _ended_early(lm, "prompts, answers", answers)]
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
+    found += [_put_unread(lm, prompts, sampling.templates), _unreachable_stop(lm, sampling.stop)]
+    found += [_spelt_out(lm, "Sampling(templates=...)", "template", dict(enumerate(sampling.templates)))]
+    found += [_passed_by(lm, "D_train", _some(task.train, "prompt")), _passed_by(lm, "prompts", prompts)]
     found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
     found += [*_asked_otherwise(lm), _without_language(lm)]
     return list(filter(None, found))

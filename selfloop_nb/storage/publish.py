@@ -14,6 +14,7 @@ from pathlib import Path
 from ..backend.core import (
     DamagedRunError, SelfloopError, fixed_path, parse_json, user_path, whole_number)
 from ..backend.strangers import hub_answers
+from ..backend.thoughts import split_thought
 from ..backend.turns import read_turns
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
@@ -92,16 +93,26 @@ def _is_worse(row:dict, good:dict)->bool:
     if row["state"] != REJECTED or not row["finished"]: return False
     return row["score"] < good["score"] and row["completion"] != good["completion"]
 
+# %% ../../nbs/storage/22_publish.ipynb #a59f9023
+def _is_answered(row:dict, talks:bool)->bool:
+    "Is there an answer in a sample, besides a thought? Where nobody talks, nothing at all may be one."
+    thought, reply = split_thought(row["completion"])
+    if reply is None: return False
+    return bool(reply.strip()) or not (talks or thought)
+
+def _kept(rows:list)->list: return [row for row in rows if row["state"] == KEPT]
+
 # %% ../../nbs/storage/22_publish.ipynb #79e22a76
 def forms_of(
     rows:list, # samples of rounds, with `round`
     told:dict|None=None, # what a chat model was told besides: system, template_kwargs; None: it is none
 )->dict: # name -> rows; a form without rows is left out
     "Samples in the usual forms."
-    kept = [row for row in rows if row["state"] == KEPT]
     talks, told = told is not None or any(read_turns(row["prompt"]) for row in rows), told or {}
-    forms = dict(messages=[as_messages(row, told) for row in kept],
-                 prompt_completion=[as_prompt_completion(row, talks, told) for row in kept],
+    spoken = [row for row in rows if _is_answered(row, True)]
+    rows = [row for row in rows if _is_answered(row, talks)]
+    forms = dict(messages=[as_messages(row, told) for row in _kept(spoken)],
+                 prompt_completion=[as_prompt_completion(row, talks, told) for row in _kept(rows)],
                  dpo=[as_pair(good, bad, talks, told) for good, bad in pairs_of(rows)])
     return {name: made for name, made in forms.items() if made}
 
@@ -230,7 +241,10 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     rows = store.rows()[:record.number + 1]
     _write_model(run, store, record.number, folder)
     notes = [write_gguf(folder)]
-    forms = forms_of(_samples_up_to(store, record.number), _told(folder, store.info))
+    samples = _samples_up_to(store, record.number)
+    forms = forms_of(samples, _told(folder, store.info))
+    n_kept, n_said = len(_kept(samples)), len(forms.get("messages", []))
+    if n_said < n_kept: notes.append(f"{n_kept - n_said} of {n_kept} kept samples say nothing, and are in no messages")
     use = use_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     (folder / "README.md").write_text(model_card(record, seal, store.info, rows, use), encoding="utf-8")
     if forms: _fill_dataset(folder / "dataset", forms, record, seal, store.info, use)
@@ -251,7 +265,7 @@ def _told(folder:Path, info:dict)->dict|None:
 def _fill_dataset(folder:Path, forms:dict, record, seal:str, info:dict, use:Use):
     folder.mkdir()
     _write_forms(folder, forms)
-    examples = [row["messages"][-1]["content"] for row in forms["messages"][-3:]]
+    examples = [row["messages"][-1]["content"] for row in forms.get("messages", [])[-3:]]
     counts = {name: len(rows) for name, rows in forms.items()}
     (folder / "README.md").write_text(dataset_card(record, seal, info, counts, examples, use), encoding="utf-8")
 

@@ -466,7 +466,7 @@ def installed(history):
     def no_form(model, task): return model, task
     def no_reason(*states): return ""
     def nothing_set(model): return ""
-    def no_doubts(model, task, is_begun=False): return []
+    def no_doubts(*given): return []
     def no_threads(model): return nullcontext(SimpleNamespace(why="", n_threads=0))
     def nothing(): return {}
     def here(): return HERE
