@@ -60,7 +60,7 @@ def test_data_is_read_as_it_is_meant():
 @pytest.mark.parametrize("prompts, words", [
     ([{"prompt": "1+1=", "ground_truth": "2"}], "rename 'ground_truth' to 'answer'"),
     ([{"prompt": "1+1=", "answer": ""}, {"prompt": "2+2=", "answer": "4"}], "1 of 2 are empty"),
-    (pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([0.1], "float32"))), "'answer' is float32"),
+    (pandas.DataFrame(dict(prompt=["1+1="], target=numpy.array([0.1], "float32"))), "'target' is float32"),
     ([{"prompt": '[{"role": "user", "content": "1+1="}]'}], "holds messages as text"),
     ([{"prompt": "1+1=", "completion": "two", "answer": "2"}], "the completions are left out"),
     ([{"text": "1+1="}], "does not see the column 'text'"),
@@ -68,6 +68,27 @@ def test_data_is_read_as_it_is_meant():
 def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
     from selfloop_nb import from_dataset
     with pytest.warns(UserWarning, match=words): from_dataset(ONE, prompts)
+
+
+IN_32_BIT = numpy.array([0.1, 0.9], "float32")
+KINDS_OF_32_BIT = {
+    "numpy": IN_32_BIT, "numpy, 16 bit": IN_32_BIT.astype("float16"), "torch": torch.tensor(IN_32_BIT),
+    "a list": list(IN_32_BIT), "objects": numpy.array(list(map(numpy.float32, (0.1, 0.9))), object),
+    "arrays": IN_32_BIT[:, None], "lists of numpy": [[value] for value in IN_32_BIT],
+    "many arrays": [numpy.array([value]) for value in IN_32_BIT], "a Series": pandas.Series(IN_32_BIT)}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_32_BIT)
+def test_an_answer_in_32_bit_is_the_one_that_was_written(kind):
+    from selfloop_nb import from_dataset
+    columns = dict(prompt=["a", "b"], answer=KINDS_OF_32_BIT[kind])
+    tables = [columns]
+    if kind != "a Series": tables.append([dict(prompt=p, answer=a) for p, a in zip("ab", columns["answer"])])
+    if kind not in ("arrays", "torch"): tables.append(pandas.DataFrame(columns))
+    if kind not in ("arrays", "torch", "objects", "a Series"): tables.append(Dataset.from_dict(columns))
+    for table in tables:
+        task = from_dataset(None, table)
+        assert task.correct([{**task.prompts[0], "completion": "0.1"}]) == [True], table
 
 
 def test_texts_of_a_csv_file_and_of_numpy_are_what_they_say(tmp_path):

@@ -10,7 +10,7 @@ import json, re, warnings
 
 from ..backend.core import plain_scalar
 from ..backend.turns import TAGS, write_turns
-from .tables import as_dataset
+from .tables import as_dataset, as_meant, called_references, narrow_decimals
 from ..text import clean_text
 
 # %% ../../nbs/storage/18_formats.ipynb #cfb73799
@@ -252,11 +252,13 @@ def _only_good(rows:list, name:str, asks:bool)->list:
 # %% ../../nbs/storage/18_formats.ipynb #d6f49427
 def _say_odd_values(table, name:str):
     "Warn of messages that are text, and of decimals that are not what they look like."
-    kinds = {column: getattr(feature, "dtype", "") for column, feature in table.features.items()}
-    if kinds.get("answer") in ("float16", "float32") and len(table):
-        warnings.warn(f"{name}: the column 'answer' is {kinds['answer']}, where 0.1 is no 0.1 (0.10000000149011612 in "
+    for column in called_references(table.column_names) if name == "prompts" else (): # an answer is read as it is meant
+        kind = narrow_decimals(table.features[column])
+        if not kind or as_meant(table[column][:], kind) == table[column][:]: continue
+        warnings.warn(f"{name}: the column {column!r} is {kind}, where 0.1 is no 0.1 (0.10000000149011612 in "
                       "float32), which no answer equals: make it float64 or text where it is made", stacklevel=5)
-    first = table["prompt"][0] if len(table) and kinds.get("prompt") == "string" else ""
+    is_text = len(table) and getattr(table.features.get("prompt"), "dtype", "") == "string"
+    first = table["prompt"][0] if is_text else ""
     if not (first or "").lstrip().startswith(('[{"role"', "[{'role'")): return
     warnings.warn(f"{name}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, "
                   "json.loads(text)", stacklevel=5)

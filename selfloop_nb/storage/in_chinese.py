@@ -262,9 +262,9 @@ ERRORS |= {
         "{a}：{c} 个回答中有 {b} 个{d}：提问时不带参考答案",
     "{a}: nothing is learnt from them": "{a}：不从它们学习",
     "{a}: the prompts are asked without references": "{a}：提问时不带参考答案",
-    "{a}: the column 'answer' is {b}, where 0.1 is no 0.1 (0.10000000149011612 in float32), which no answer equals: "
+    "{a}: the column {b} is {c}, where 0.1 is no 0.1 (0.10000000149011612 in float32), which no answer equals: "
     "make it float64 or text where it is made":
-        "{a}：列 'answer' 是 {b}，其中 0.1 并不是 0.1（float32 里是 0.10000000149011612），没有回答会等于它：在生成处改成 float64 或文本",
+        "{a}：列 {b} 是 {c}，其中 0.1 并不是 0.1（float32 里是 0.10000000149011612），没有回答会等于它：在生成处改成 float64 或文本",
     "{a}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, json.loads(text)":
         "{a}：列 'prompt' 里的消息是文本，会原样提问：用 json.loads(text) 变成列表"}
 
