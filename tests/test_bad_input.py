@@ -3,6 +3,7 @@ import gc, json, math, os, re, subprocess, sys, warnings
 from dataclasses import replace
 
 import numpy, pandas, pytest
+import selfloop_nb
 import selfloop_nb.phases as phases
 import selfloop_nb.sampling as sampling
 import selfloop_nb.tuning as tuning
@@ -515,3 +516,54 @@ def test_a_seed_below_0_is_another_seed():
     for draw in (lambda seed: addition(1, 5, 5, 5, seed=seed).fingerprint(), lambda seed: draw_rows(99, 9, seed)):
         assert draw(-1) == draw(-1) != draw(1)
     assert seeded(7).random() == random.Random(7).random() == seeded(numpy.int64(7)).random()
+
+
+@pytest.mark.parametrize("ask", ["Staircase", 3, [0, 1], dict, len], ids=str)
+def test_what_does_not_choose_prompts_is_refused_before_anything_is_trained(ask):
+    from selfloop_nb import Staircase, from_dataset
+    for wrong in (ask, Staircase):
+        with refuse("ValueError", "such as Staircase"): from_dataset(ONE, [{"prompt": "a"}], ask=wrong)
+
+
+def test_the_mix_that_the_error_advises_is_learnt(tmp_path):
+    import datasets
+    def mine(train, kept, seed): return datasets.concatenate_datasets([train, kept[-1]])
+    loop = small_loop(tmp_path / "run", mix=mine, select=selfloop_nb.Threshold(0.0, finished=False))
+    assert len(loop.run(rounds=1)) == 2
+
+
+LEARNT = {
+    "a completion that is missing": dict(completion=[None]), "a number": dict(prompt=[1]),
+    "a word for the end": dict(finished=["no"]), "an end that is 2": dict(finished=[2]),
+}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_what_cannot_be_learnt_is_named_by_its_row(name):
+    table = Dataset.from_dict({**dict(prompt=["1"], completion=["2"]), **LEARNT[name]})
+    lm = selfloop_nb.tiny_llama(small_task(), layers=1, width=16)
+    few = selfloop_nb.FineTune(steps=1)
+    for learn in (lambda: selfloop_nb.completion_loss(lm, table), lambda: selfloop_nb.fine_tune(lm, table, few)):
+        with refuse("ValueError", f"what is to be learnt, column '{next(iter(LEARNT[name]))}', row 0"): learn()
+
+
+@pytest.mark.parametrize("asked", [dict(prompt=["1", None]), dict(prompt=[1]), dict(x=["1"])], ids=str)
+def test_what_cannot_be_asked_is_named(asked):
+    lm = selfloop_nb.tiny_llama(small_task(), layers=1, width=16)
+    with refuse("ValueError", "prompts"): selfloop_nb.generate_samples(lm, Dataset.from_dict(asked))
+
+
+@pytest.mark.parametrize("tune", [{}, 0, False, "", []], ids=repr)
+def test_a_way_to_train_that_is_none_is_not_the_default(tune):
+    with refuse("ValueError", "it must be a way to train"): small_loop(tune=tune)
+
+
+@pytest.mark.parametrize("ids", ["12 13", [[9.5]], 7, [-1], ["1"]], ids=str)
+def test_token_ids_of_another_library_are_cut_as_text(ids, tmp_path):
+    from selfloop_nb import from_dataset
+    rows = [dict(prompt=f"{i}+1=", completion=f"{i + 1}") for i in range(9)]
+    def lost(**more):
+        task = from_dataset([{**row, **more} for row in rows], [{"prompt": "1+1="}], rows)
+        loop = small_loop(tmp_path / f"run-{len(more)}", task=task, select=selfloop_nb.Threshold(0.0, finished=False))
+        return loop.run(rounds=1)["heldout_loss"].tolist()
+    assert lost(token_ids=ids) == lost()

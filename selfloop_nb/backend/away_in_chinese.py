@@ -244,3 +244,8 @@ ERRORS |= {
     "a template holds {a}, which the model reads as it stands: only {prompt} is filled in, so write the column into "
     "the prompts":
         "模板里有 {a}，模型会照字面读它：只有 {prompt} 会被填入，所以请把这一列写进提示里"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #c37522ad
+ERRORS |= {
+    "ask={a}: it must be a function of the prompts and of the last samples, such as Staircase(), or None":
+        "ask={a}：应为一个接收提示和上一轮样本的函数，如 Staircase()，或 None"}

@@ -172,6 +172,7 @@ def _is_plain(table)->bool:
     if "chosen" in types or "completions" in types or _may_be_verdicts(types) or _talks_only(types): return False
     return types.get("prompt") == "string" and types.get("completion", "string") == "string"
 
+# %% ../../nbs/storage/18_formats.ipynb #787459b9
 def _may_be_verdicts(types:dict)->bool: return types.get("label") in ("bool", "string") and "completion" in types
 
 # %% ../../nbs/storage/18_formats.ipynb #ffff0c06
@@ -198,10 +199,12 @@ def plain_table(
     if _is_unpaired(rows): return as_dataset(_only_good(rows, name, asks), name)
     return as_dataset(rows if form else source, name)
 
+# %% ../../nbs/storage/18_formats.ipynb #d09e77f2
 def _say_unasked(name:str):
     warnings.warn(f"{name}: there is no column 'prompt', so nothing is asked, and the model does not see the column "
                   "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
 
+# %% ../../nbs/storage/18_formats.ipynb #6ab01e6c
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
 
 # %% ../../nbs/storage/18_formats.ipynb #82dec67f
@@ -229,6 +232,7 @@ def _verdict(row:dict):
     words = {"true": True, "false": False, "": None}
     return words.get(label.strip().lower(), label) if isinstance(label, str) else label
 
+# %% ../../nbs/storage/18_formats.ipynb #995f1c76
 def _is_unpaired(rows:list)->bool:
     "Have the rows a prompt, a completion, and verdicts on them?"
     kinds = {type(_verdict(row)) for row in rows}

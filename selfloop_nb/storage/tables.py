@@ -22,7 +22,8 @@ def as_dataset(
     import pandas
     from datasets import Dataset
     if isinstance(source, (str, Path)): source = _read_file(user_path(source), name)
-    if isinstance(source, Dataset): return _as_decimals(_class_names(_as_it_stands(source, name), name), source.features)
+    if isinstance(source, Dataset):
+        return _as_decimals(_class_names(_as_it_stands(source, name), name), source.features)
     if type(source) is dict: source = _column_rows(source, name, "the dict")
     if isinstance(source, pandas.DataFrame): return as_dataset(_from_pandas(source, name), name)
     if hasattr(source, "column_names"): _check_names(list(source.column_names), name, "the table") # of Arrow
@@ -106,6 +107,7 @@ def narrow_decimals(
     if not found or "64" in kind or "double" in kind: return ""
     return {"halffloat": "float16", "float": "float32"}.get(found[1], found[1])
 
+# %% ../../nbs/storage/15_tables.ipynb #61be4381
 def as_meant(value, kind:str):
     "A value, or a list or a dict of such: 0.10000000149 of 32 bit is 0.1."
     import numpy
@@ -119,6 +121,7 @@ def _kinds(source)->dict: # name -> kind
     schema = getattr(source, "schema", {})
     return dict(zip(schema.names, schema.types)) if hasattr(schema, "types") else dict(schema)
 
+# %% ../../nbs/storage/15_tables.ipynb #5c724caf
 def _as_decimals(table, kinds:dict)->"datasets.Dataset":
     "The table, answers that were stored in 16 or 32 bit as the decimals that were written."
     kind = narrow_decimals(kinds.get("answer", ""))
@@ -180,6 +183,7 @@ def _whole(value):
     "A text without halves of characters, which some programs write into JSON."
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 
+# %% ../../nbs/storage/15_tables.ipynb #e44f7214
 def _value(value):
     "A value of a table: numbers as Python has them, None where there is none."
     value = str(value) if isinstance(value, str) else plain_values(value) # a text of numpy is one of Python
@@ -294,6 +298,7 @@ def _column_rows(data:dict, name:str, what:str)->list: # of dicts
                          f"{next(iter(columns))!r} has {len(labels)}")
     return [{column: values[label] for column, values in columns.items()} for label in labels]
 
+# %% ../../nbs/storage/15_tables.ipynb #b45dd9d9
 def _length(thing)->int: return len(thing) if hasattr(thing, "__len__") else 0
 
 # %% ../../nbs/storage/15_tables.ipynb #33bc8e6b
