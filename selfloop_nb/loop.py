@@ -72,7 +72,7 @@ class Loop:
         self.seed = whole_number(seed, "seed")
         self.keep, self.workers = checked_keep(keep), checked_workers(workers)
         score = verifier() if score is None else score
-        tune = tune or (GENTLE if model.pretrained else FineTune())
+        if tune is None: tune = GENTLE if model.pretrained else FineTune()
         initial = initial_of(model, task, initial)
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
@@ -148,8 +148,9 @@ def _new_round(self, parent:Round|None)->RoundDraft:
 @patch_to(Loop)
 def _data_of(self, round:RoundDraft, judged=None)->TuningData:
     "What a round has to learn from; M_0 has D_train alone."
-    if judged is None: return TuningData(lambda: self.task.train, self.task, say=partial(round.say, "tune"))
-    return self.data_after(judged, self.rounds[1:], round.parent.id, round.seed_of("mix"), partial(round.say, "tune"))
+    say, how = partial(round.say, "tune"), dict(sampling=self.settings.sampling, workers=self.workers)
+    if judged is None: return TuningData(lambda: self.task.train, self.task, say=say, **how)
+    return self.data_after(judged, self.rounds[1:], round.parent.id, round.seed_of("mix"), say)
 
 @patch_to(Loop)
 def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningData:
@@ -220,7 +221,6 @@ for _name in ("on", "listeners", "emit", "stop", "pause", "resume", "paused"):
 @patch_to(Loop)
 def _tables(self)->tuple: return self.task.train, self.task.prompts, self.task.heldout, self.task.sealed, self.task.ask
 
-# %% ../nbs/13_loop.ipynb #13e2e07f
 @patch_to(Loop)
 def _task(self)->dict: return dict(name=self.task.name, fingerprint=self.task.fingerprint())
 

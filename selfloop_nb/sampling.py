@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .backend.columns import AT_ONCE, Cells, IdLists, as_arrow, repeated, table_of
+from .backend.columns import AT_ONCE, Cells, IdLists, as_arrow, check_texts, repeated, table_of
 from .backend.context import counted_places
 from .backend.controls import settings_that_count
 from .backend.core import (
@@ -320,6 +320,15 @@ def _fitting_ids(lm:LanguageModel, requests:Requests, max_new_tokens:int, worker
     return RequestIds(requests, ids_in_pieces(workers, _cut, lm, pieces, piece, should_stop, IdLists(),
                                               max_new_tokens=max_new_tokens))
 
+# %% ../nbs/05_sampling.ipynb #f26ef743
+def _check_asked(prompts):
+    "Raise `ValueError` for what is no table of prompts."
+    if not hasattr(prompts, "select_columns"):
+        raise ValueError(f"prompts={prompts!r:.60}: give a Dataset with the column prompt, such as task.prompts")
+    if "prompt" not in prompts.column_names:
+        raise ValueError(f"prompts lacks the column 'prompt': it has {prompts.column_names}; rename what is meant")
+    check_texts(prompts, "prompt", "prompts")
+
 # %% ../nbs/05_sampling.ipynb #8b418a74
 @plain_arguments
 def generate_samples(
@@ -336,8 +345,7 @@ def generate_samples(
     workers=HERE,          # who draws the chunks, see `workers.Here`
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
-    if not hasattr(prompts, "select_columns"):
-        raise ValueError(f"prompts={prompts!r:.60}: give a Dataset with the column prompt, such as task.prompts")
+    _check_asked(prompts)
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)
@@ -363,6 +371,7 @@ def _table(prompts, requests:Requests, rows, place:str)->"datasets.Dataset":
     "The sample table: a prompt's columns beside what the model wrote."
     return table_of(_columns(as_arrow(prompts), requests, rows, place))
 
+# %% ../nbs/05_sampling.ipynb #1076712d
 def _columns(prompts, requests:Requests, rows, place:str): # yields pairs
     "The columns of the sample table; a completion that the prompts bring is an answer, and not what the model wrote."
     import numpy, pyarrow

@@ -201,6 +201,8 @@ Scorer.__array_ufunc__ = None # a number of numpy leaves it to the scorer, and .
 
 @patch_to(Scorer)
 def __add__(self, other)->Scorer: return weighted((self, 1.0), (other, 1.0))
+@patch_to(Scorer) # `sum` begins at 0
+def __radd__(self, other)->Scorer: return self if other == 0 else weighted((other, 1.0), (self, 1.0))
 
 # %% ../nbs/06_scoring.ipynb #72fcfd5f
 @dataclass

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
-from .backend.code import takes_one
-from .backend.columns import as_arrow, dicts_of, part_of, read_into, repeated, some_rows, table_of
+from .backend.code import takes, takes_one
+from .backend.columns import (
+    as_arrow, check_texts, dicts_of, part_of, read_into, repeated, some_rows, table_of)
 from .backend.core import (
     check_sizes, natural_number, patch_to, plain_arguments, plain_fields, plain_scalar, seeded, short_hash)
 from .backend.thoughts import answered_row, check_closed, without_thoughts
@@ -43,6 +44,9 @@ class Task:
         plain_fields(self)
         if self.check is not None and not takes_one(self.check):
             raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
+        if self.ask is not None and (isinstance(self.ask, type) or not takes(self.ask, 2)):
+            raise ValueError(f"ask={self.ask!r:.60}: it must be a function of the prompts and of the last samples, "
+                             "such as Staircase(), or None")
         _check_table(self.train, "train", ("prompt", "completion"), optional=True)
         _check_table(self.prompts, "prompts", ("prompt",))
         _check_table(self.heldout, "heldout", ("prompt", "completion"), optional=True)
@@ -65,13 +69,7 @@ def _check_table(table, name:str, columns:tuple, optional:bool=False):
     for column in columns:
         if column not in table.column_names:
             raise ValueError(f"{name} lacks the column {column!r}: it has {table.column_names}; rename what is meant")
-    for column in columns: _check_texts(table[column], f"{name}, column {column!r}")
-
-def _check_texts(values, place:str):
-    "Raise where a value is no text."
-    for i, text in enumerate(values):
-        if isinstance(text, str): continue
-        raise ValueError(f"{place}, row {i}: {type(text).__name__} where text is needed; write it as such")
+    for column in columns: check_texts(table, column, name)
 
 # %% ../nbs/03_tasks.ipynb #053d8511
 def _check_own(train):
@@ -182,6 +180,7 @@ def fingerprint(self)->str:
     for table in tables: read_into(digest, table)
     return digest.hexdigest()[:16]
 
+# %% ../nbs/03_tasks.ipynb #8067caed
 def _chooser(ask)->dict:
     "How prompts are chosen: the rule, or the name and code of a function."
     if is_dataclass(ask): return {name: value for name, value in describe(ask).items() if name not in ("code", "holds")}
@@ -213,6 +212,7 @@ def addition_problem(
     prompt = f"{_backwards(a, digits)}+{_backwards(b, digits)}="
     return {"prompt": prompt, "answer": _backwards(a + b, digits + 1)}
 
+# %% ../nbs/03_tasks.ipynb #3ffb0115
 def _backwards(number:int, digits:int)->str:
     "A number of so many digits, the least significant first."
     return f"{number:0{digits}d}"[::-1]
@@ -354,6 +354,7 @@ def _gym_rows(name:str, needed:int, more:int, seed:int, config:dict)->tuple:
                          "ask for fewer or make them harder")
     return list(rows.values()), gym
 
+# %% ../nbs/03_tasks.ipynb #ce77af41
 def _gym_row(item:dict)->dict:
     "An item of reasoning-gym as a row of a table; its check needs the metadata."
     metadata = json.dumps(item["metadata"], default=str)

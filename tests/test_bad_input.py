@@ -3,6 +3,7 @@ import gc, json, math, os, re, subprocess, sys, warnings
 from dataclasses import replace
 
 import numpy, pandas, pytest
+import selfloop_nb
 import selfloop_nb.phases as phases
 import selfloop_nb.sampling as sampling
 import selfloop_nb.tuning as tuning
@@ -60,7 +61,7 @@ def test_data_is_read_as_it_is_meant():
 @pytest.mark.parametrize("prompts, words", [
     ([{"prompt": "1+1=", "ground_truth": "2"}], "rename 'ground_truth' to 'answer'"),
     ([{"prompt": "1+1=", "answer": ""}, {"prompt": "2+2=", "answer": "4"}], "1 of 2 are empty"),
-    (pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([0.1], "float32"))), "'answer' is float32"),
+    (pandas.DataFrame(dict(prompt=["1+1="], target=numpy.array([0.1], "float32"))), "'target' is float32"),
     ([{"prompt": '[{"role": "user", "content": "1+1="}]'}], "holds messages as text"),
     ([{"prompt": "1+1=", "completion": "two", "answer": "2"}], "the completions are left out"),
     ([{"text": "1+1="}], "does not see the column 'text'"),
@@ -68,6 +69,27 @@ def test_data_is_read_as_it_is_meant():
 def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
     from selfloop_nb import from_dataset
     with pytest.warns(UserWarning, match=words): from_dataset(ONE, prompts)
+
+
+IN_32_BIT = numpy.array([0.1, 0.9], "float32")
+KINDS_OF_32_BIT = {
+    "numpy": IN_32_BIT, "numpy, 16 bit": IN_32_BIT.astype("float16"), "torch": torch.tensor(IN_32_BIT),
+    "a list": list(IN_32_BIT), "objects": numpy.array(list(map(numpy.float32, (0.1, 0.9))), object),
+    "arrays": IN_32_BIT[:, None], "lists of numpy": [[value] for value in IN_32_BIT],
+    "many arrays": [numpy.array([value]) for value in IN_32_BIT], "a Series": pandas.Series(IN_32_BIT)}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_32_BIT)
+def test_an_answer_in_32_bit_is_the_one_that_was_written(kind):
+    from selfloop_nb import from_dataset
+    columns = dict(prompt=["a", "b"], answer=KINDS_OF_32_BIT[kind])
+    tables = [columns]
+    if kind != "a Series": tables.append([dict(prompt=p, answer=a) for p, a in zip("ab", columns["answer"])])
+    if kind not in ("arrays", "torch"): tables.append(pandas.DataFrame(columns))
+    if kind not in ("arrays", "torch", "objects", "a Series"): tables.append(Dataset.from_dict(columns))
+    for table in tables:
+        task = from_dataset(None, table)
+        assert task.correct([{**task.prompts[0], "completion": "0.1"}]) == [True], table
 
 
 def test_texts_of_a_csv_file_and_of_numpy_are_what_they_say(tmp_path):
@@ -494,3 +516,54 @@ def test_a_seed_below_0_is_another_seed():
     for draw in (lambda seed: addition(1, 5, 5, 5, seed=seed).fingerprint(), lambda seed: draw_rows(99, 9, seed)):
         assert draw(-1) == draw(-1) != draw(1)
     assert seeded(7).random() == random.Random(7).random() == seeded(numpy.int64(7)).random()
+
+
+@pytest.mark.parametrize("ask", ["Staircase", 3, [0, 1], dict, len], ids=str)
+def test_what_does_not_choose_prompts_is_refused_before_anything_is_trained(ask):
+    from selfloop_nb import Staircase, from_dataset
+    for wrong in (ask, Staircase):
+        with refuse("ValueError", "such as Staircase"): from_dataset(ONE, [{"prompt": "a"}], ask=wrong)
+
+
+def test_the_mix_that_the_error_advises_is_learnt(tmp_path):
+    import datasets
+    def mine(train, kept, seed): return datasets.concatenate_datasets([train, kept[-1]])
+    loop = small_loop(tmp_path / "run", mix=mine, select=selfloop_nb.Threshold(0.0, finished=False))
+    assert len(loop.run(rounds=1)) == 2
+
+
+LEARNT = {
+    "a completion that is missing": dict(completion=[None]), "a number": dict(prompt=[1]),
+    "a word for the end": dict(finished=["no"]), "an end that is 2": dict(finished=[2]),
+}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_what_cannot_be_learnt_is_named_by_its_row(name):
+    table = Dataset.from_dict({**dict(prompt=["1"], completion=["2"]), **LEARNT[name]})
+    lm = selfloop_nb.tiny_llama(small_task(), layers=1, width=16)
+    few = selfloop_nb.FineTune(steps=1)
+    for learn in (lambda: selfloop_nb.completion_loss(lm, table), lambda: selfloop_nb.fine_tune(lm, table, few)):
+        with refuse("ValueError", f"what is to be learnt, column '{next(iter(LEARNT[name]))}', row 0"): learn()
+
+
+@pytest.mark.parametrize("asked", [dict(prompt=["1", None]), dict(prompt=[1]), dict(x=["1"])], ids=str)
+def test_what_cannot_be_asked_is_named(asked):
+    lm = selfloop_nb.tiny_llama(small_task(), layers=1, width=16)
+    with refuse("ValueError", "prompts"): selfloop_nb.generate_samples(lm, Dataset.from_dict(asked))
+
+
+@pytest.mark.parametrize("tune", [{}, 0, False, "", []], ids=repr)
+def test_a_way_to_train_that_is_none_is_not_the_default(tune):
+    with refuse("ValueError", "it must be a way to train"): small_loop(tune=tune)
+
+
+@pytest.mark.parametrize("ids", ["12 13", [[9.5]], 7, [-1], ["1"]], ids=str)
+def test_token_ids_of_another_library_are_cut_as_text(ids, tmp_path):
+    from selfloop_nb import from_dataset
+    rows = [dict(prompt=f"{i}+1=", completion=f"{i + 1}") for i in range(9)]
+    def lost(**more):
+        task = from_dataset([{**row, **more} for row in rows], [{"prompt": "1+1="}], rows)
+        loop = small_loop(tmp_path / f"run-{len(more)}", task=task, select=selfloop_nb.Threshold(0.0, finished=False))
+        return loop.run(rounds=1)["heldout_loss"].tolist()
+    assert lost(token_ids=ids) == lost()

@@ -1,6 +1,7 @@
 """Chat as users have it: TRL's forms of tables load unchanged; several turns, system messages, tools and a template's
 settings reach the model; ids trained are ids sampled; thoughts are told apart from answers, and Q sees the answers.
 """
+import json
 import math
 
 import pytest
@@ -63,6 +64,39 @@ def test_of_bad_completions_nothing_is_learnt():
     assert task.train["completion"][:] == ["b"]
     with pytest.warns(UserWarning, match="asked without references"): task = from_dataset(None, rows)
     assert task.prompts["prompt"][:] == ["a", "d"] and task.check is None
+
+
+@pytest.mark.parametrize("good, bad", [("True", "False"), ("true", "false"), ("TRUE", ""), (True, None)])
+def test_verdicts_are_read_as_they_are_meant(good, bad, tmp_path):
+    rows = [dict(prompt="a", completion="b", label=good), dict(prompt="a", completion="c", label=bad)]
+    (tmp_path / "rows.csv").write_text(f"prompt,completion,label\na,b,{good}\na,c,{bad}\n".replace("None", ""))
+    for train in (rows, tmp_path / "rows.csv"):
+        with pytest.warns(UserWarning, match="train: 1 of 2 completions are labelled False"):
+            task = from_dataset(train, [dict(prompt="a")])
+        assert task.train["completion"][:] == ["b"]
+
+
+@pytest.mark.parametrize("good, bad", [(1, -1), (1, 0), (1.0, 0.0), ("1", "0"), ("yes", "no")])
+def test_what_may_be_a_verdict_is_named(good, bad):
+    rows = [dict(prompt="a", completion="b", label=good), dict(prompt="a", completion="c", label=bad)]
+    with pytest.warns(UserWarning, match="is not read as a verdict"): from_dataset(rows, [dict(prompt="a")])
+
+
+def test_a_label_that_is_no_verdict_is_a_column_as_any(recwarn):
+    rows = [dict(prompt="a", completion="b", label=label) for label in ("news", "True")]
+    assert from_dataset(rows, [dict(prompt="a")]).train["label"][:] == ["news", "True"] and not recwarn.list
+
+
+def test_a_message_of_weight_0_is_not_learnt():
+    def weighed(text, weight): return [*turns("q"), dict(role="assistant", content=text, weight=weight)]
+    texts = [("bad", 0), ("good", 1)]
+    forms = [[dict(messages=weighed(*text)) for text in texts],
+             [dict(messages=json.dumps(weighed(*text))) for text in texts],
+             [dict(prompt="q", completion=weighed(*text)[1:]) for text in texts]]
+    for rows in forms:
+        with pytest.warns(UserWarning, match="train: 1 of 2 answers have the weight 0"):
+            task = from_dataset(rows, [dict(prompt="a")])
+        assert task.train["completion"][:] == ["good"]
 
 
 def test_share_gpt_and_columns_beside():

@@ -499,3 +499,51 @@ def test_a_tiny_model_of_words(tmp_path):
     assert all(text.replace(".", "").split() for text in loop.answers()["completion"])
     with pytest.raises(ValueError, match="'character'.*'word'"):
         tiny_llama(task, unit="byte")
+
+
+SUMS = [dict(prompt=f"{i}+1=", completion=str(i + 1)) for i in range(20)]
+
+
+def half_known(row):
+    "A check that knows nothing of odd numbers."
+    return None if int(row["prompt"].split("+")[0]) % 2 else row["completion"] == row["answer"]
+
+
+def loop_of_sums(store, **changed):
+    "A loop whose M_0 has learnt every sum by heart."
+    from selfloop_nb import FineTune, Threshold, confidence, tiny_llama
+    task = changed.pop("task")
+    learnt = FineTune(steps=80, batch_size=20, lr=5e-3)
+    settings = dict(score=confidence(), select=Threshold(-9.0), initial=learnt, model=tiny_llama(task, width=64))
+    return small_loop(store, task=task, **{**settings, **changed})
+
+
+@pytest.mark.parametrize("kind", ["a check that knows half", "no column of answers", "a column that samples have"])
+def test_what_is_examined_is_what_the_history_says(kind, tmp_path):
+    from datasets import Dataset
+    from selfloop_nb import examine, from_dataset
+    from selfloop_nb.tasks import Task, exact_answer
+    rows = [dict(row, finished=True) for row in SUMS] if kind.endswith("have") else SUMS
+    prompts = [dict(prompt=row["prompt"], answer=row["completion"]) for row in SUMS]
+    task = from_dataset(SUMS, prompts, rows, check=half_known if kind.startswith("a check") else None)
+    if kind.startswith("no"): task = Task("own", *map(Dataset.from_list, (SUMS, prompts, SUMS)), exact_answer)
+    loop = loop_of_sums(tmp_path / "run", task=task)
+    loop.start()
+    found = examine(loop, rounds=(0,), n=2, temperature=0.01)
+    assert found["pass_at_k"][0] == pytest.approx(loop.rounds[0].metrics["heldout_accuracy"], abs=0.1)
+    assert found["pass_at_k"][0] > 0.8
+
+
+@pytest.mark.parametrize("how", [{}, dict(templates=("Q: {prompt} A:",)), dict(stop=("\n",)), dict(max_new_tokens=9)],
+                         ids=str)
+def test_until_asks_as_the_rounds_do(how, tmp_path):
+    from selfloop_nb import FineTune, Sampling, Until, from_dataset
+    way = how.get("templates", ("{prompt}",))[0]
+    end = "\nQ" if "stop" in how else ""
+    taught = [dict(prompt=way.format(prompt=row["prompt"]), completion=row["completion"] + end) for row in SUMS]
+    prompts = [dict(prompt=row["prompt"], answer=row["completion"]) for row in SUMS]
+    until = Until(accuracy=0.5, how=FineTune(steps=80, batch_size=20, lr=5e-3), most=3)
+    sampling = Sampling(n_samples=1, **how)
+    loop = loop_of_sums(tmp_path / "run", task=from_dataset(taught, prompts, SUMS), initial=until, sampling=sampling)
+    assert loop.start().metrics["heldout_accuracy"] >= 0.5
+    assert len(loop.losses(0)) == 80, "it is enough, and the training ends"

@@ -144,3 +144,12 @@ def test_scorers_of_numpy_numbers_are_the_same_scorers():
     assert describe(novelty(["a b"], 2)) == describe(novelty(["a b"], numpy.int32(2)))
     assert describe(vote_of(length(1, 2), no_repetition(), least=0.25)) == \
         describe(vote_of(length(1, 2), no_repetition(), least=numpy.float32(0.25)))
+
+
+def test_an_axis_in_32_bit_holds_the_values_that_were_written():
+    import torch
+    from selfloop_nb.sweeps.arms import _listed
+    single = numpy.array([0.1, 0.7], "float32")
+    for axis in (single, list(single), torch.tensor(single), single.astype("float16")):
+        assert _listed(axis) == [0.1, 0.7]
+    assert _listed(numpy.arange(2)) == [0, 1] and _listed(0.1) is None

@@ -325,3 +325,13 @@ def test_a_reward_model_takes_a_control_token_that_is_spelt_for_text():
     classifier = _Classifier(BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **sizes)), tokenizer)
     assert classifier.encode("a question", "an answer") == tokenizer("a question", "an answer")["input_ids"]
     assert classifier.encode("q", "bad [SEP] good").count(tokenizer.sep_token_id) == 2
+
+
+def test_a_sum_may_begin_with_a_function_or_with_nothing():
+    from selfloop_nb import verifier
+    from selfloop_nb.scoring import as_scorer
+    def brevity(samples): return [1 / (1 + len(text)) for text in samples["completion"]]
+    wanted = (as_scorer(brevity) + verifier()).describe()
+    assert (brevity + verifier()).describe() == sum([as_scorer(brevity), verifier()]).describe() == wanted
+    assert (brevity + 2 * verifier()).describe() == (as_scorer(brevity) + 2 * verifier()).describe()
+    with pytest.raises(ValueError, match="give a scorer"): 3 + verifier()

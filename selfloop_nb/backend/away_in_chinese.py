@@ -251,3 +251,8 @@ ERRORS |= {
     "the template writes, or set tokenizer.chat_template to one that writes this":
         "{a}：{b} 的对话模板漏掉了{c} {d}，模型看不到它：把它写进模板会写出的消息里，或把 tokenizer.chat_template 设为会写它的模板",
     "the message of the {a}": "{a} 的消息", "the calls of tools by the {a}": "{a} 对工具的调用"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #c37522ad
+ERRORS |= {
+    "ask={a}: it must be a function of the prompts and of the last samples, such as Staircase(), or None":
+        "ask={a}：应为一个接收提示和上一轮样本的函数，如 Staircase()，或 None"}

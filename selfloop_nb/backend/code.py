@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BY_TEXT', 'MOST_READ', 'code_text', 'codes', 'names_in', 'captured', 'is_plain', 'is_simple', 'function_hash',
-           'takes_one', 'refuse_maker', 'written_in', 'parts_of', 'words_for', 'reads_variables', 'variables_among',
-           'reads_files', 'looks_outside', 'files_among', 'what_it_reads', 'beside_weights']
+           'takes_one', 'takes', 'refuse_maker', 'written_in', 'parts_of', 'words_for', 'reads_variables',
+           'variables_among', 'reads_files', 'looks_outside', 'files_among', 'what_it_reads', 'beside_weights']
 
 # %% ../../nbs/backend/30_code.ipynb #f440c29e
 import copyreg, dis, functools, hashlib, inspect, os, re
@@ -85,8 +85,16 @@ def function_hash(
 
 # %% ../../nbs/backend/30_code.ipynb #c659d5cf
 def takes_one(function)->bool:
-    "Can it be called with one argument? A function without a signature is believed."
-    try: inspect.signature(function).bind(None)
+    "Can it be called with one argument?"
+    return takes(function, 1)
+
+# %% ../../nbs/backend/30_code.ipynb #725fef74
+def takes(
+    function,
+    n:int, # arguments, by their places
+)->bool:
+    "Can it be called with so many? A function without a signature is believed."
+    try: inspect.signature(function).bind(*[None] * n)
     except TypeError: return False
     except ValueError: pass
     return True

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated', 'arrow_column',
            'number_column', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'IdLists', 'IdRows', 'numbered', 'coded',
-           'numbered_rows', 'read_into', 'listed', 'reordered_by']
+           'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts', 'reordered_by']
 
 # %% ../../nbs/backend/01_columns.ipynb #ae3b40f7
 import ctypes
@@ -286,10 +286,30 @@ def listed(values)->list|None:
     "What stands in an order, as a list; None for all else."
     if isinstance(values, (str, bytes, bytearray, memoryview)): return None
     if isinstance(values, Sequence): return list(values) # a list, a tuple, a column of a table
-    if getattr(values, "ndim", None) != 1: return None
-    is_narrow = str(values.dtype).lower().endswith(("float16", "float32"))
-    if not is_narrow: return values.tolist() # an array, a tensor, a Series
-    return list(map(plain_scalar, values.to_numpy() if hasattr(values, "to_numpy") else values))
+    return plain_values(values) if getattr(values, "ndim", None) == 1 else None # an array, a tensor, a Series
+
+# %% ../../nbs/backend/01_columns.ipynb #84b000eb
+def plain_values(values):
+    "A value, or an array, a list or a dict of such, as Python has them: .3 in 32 bit is .3."
+    if isinstance(values, (list, tuple)): return list(map(plain_values, values))
+    if isinstance(values, dict): return {name: plain_values(value) for name, value in values.items()}
+    if not getattr(values, "ndim", 0): return plain_scalar(values)
+    if not str(values.dtype).lower().endswith(("float16", "float32", "object")): return values.tolist()
+    return list(map(plain_values, values.to_numpy() if hasattr(values, "to_numpy") else values))
+
+# %% ../../nbs/backend/01_columns.ipynb #809db572
+def check_texts(
+    table, # a Dataset
+    column:str,
+    name:str, # of the table, for the error
+):
+    "Raise `ValueError` naming the first value of a column that is no text."
+    values = as_arrow(table, [column])[column]
+    if str(values.type) in ("string", "large_string") and not values.null_count: return
+    for i, text in enumerate(table[column][:]):
+        if isinstance(text, str): continue
+        raise ValueError(f"{name}, column {column!r}, row {i}: {type(text).__name__} where text is needed; "
+                         "write it as such")
 
 # %% ../../nbs/backend/01_columns.ipynb #27ed88ec
 def reordered_by(

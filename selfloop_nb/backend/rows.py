@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
 
-from .columns import IdRows, as_arrow, as_table, part_of
+from .columns import IdRows, as_arrow, as_table, check_texts, part_of
 from .core import usual_defaults
-from .tokens import n_places, places, row_ids, with_encoder
+from .tokens import column_of, n_places, places, row_ids, with_encoder
 from .workers import HERE, answers_of, ids_in_pieces, never
 
 # %% ../../nbs/backend/18_rows.ipynb #bd21d845
@@ -46,6 +46,7 @@ def _encoded(lm, table)->IdRows:
     for prompt, ids in zip(table["prompt"][:], row_ids(lm, table)): rows.append(encode_row(lm, prompt, *ids))
     return rows
 
+# %% ../../nbs/backend/18_rows.ipynb #cab956b4
 def encode_rows(
     lm:"selfloop_nb.models.LanguageModel",
     table, # prompt, completion, and `finished`, `token_ids` and `weight` where it has them
@@ -65,11 +66,20 @@ def _check_table(table):
     "Raise `ValueError` for what is no table to learn from, such as what a mix of somebody's own returns."
     columns = getattr(table, "column_names", None)
     is_table = columns is not None and {"prompt", "completion"} <= set(columns)
-    if is_table and len(table): return
+    if is_table and len(table): return _check_values(table)
     what = "has no rows" if is_table else f"has the columns {columns}"
     if columns is None: what = f"is a {type(table).__name__}"
     raise ValueError(f"what is to be learnt {what}: give a Dataset with the columns prompt and completion, and a row "
                      "at least; of a loop, let the function that mixes return one")
+
+# %% ../../nbs/backend/18_rows.ipynb #797e0630
+def _check_values(table):
+    "Raise `ValueError` where a row is no text, or does not say whether it has ended."
+    for column in ("prompt", "completion"): check_texts(table, column, "what is to be learnt")
+    for i, ended in enumerate(column_of(table, "finished", True)):
+        if isinstance(ended, (bool, int)) and ended in (0, 1): continue
+        raise ValueError(f"what is to be learnt, column 'finished', row {i}: {ended!r:.40}: it must be True or False: "
+                         "does the completion end there? Rename a column that says something else")
 
 # %% ../../nbs/backend/18_rows.ipynb #9a960bce
 def _checked_weights(weights:list)->list:
@@ -168,6 +178,7 @@ def _widths(rows:list)->tuple: # of what is continued, of what an encoder reads
     continued = max(len(row.get("decoder_input_ids", row["input_ids"])) for row in rows)
     return continued, max(len(row["input_ids"]) for row in rows) if "decoder_input_ids" in rows[0] else 0
 
+# %% ../../nbs/backend/18_rows.ipynb #571f80d3
 def _first_label(labels:list)->int: return next((i for i, label in enumerate(labels) if label != -100), len(labels))
 
 # %% ../../nbs/backend/18_rows.ipynb #d52c7dda

@@ -319,8 +319,9 @@ def row_ids(
 
 # %% ../../nbs/backend/05_tokens.ipynb #066b49d3
 def column_of(table, name:str, default)->list:
-    "A column of a table; the default throughout where there is none."
-    return table[name][:] if name in table.column_names else [default] * len(table)
+    "A column of a table; the default where a row has nothing there, and throughout where there is no such column."
+    if name not in table.column_names: return [default] * len(table)
+    return [default if value is None else value for value in table[name][:]]
 
 # %% ../../nbs/backend/05_tokens.ipynb #d70a1797
 def sampled_ids(
@@ -333,11 +334,13 @@ def sampled_ids(
     if not any(ids): return [None] * len(table)
     read, ends = Reader(lm), set(lm.eos_ids)
     def same(ids, prompt, completion, finished):
-        if not ids: return False
+        if not ids or not _are_ids(ids): return False # those of another library are cut as text
         ended, said = ids[-1] in ends, read(ids[:-1] if ids[-1] in ends else ids, before[prompt])
         return ended == finished and completion in (said, read.lead + said) # as it was read once
     rows = zip(ids, table["prompt"][:], table["completion"][:], column_of(table, "finished", True))
     return [list(row[0]) if same(*row) else None for row in rows]
+
+def _are_ids(ids)->bool: return isinstance(ids, list) and all(type(id) is int and 0 <= id < 2**31 for id in ids)
 
 # %% ../../nbs/backend/05_tokens.ipynb #2c4545c1
 def places(

@@ -277,9 +277,9 @@ ERRORS |= {
     "check returned {a} for the completion {b}: it must return True or False, or None where that is not known":
         "check 对写出的 {b} 返回 {a}：应返回 True 或 False，不知道时返回 None",
     "{a}, row {b}: {c} where text is needed; write it as such": "{a}，第 {b} 行：{c}，这里需要文本；写成文本",
-    "train, column 'finished', row {a}: {b}: it must be True or False: does the completion end there? Rename a "
+    "{a}, column 'finished', row {b}: {c}: it must be True or False: does the completion end there? Rename a "
     "column that says something else":
-        "train，列 'finished'，第 {a} 行：{b}：应为 True 或 False：写出的内容是否在那里结束？若此列另有含义，请改名"}
+        "{a}，列 'finished'，第 {b} 行：{c}：应为 True 或 False：写出的内容是否在那里结束？若此列另有含义，请改名"}
 
 # %% ../../nbs/charts/01_errors.ipynb #16a3fab4
 ERRORS |= {

@@ -20,7 +20,7 @@ from ..backend.workers import HERE, never
 from .basic import share_true
 from ..models import LanguageModel
 from ..people.agreement import wilson
-from ..records import SAMPLE_COLUMNS
+from ..records import questions
 from ..sampling import GREEDY, Sampling, check_prompts, cut_off, generate_samples, room_for
 from ..scoring import Context, Scorer, score_samples
 from ..storage.evidence import drawn_rows, ends_of, row_interval
@@ -129,16 +129,6 @@ def _of_scorer(scorer:Scorer, answers, context:Context|None)->Measured:
     if len(lost) > LOST * len(answers): return Measured(why=missing, by_row=values)
     return Measured(*row_interval(values), missing, values)
 
-# %% ../../nbs/metrics/08_measures.ipynb #e681ab7a
-def _questions(heldout)->"datasets.Dataset":
-    "The held-out rows without their completions, which become the references."
-    from datasets import Dataset
-    own = {*SAMPLE_COLUMNS, "correct", "score", "reason"} - {"prompt"}
-    columns = heldout.to_dict()
-    references = columns["completion"]
-    kept = {name: values for name, values in columns.items() if name not in own}
-    return Dataset.from_dict({"answer": references, **kept, "reference": references})
-
 # %% ../../nbs/metrics/08_measures.ipynb #6039bbd2
 def answer(
     model:LanguageModel,
@@ -154,7 +144,7 @@ def answer(
     room = room_for(model, task, sampling)
     greedy = replace(GREEDY, max_new_tokens=room, stop=sampling.stop, tokens_per_batch=held)
     answers = generate_samples(
-        model, _questions(heldout), greedy, progress=progress, should_stop=should_stop, workers=workers)
+        model, questions(heldout), greedy, progress=progress, should_stop=should_stop, workers=workers)
     if task.check is None: return answers
     return with_column(answers, "correct", task.correct(answers, workers, should_stop))
 

@@ -10,7 +10,7 @@ import json, re, warnings
 
 from ..backend.core import plain_scalar
 from ..backend.turns import TAGS, write_turns
-from .tables import as_dataset
+from .tables import as_dataset, as_meant, called_references, narrow_decimals
 from ..text import clean_text
 
 # %% ../../nbs/storage/18_formats.ipynb #cfb73799
@@ -85,6 +85,7 @@ def _parsed(value, place:str):
 def _answer(messages:list, place:str)->str:
     "The text of the assistant's turn; raises `ValueError` where the last word is another's, or is no text."
     last = messages[-1]
+    if last.get("weight", 1) == 0: raise _Unlearnt
     if last["role"] != "assistant":
         raise ValueError(f"{place}: its messages end with the turn of the {last['role']}: "
                          "the last one must be the assistant's, which is to be learnt")
@@ -168,8 +169,11 @@ def _talks_only(columns)->bool:
 def _is_plain(table)->bool:
     "Does a table say by the types of its columns that it is prompts and completions, so that no row need be read?"
     types = {name: getattr(feature, "dtype", "") for name, feature in getattr(table, "features", {}).items()}
-    if "chosen" in types or "completions" in types or types.get("label") == "bool" or _talks_only(types): return False
+    if "chosen" in types or "completions" in types or _may_be_verdicts(types) or _talks_only(types): return False
     return types.get("prompt") == "string" and types.get("completion", "string") == "string"
+
+# %% ../../nbs/storage/18_formats.ipynb #787459b9
+def _may_be_verdicts(types:dict)->bool: return types.get("label") in ("bool", "string") and "completion" in types
 
 # %% ../../nbs/storage/18_formats.ipynb #ffff0c06
 def _needs_no_change(rows:list, columns:set)->bool:
@@ -191,14 +195,16 @@ def plain_table(
     if {"completions", "labels"} <= columns and not asks: raise ValueError(_no_steps(name))
     form = None if _needs_no_change(rows, columns) else _form(columns, asks)
     if asks and form is _of_text: _say_unasked(name)
-    if form: rows = [form(row, f"{name}, row {i}", asks) for i, row in enumerate(rows)]
+    if form: rows = _formed(form, rows, name, asks)
     if _is_unpaired(rows): return as_dataset(_only_good(rows, name, asks), name)
     return as_dataset(rows if form else source, name)
 
+# %% ../../nbs/storage/18_formats.ipynb #d09e77f2
 def _say_unasked(name:str):
     warnings.warn(f"{name}: there is no column 'prompt', so nothing is asked, and the model does not see the column "
                   "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
 
+# %% ../../nbs/storage/18_formats.ipynb #6ab01e6c
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
 
 # %% ../../nbs/storage/18_formats.ipynb #82dec67f
@@ -206,18 +212,38 @@ def _no_steps(name:str)->str:
     return (f"{name}: completions with a label for each step (stepwise supervision) cannot be learnt from here, "
             "where Q judges whole samples: join the steps of the right ones into a column 'completion'")
 
+# %% ../../nbs/storage/18_formats.ipynb #51354339
+class _Unlearnt(Exception): "A message with the weight 0, which OpenAI writes where nothing is to be learnt from it."
+
+def _formed(form, rows:list, name:str, asks:bool)->list:
+    "The rows as prompts and completions, but those whose answer is not to be learnt."
+    made = []
+    for i, row in enumerate(rows):
+        try: made.append(form(row, f"{name}, row {i}", asks))
+        except _Unlearnt: pass
+    n = len(rows) - len(made)
+    if n: warnings.warn(f"{name}: {n} of {len(rows)} answers have the weight 0: these rows are left out", stacklevel=4)
+    return made
+
 # %% ../../nbs/storage/18_formats.ipynb #90e9943f
+def _verdict(row:dict):
+    "What a row says of its completion: True, False or None, also as text, as a CSV file has it; or another label."
+    label = plain_scalar(row.get("label"))
+    words = {"true": True, "false": False, "": None}
+    return words.get(label.strip().lower(), label) if isinstance(label, str) else label
+
+# %% ../../nbs/storage/18_formats.ipynb #995f1c76
 def _is_unpaired(rows:list)->bool:
     "Have the rows a prompt, a completion, and verdicts on them?"
-    kinds = {type(plain_scalar(row.get("label"))) for row in rows}
+    kinds = {type(_verdict(row)) for row in rows}
     return bool in kinds and kinds <= {bool, type(None)} and all("completion" in row for row in rows)
 
 # %% ../../nbs/storage/18_formats.ipynb #6d9c33f4
 def _only_good(rows:list, name:str, asks:bool)->list:
     "The rows that are labelled True, or what they ask."
-    good = [row for row in rows if row.get("label")]
+    good = [row for row in rows if _verdict(row)]
     if len(good) == len(rows): return rows
-    labelled = "labelled False or not at all" if any(row.get("label") is None for row in rows) else "labelled False"
+    labelled = "labelled False or not at all" if any(_verdict(row) is None for row in rows) else "labelled False"
     left_out = f"{name}: {len(rows) - len(good)} of {len(rows)} completions are {labelled}"
     if not asks:
         warnings.warn(f"{left_out}: nothing is learnt from them", stacklevel=4)
@@ -230,11 +256,13 @@ def _only_good(rows:list, name:str, asks:bool)->list:
 # %% ../../nbs/storage/18_formats.ipynb #d6f49427
 def _say_odd_values(table, name:str):
     "Warn of messages that are text, and of decimals that are not what they look like."
-    kinds = {column: getattr(feature, "dtype", "") for column, feature in table.features.items()}
-    if kinds.get("answer") in ("float16", "float32") and len(table):
-        warnings.warn(f"{name}: the column 'answer' is {kinds['answer']}, where 0.1 is no 0.1 (0.10000000149011612 in "
+    for column in called_references(table.column_names) if name == "prompts" else (): # an answer is read as it is meant
+        kind = narrow_decimals(table.features[column])
+        if not kind or as_meant(table[column][:], kind) == table[column][:]: continue
+        warnings.warn(f"{name}: the column {column!r} is {kind}, where 0.1 is no 0.1 (0.10000000149011612 in "
                       "float32), which no answer equals: make it float64 or text where it is made", stacklevel=5)
-    first = table["prompt"][0] if len(table) and kinds.get("prompt") == "string" else ""
+    is_text = len(table) and getattr(table.features.get("prompt"), "dtype", "") == "string"
+    first = table["prompt"][0] if is_text else ""
     if not (first or "").lstrip().startswith(('[{"role"', "[{'role'")): return
     warnings.warn(f"{name}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, "
                   "json.loads(text)", stacklevel=5)
@@ -264,10 +292,18 @@ def say_misread(
         warnings.warn(f"{name}: the column {column!r} is not read as {meant!r}: rename it", stacklevel=4)
     _say_odd_values(table, name)
     if not {"completion", "label"} <= set(columns): return
-    labels = table["label"][:]
-    if not all(type(label) is int for label in labels) or set(labels) != {0, 1}: return
-    warnings.warn(f"{name}: the column 'label' holds 0 and 1, and is not read as a verdict on the completions: "
-                  "make it False and True where it is one", stacklevel=4)
+    labels = {_word(label) for label in table["label"][:]} - {""}
+    if len(labels) < 2 or not labels <= _LIKE_VERDICTS: return
+    warnings.warn(f"{name}: the column 'label' holds {' and '.join(sorted(labels))}, and is not read as a verdict on "
+                  "the completions: make it False and True where it is one", stacklevel=4)
+
+# %% ../../nbs/storage/18_formats.ipynb #3d5afd9b
+_LIKE_VERDICTS = {"0", "1", "-1", "yes", "no", "true", "false"}
+
+def _word(label)->str:
+    "A label as a word: of 1, 1.0 and '1' the same."
+    if isinstance(label, float): return f"{label:g}"
+    return "" if label is None else str(label).strip().lower()
 
 # %% ../../nbs/storage/18_formats.ipynb #7c56634d
 def say_odd_answers(answers:list):

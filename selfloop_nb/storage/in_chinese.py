@@ -256,14 +256,15 @@ ERRORS |= {
         "prompts 的列 'answer'：整数写成了 {a}，pandas 在有缺失时会这样写，于是别的回答都不算对：给出 pandas.read_csv(...)，或不带 .0 书写",
     "labelled False": "标为 False", "labelled False or not at all": "标为 False 或没有标注",
     "{a}: {b} of {c} completions are {d}": "{a}：{c} 个回答中有 {b} 个{d}",
+    "{a}: {b} of {c} answers have the weight 0: these rows are left out": "{a}：{c} 个回答中有 {b} 个权重为 0：这些行略去",
     "{a}: {b} of {c} completions are {d}: nothing is learnt from them": "{a}：{c} 个回答中有 {b} 个{d}：不从它们学习",
     "{a}: {b} of {c} completions are {d}: the prompts are asked without references":
         "{a}：{c} 个回答中有 {b} 个{d}：提问时不带参考答案",
     "{a}: nothing is learnt from them": "{a}：不从它们学习",
     "{a}: the prompts are asked without references": "{a}：提问时不带参考答案",
-    "{a}: the column 'answer' is {b}, where 0.1 is no 0.1 (0.10000000149011612 in float32), which no answer equals: "
+    "{a}: the column {b} is {c}, where 0.1 is no 0.1 (0.10000000149011612 in float32), which no answer equals: "
     "make it float64 or text where it is made":
-        "{a}：列 'answer' 是 {b}，其中 0.1 并不是 0.1（float32 里是 0.10000000149011612），没有回答会等于它：在生成处改成 float64 或文本",
+        "{a}：列 {b} 是 {c}，其中 0.1 并不是 0.1（float32 里是 0.10000000149011612），没有回答会等于它：在生成处改成 float64 或文本",
     "{a}: the column 'prompt' holds messages as text, and is asked as it stands: make lists of them, json.loads(text)":
         "{a}：列 'prompt' 里的消息是文本，会原样提问：用 json.loads(text) 变成列表"}
 
@@ -281,9 +282,9 @@ ERRORS |= {
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #b90e1a76
 ERRORS |= {
-    "{a}: the column 'label' holds 0 and 1, and is not read as a verdict on the completions: make it False and True "
+    "{a}: the column 'label' holds {b}, and is not read as a verdict on the completions: make it False and True "
     "where it is one":
-        "{a}：列 'label' 里是 0 和 1，不当作对回答的判定：若是判定，请改成 False 和 True",
+        "{a}：列 'label' 里是 {b}，不当作对回答的判定：若是判定，请改成 False 和 True",
     "{a}: the column {b} is not read as {c}: rename it": "{a}：列 {b} 不会当作 {c} 来读：请改名",
     "{a}: the column {b} holds classes by number, and is read as their names ({c}, ...): cast it to int64 where the "
     "numbers are meant":

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 
+from ..backend.columns import plain_values
 from ..backend.core import (
     EmptyRoundError, ScoringError, Stopped, TrainingError, plain_scalar, short_hash, whole_number)
 from ..backend.workers import never
@@ -137,7 +138,7 @@ def _point(name:str, value)->Arm:
 # %% ../../nbs/sweeps/01_arms.ipynb #e2849952
 def _listed(values)->list|None: # None: it is no list
     "The values of an axis, numbers as Python has them; an array of numpy is as good as a list."
-    values = values.tolist() if hasattr(values, "tolist") else values
+    values = plain_values(values) if hasattr(values, "tolist") else values
     return [plain_scalar(value) for value in values] if isinstance(values, (list, tuple, range)) else None
 
 def _is_whole(value, least:int)->bool:

@@ -6,9 +6,12 @@
 __all__ = ['tries_at', 'pass_rows', 'examine']
 
 # %% ../../nbs/sweeps/05_examine.ipynb #3f1fd9c2
+import warnings
+
 from ..backend.core import derive_seed, plain_arguments, whole_number
 from ..loop import Loop
 from ..metrics.pass_at_k import majority_at_k, pass_of
+from ..records import as_verdicts, questions
 from ..sampling import Sampling, asked_in_turn, generate_samples, room_for
 from ..storage.evidence import row_interval
 
@@ -25,25 +28,31 @@ def _samples_of(loop:Loop, number:int, n:int, temperature:float)->"datasets.Data
     "So many samples of each held-out problem, by the model of a round; the same seed for every round."
     task, sampling = loop.task, loop.sampling
     model = loop.language_model(number)
-    heldout = asked_in_turn(task.heldout, sampling.templates).remove_columns("completion")
+    heldout = questions(asked_in_turn(task.heldout, sampling.templates))
     how = Sampling(n_samples=n, temperature=temperature, stop=sampling.stop)
     samples = generate_samples(model, heldout, how, room_for(model, task, sampling), derive_seed(loop.seed, "examine"))
-    return samples.add_column("correct", task.correct(samples.to_list()))
+    verdicts = task.correct(samples)
+    silent = task.why_silent(samples, verdicts)
+    if silent: warnings.warn(f"held-out: {silent}", stacklevel=4)
+    return samples.add_column("correct", verdicts)
 
 # %% ../../nbs/sweeps/05_examine.ipynb #49baa42f
 def pass_rows(
     samples, # a table of samples with `correct`
     n:int,   # samples of a problem
 )->list: # of dicts, one for each number of tries: k, pass_at_k, low, high, majority_at_k
-    "pass@k with its 95 % interval over the problems, and maj@k, for k up to n."
-    prompts, correct = samples["prompt_id"][:], samples["correct"][:]
-    answers = [text.strip() for text in samples["completion"][:]]
-    n_right = {}
-    for prompt, right in zip(prompts, correct): n_right[prompt] = n_right.get(prompt, 0) + bool(right)
+    "pass@k with its 95 % interval, and maj@k, for k up to n, over the problems whose n samples all have a verdict."
+    verdicts = {}
+    for prompt, right in zip(samples["prompt_id"][:], as_verdicts(samples["correct"][:])):
+        verdicts.setdefault(prompt, []).append(right)
+    known = {prompt: rights for prompt, rights in verdicts.items() if None not in rights}
+    votes = [(row["prompt_id"], row["completion"].strip(), row["correct"])
+             for row in samples.select_columns(["prompt_id", "completion", "correct"]) if row["prompt_id"] in known]
+    columns = list(zip(*votes)) or [(), (), ()]
     rows = []
     for k in tries_at(n):
-        mean, low, high = row_interval([pass_of(n, c, k) for c in n_right.values()])
-        majority = majority_at_k(prompts, answers, correct, k)
+        mean, low, high = row_interval([pass_of(n, sum(rights), k) for rights in known.values()])
+        majority = majority_at_k(*map(list, columns), k)
         rows.append(dict(k=k, pass_at_k=mean, low=low, high=high, majority_at_k=majority))
     return rows
 

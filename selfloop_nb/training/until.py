@@ -7,12 +7,13 @@ __all__ = ['Until']
 
 # %% ../../nbs/training/08_until.ipynb #350d1bae
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..backend.core import derive_seed, patch_to
 from ..backend.workers import never
 from ..models import LanguageModel
-from ..sampling import GREEDY, generate_samples, room_for
+from ..records import questions
+from ..sampling import GREEDY, Sampling, asked_in_turn, generate_samples, room_for
 from .masked import joint_statistics
 from ..tuning import (
     FineTune, Trained, Tuner, TuningData, check_setting, fine_tune, ignore_loss, plain_settings)
@@ -41,11 +42,14 @@ def check(self, model:LanguageModel, task):
                          "use initial=FineTune(steps=...)")
 
 # %% ../../nbs/training/08_until.ipynb #a7d18dae
-def _solved(model:LanguageModel, task)->float:
-    "The share of the held-out problems that greedy answers solve."
-    asked = task.heldout.remove_columns("completion")
-    answers = generate_samples(model, asked, GREEDY, room_for(model, task, GREEDY))
-    return task.correct(answers.to_list()).count(True) / len(answers)
+def _solved(model:LanguageModel, data:TuningData, should_stop:Callable=never)->float:
+    "The share of the held-out problems that greedy answers solve, asked as in every round."
+    task, sampling = data.task, data.sampling or Sampling()
+    asked = questions(asked_in_turn(task.heldout, sampling.templates))
+    greedy = replace(GREEDY, max_new_tokens=room_for(model, task, sampling), stop=sampling.stop)
+    answers = generate_samples(model, asked, greedy, should_stop=should_stop, workers=data.workers)
+    known = [verdict for verdict in task.correct(answers, data.workers, should_stop) if verdict is not None]
+    return known.count(True) / len(known) if known else 0.0
 
 # %% ../../nbs/training/08_until.ipynb #b4cd28e4
 @patch_to(Until)
@@ -61,7 +65,7 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
         lm, found, part = fine_tune(lm, table, self.how, derive_seed(seed, n), on_later_loss, should_stop, checkpoints)
         losses += map(counted_on, found)
         parts.append(part)
-        solved = _solved(lm, data.task)
+        solved = _solved(lm, data, should_stop)
         if solved >= self.accuracy: break
     else: data.say(f"after {self.most} trainings the model solves {solved:.0%}, not {self.accuracy:.0%}: raise `most`")
     return Trained(lm, losses, joint_statistics(parts))
