@@ -187,8 +187,8 @@ def high_rate(
     "What to say of a learning rate with which a large model that comes trained forgets."
     lr, most = getattr(how, "lr", 0), 2e-4
     if getattr(how, "lora", None) or getattr(how, "freeze", None): most = 1e-3
-    is_large = sum(weight.numel() for weight in lm.model.parameters()) > LARGE
-    if lr <= most or not lm.pretrained or not is_large: return []
+    if lr <= most or not lm.pretrained: return []
+    if sum(weight.numel() for weight in lm.model.parameters()) <= LARGE: return []
     return [f"lr={lr:g} is high for {lm.name}, which comes trained, and may forget what it knows: "
             f"{GENTLE.lr:g} is usual, 0.0002 with LoRA"]
 
