@@ -224,6 +224,13 @@ def _tables(self)->tuple: return self.task.train, self.task.prompts, self.task.h
 @patch_to(Loop)
 def _task(self)->dict: return dict(name=self.task.name, fingerprint=self.task.fingerprint())
 
+@patch_to(Loop)
+def _look_at(self, store:Run):
+    "Work on this branch of this folder."
+    self.store, self.reader = store, RunReader(store)
+    self._kept = KeptTables(partial(kept_samples, store))
+    self.loops[store.branch] = self
+
 # %% ../nbs/13_loop.ipynb #63960bc7
 @patch_to(Loop)
 def _open(self, path:Path, branch:str):
@@ -234,7 +241,7 @@ def _open(self, path:Path, branch:str):
     self._look_at(Run.open_to_write(path, {**info, **about}, branch))
     self.lock = self.store.lock
     self._doubts = doubts(given, self.task, bool(self.store.head), self.settings.sampling) # in the record of M_0
-    self._doubts += high_rate(given, self.settings.tune)
+    self._doubts += high_rate(given, self.settings.tune, self.settings.initial)
     for doubt in self._doubts: self.emit("message", text=doubt)
     check_belongs(self.store, info)
     fall_back(self.store)
@@ -242,14 +249,6 @@ def _open(self, path:Path, branch:str):
     say_other_initial(self.store, self.settings.config()["initial"], self.settings.initial is not None)
     if self.settings.initial is None: self.models.let_go()
     for text in what_changed(self.store): self.emit("message", text=text)
-
-# %% ../nbs/13_loop.ipynb #27638fbb
-@patch_to(Loop)
-def _look_at(self, store:Run):
-    "Work on this branch of this folder."
-    self.store, self.reader = store, RunReader(store)
-    self._kept = KeptTables(partial(kept_samples, store))
-    self.loops[store.branch] = self
 
 # %% ../nbs/13_loop.ipynb #ae25ba43
 @patch_to(Loop)
@@ -396,5 +395,6 @@ def change(self,
     Raises `ValueError` for what does not fit; then nothing is changed."""
     settings = self._next.changed(**changed)
     settings.check(self.models.given, self.task)
+    for text in high_rate(self.models.given, changed.get("tune")): self.emit("message", text=text)
     self._next = settings
     if not self.at_work: self.settings = settings

@@ -140,7 +140,8 @@ def _training_rows(table, number:int, weights:list|None=None):
     "The columns that tuning reads, and the round they come from."
     import pyarrow
     known, n = as_arrow(table), len(table)
-    if "token_ids" in known.column_names and not _are_ids(known["token_ids"].type): known = known.drop(["token_ids"])
+    has_ids = "token_ids" in known.column_names
+    if has_ids and not _lists_numbers(known["token_ids"].type): known = known.drop(["token_ids"])
     types = dict(prompt=pyarrow.string(), completion=pyarrow.string(), finished=pyarrow.bool_(),
                  token_ids=pyarrow.list_(pyarrow.int64()))
     missing = dict(finished=[True] * n, token_ids=[None] * n)
@@ -153,7 +154,7 @@ def _training_rows(table, number:int, weights:list|None=None):
     return table_of(rows.items())
 
 # %% ../nbs/08_mixing.ipynb #c2b0285c
-def _are_ids(kind)->bool: # of a column of Arrow
+def _lists_numbers(kind)->bool: # of a column of Arrow
     "Are these lists of whole numbers? What another library calls so may be texts."
     from pyarrow import types
     kind = kind.value_type if types.is_list(kind) or types.is_large_list(kind) else None

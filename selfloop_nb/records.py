@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'FORMAT', 'HISTORY_COLUMNS', 'questions',
            'count_states', 'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'is_as_it_came',
-           'as_written', 'loss_in', 'Format', 'history_row', 'history_frame']
+           'settings_used', 'as_written', 'loss_in', 'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -143,6 +143,13 @@ def is_as_it_came(
     "Is M_0 the model as it came? The settings name a training all the same, `FineTune`, which always has losses."
     how = config.get("initial")
     return isinstance(how, dict) and how.get("kind") == "FineTune" and math.isnan(_as_float(first.get("train_loss")))
+
+def settings_used(
+    config:dict, # of a round
+    first:dict,  # metrics of round 0
+)->dict:
+    "The settings to show: without a training of M_0 that did not take place."
+    return {**config, "initial": "none: M_0 is the model as it came"} if is_as_it_came(config, first) else config
 
 # %% ../nbs/01_records.ipynb #497a1cfa
 @patch_to(Round)

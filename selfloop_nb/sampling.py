@@ -199,7 +199,8 @@ def longest_completion(
     "The room that the longest known completion of this task needs; of very many completions, not all are looked at."
     tables = [table for table in (task.train, task.heldout) if table is not None]
     pairs = {text: prompt for table in tables for prompt, text in zip(table["prompt"][:], table["completion"][:])}
-    rows = lm.ids_of_pairs([(pairs[text], text) for text in most_tokens(lm, pairs)])
+    longest = most_tokens(lm, pairs, side="text_target" if lm.is_encoder_decoder else "text")
+    rows = lm.ids_of_pairs([(pairs[text], text) for text in longest])
     return max((len(ids) + 1 for ids in rows), default=64)
 
 # %% ../nbs/05_sampling.ipynb #ced99028

@@ -11,6 +11,7 @@ import math, tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -177,19 +178,24 @@ def _check_trainable(name:str, model):
 # What suits a model that comes trained, all weights of it: it has much to lose.
 GENTLE = FineTune(steps=None, epochs=2, batch_size=16, lr=2e-5)
 
-# %% ../nbs/09_tuning.ipynb #4543c922
+# %% ../nbs/09_tuning.ipynb #f58d2abc
 LARGE = 10_000_000 # weights
 
+def _is_high(how)->bool:
+    "Is this more than what a model that comes trained is usually given? A way of one's own may have no number there."
+    lr, is_part = getattr(how, "lr", None), getattr(how, "lora", None) or getattr(how, "freeze", None)
+    return isinstance(lr, Real) and lr > (1e-3 if is_part else 2e-4)
+
+# %% ../nbs/09_tuning.ipynb #4543c922
 def high_rate(
     lm:LanguageModel,
-    how, # a `Tuner`
+    *ways, # each a `Tuner`, or None
 )->list: # of a text; empty where there is nothing to say
-    "What to say of a learning rate with which a large model that comes trained forgets."
-    lr, most = getattr(how, "lr", 0), 2e-4
-    if getattr(how, "lora", None) or getattr(how, "freeze", None): most = 1e-3
-    if lr <= most or not lm.pretrained: return []
-    if sum(weight.numel() for weight in lm.model.parameters()) <= LARGE: return []
-    return [f"lr={lr:g} is high for {lm.name}, which comes trained, and may forget what it knows: "
+    "What to say of learning rates with which a large model that comes trained forgets."
+    rates = sorted({how.lr for how in ways if _is_high(how)}) if lm.pretrained else []
+    if not rates or sum(weight.numel() for weight in lm.model.parameters()) <= LARGE: return []
+    shown = " and ".join(f"{lr:g}" for lr in rates)
+    return [f"lr={shown} is high for {lm.name}, which comes trained, and may forget what it knows: "
             f"{GENTLE.lr:g} is usual, 0.0002 with LoRA"]
 
 # %% ../nbs/09_tuning.ipynb #19cf376b
@@ -314,15 +320,20 @@ def _row_trainer():
         def _get_num_items_in_batch(self, *given): return None # nobody asks: the loss is ours
     return RowTrainer
 
-# %% ../nbs/09_tuning.ipynb #e7c15634
+# %% ../nbs/09_tuning.ipynb #d29ab987
+def _shares(parts:list)->list: # of numbers; nothing is counted where there is one part: on a GPU that would wait
+    "What each part of a step counts for: as much as its labels."
+    if len(parts) == 1: return [1.0]
+    n_labels = [int((part["labels"] != -100).sum()) for part in parts]
+    return [n / sum(n_labels) for n in n_labels]
+
 def _step(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
     "The gradient of a step, part by part: each counts by its labels."
-    n_labels = [int((part["labels"] != -100).sum()) for part in parts]
     total = 0.0
-    for part, n in zip(parts, n_labels):
+    for part, share in zip(parts, _shares(parts)):
         part = trainer._prepare_inputs(part)
         with trainer.compute_loss_context_manager():
-            loss = trainer.compute_loss(model, part) * (n / sum(n_labels))
+            loss = trainer.compute_loss(model, part) * share
         loss.backward()
         total = total + loss.detach()
     return total

@@ -75,8 +75,9 @@ def most_tokens(
     lm:"selfloop_nb.models.LanguageModel",
     texts, # a list, or what else has a length
     n:int=100,
+    side:str="text", # see `TextAsIds.cut`
 )->list:
     "The texts of the most tokens, as the model counts them; of very many not all are counted."
     some = _some_of(texts)
-    sizes = dict(zip(some, map(len, lm.cut(some))))
+    sizes = dict(zip(some, map(len, lm.cut(some, side=side))))
     return sorted(some, key=sizes.get)[-n:]

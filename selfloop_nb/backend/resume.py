@@ -130,21 +130,6 @@ class Resumable(OwnOrder):
     def _save_checkpoint(self, model, trial):
         self.checkpoints.write(self.state.global_step, partial(save_training, self))
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        self.resumed = read_state(Path(resume_from_checkpoint))
-        load_weights(self.model, self.resumed.pop("weights"))
-        self.listener.losses[:] = self.resumed["losses"]
-        self.data_collator.fed.restart(*self.resumed["fed"])
-        self.resumed_epoch = self.resumed["epoch"]
-
-    def _load_optimizer_and_scheduler(self, checkpoint):
-        if checkpoint is None: return
-        self.optimizer.load_state_dict(self.resumed.pop("optimizer"))
-        self.lr_scheduler.load_state_dict(self.resumed.pop("schedule"))
-
-    def _load_rng_state(self, checkpoint):
-        if checkpoint is not None: set_generators(self.resumed["now"])
-
     def floating_point_ops(self, inputs): return 0 # nobody asks
 
     def create_accelerator_and_postprocess(self):
@@ -154,9 +139,29 @@ class Resumable(OwnOrder):
         self.accelerator.free_memory = clear_device_cache
 
     def autocast_smart_context_manager(self, cache_enabled=True):
+        "What a step computes in: `casts_to`, where that is another type."
         import torch
         if self.casts_to is None: return nullcontext()
         return torch.autocast(self.args.device.type, getattr(torch, self.casts_to), cache_enabled=False)
+
+# %% ../../nbs/backend/17_resume.ipynb #293d4d93
+@patch_to(Resumable)
+def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+    self.resumed = read_state(Path(resume_from_checkpoint))
+    load_weights(self.model, self.resumed.pop("weights"))
+    self.listener.losses[:] = self.resumed["losses"]
+    self.data_collator.fed.restart(*self.resumed["fed"])
+    self.resumed_epoch = self.resumed["epoch"]
+
+@patch_to(Resumable)
+def _load_optimizer_and_scheduler(self, checkpoint):
+    if checkpoint is None: return
+    self.optimizer.load_state_dict(self.resumed.pop("optimizer"))
+    self.lr_scheduler.load_state_dict(self.resumed.pop("schedule"))
+
+@patch_to(Resumable)
+def _load_rng_state(self, checkpoint):
+    if checkpoint is not None: set_generators(self.resumed["now"])
 
 # %% ../../nbs/backend/17_resume.ipynb #53584240
 @patch_to(Resumable)

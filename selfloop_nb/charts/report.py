@@ -15,7 +15,7 @@ from .look import RENDERING, png
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
 from .words import SESSION, shown
-from ..records import KEPT, REJECTED
+from ..records import KEPT, REJECTED, settings_used
 from ..storage.evidence import against_controls, controls_beside
 from ..storage.files import make_folder, through_link, write_file
 from ..storage.sealed import read_sealed
@@ -111,7 +111,7 @@ def _card(row:dict)->str:
 # %% ../../nbs/charts/13_report.ipynb #6cd166c7
 def _settings(run:Run, rounds:list)->str:
     "The settings of the newest round, and what the run was made with, as text."
-    settings = {"round": rounds[-1].config} if rounds else {}
+    settings = {"round": settings_used(rounds[-1].config, rounds[0].metrics)} if rounds else {}
     settings |= {name: run.info.get(name) for name in ("seed", "task", "model", "environment", "threads")}
     return f"{_h2('Settings')}<pre>{escape(json.dumps(settings, indent=1, ensure_ascii=False), limit=20000)}</pre>"
 

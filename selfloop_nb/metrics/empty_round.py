@@ -47,7 +47,7 @@ def nothing_kept(
     scores = ", ".join(f"{name}: {_at_most(metrics[column])}" for name, column in names.items())
     more = "Lower"
     reasons = round_counts(samples)["reasons"]
-    if max(reasons, key=reasons.get) == "broken text":
+    if max(reasons, key=reasons.get, default="") == "broken text":
         more = "Most are bytes that are no characters: initial=FineTune(...) trains M_0 first. Lower"
     if "not rated" in samples["reason"][:]: more = "Have more of them rated (a larger n in human(n=...)), or lower"
     cut = cut_off(samples)

@@ -11,7 +11,7 @@ import json, math, re
 from dataclasses import dataclass
 
 from ..backend.core import redact
-from ..records import Round, is_as_it_came
+from ..records import Round, settings_used
 
 # %% ../../nbs/storage/19_cards.ipynb #754c6fa2
 def plain(
@@ -130,8 +130,7 @@ def model_card(
 )->str: # README.md
     "The card of a published model."
     from huggingface_hub import ModelCardData
-    began, config = (info.get("model") or {}).get("name", "a model"), dict(record.config)
-    if rows and is_as_it_came(config, rows[0]): config["initial"] = "none: M_0 is the model as it came"
+    began = (info.get("model") or {}).get("name", "a model")
     data = ModelCardData(library_name="transformers", pipeline_tag=use.task, base_model=_hub_name(began),
                          tags=["selfloop_nb", "self-training"])
     rounds = "1 round" if record.number == 1 else f"{record.number} rounds"
@@ -140,7 +139,7 @@ def model_card(
              "were kept (made with selfloop_nb). All metrics are those of the run's record.",
              f"`transformers.{use.loader}.from_pretrained` loads it.",
              provenance(record, seal, info), "## Rounds", history_table(rows), "## Settings of this round",
-             settings_list(config)]
+             settings_list(settings_used(record.config, rows[0]) if rows else record.config)]
     return _page(data, parts)
 
 # %% ../../nbs/storage/19_cards.ipynb #51b0f8b7

@@ -46,13 +46,13 @@ def pass_rows(
     for prompt, right in zip(samples["prompt_id"][:], as_verdicts(samples["correct"][:])):
         verdicts.setdefault(prompt, []).append(right)
     known = {prompt: rights for prompt, rights in verdicts.items() if None not in rights}
-    votes = [(row["prompt_id"], row["completion"].strip(), row["correct"])
-             for row in samples.select_columns(["prompt_id", "completion", "correct"]) if row["prompt_id"] in known]
-    columns = list(zip(*votes)) or [(), (), ()]
+    voting = [row for row in samples if row["prompt_id"] in known]
+    prompts, correct = ([row[name] for row in voting] for name in ("prompt_id", "correct"))
+    answers = [row["completion"].strip() for row in voting]
     rows = []
     for k in tries_at(n):
         mean, low, high = row_interval([pass_of(n, sum(rights), k) for rights in known.values()])
-        majority = majority_at_k(*map(list, columns), k)
+        majority = majority_at_k(prompts, answers, correct, k)
         rows.append(dict(k=k, pass_at_k=mean, low=low, high=high, majority_at_k=majority))
     return rows
 
