@@ -59,7 +59,7 @@ class LanguageModel(TextAsIds):
     @property
     def is_empty(self)->bool: return "home" in vars(self) # see `emptied`
 
-    @property
+    @cached_property
     def is_encoder_decoder(self)->bool:
         "Does an encoder read the prompt, and a decoder write the completion?"
         return bool(self.model.config.is_encoder_decoder)

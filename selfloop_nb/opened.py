@@ -142,6 +142,7 @@ def emit(self, kind:str, round:int=-1, phase:str="", **data):
     if "text" in data: data["text"] = redact(data["text"])
     event = Event(kind, round, phase, data)
     self._note(event)
+    if not self.listeners: return
     with kept_generators(): # whoever listens may draw random numbers
         for listener in list(self.listeners): listener(event)
 

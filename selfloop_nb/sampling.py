@@ -122,21 +122,15 @@ def sample_chunk(
     return sample_rows(lm, read, ids, decoder.written.rows(), sampling.stop)
 
 # %% ../nbs/05_sampling.ipynb #3955be32
-def sample_rows(lm:LanguageModel, read:Reader, prompts:list, written:list, stop:tuple)->list:
+def sample_rows(lm:LanguageModel, read:Reader, prompts:list, written, stop:tuple)->list:
     "The samples of what was written: (token ids, log-probabilities) a request."
     ends, pad = set(lm.eos_ids), padding_of(lm)
-    rows = [(*_written(tokens, ends, pad), noted) for tokens, noted in written]
-    return [_row(text, *row, stop) for text, row in zip(_texts(read, prompts, rows), rows)]
-
-# %% ../nbs/05_sampling.ipynb #77b49215
-def _texts(read:Reader, prompts:list, rows:list)->list:
-    "What each row says behind its prompt, without the token that ended it."
-    said, texts = {}, []
-    for before, (tokens, ended, _) in zip(prompts, rows):
-        key = tuple(before), tuple(tokens)
-        if key not in said: said[key] = read(tokens[:-1] if ended else tokens, before)
-        texts.append(said[key])
-    return texts
+    rows = []
+    for before, (tokens, logprobs) in zip(prompts, written):
+        own, ended = _written(tokens, ends, pad)
+        text = read.once(own[:-1] if ended else own, before)
+        rows.append(_row(text, own, ended, logprobs, stop))
+    return rows
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
 @patch_to(LanguageModel)

@@ -15,6 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from .backend.columns import IdRows
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar, whole_number
 from .backend.handover import dropout_in, train_in_processes
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
@@ -279,18 +280,19 @@ class RowCollator:
         self.lm, self.fed = lm, Fed()
         self.tokens_at_once = tokens_at_once or math.inf
 
-    def __call__(self, rows:list)->dict:
+    def __call__(self, rows)->dict: # `IdRows`, or a list of dicts of token ids
+        if not isinstance(rows, IdRows): rows = IdRows(rows)
         parts = [self.batch(part) for part in cut_step(rows, self.tokens_at_once, len(self.lm.tokenizer))]
         sides = [side for side in ("input_ids", "decoder_input_ids") if side in parts[0]]
-        n_tokens = sum(len(row[side]) for row in rows for side in sides)
+        n_tokens = sum(int(rows.lists[side].lengths().sum()) for side in sides)
         self.fed.add(n_tokens - len(rows), sum(part[side].numel() for part in parts for side in sides))
         return parts[0] if len(parts) == 1 else dict(parts=parts)
 
-    def batch(self, rows:list)->dict:
+    def batch(self, rows:IdRows)->dict:
         "The batch of some rows."
         import torch
         batch = collate(rows, self.lm)
-        if "weight" in rows[0]: batch["weights"] = torch.tensor([row["weight"] for row in rows], dtype=torch.float32)
+        if rows.weights is not None: batch["weights"] = torch.tensor(rows.weights, dtype=torch.float32)
         # Trainer switches the cache off, but not in a decoder: a model from the disk would then differ in the last bit
         return batch | shorter_logits(self.lm.model, batch) | dict(use_cache=False)
 
@@ -313,9 +315,8 @@ def _row_trainer():
         def training_step(self, model, inputs, num_items_in_batch=None):
             "A step, in parts where it comes so; a memory that is full says which setting would have done."
             parts = inputs.get("parts", [inputs])
-            with memory_errors(parts):
-                step = _step_in_team if self.team else _step
-                return step(self, model, parts)
+            step = _step_in_team if self.team else _step
+            with memory_errors(parts): return step(self, model, parts)
 
         def _get_num_items_in_batch(self, *given): return None # nobody asks: the loss is ours
     return RowTrainer
@@ -388,8 +389,7 @@ def fine_tune(
     workers=HERE,     # who cuts a large mix into token ids, and trains where there are several processes
 )->Trained:
     "Train a copy of the model; raises `TrainingError` when loss or weights are no longer finite."
-    rows = encode_rows(lm, table, workers, should_stop)
-    what = lm, rows, how, seed, on_loss, should_stop, checkpoints
+    what = lm, encode_rows(lm, table, workers, should_stop), how, seed, on_loss, should_stop, checkpoints
     if how.processes == 1: return train_rows(*what)
     return Trained(*train_in_processes(train_rows, *what, workers))
 

@@ -51,7 +51,7 @@ def test_a_mixture_learns_to_use_its_experts_evenly_where_its_config_says_so():
     more = dict(num_key_value_heads=1, num_local_experts=3, output_router_logits=True, router_aux_loss_coef=0.5)
     torch.manual_seed(0)
     lm, train = of_family(transformers.MixtralConfig, **SMALL, **more), small_task().train.select(range(8))
-    batch = collate(list(encode_rows(lm, train)), lm)
+    batch = collate(encode_rows(lm, train), lm)
     follow = batch.pop("labels")
     with torch.inference_mode(): theirs = lm.model(**batch)
     cross = torch.nn.functional.cross_entropy(theirs.logits.flatten(0, 1), follow.flatten())

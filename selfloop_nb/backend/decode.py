@@ -129,10 +129,10 @@ class Written:
         self.tokens[rows, at], self.logprobs[rows, at] = tokens, logprobs
         self.lengths[rows] += 1
 
-    def rows(self)->list: # of (token ids, log-probabilities)
+    def rows(self): # yields (token ids, log-probabilities)
         "What there is of each row."
-        columns = self.tokens.tolist(), self.logprobs.tolist(), self.lengths.tolist()
-        return [(tokens[:n], logprobs[:n]) for tokens, logprobs, n in zip(*columns)]
+        columns = self.tokens.cpu().numpy(), self.logprobs.cpu().numpy(), self.lengths.tolist()
+        for tokens, logprobs, n in zip(*columns): yield tokens[:n].tolist(), logprobs[:n].tolist()
 
 # %% ../../nbs/backend/12_decode.ipynb #fe28b441
 def own_logprobs(

@@ -39,7 +39,7 @@ class Drawing:
     "The chunks of a phase, and the rows that come of them."
     def __init__(self,
         chunks:list,   # with `chunk_id`, `requests` and `seed`, see `plan_chunks`
-        ids,           # token ids of each request's prompt: a sequence
+        ids,           # token ids of each request's prompt: `IdLists`, or `RequestIds`
         made_from:Callable, # chunk, its requests' ids -> hash of all that its rows follow from
         parts:dict,    # chunk_id -> what is kept of it
         room:int,      # the most tokens of a sample
@@ -54,7 +54,7 @@ class Drawing:
         self.places = array("q")                      # which request each row belongs to
         self.counter = Counter(len(ids) * room, progress)
 
-    def asked(self, id:int)->list: return [self.ids[request] for request in self.chunks[id].requests]
+    def asked(self, id:int)->list: return list(self.ids.some(self.chunks[id].requests))
 
 # %% ../../nbs/backend/23_drawing.ipynb #e78179bd
 @patch_to(Drawing)

@@ -58,5 +58,11 @@ class RequestIds:
         self.requests, self.of_texts = requests, of_texts
 
     def __len__(self): return len(self.requests)
-    def __getitem__(self, request:int)->list: return self.of_texts[self.requests.text_of(request)]
+
+    def some(self, requests)->list:
+        "Those of several requests; those of one text share a list."
+        texts = list(map(self.requests.text_of, requests))
+        lists = {text: self.of_texts[text] for text in set(texts)}
+        return [lists[text] for text in texts]
+
     def lengths(self)->list: return [self.of_texts.length(self.requests.text_of(i)) for i in range(len(self))]

@@ -107,10 +107,12 @@ class OwnOrder:
     def get_train_dataloader(self):
         "The Trainer's; it draws a number an epoch, too."
         loader = super().get_train_dataloader()
-        if self.order is not None: loader.base_dataloader.generator = self.order
+        if self.order is not None: loader.generator = self.order
         return loader
 
 # %% ../../nbs/backend/17_resume.ipynb #73a11f73
+def _as_they_are(*parts)->object: return parts if len(parts) > 1 else parts[0]
+
 class Resumable(OwnOrder):
     "Put before a Trainer among the bases of a class, it writes its state into `checkpoints`, and goes on from there."
     checkpoints = None # see storage.checkpoints; None: none are kept
@@ -118,6 +120,7 @@ class Resumable(OwnOrder):
     listener = None    # see `loss_listener`
     epoch_began = None # the generators at that time
     casts_to = None    # a type in which it computes, other than that of the weights
+    trained = ()       # the weights that it changes
 
     def go(self, listener, checkpoints=None):
         "Train, from the newest checkpoint where there is one."
@@ -125,6 +128,7 @@ class Resumable(OwnOrder):
         self.add_callback(_keeper()(self))
         folder = checkpoints.newest() if checkpoints else None
         self.model.train()
+        self.trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.train(resume_from_checkpoint=folder and str(folder))
 
     def _save_checkpoint(self, model, trial):
@@ -133,10 +137,15 @@ class Resumable(OwnOrder):
     def floating_point_ops(self, inputs): return 0 # nobody asks
 
     def create_accelerator_and_postprocess(self):
-        "What a device has cached is given back as the training begins, but no garbage is looked for."
+        "One process needs nothing around its model, rows and optimizer; and no garbage is looked for at the start."
         from accelerate.utils.memory import clear_device_cache
         super().create_accelerator_and_postprocess()
         self.accelerator.free_memory = clear_device_cache
+        self.accelerator.prepare = _as_they_are
+
+    def _clip_grad_norm(self, model):
+        import torch
+        return torch.nn.utils.clip_grad_norm_(self.trained, self.args.max_grad_norm)
 
     def autocast_smart_context_manager(self, cache_enabled=True):
         "What a step computes in: `casts_to`, where that is another type."

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from ..backend.columns import column_of
 from ..backend.core import EmptyRoundError, patch_to
 from ..backend.resume import Resumable
 from ..backend.rows import encode_rows
-from ..backend.tokens import column_of
 from ..backend.trainer import on_one_device, shortened_warmup, undisturbed
 from ..backend.weights import with_weights
 from ..backend.workers import never
