@@ -22,9 +22,10 @@ def as_arrow(
     columns:list|None=None, # of their names; None: all
 )->"pyarrow.Table":
     "The rows of a Dataset as Arrow holds them; nothing is copied where they lie in order."
-    plain = copy(table) # `with_format` would copy all that is known of the table, too
-    plain.set_format("arrow", columns)
-    return plain[:]
+    if getattr(table, "_indices", table) is None: # its rows are all there, in order
+        arrow = table.data.table
+        return arrow if columns is None else arrow.select(columns)
+    return table.with_format("arrow", columns)[:]
 
 def as_table(arrow)->"datasets.Dataset":
     "An Arrow table as a Dataset, without a fingerprint of all its values."
