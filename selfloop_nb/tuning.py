@@ -253,25 +253,23 @@ def train_copy(
 # %% ../nbs/09_tuning.ipynb #5d0d1771
 @dataclass
 class Fed:
-    "How much was fed to a model."
-    n_tokens:int=0
-    n_places:int=0 # padding included
-    first:int=0    # the batches of a training that goes on are counted from here
-    batches:list=field(default_factory=list) # both counts, after each batch
+    "How much was fed to a model; batches may be made before they are fed."
+    first:int=0 # the step that a training goes on after
+    counts:list=field(default_factory=lambda: [(0, 0)]) # tokens and places, padding included: up to there, and a batch each
 
     def add(self, n_tokens:int, n_places:int):
-        self.n_tokens += n_tokens
-        self.n_places += n_places
-        self.batches.append((self.n_tokens, self.n_places))
+        tokens, places = self.counts[-1]
+        self.counts.append((tokens + n_tokens, places + n_places))
 
-    def up_to(self, step:int)->tuple: return step, *self.batches[step - self.first - 1]
+    def up_to(self, step:int)->tuple: return step, *self.counts[step - self.first]
 
     def restart(self, step:int, n_tokens:int, n_places:int):
         "Go on after a step."
-        self.first, self.batches = step, []
-        self.n_tokens, self.n_places = n_tokens, n_places
+        self.first, self.counts = step, [(n_tokens, n_places)]
 
-    def statistics(self)->dict: return dict(n_tokens=self.n_tokens, padding_share=1 - self.n_tokens / self.n_places)
+    def statistics(self, n_steps:int)->dict:
+        _, n_tokens, n_places = self.up_to(n_steps)
+        return dict(n_tokens=n_tokens, padding_share=1 - n_tokens / n_places)
 
 # %% ../nbs/09_tuning.ipynb #192483a8
 class RowCollator:
@@ -374,7 +372,7 @@ def train_rows(
         return made
     tuned, losses = train_copy(
         lm, shortened_warmup(how, len(rows)), trainer, seed, on_loss, should_stop, checkpoints)
-    return Trained(tuned, losses, collator.fed.statistics())
+    return Trained(tuned, losses, collator.fed.statistics(len(losses)))
 
 # %% ../nbs/09_tuning.ipynb #d537e17b
 @plain_arguments

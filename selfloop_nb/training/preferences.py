@@ -184,7 +184,7 @@ def prefer(
     tuned.adapter = trained.adapter
     tuned.model.eval()
     for model in (trained.model, beside): vars(model).pop("forward", None) # TRL's, by which a model holds itself
-    return Trained(tuned, losses, collator.fed.statistics())
+    return Trained(tuned, losses, collator.fed.statistics(len(losses)))
 
 # %% ../../nbs/training/01_preferences.ipynb #520a443b
 @dataclass(frozen=True)
