@@ -211,6 +211,12 @@ class IdLists:
     def length(self, i:int)->int: return self.ends[i + 1] - self.ends[i]
 
 # %% ../../nbs/backend/01_columns.ipynb #e7754208
+def _places(begins, lengths)->"numpy.ndarray":
+    "Where in an array the ids of some lists are, one list after the other."
+    import numpy
+    ends = numpy.cumsum(lengths)
+    return numpy.arange(lengths.sum()) + numpy.repeat(begins - ends + lengths, lengths)
+
 @patch_to(IdLists)
 def lengths(self)->"numpy.ndarray":
     "How long each list is."
@@ -223,11 +229,10 @@ def some(self, places)->"IdLists":
     import numpy
     places = numpy.asarray(places, dtype=int)
     lengths, begins = self.lengths()[places], numpy.asarray(self.ends)[places]
-    ends = numpy.cumsum(lengths)
-    taken = numpy.arange(lengths.sum()) + numpy.repeat(begins - ends + lengths, lengths)
+    ids = numpy.asarray(self.ids)[_places(begins, lengths)]
     some = IdLists()
-    some.ids = array(self.ids.typecode, numpy.asarray(self.ids)[taken].tobytes())
-    some.ends.frombytes(ends.tobytes())
+    some.ids = array(self.ids.typecode, ids.tobytes())
+    some.ends.frombytes(numpy.cumsum(lengths).tobytes())
     return some
 
 # %% ../../nbs/backend/01_columns.ipynb #08463645
@@ -243,9 +248,8 @@ def padded(self,
     lengths = self.lengths() - without_first - without_last
     places = numpy.arange(lengths.max())
     has_one = (places[::-1] if left else places) < lengths[:, None]
-    taken = numpy.arange(lengths.sum()) + numpy.repeat(begins - numpy.cumsum(lengths) + lengths, lengths)
     ids = numpy.full(has_one.shape, filler, dtype=numpy.int64)
-    ids[has_one] = numpy.asarray(self.ids)[taken]
+    ids[has_one] = numpy.asarray(self.ids)[_places(begins, lengths)]
     return torch.from_numpy(ids), torch.from_numpy(has_one.astype(numpy.int64))
 
 # %% ../../nbs/backend/01_columns.ipynb #7d708efb
