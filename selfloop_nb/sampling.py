@@ -286,11 +286,11 @@ CUT_AT_ONCE = 10_000 # prompts
 
 def _cut(lm:LanguageModel, texts:list, max_new_tokens:int)->IdLists:
     "The token ids of texts; raises `ValueError` naming a prompt that does not fit into the model's context."
-    ids_of, fitting = lm.ids_of_prompts([text for _, text in texts]), IdLists()
-    for row, text in texts:
-        _check_fit(lm, f"prompt {row}", text, ids_of[text], max_new_tokens)
-        fitting.append(ids_of[text])
-    return fitting
+    ids_of = lm.ids_of_prompts([text for _, text in texts])
+    longest = max(ids_of.values(), key=len, default=[])
+    if n_places(lm, longest, max_new_tokens) > lm.context:
+        for row, text in texts: _check_fit(lm, f"prompt {row}", text, ids_of[text], max_new_tokens)
+    return IdLists(ids_of[text] for _, text in texts)
 
 # %% ../nbs/05_sampling.ipynb #3f9e9912
 def _fitting_ids(lm:LanguageModel, requests:Requests, max_new_tokens:int, workers, should_stop)->RequestIds:
