@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from .backend.columns import as_arrow, lent, some_rows, table_of
 from .backend.core import (
-    LATER, derive_seed, patch_to, plain_scalar, real_number, seeded, whole_number, whole_text)
+    LATER, derive_seed, patch_to, plain_scalar, real_number, seeded, whole_text)
 from .storage.identity import describe
 
 # %% ../nbs/08_mixing.ipynb #5a5a33cc
@@ -175,6 +175,10 @@ def _parts(self, kept:list, weighed:bool)->list:
     weights = sample_weights(used, self.weights) if weighed else [None] * len(used)
     numbers = range(first + 1, len(kept) + 1)
     if self.rows is not None: used, weights = _taught(used, weights, self.rows)
+    n_kept = sum(map(len, kept[first:]))
+    if n_kept and not any(map(len, used)):
+        raise ValueError(f"rows={_name(self.rows)} gave no row for any of {n_kept} kept samples, and nothing new would "
+                         "be learnt: give a dict with `prompt` and `completion`, or a list of such, for some of them")
     return [_training_rows(*row) for row in zip(used, numbers, weights) if len(row[0])]
 
 # %% ../nbs/08_mixing.ipynb #813499ce
@@ -248,11 +252,13 @@ class Accumulate(_Mix):
 @dataclass(frozen=True)
 class Window(_Mix):
     "D_train and the kept samples of the last n rounds: old samples, written by weaker models, go."
+    real_share:float|None=field(default=None, kw_only=True) # as of the others; `Window(3)` are three rounds
     n:int=3 # rounds, at least 1
     def __post_init__(self):
         super().__post_init__()
-        whole_number(self.n, "n")
-        if self.n < 1: raise ValueError(f"n={self.n!r}: it must be at least 1 round")
+        if _is_positive(self.n): return
+        raise ValueError(f"n={self.n!r}: it must be a whole number of rounds, at least 1; "
+                         "a share of D_train is real_share=...")
     def rounds(self, n:int)->int: return min(n, self.n)
 
 # %% ../nbs/08_mixing.ipynb #3572e87e

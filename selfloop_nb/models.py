@@ -220,6 +220,7 @@ def task_texts(
     task:"selfloop_nb.tasks.Task",
 )->list:
     "All prompts, completions and answers of a task: what a model made for it must be able to read and write."
+    if not hasattr(task, "prompts"): raise ValueError(f"task={task!r:.60}: give a Task, such as addition()")
     tables = [table for table in (task.train, task.prompts, task.heldout, task.sealed) if table is not None]
     columns = [(table, name) for table in tables for name in ("prompt", "completion", "answer")]
     return [text for table, name in columns if name in table.column_names for text in answer_texts(table[name][:])]

@@ -22,7 +22,7 @@ from .backend.trainer import autocast_around
 from .backend.weights import as_trained, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
-from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
+from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check, taught_otherwise
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -285,8 +285,9 @@ def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
         (round.number, "sample"), parts_of(round.sampled, round.weights), progress, round.control.should_stop, written,
         round.workers)
     round.sampled.write_table("samples.parquet", samples)
-    notes = filter(None, [*sampling_notes(sampling, task.prompts.column_names), getattr(round.workers, "note", "")])
-    return Made(("samples.parquet",), sum(Cells(samples, "n_tokens")), warning="\n".join(notes))
+    notes = [*sampling_notes(sampling, task.prompts.column_names), getattr(round.workers, "note", "")]
+    if not getattr(round.workers, "draws", ""): notes.append(taught_otherwise(model, samples)) # no server did
+    return Made(("samples.parquet",), sum(Cells(samples, "n_tokens")), warning="\n".join(filter(None, notes)))
 
 # %% ../nbs/12_phases.ipynb #204b8868
 def judge(
@@ -349,7 +350,6 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
     made.warning = why_unchanged(model, tuned, losses)
     return made
 
-# %% ../nbs/12_phases.ipynb #01a7b16b
 def adopt(round:RoundDraft, model:LanguageModel)->Made:
     "M_0 is the model as it comes."
     check_same(model, round.store.info["model"])

@@ -27,7 +27,7 @@ from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
-from .models import LanguageModel
+from .models import LanguageModel, check_model
 from .storage.identity import describe
 from .tasks import Task
 
@@ -325,6 +325,7 @@ def generate_samples(
     workers=HERE,          # who draws the chunks, see `workers.Here`
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
+    check_model(lm)
     _check_asked(prompts)
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens

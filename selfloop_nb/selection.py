@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .backend.columns import (
-    Cells, arrow_column, lent, number_column, numbered_rows, some_rows, with_column)
+    Cells, arrow_column, column_of, lent, number_column, numbered_rows, some_rows, with_column)
 from .backend.core import patch_to, plain_fields, plain_scalar, redact
 from .backend.counters import kth_highest, n_of_share
 from .records import KEPT, QUARANTINED, REJECTED, STATES, where_kept
@@ -111,7 +111,7 @@ def __call__(self,
 # %% ../nbs/07_selection.ipynb #04b8d927
 def _answers_of(kept, n:int, name:str)->list:
     "What a rule says of n scores; raises `ValueError` for what is neither True nor False, such as row numbers."
-    if not hasattr(kept, "__len__") or len(kept) != n:
+    if not hasattr(kept, "__len__") or isinstance(kept, (dict, set)) or len(kept) != n:
         raise ValueError(f"{name} returned {kept!r:.60} for {n} scores: one answer a score")
     answers = list(map(plain_scalar, kept))
     odd = [answer for answer in answers if type(answer) not in (bool, int, float) or answer not in (0, 1)]
@@ -202,14 +202,27 @@ def _decided(answer, n:int, function:Callable)->tuple: # states, reasons
     "What a user's function says of n samples; raises `ValueError` unless that is a state and a reason of each."
     name = getattr(function, "__name__", type(function).__name__)
     parts = answer if isinstance(answer, (tuple, list)) and len(answer) == 2 else ()
-    sizes = [len(part) for part in parts if hasattr(part, "__len__") and not isinstance(part, str)]
+    sizes = [len(part) for part in parts if hasattr(part, "__len__") and not isinstance(part, (str, dict, set))]
     if sizes != [n, n]:
         raise ValueError(f"the keep rule {name!r} returned {answer!r:.60} for {n} samples: return two lists, a state "
                          "and a reason of each sample, such as ['kept', 'rejected'], ['', 'too long']")
     states, reasons = map(list, parts)
     unknown = [state for state in states if state not in STATES]
     if unknown: raise ValueError(f"the keep rule {name!r} gave the state {unknown[0]!r}: use one of {STATES}")
-    return states, ["" if reason is None else reason for reason in reasons]
+    odd = [reason for reason in reasons if isinstance(reason, (dict, list, set, tuple))]
+    if odd: raise ValueError(f"the keep rule {name!r} gave the reason {odd[0]!r:.60}: give a text, '' for a kept one")
+    return states, ["" if reason is None else str(reason) for reason in reasons]
+
+# %% ../nbs/07_selection.ipynb #7c1e4d20
+def _without_unscored(samples, states, reasons)->tuple: # states, reasons
+    "The same, but that no rule keeps a sample without a score: nobody knows what it is worth."
+    import numpy
+    states, reasons = list(states), list(reasons)
+    words = column_of(samples, "reason", "") # of the scorer
+    unscored = numpy.flatnonzero(~numpy.isfinite(number_column(samples, "score")))
+    for i in unscored.tolist():
+        if states[i] == KEPT: states[i], reasons[i] = QUARANTINED, words[i] or "no valid score"
+    return states, reasons
 
 # %% ../nbs/07_selection.ipynb #c578ed8c
 @dataclass(frozen=True)
@@ -218,8 +231,8 @@ class OwnRule(KeepRule):
     function:Callable # a scored sample table -> states, reasons
     def __call__(self, samples):
         states, reasons = _decided(self.function(lent(samples)), len(samples), self.function)
-        shown = {reason: redact(str(reason)) for reason in set(reasons)} # words of somebody else's code, for a record
-        return states, [shown[reason] for reason in reasons]
+        shown = {reason: redact(reason) for reason in set(reasons)} # words of somebody else's code, for a record
+        return _without_unscored(samples, states, [shown[reason] for reason in reasons])
     def _describe_(self): return describe(self.function)
 
 # %% ../nbs/07_selection.ipynb #610db65f
@@ -238,9 +251,11 @@ def select_samples(
     rule,    # a keep rule, or a function
 )->"datasets.Dataset": # with `state` and `reason`
     "Decide about a round's samples."
-    if "score" not in samples.column_names: raise ValueError("the samples have no score: give score_samples(...)")
-    states, reasons = as_rule(rule)(samples)
-    if "reason" in samples.column_names: samples = samples.remove_columns("reason")
+    if "score" not in getattr(samples, "column_names", ()):
+        raise ValueError("the samples have no score: give score_samples(...)")
+    if "state" in samples.column_names: # an earlier rule's, as its reasons are
+        samples = samples.remove_columns([name for name in ("state", "reason") if name in samples.column_names])
+    states, reasons = _without_unscored(samples, *as_rule(rule)(samples))
     return with_column(with_column(samples, "state", states), "reason", reasons)
 
 # %% ../nbs/07_selection.ipynb #601f3237

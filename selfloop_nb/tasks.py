@@ -20,7 +20,7 @@ from .backend.core import (
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
-from .storage.formats import plain_table, say_contradictions, say_misread, say_odd_answers
+from .storage.formats import plain_table, say_contradictions, say_misread, say_odd_answers, why_wrong
 from .storage.identity import describe
 from .storage.tables import called_references
 from .text import answer_texts, clean_text, composed, extractor, import_extra
@@ -63,6 +63,8 @@ class Task:
 def _check_table(table, name:str, columns:tuple, optional:bool=False):
     "Raise where `table` is missing, empty or lacks a column of text."
     if table is None and optional: return
+    if not hasattr(table, "column_names"):
+        raise ValueError(f"{name}={table!r:.60}: give a Dataset, or from_dataset(...), which reads other tables")
     if table is None or len(table) == 0:
         fix = f"give at least one row with the columns {list(columns)}"
         raise ValueError(f"{name} is empty: {fix}" + (", or None" if optional else ""))
@@ -148,9 +150,9 @@ def why_silent(self,
     rows,          # as for `correct`
     verdicts:list, # what `correct` gave
 )->str: # '' where there is nothing to say
-    "Why the check has no verdict on any row, or fails on some."
+    "Why the check has no verdict on any row, fails on some, or finds some wrong that look right."
     unknown, raised = [i for i, verdict in enumerate(verdicts) if verdict is None], False
-    if not unknown: return ""
+    if not unknown: return why_wrong(self, rows, verdicts)
     try: why = f"it gave {self.check(answered_row(rows[unknown[0]]))!r:.60}"
     except Exception as error: why, raised = f"{type(error).__name__}: {error!s:.100}", True
     if len(unknown) == len(rows):

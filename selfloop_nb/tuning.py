@@ -123,10 +123,10 @@ class FineTune(Tuner):
     def __post_init__(self):
         plain_settings(self)
         if isinstance(self.freeze, str): object.__setattr__(self, "freeze", (self.freeze,))
-        object.__setattr__(self, "freeze", tuple(self.freeze))
         if (self.steps is None) == (self.epochs is None):
             both = f"steps={self.steps!r}, epochs={self.epochs!r}"
             raise ValueError(f"{both}: give one of the two and set the other to None")
+        check_setting(self, "freeze", all(isinstance(part, str) for part in self.freeze), "names of parts")
         check_setting(self, "steps", self.steps is None or self.steps >= 1, "at least 1")
         check_setting(self, "epochs", self.epochs is None or self.epochs > 0, "above 0")
         check_setting(self, "batch_size", self.batch_size >= 1, "at least 1")

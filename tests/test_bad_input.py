@@ -223,6 +223,9 @@ OWN_RULES = {
     "states alone": (answering(["kept"] * 3), TWO_LISTS),
     "too few": (answering((["kept"], [""])), TWO_LISTS),
     "yes and no": (answering(([True] * 3, [""] * 3)), "gave the state True: use one of"),
+    "reasons by row": (answering((["kept"] * 3, {0: "", 1: "", 2: ""})), TWO_LISTS),
+    "reasons too few": (answering((["kept"] * 3, [""])), TWO_LISTS),
+    "a reason that is none": (answering((["kept"] * 3, [{"why": 1}] * 3)), "gave the reason {'why': 1}: give a text"),
     "one score": (Few(), "Few.keep returned \\[True\\] for 3 scores")}
 
 
@@ -230,6 +233,25 @@ OWN_RULES = {
 def test_a_rule_that_decides_nothing_is_named(case):
     rule, message = OWN_RULES[case]
     with refuse("ValueError", message): as_rule(rule)(scored(3))
+
+
+def test_no_rule_keeps_what_has_no_score(tmp_path):
+    def graded(samples): return [math.nan if i == 3 else 1.0 for i in range(len(samples))]
+    def all_of_them(samples): return ["kept"] * len(samples), [""] * len(samples)
+    class Everything(KeepRule):
+        def __call__(self, samples): return all_of_them(samples)
+    for rule in (all_of_them, selfloop_nb.NoNearDuplicates(all_of_them), Everything()):
+        loop = small_loop(score=graded, select=rule)
+        loop.run(rounds=1)
+        (row,) = loop.samples(1).filter(lambda row: row["state"] == "quarantined")
+        assert row["reason"] == "graded gave nan" and math.isnan(row["score"])
+
+
+def test_kept_samples_that_teach_nothing_end_the_round():
+    loop = small_loop(mix=selfloop_nb.Accumulate(rows=lambda row: []))
+    loop.start()
+    with refuse("ValueError", "gave no row for any of [0-9]+ kept samples, and nothing new"): loop.step()
+    assert len(loop.rounds) == 1
 
 
 def test_a_mix_without_rows_is_named():
@@ -516,6 +538,39 @@ def test_a_seed_below_0_is_another_seed():
     for draw in (lambda seed: addition(1, 5, 5, 5, seed=seed).fingerprint(), lambda seed: draw_rows(99, 9, seed)):
         assert draw(-1) == draw(-1) != draw(1)
     assert seeded(7).random() == random.Random(7).random() == seeded(numpy.int64(7)).random()
+
+
+LARGE = 2**70
+TOO_LARGE = [
+    ("FineTune", dict(batch_size=LARGE)), ("DPO", dict(batch_size=LARGE)), ("MaskedLM", dict(batch_size=LARGE)),
+    ("LoRA", dict(r=LARGE)), ("Sampling", dict(tokens_per_batch=LARGE)), ("TopK", dict(k=LARGE)),
+    ("length", dict(low=1, high=LARGE)), ("no_repetition", dict(n=LARGE))]
+
+
+@pytest.mark.parametrize("name, given", TOO_LARGE, ids=str)
+def test_a_whole_number_beyond_64_bit_is_refused(name, given):
+    with refuse("ValueError", "=1180591620717411303424: it must be a whole number of at most 64 bit"):
+        getattr(selfloop_nb, name)(**given)
+
+
+def test_a_seed_beyond_64_bit_is_hashed():
+    assert small_loop(seed=LARGE).seed == LARGE
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda: selfloop_nb.FineTune(freeze=[1]), "freeze=\\(1,\\): it must be names of parts"),
+    (lambda: selfloop_nb.FineTune(optimizer=["adamw"]), "optimizer=\\['adamw'\\]: it must be a text"),
+    (lambda: selfloop_nb.tiny_llama(None), "task=None: give a Task, such as addition"),
+    (lambda: selfloop_nb.Task("mine", ONE, ONE, None), "train=\\[.*: give a Dataset, or from_dataset"),
+    (lambda: selfloop_nb.generate_samples(None, None), "lm=None: give LanguageModel"),
+    (lambda: selfloop_nb.pass_at_k(None, [True]), "prompt_ids=None: give a list"),
+    (lambda: selfloop_nb.theta_for_precision([0.5], None), "correct=None: give a list"),
+    (lambda: selfloop_nb.select_samples(None, selfloop_nb.TopK()), "the samples have no score"),
+    (lambda: selfloop_nb.self_judge(verdicts=["Yes"]), "verdicts=.*: give a dict of words"),
+    (lambda: selfloop_nb.bleu(tokenize=["zh"]), "tokenize=.*: it must be a text, or None"),
+])
+def test_what_cannot_be_given_is_named_where_it_is(make, words):
+    with refuse("ValueError", words): make()
 
 
 @pytest.mark.parametrize("ask", ["Staircase", 3, [0, 1], dict, len], ids=str)

@@ -429,6 +429,21 @@ def test_an_answer_goes_on_from_a_thought_that_was_begun():
         assert lm.tokenizer.decode(ids) == expected
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_is_taught_is_what_the_template_writes_or_it_is_said(quick):
+    from selfloop_nb.metrics.doubts import doubts
+    lm = chat_model("qwen", template_kwargs={"enable_thinking": False} if quick else None)
+    asked = lm.tokenizer.decode(lm.prompt_ids("1+2=") + lm.completion_ids("3", prompt="1+2="))
+    written = lm.tokenizer.apply_chat_template(turns("1+2=", "3"), tokenize=False)
+    task = from_dataset([dict(prompt="1+2=", completion=text) for text in ("3", "<think>2, 3</think>3")],
+                        [dict(prompt="2+2=")])
+    said = [text for text in doubts(lm, task) if "have no thought" in text]
+    if not quick: written = written.replace("<think>\n\n</think>\n\n", "")
+    assert asked.rstrip() == written.rstrip()
+    assert bool(said) != quick
+    assert quick or "1 of 2 completions" in said[0] and "enable_thinking': False" in said[0]
+
+
 def test_room_to_think(thinker):
     from selfloop_nb.sampling import room_for
     trained = chat_model("qwen", context=8192, pretrained=True)

@@ -123,7 +123,7 @@ def test_whole_numbers_of_numpy_make_the_same_round():
     assert tuned.step().number == 1, "AdamW itself takes no whole numbers"
 
 
-@pytest.mark.parametrize("value", [10**30, 1_000_001, 0, -1])
+@pytest.mark.parametrize("value", [10**18, 1_000_001, 0, -1])
 @pytest.mark.parametrize("name", ["n_samples", "max_new_tokens"])
 def test_what_nobody_can_mean_is_refused(name, value):
     with pytest.raises(ValueError, match=f"^{name}={value}: it must be at least 1, at most 1,000,000"):

@@ -247,6 +247,7 @@ def test_arms_that_end_early(tmp_path):
     (dict(rounds=0), "rounds=0: it must be a whole number, at least 1"),
     (dict(workers=1.5), "workers=1.5: it must be a whole number"),
     (dict(arms=["replace"]), "give a dict, name -> settings"),
+    (dict(arms={1: {}}), "arms={1: {}}: give a dict, name -> settings"),
 ])
 def test_what_cannot_work_is_said_before_anything_is_run(asked, message, tmp_path):
     from selfloop_nb import sweep

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['MUCH', 'AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated', 'arrow_column',
            'number_column', 'column_of', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'IdLists', 'IdRows', 'numbered',
-           'coded', 'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts', 'reordered_by']
+           'coded', 'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts', 'check_lists',
+           'check_listed_texts', 'reordered_by']
 
 # %% ../../nbs/backend/01_columns.ipynb #ae3b40f7
 import ctypes
@@ -79,9 +80,10 @@ def with_column(
     name:str,
     values, # one a row
 )->"datasets.Dataset":
-    "The table with one more column."
+    "The table with this column behind the others, in the place of one that has its name."
     import pyarrow
-    return as_table(as_arrow(table).append_column(name, pyarrow.array(values)))
+    others = [own for own in table.column_names if own != name]
+    return as_table(as_arrow(table, others).append_column(name, pyarrow.array(values)))
 
 # %% ../../nbs/backend/01_columns.ipynb #9311a03d
 def lent(
@@ -370,6 +372,22 @@ def check_texts(
         if isinstance(text, str): continue
         raise ValueError(f"{name}, column {column!r}, row {i}: {type(text).__name__} where text is needed; "
                          "write it as such")
+
+# %% ../../nbs/backend/01_columns.ipynb #8a0d7e01
+def check_lists(**lists):
+    "Raise `ValueError` for what is no list of values, one a sample."
+    for name, values in lists.items():
+        if hasattr(values, "__len__") and not isinstance(values, (str, bytes, dict, set)): continue
+        raise ValueError(f"{name}={values!r:.60}: give a list, with one value a sample")
+
+# %% ../../nbs/backend/01_columns.ipynb #8a0d7e03
+def check_listed_texts(**lists):
+    "Raise `ValueError` naming the first that is no text."
+    check_lists(**lists)
+    for name, texts in lists.items():
+        for i, text in enumerate(texts):
+            if isinstance(text, str): continue
+            raise ValueError(f"{name}, number {i}: {text!r:.40} where text is needed; write it as such")
 
 # %% ../../nbs/backend/01_columns.ipynb #27ed88ec
 def reordered_by(

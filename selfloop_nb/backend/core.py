@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['LATER', 'MOST_DEPTH', 'whole_text', 'plain_scalar', 'whole_number', 'natural_number', 'check_sizes', 'real_number',
-           'is_name', 'is_unused', 'plain_fields', 'yes_or_no', 'plain_arguments', 'derive_seed', 'seeded',
-           'kept_generators', 'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret',
-           'redacted', 'user_path', 'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError',
-           'OutOfMemoryError', 'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
+           'is_unused', 'plain_fields', 'yes_or_no', 'plain_arguments', 'derive_seed', 'seeded', 'kept_generators',
+           'usual_defaults', 'short_hash', 'whole_texts', 'parse_json', 'redact', 'is_secret', 'redacted', 'user_path',
+           'fixed_path', 'patch_to', 'SelfloopError', 'ScoringError', 'TrainingError', 'OutOfMemoryError',
+           'RunFolderError', 'EmptyRoundError', 'RunLockedError', 'DamagedRunError', 'Stopped']
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
-import functools, hashlib, inspect, json, operator, os, random, re, sys, unicodedata
+import functools, hashlib, inspect, json, operator, os, random, re, sys
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -41,11 +41,16 @@ def whole_number(
 )->int:
     "A plain Python int; raises `ValueError` for anything that is not a whole number."
     try:
-        if not isinstance(plain_scalar(value), bool): return operator.index(value)
+        if not isinstance(plain_scalar(value), bool): return _held(operator.index(value), name)
     except TypeError: pass
     try: fix = f" such as {int(value)}"
     except (TypeError, ValueError, OverflowError): fix = ""
     raise ValueError(f"{name}={value!r}: it must be a whole number{fix}")
+
+# %% ../../nbs/00_core.ipynb #1d7a5c01
+def _held(n:int, name:str)->int: # a seed may be larger: it is hashed
+    if name == "seed" or -2**63 <= n < 2**63: return n
+    raise ValueError(f"{name}={n}: it must be a whole number of at most 64 bit")
 
 # %% ../../nbs/00_core.ipynb #c34a08c0
 def natural_number(value, name:str)->int: # 0 or more
@@ -72,14 +77,6 @@ def real_number(
     except (TypeError, ValueError, OverflowError): pass
     raise ValueError(f"{name}={value!r:.80}: it must be a number")
 
-# %% ../../nbs/00_core.ipynb #473eee36
-def is_name(name:str)->bool:
-    "Is a name (in Unicode's NFC) safe as a part of a path on every system?"
-    kinds = [unicodedata.category(char)[0] for char in name] # L letter, M mark of a letter, N digit
-    if not 1 <= len(name) <= 64 or kinds[0] == "M" or set(name) == {"."}: return False
-    if len(name.encode(errors="replace")) > 200: return False
-    return all(char in ".-_" or kind in "LMN" for char, kind in zip(name, kinds))
-
 # %% ../../nbs/00_core.ipynb #dc87ba86
 LATER = dict(later=True) # for `field(default=..., metadata=LATER)`
 
@@ -104,6 +101,7 @@ def _plain_field(value, name:str, kinds:tuple):
     if bool in kinds: return yes_or_no(value, name)
     if float in kinds: return real_number(value, name)
     if int in kinds: return whole_number(value, name)
+    if {str} < {*kinds, NoneType} <= {str, NoneType}: raise ValueError(f"{name}={value!r:.80}: it must be a text")
     return _plain_tuple(value, name) if tuple in kinds else value
 
 # %% ../../nbs/00_core.ipynb #f47976c2

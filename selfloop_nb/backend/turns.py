@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'TAGS', 'SECONDS', 'conversation', 'turn_end', 'write_turns', 'read_turns', 'framed', 'given_by',
            'ask', 'with_system', 'without_template', 'names_read', 'with_settings', 'thought_begun', 'continued',
-           'before_answer', 'answer_lead', 'writes_date', 'template_fault', 'drops_question', 'lost_message', 'form_of']
+           'before_answer', 'thought_put', 'answer_lead', 'writes_date', 'template_fault', 'drops_question',
+           'lost_message', 'form_of']
 
 # %% ../../nbs/backend/03_turns.ipynb #5f4b9265
 import ctypes, json, math, re, threading, time
@@ -248,6 +249,13 @@ def before_answer(
     if header and _heeds(tokenizer): return ""
     for begin, end in TAGS: header = header.replace(begin, "").replace(end, "")
     return header.strip()
+
+def thought_put(
+    tokenizer,
+)->str: # '' where there is none
+    "The empty thought that the chat template writes before an answer that has none."
+    between = _between(tokenizer)
+    return between if any(tag in between for tags in TAGS for tag in tags) else ""
 
 # %% ../../nbs/backend/03_turns.ipynb #445ebce5
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ __all__ = ['LEAST_CHANGED', 'check_weights', 'as_trained', 'share_changed', 'why
 # %% ../../nbs/backend/10_weights.ipynb #40e9a24f
 from copy import deepcopy
 
-from .core import TrainingError
+from .core import TrainingError, plain_scalar
 
 # %% ../../nbs/backend/10_weights.ipynb #29396c24
 def check_weights(
@@ -22,6 +22,46 @@ def check_weights(
             f"the weight {name} is not finite: a model that was trained has diverged, "
             "lower the learning rate; one that was loaded is of no use")
 
+# %% ../../nbs/backend/10_weights.ipynb #5d1f3a60
+def _other_form(trained, given)->str: # '' where all is well
+    "What is wrong with weights that are not those of the given model, changed."
+    def form(lm): return {name: (tuple(w.shape), str(w.dtype)) for name, w in lm.model.named_parameters()}
+    ours, theirs = form(given), form(trained)
+    odd = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if not odd: return ""
+    had, has = (known[odd[0]] if odd[0] in known else None for known in (ours, theirs))
+    def shown(form): return f"{form[0]} of {form[1]}" if form else "missing"
+    return (f"gave a model of another form: the weight {odd[0]!r} was {shown(had)} and is {shown(has)}; "
+            "give back a copy with the same weights, model.copy(), trained")
+
+# %% ../../nbs/backend/10_weights.ipynb #5d1f3a61
+def _is_number(value)->bool: return isinstance(plain_scalar(value), (int, float))
+
+def _plain(numbers:dict)->dict:
+    "The same, each as a number of Python."
+    return {name: _plain(one) if isinstance(one, dict) else plain_scalar(one) for name, one in numbers.items()}
+
+# %% ../../nbs/backend/10_weights.ipynb #5d1f3a63
+def _odd_losses(losses)->str: # '' where all is well
+    "What is wrong with the losses of a training."
+    need = "return a list with a dict a step, such as dict(step=1, loss=2.3, lr=0.001), or []"
+    if not isinstance(losses, (list, tuple)): return f"gave the losses {losses!r:.60}: {need}"
+    for point in losses:
+        is_point = isinstance(point, dict) and all(_is_number(point.get(name)) for name in ("step", "loss"))
+        if not is_point: return f"gave the loss {point!r:.60}: {need}"
+    return ""
+
+# %% ../../nbs/backend/10_weights.ipynb #5d1f3a62
+def _odd_statistics(statistics)->str: # '' where all is well
+    "What is wrong with what a training has counted."
+    if not isinstance(statistics, dict):
+        return f"gave the statistics {statistics!r:.60}: return a dict such as dict(n_tokens=1000)"
+    metrics = statistics.get("metrics", {})
+    if not isinstance(metrics, dict): return f"gave metrics={metrics!r:.60}: return a dict, name -> number"
+    counted = {name: statistics[name] for name in ("n_tokens", "padding_share") if name in statistics}
+    odd = [(name, value) for name, value in {**counted, **metrics}.items() if not _is_number(value)]
+    return f"gave {odd[0][0]}={odd[0][1]!r:.60}: it must be a number" if odd else ""
+
 # %% ../../nbs/backend/10_weights.ipynb #2099c396
 def as_trained(
     result, # of the `train` of a `Tuner`
@@ -33,9 +73,13 @@ def as_trained(
     if not (isinstance(result, tuple) and len(result) == 3 and hasattr(result[0], "weights_hash")):
         raise ValueError(f"tune={name}(...): its train() returned {type(result).__name__}: return "
                          "Trained(model, losses, statistics), the model as a LanguageModel")
-    if result[0] is not given: return result
-    raise ValueError(f"tune={name}(...): its train() gave back the model that it was given, which is the round's "
-                     "before: train a copy, model.copy()")
+    if result[0] is given:
+        raise ValueError(f"tune={name}(...): its train() gave back the model that it was given, which is the round's "
+                         "before: train a copy, model.copy()")
+    model, losses, statistics = result
+    fault = _other_form(model, given) or _odd_losses(losses) or _odd_statistics(statistics)
+    if fault: raise ValueError(f"tune={name}(...): its train() {fault}")
+    return model, list(map(_plain, losses)), _plain(statistics)
 
 # %% ../../nbs/backend/10_weights.ipynb #e1abde82
 def share_changed(
@@ -70,7 +114,7 @@ def why_unchanged(
     "A warning for a training that has left most weights as they were."
     share = share_changed(before, after)
     if share >= LEAST_CHANGED: return ""
-    rate = max((point["lr"] for point in losses), default=0)
+    rate = max((point.get("lr", 0) for point in losses), default=0)
     fix = "give the model in 32 bit, or raise lr" if before.model.dtype.itemsize < 4 else "raise lr"
     return (f"{1 - share:.0%} of the weights are as before, after {len(losses)} steps at lr={rate:g}: "
             f"little or nothing was learnt; {fix}")

@@ -37,6 +37,15 @@ def why_no_tokenizer(
         return "its tokenizer is one of tokenizers; give PreTrainedTokenizerFast(tokenizer_object=..., eos_token=...)"
     return f"its tokenizer is a {kind} and none of transformers; load it with AutoTokenizer"
 
+# %% ../../nbs/backend/07_whole.ipynb #3c5d9a01
+def _counts_other_layers(config)->str: # '' where all is well
+    "What is wrong with the config of a decoder that counts the layers of an encoder which it has not."
+    n_layers = getattr(config, "decoder_layers", None)
+    counted = getattr(config, "num_hidden_layers", n_layers)
+    if config.is_encoder_decoder or not n_layers or counted >= n_layers: return ""
+    return (f"its config counts {counted} layers, those of an encoder that it has not, and it has {n_layers}; "
+            f"set model.config.num_hidden_layers = {n_layers}, or it cannot write")
+
 # %% ../../nbs/backend/07_whole.ipynb #a207cf9e
 def why_not_whole(
     model, # that somebody gives
@@ -61,6 +70,7 @@ def why_not_whole(
         return "its weights are quantised and cannot be trained; load it without quantization_config"
     if any(weight.is_meta for weight in model.parameters()):
         return "some of its weights are not in memory; load it without device_map"
+    if fault := _counts_other_layers(model.config): return fault
     if getattr(model.config, "return_dict", True) is False:
         return "its config has it answer in a tuple; set model.config.return_dict = True"
     return why_no_tokenizer(tokenizer)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
+from ..backend.columns import check_listed_texts
 from ..backend.core import check_sizes, natural_number, patch_to, plain_fields, short_hash
 from ..backend.counters import n_of_share
 from ..records import KEPT, REJECTED
@@ -89,8 +90,9 @@ class Decontaminated(Refinement):
         super().__post_init__()
         check_sizes(n=self.n)
         if hasattr(heldout, "column_names"): heldout = heldout["completion"][:]
-        if not len(heldout) or isinstance(heldout, str):
+        if heldout is None or isinstance(heldout, str) or not len(heldout):
             raise ValueError("Decontaminated() needs the held-out texts, such as task.heldout['completion']")
+        check_listed_texts(heldout=heldout)
         long = [text for text in heldout if len(segment(text)) >= self.n]
         if not long: raise ValueError(f"no held-out text has n={self.n} units: lower n, or leave Decontaminated() out")
         object.__setattr__(self, "heldout_hash", short_hash(list(heldout)))

@@ -9,6 +9,7 @@ __all__ = ['AcceptanceTarget', 'wilson_low', 'theta_for_precision', 'round_of', 
 import math
 from dataclasses import dataclass
 
+from ..backend.columns import check_lists
 from ..backend.core import patch_to, plain_arguments
 from ..backend.counters import n_of_share
 from ..records import as_verdicts
@@ -56,6 +57,7 @@ def theta_for_precision(
     precision:float=0.9, # that is wanted of the kept samples, (0, 1)
 )->float: # theta, for `Threshold`
     "The lowest theta that is surely right as often as wanted; raises `ValueError` with the best where none is."
+    check_lists(scores=scores, correct=correct)
     if len(scores) != len(correct):
         raise ValueError(f"{len(scores)} scores but {len(correct)} ratings: "
                          "give one a sample, None where there is none")

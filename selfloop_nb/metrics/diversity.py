@@ -10,6 +10,7 @@ __all__ = ['self_bleu', 'ngram_entropy', 'compression_ratio', 'near_duplicate_ra
 import math, zlib
 from collections.abc import Callable
 
+from ..backend.columns import check_listed_texts
 from ..backend.core import plain_arguments, seeded
 from ..text import near_duplicates, number_ngrams, number_units
 
@@ -171,6 +172,7 @@ def diversity_metrics(
     seed:int=0, # of the draws of the Vendi score
 )->dict: # self_bleu, near_duplicate_ratio, entropy_1, entropy_2, compression_ratio, vendi, vendi_error
     "The diversity metrics of some texts, by name."
+    check_listed_texts(texts=texts)
     vendi, error = on_parts(lambda part: vendi_score(ngram_kernel(part)), texts, seed=seed)
     return dict(self_bleu=self_bleu(texts), near_duplicate_ratio=near_duplicate_ratio(texts),
                 entropy_1=ngram_entropy(texts, 1), entropy_2=ngram_entropy(texts, 2),

@@ -12,7 +12,7 @@ from collections import Counter
 from functools import cache
 from itertools import combinations
 
-from ..backend.columns import numbered
+from ..backend.columns import check_lists, numbered
 from ..backend.core import check_sizes, plain_arguments, seeded
 from ..records import KEPT, as_verdicts
 
@@ -30,6 +30,7 @@ def pass_of(
 def _verdicts(prompt_ids, correct:list)->tuple: # two lists, a number a prompt, in the order of their first verdicts
     "How many verdicts of each prompt are known, and how many of them say right; prompts without any are left out."
     import numpy
+    check_lists(prompt_ids=prompt_ids, correct=correct)
     if len(prompt_ids) != len(correct): raise ValueError(f"{len(prompt_ids)} prompt ids, and {len(correct)} verdicts")
     correct = as_verdicts(correct)
     is_known = numpy.array([is_right is not None for is_right in correct], dtype=bool)
@@ -82,6 +83,7 @@ def majority_at_k(
 
     Raises `ValueError` where a prompt has fewer than k.
     """
+    check_lists(prompt_ids=prompt_ids, answers=answers, correct=correct)
     by_prompt = {}
     for prompt, answer, is_right in zip(prompt_ids, answers, as_verdicts(correct), strict=True):
         if is_right is not None: by_prompt.setdefault(prompt, []).append((answer, is_right))
@@ -98,6 +100,7 @@ def keep_errors(
     correct:list, # True, False, or None for unknown
 )->dict: # kept_but_wrong, wrong_but_kept, right_but_dropped: shares in [0, 1], nan where there is nothing to share out
     "The two ways in which selection errs, on the samples whose verdict is known."
+    check_lists(states=states, correct=correct)
     pairs = zip(states, as_verdicts(correct), strict=True)
     counts = Counter((state == KEPT, is_right) for state, is_right in pairs if is_right is not None)
     kept_right, kept_wrong = counts[True, True], counts[True, False]
@@ -127,6 +130,7 @@ def auc(
 # %% ../../nbs/metrics/03_pass_at_k.ipynb #aa6461d7
 def _known(scores:list, correct:list)->list:
     "Pairs of a finite score and its verdict, where both are known."
+    check_lists(scores=scores, correct=correct)
     verdicts = as_verdicts(correct)
     pairs = [(s, c) for s, c in zip(scores, verdicts, strict=True) if s is not None and c is not None]
     return [(score, right) for score, right in pairs if math.isfinite(score)]
@@ -138,6 +142,7 @@ def calibration_bins(
     n_bins:int=10, # of equal width
 )->list: # a tuple for each bin that holds any: number of samples, mean score, share that is right
     "What a reliability diagram shows (DeGroot and Fienberg 1983); raises `ValueError` for a score outside [0, 1]."
+    check_lists(scores=scores, correct=correct)
     bins = {}
     for score, right in zip(scores, as_verdicts(correct), strict=True):
         if right is None or score is None or math.isnan(score): continue

@@ -9,6 +9,7 @@ __all__ = ['sentiment', 'column_of', 'train_classifier', 'reward_model']
 import math, os
 from pathlib import Path
 
+from ..backend.columns import check_listed_texts, check_lists
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
 from ..backend.core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
@@ -41,6 +42,8 @@ def column_of(
 # %% ../../nbs/scorers/03_classifiers.ipynb #cac6eb88
 def _check_labels(texts:list, labels:list):
     "Raise `ValueError` where texts and labels do not fit together."
+    check_lists(labels=labels)
+    check_listed_texts(texts=texts)
     if len(texts) != len(labels):
         raise ValueError(f"{len(texts)} texts but {len(labels)} labels: give one label a text")
     if missing := sum(label is None or label != label for label in labels):

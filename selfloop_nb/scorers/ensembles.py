@@ -9,6 +9,7 @@ __all__ = ['mean_of', 'minimum_of', 'product_of', 'vote_of', 'disagreement_of', 
 import math
 from collections.abc import Callable
 
+from ..backend.columns import check_lists
 from ..backend.core import plain_arguments, short_hash
 from ..records import as_verdicts
 from ..scoring import NoVerdict, Scorer, as_scorer, run_scorer
@@ -86,7 +87,7 @@ def calibrated(
     Raises `ValueError` where the ratings do not allow it."""
     scorer = as_scorer(scorer)
     fitters = {"platt": _platt, "isotonic": _isotonic}
-    if method not in fitters: raise ValueError(f"method={method!r}: use one of {list(fitters)}")
+    if method not in list(fitters): raise ValueError(f"method={method!r}: use one of {list(fitters)}")
     rated = _rated(scorer, samples, labels)
     fitted = fitters[method](*map(list, zip(*rated)))
     def probability(rows):
@@ -100,6 +101,7 @@ def calibrated(
 # %% ../../nbs/scorers/07_ensembles.ipynb #010e2163
 def _rated(scorer:Scorer, samples, labels:list)->list:
     "(score, approved?) of the rated samples; raises `ValueError` where nothing can be fitted to them."
+    check_lists(samples=samples, labels=labels)
     if len(labels) != len(samples):
         raise ValueError(f"{len(samples)} samples but {len(labels)} labels: "
                          "give one a sample, None where there is none")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..backend.core import ScoringError, plain_arguments
 from ..models import LanguageModel
 from ..sampling import GREEDY, Sampling, generate_samples
-from .judges import RUBRIC, Judge
+from .judges import RUBRIC, Judge, check_words
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/08_own_model.ipynb #c3c3e8b4
@@ -99,6 +99,7 @@ def self_judge(
 )->Scorer: # from the lowest to the highest verdict
     "Q is the verdict of the model of the round on its own answers (Yuan et al. 2024, arXiv 2401.10020); see `judge`."
     if not 0 <= least <= 1: raise ValueError(f"least={least!r}: it must be from 0 to 1")
+    if verdicts is not None: check_words(verdicts)
     values = list((verdicts or {"Yes": 1.0, "No": 0.0}).values())
     def verdict(samples, model):
         return Judge(model, rubric, verdicts, least)(samples["prompt"][:], samples["completion"][:])

@@ -152,7 +152,10 @@ def bleu(
     tokenize:str|None=None,  # one of sacrebleu's tokenizers, such as "13a" or "zh"; None: `segment`
 )->Scorer: # in [0, 1]
     "Q is sentence BLEU (Papineni et al. 2002) by sacrebleu, exponential smoothing. Needs the extra `text`."
-    metric = import_extra("sacrebleu", "text").BLEU(effective_order=True, tokenize=tokenize or "none")
+    package = import_extra("sacrebleu", "text")
+    if not (tokenize is None or isinstance(tokenize, str)):
+        raise ValueError(f"tokenize={tokenize!r:.60}: it must be a text, or None")
+    metric = package.BLEU(effective_order=True, tokenize=tokenize or "none")
     cut = (lambda text: text) if tokenize else lambda text: " ".join(segment(text))
     def compare(text, given): return min(metric.sentence_score(cut(text), list(map(cut, given))).score / 100, 1.0)
     return against_references("bleu", compare, reference, tokenize=tokenize)

@@ -10,6 +10,7 @@ import math, re, unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
+from ..backend.columns import check_listed_texts
 from ..backend.core import check_sizes, plain_arguments, short_hash
 from ..scoring import Scorer
 from ..text import known_runs, ngrams, seen_share, segment
@@ -100,6 +101,8 @@ def script(
     *names, # such as "Latin", or "CJK", "Hiragana", "Katakana" for Japanese
 )->Scorer: # in [0, 1]
     "Q is the share of a completion's letters that belong to the scripts; no verdict without letters."
+    odd = [name for name in names if not isinstance(name, str)]
+    if odd: raise ValueError(f"script({odd[0]!r:.40}): give names, such as 'Latin'")
     wanted = {name.upper() for name in names}
     if unknown := sorted(wanted - _scripts()):
         raise ValueError(f"{unknown} is no script: use names such as {sorted(_scripts() & _COMMON)}")
@@ -115,8 +118,8 @@ def style(
     must_not:tuple=(), # and those that must not
 )->Scorer: # in [0, 1]
     "Q is the share of the rules that hold."
-    if isinstance(must, str) or isinstance(must_not, str):
-        raise ValueError(f"must={must!r}, must_not={must_not!r}: give tuples of patterns")
+    if not all(isinstance(patterns, (list, tuple)) for patterns in (must, must_not)):
+        raise ValueError(f"must={must!r:.60}, must_not={must_not!r:.60}: give tuples of patterns")
     if not must and not must_not: raise ValueError("style() needs at least one pattern, in `must` or `must_not`")
     rules = [(_pattern(p), True) for p in must] + [(_pattern(p), False) for p in must_not]
     return text_rule("style", lambda text: sum(bool(p.search(text)) == wanted for p, wanted in rules) / len(rules),
@@ -124,7 +127,7 @@ def style(
 
 def _pattern(pattern:str):
     try: return re.compile(pattern, re.IGNORECASE)
-    except re.error as error: raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    except (re.error, TypeError) as error: raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
 
 # %% ../../nbs/scorers/02_rules.ipynb #0fe153f3
 @plain_arguments
@@ -134,7 +137,9 @@ def novelty(
 )->Scorer: # in [0, 1]
     "Q is the share of a completion's n-grams that are not in D_train; an empty one has none that is new."
     check_sizes(n=n)
-    texts = train if isinstance(train, list) else train["completion"][:]
+    is_table = hasattr(train, "column_names") or isinstance(train, dict)
+    texts = train["completion"][:] if is_table else train
+    check_listed_texts(train=texts)
     known = known_runs(texts, n)
     return text_rule("novelty", lambda text: 1 - seen_share(text, known, n) if segment(text) else 0.0,
                      n=n, train=short_hash(texts))

@@ -324,3 +324,41 @@ ERRORS |= {
         "initial 没有用到：运行 {a} 的 M_0 就是原来的模型；要训练它，请换一个 store",
     "lr={a} is high for {b}, which comes trained, and may forget what it knows: {c} is usual, 0.0002 with LoRA":
         "lr={a} 对 {b} 偏高：它是训练好的模型，可能忘掉已会的；通常用 {c}，LoRA 用 0.0002"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c11
+ERRORS |= {
+    "{a}, number {b}: {c} where text is needed; write it as such": "{a} 的第 {b} 个：{c}，这里需要文本；请写成文本",
+    "{a}={b}: give a list, with one value a sample": "{a}={b}：给一个列表，每个样本一个值",
+    "{a}={b}: give a Dataset, or from_dataset(...), which reads other tables":
+        "{a}={b}：给一个 Dataset，或用 from_dataset(...)，它能读别的表",
+    "task={a}: give a Task, such as addition()": "task={a}：给一个 Task，如 addition()",
+    "script({a}): give names, such as 'Latin'": "script({a})：给名称，如 'Latin'",
+    "the keep rule {a} gave the reason {b}: give a text, '' for a kept one":
+        "筛选规则 {a} 给出的理由是 {b}：应给文本，保留的样本给 ''",
+    "rows={a} gave no row for any of {b} kept samples, and nothing new would be learnt: give a dict with `prompt` and "
+    "`completion`, or a list of such, for some of them":
+        "rows={a} 对 {b} 个保留的样本一行也没有给出，学不到新东西：至少对一些样本给出含 `prompt` 和 `completion` 的字典或其列表"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c12
+ERRORS |= {
+    "tune={a}(...): its train() {b}": "tune={a}(...)：它的 train() {b}",
+    "gave a model of another form: the weight {a} was {b} and is {c}; give back a copy with the same weights, "
+    "model.copy(), trained":
+        "给出的模型形状不同：权重 {a} 原为 {b}，现为 {c}；请返回权重相同的副本 model.copy()，训练之后的",
+    "gave metrics={a}: return a dict, name -> number": "给出 metrics={a}：应返回字典，名称 -> 数",
+    "gave the loss {a}: {b}": "给出的损失是 {a}：{b}",
+    "gave the losses {a}: {b}": "给出的损失列表是 {a}：{b}",
+    "return a list with a dict a step, such as dict(step=1, loss=2.3, lr=0.001), or []":
+        "应返回列表，每步一个字典，如 dict(step=1, loss=2.3, lr=0.001)，或 []",
+    "gave the statistics {a}: return a dict such as dict(n_tokens=1000)":
+        "给出的统计是 {a}：应返回字典，如 dict(n_tokens=1000)",
+    "gave {a}={b}: it must be a number": "给出 {a}={b}：必须是数"}
+
+# %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c13
+ERRORS |= {
+    "{a}: its weight is {b}, and a message is learnt or not, 1 or 0: give a row's weight in a column 'weight'":
+        "{a}：它的权重是 {b}，而一条消息要么学（1）要么不学（0）：一行的权重写在列 'weight' 里",
+    "prompts, column 'answer': {a} of {b} hold characters that are not seen, such as {c} in row {d}, {e}, and only a "
+    "completion with the same ones is right: take them out":
+        "prompts 的列 'answer'：{b} 个中有 {a} 个含有看不见的字符，例如第 {d} 行 {e} 中的 {c}，只有含同样字符的回答才算对："
+        "请去掉它们"}

@@ -10,13 +10,13 @@ import json, os, warnings
 from pathlib import Path
 
 from ..backend.core import (
-    DamagedRunError, SelfloopError, fixed_path, is_name, parse_json, patch_to, redacted, short_hash)
+    DamagedRunError, SelfloopError, fixed_path, parse_json, patch_to, redacted, short_hash)
 from ..records import FORMAT, Format, Round, history_frame, history_row, loss_in
 from .disk import GONE, disk
 from .drafts import Draft
 from .environment import environment
 from .files import (
-    check_name, make_folder, read_file, read_table, sync, through_link, write_file)
+    check_name, is_name, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import MADE, Heads, Move
 from .lock import RunLock
 from .places import check_place, not_a_run

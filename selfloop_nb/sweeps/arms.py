@@ -169,7 +169,8 @@ def _seed_faults(seeds, listed:list):
 # %% ../../nbs/sweeps/01_arms.ipynb #f7d4601e
 def _are_arms(arms)->bool:
     "Is it name -> settings?"
-    return isinstance(arms, dict) and all(isinstance(settings, dict) for settings in arms.values())
+    if not isinstance(arms, dict): return False
+    return all(isinstance(name, str) and isinstance(settings, dict) for name, settings in arms.items())
 
 # %% ../../nbs/sweeps/01_arms.ipynb #5850af30
 def _arm_faults(loop:Loop, found:list, numbers:range):

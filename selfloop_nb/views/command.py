@@ -62,6 +62,23 @@ def plan_faults(plan:dict)->list:
             faults += [fault for one in tables for fault in _part_faults(part, one)]
     return faults
 
+# %% ../../nbs/views/12_command.ipynb #9e2b4f02
+def _needed(kind:str)->list: # of names
+    "What a part must be told."
+    parameters = inspect.signature(getattr(selfloop_nb, kind)).parameters.values()
+    plain = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    return [p.name for p in plain if p.name not in FIRST]
+
+# %% ../../nbs/views/12_command.ipynb #9e2b4f01
+def _without_kind(part:str, table:dict, arguments:list)->list: # of a text; empty where no kind has all of them
+    "What is wrong with a table whose settings are those of a kind that it does not name."
+    odd = [key for key in table if key not in arguments]
+    if not odd: return []
+    others = {kind: _arguments(part, kind) or [] for kind in KINDS[part].split()}
+    fitting = [kind for kind, known in others.items() if set(odd) <= set(known)]
+    if not fitting: return []
+    return [f"[{part}] has no kind, and {odd[0]} is a setting of {fitting[0]}: write kind = {fitting[0]!r}"]
+
 # %% ../../nbs/views/12_command.ipynb #dc2e377f
 def _part_faults(part:str, table)->list:
     "The faults of one table that makes a part."
@@ -71,6 +88,9 @@ def _part_faults(part:str, table)->list:
     arguments = _arguments(part, kind)
     if arguments is None: return []
     faults = _table_faults(part, table, ["kind", *(["weight"] if part == "score" else []), *arguments])
+    if "kind" not in table: faults = _without_kind(part, table, arguments) or faults
+    needed = [name for name in _needed(kind) if name not in table]
+    if needed and not faults: return [f"{part}: {kind} needs {' and '.join(needed)}"]
     if isinstance(table.get("lora"), dict):
         faults += _table_faults(f"{part}.lora", table["lora"], list(inspect.signature(selfloop_nb.LoRA).parameters))
     return faults
