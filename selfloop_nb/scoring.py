@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .backend.code import refuse_maker, takes_one
+from .backend.code import check_asked, takes_one
 from .backend.columns import lent, listed, reordered_by, some_rows, with_column
 from .backend.core import (
     ScoringError, patch_to, plain_arguments, plain_fields, plain_scalar, real_number, redact)
@@ -85,7 +85,7 @@ def as_scorer(
     if not callable(score):
         raise ValueError(f"{field}={score!r:.80}: give a scorer such as verifier(), "
                          "or a function from a sample table to one number a row")
-    refuse_maker(score, Scorer, field)
+    check_asked(score, Scorer, field)
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
     bounds = tuple(getattr(score, "range", (-math.inf, math.inf)))
     version = getattr(score, "version", None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .backend.columns import (
     Cells, arrow_column, column_of, lent, number_column, numbered_rows, some_rows, with_column)
 from .backend.core import patch_to, plain_fields, plain_scalar, redact
-from .backend.counters import kth_highest, n_of_share
+from .backend.counters import kth_highest, least_of, n_of_share
 from .records import KEPT, QUARANTINED, REJECTED, STATES, where_kept
 from .storage.identity import describe
 
@@ -146,13 +146,15 @@ class Threshold(KeepRule):
         self.check_fields()
         if math.isnan(self.theta): raise ValueError(f"theta={self.theta!r}: it must be a number")
 
-    def keep(self, scores, prompt_ids): return [score >= self.theta for score in scores]
+    def keep(self, scores, prompt_ids):
+        least = least_of(self.theta)
+        return [score >= least for score in scores]
 
 # %% ../nbs/07_selection.ipynb #a815ab4f
 @patch_to(Threshold)
 def check_range(self, low:float, high:float):
     "Raise `ValueError` where theta lies outside the scorer's range."
-    if self.theta == -math.inf or low <= self.theta <= high: return
+    if self.theta == -math.inf or low <= self.theta and least_of(self.theta) <= high: return
     bounds = f"[{low:g}, {high:g}]"
     keeps = "all" if self.theta < low else "nothing"
     raise ValueError(f"theta={self.theta:g} lies outside the scorer's range {bounds}: it would keep {keeps}")

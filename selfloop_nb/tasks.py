@@ -289,6 +289,8 @@ def _clean_table(source, name:str):
     try: return type(table).from_dict(data)
     except OverflowError as error:
         raise ValueError(f"{name}: a number is too large for a table ({error}): write such numbers as text") from error
+    except Exception as error: # of Arrow, such as where a column of JSON holds values of several kinds
+        raise ValueError(f"{name} cannot be read as a table: {error}: write such values as text, json.dumps") from error
 
 # %% ../nbs/03_tasks.ipynb #d878d5c1
 _YES_NO = {"true": True, "false": False, "1": True, "0": False}

@@ -220,6 +220,25 @@ ERRORS |= {
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #38e76541
 ERRORS |= {
+    "{a}: {b} learns from samples, and reads no mix: leave it out": "{a}：{b} 向样本学习，不读混合数据：去掉它",
+    "D_train: all of its rows have the weight 0: SPIN has nothing to learn from":
+        "D_train：所有行的权重都是 0：SPIN 无可学习",
+    "{a}={b}: that is a class, give an object: {c}()": "{a}={b}：那是一个类，给出一个对象：{c}()",
+    "{a}={b}: its numbers never come, as it is async: write it with def, without await":
+        "{a}={b}：它是 async，数永远不会来：用 def 写，不用 await",
+    "{a}={b}: it takes lists, as rewards of TRL do, and is given a table: give lambda samples: "
+    "{c}(prompts=samples['prompt'][:], completions=samples['completion'][:])":
+        "{a}={b}：它像 TRL 的奖励那样收列表，而这里给的是表：写 lambda samples: {c}(prompts=samples['prompt'][:], "
+        "completions=samples['completion'][:])",
+    "{a}={b}: it must take one argument, the table of samples": "{a}={b}：它须收一个参数，即样本表",
+    "{a}: the column {b} holds empty dicts, which no file of a run can hold: leave it out, or write it as text, with "
+    "json.dumps":
+        "{a}：列 {b} 里是空的 dict，运行的文件存不了：去掉它，或用 json.dumps 写成文字",
+    "{a}: the model does not see the column {b}: where that was said before the prompt, make messages of both, or "
+    "write it into the prompt":
+        "{a}：模型看不到列 {b}：如果那是在提示之前说的，把两者写成消息，或写进提示里",
+    "{a} cannot be read as a table: {b}: write such values as text, json.dumps":
+        "{a} 不能读成表：{b}：把这些值用 json.dumps 写成文字",
     "real_share={a}: it is a share of D_train, and the task has none: leave it out, or give the task labelled examples":
         "real_share={a}：它是 D_train 所占的份额，而任务没有 D_train：去掉它，或给任务带标注的例子",
     "{a}={b}: give LanguageModel(model, tokenizer), or load_model(...)":

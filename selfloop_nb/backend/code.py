@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['BY_TEXT', 'MOST_READ', 'code_text', 'codes', 'names_in', 'captured', 'is_plain', 'is_simple', 'function_hash',
-           'takes_one', 'takes', 'refuse_maker', 'written_in', 'parts_of', 'words_for', 'reads_variables',
-           'variables_among', 'reads_files', 'looks_outside', 'files_among', 'what_it_reads', 'beside_weights']
+           'takes_one', 'takes', 'refuse_maker', 'check_asked', 'written_in', 'parts_of', 'words_for',
+           'reads_variables', 'variables_among', 'reads_files', 'looks_outside', 'files_among', 'what_it_reads',
+           'beside_weights']
 
 # %% ../../nbs/backend/30_code.ipynb #f440c29e
 import copyreg, dis, functools, hashlib, inspect, os, re
@@ -108,6 +109,30 @@ def refuse_maker(
     "Raise `ValueError` for a function that makes what is wanted, such as `verifier` in the place of `verifier()`."
     if getattr(function, "__annotations__", {}).get("return") is not kind: return
     raise ValueError(f"{field}={function.__name__}: that makes scorers; call it: {function.__name__}()")
+
+# %% ../../nbs/backend/30_code.ipynb #07478eca
+def check_asked(
+    function, # of your own
+    kind:type, # what is made of it
+    field:str, # what it is given as
+):
+    "Raise `ValueError` for what cannot be called with a table, or would take it for something else."
+    refuse_maker(function, kind, field)
+    name = getattr(function, "__name__", type(function).__name__)
+    if isinstance(function, type): raise ValueError(f"{field}={name}: that is a class, give an object: {name}()")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ValueError(f"{field}={name}: its numbers never come, as it is async: write it with def, without await")
+    if _is_reward(function):
+        raise ValueError(f"{field}={name}: it takes lists, as rewards of TRL do, and is given a table: give lambda "
+                         f"samples: {name}(prompts=samples['prompt'][:], completions=samples['completion'][:])")
+    if not takes_one(function): raise ValueError(f"{field}={name}: it must take one argument, the table of samples")
+
+def _is_reward(function)->bool:
+    "Does it take completions beside prompts, or beside whatever else there is?"
+    try: parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError): return False
+    takes_more = "prompts" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return "completions" in parameters and takes_more
 
 # %% ../../nbs/backend/30_code.ipynb #8a3c630e
 _OF_DATACLASS = {f"__{name}__" for name in "init repr eq lt le gt ge hash setattr delattr".split()}

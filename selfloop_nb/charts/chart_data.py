@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..backend.columns import arrow_column, number_column
 from ..backend.core import patch_to
+from ..backend.counters import least_of
 from ..backend.thoughts import answered_row
 from .monitors import live_monitors
 from .rounds import own_measures
@@ -38,7 +39,7 @@ def theta_table(
     scores = numpy.unique(preview.scores)
     thetas = scores if len(scores) <= PLACES else numpy.linspace(low, high, PLACES)
     if math.isfinite(theta): thetas = numpy.union1d(thetas, [theta])
-    n_kept = numpy.searchsorted(-preview.scores, -thetas, side="right")
+    n_kept = numpy.searchsorted(-preview.scores, [-least_of(theta) for theta in thetas], side="right")
     right, known, fresh, bigrams = (preview.sums[name][n_kept] for name in _COUNTED)
     with numpy.errstate(invalid="ignore"): # nan where nothing is known
         return numpy.array([drawable(thetas), n_kept, right / known, fresh / bigrams])

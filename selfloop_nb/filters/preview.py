@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..backend.columns import arrow_column, number_column
 from ..backend.core import patch_to
+from ..backend.counters import least_of, n_of_share
 from ..selection import drop_reasons
 from ..text import number_ngrams, number_units
 
@@ -113,7 +114,7 @@ def at(self,
 )->KeptMetrics:
     "What theta would keep: all samples with Q(s) >= theta."
     import numpy
-    return self.first(int(numpy.searchsorted(-self.scores, -theta, side="right")))
+    return self.first(int(numpy.searchsorted(-self.scores, -least_of(theta), side="right")))
 
 # %% ../../nbs/filters/03_preview.ipynb #a2d85194
 @patch_to(ThresholdPreview)
@@ -123,7 +124,7 @@ def theta_for(self,
     "The theta that keeps at least this share: the best ones, and ties with the last of them."
     if not 0 < share <= 1: raise ValueError(f"share={share!r}: it must be above 0 and at most 1")
     if not len(self.scores): return math.nan
-    return float(self.scores[math.ceil(share * len(self.scores)) - 1])
+    return float(self.scores[n_of_share(share, len(self.scores)) - 1])
 
 # %% ../../nbs/filters/03_preview.ipynb #b0fa0c8c
 @patch_to(ThresholdPreview)

@@ -218,9 +218,10 @@ class Curriculum(Refinement):
             raise ValueError(f"low={self.low!r}, high={self.high!r}: use 0 <= low <= high <= 1")
 
     def drop(self, samples, kept):
-        prompts = samples["prompt_id"][:]
-        n_sampled = Counter(prompts)
-        n_kept = Counter(prompt for prompt, passed in zip(prompts, with_copies(samples, kept)) if passed)
+        prompts, scored = samples["prompt_id"][:], map(math.isfinite, samples["score"][:])
+        known = [(prompt, passed) for prompt, passed, has in zip(prompts, with_copies(samples, kept), scored) if has]
+        n_sampled = Counter(prompt for prompt, _ in known) # one that a judge failed on says nothing of its prompt
+        n_kept = Counter(prompt for prompt, passed in known if passed)
         dropped = {}
         for i in kept:
             rate = n_kept[prompts[i]] / n_sampled[prompts[i]]

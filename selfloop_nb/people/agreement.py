@@ -10,6 +10,7 @@ __all__ = ['kappa', 'rater_kappa', 'RocCurve', 'roc', 'KeepRates', 'keep_rates',
 import math
 from dataclasses import asdict, dataclass
 
+from ..backend.counters import least_of
 from ..storage.ratings import Ratings, sample_keys
 
 # %% ../../nbs/people/01_agreement.ipynb #6b6ead50
@@ -93,8 +94,9 @@ def keep_rates(
     theta:float,
 )->KeepRates:
     "phi, psi and the breakdown point p*."
-    kept_right = [s >= theta for s, r in zip(scores, right) if r]
-    kept_wrong = [s >= theta for s, r in zip(scores, right) if not r]
+    least = least_of(theta)
+    kept_right = [s >= least for s, r in zip(scores, right) if r]
+    kept_wrong = [s >= least for s, r in zip(scores, right) if not r]
     phi, psi = _share(sum(kept_right), len(kept_right)), _share(sum(kept_wrong), len(kept_wrong))
     return KeepRates(phi, psi, phi / (phi + psi) if phi + psi > 0 else math.nan)
 
@@ -180,7 +182,7 @@ def agreement_metrics(
     theta:float,
 )->AgreementMetrics:
     "How Q at theta agrees with people."
-    kept = [s >= theta for s in scores]
+    kept = [s >= least_of(theta) for s in scores]
     kept_right = sum(k and r for k, r in zip(kept, right))
     return AgreementMetrics(
         n_rated=len(right), accuracy=_share(sum(right), len(right)),

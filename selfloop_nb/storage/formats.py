@@ -274,8 +274,11 @@ def _say_odd_values(table, name:str):
 
 # %% ../../nbs/storage/18_formats.ipynb #a586bc52
 def _check_seen(table, name:str):
-    "Raise `ValueError` for pictures, which no model here sees."
+    "Raise `ValueError` for pictures, which no model here sees, and for what cannot be written down."
     for column, feature in table.features.items():
+        if "{}" in str(feature):
+            raise ValueError(f"{name}: the column {column!r} holds empty dicts, which no file of a run can hold: leave "
+                             "it out, or write it as text, with json.dumps")
         is_named = column.strip().lower() in ("image", "images", "video", "videos")
         is_picture = "Image(" in str(feature) or "Video(" in str(feature) # which it would take long to look at
         if not is_picture and not (is_named and any(table[column][:])): continue
@@ -284,6 +287,15 @@ def _check_seen(table, name:str):
             "writes text only. Leave the column out, or rename one of texts that is for a scorer")
 
 # %% ../../nbs/storage/18_formats.ipynb #8764968a
+_UNSAID = ("system", "system_prompt", "system_message", "history") # columns of ShareGPT, OpenOrca, Alpaca
+
+def _say_unsaid(columns:list, name:str):
+    "Warn of columns that hold what was said before the prompt, and that the model does not see."
+    for column in columns:
+        if column.strip().lower() not in _UNSAID: continue
+        warnings.warn(f"{name}: the model does not see the column {column!r}: where that was said before the prompt, "
+                      "make messages of both, or write it into the prompt", stacklevel=5)
+
 def say_misread(
     table,
     name:str, # what it is called in warnings
@@ -291,6 +303,7 @@ def say_misread(
     "Warn of columns that look like what they are not read as; raises `ValueError` for pictures."
     _check_seen(table, name)
     columns = table.column_names
+    _say_unsaid(columns, name)
     for column in columns:
         meant = column.strip().lower()
         if meant == column or meant in columns or meant not in ("completion", "answer", "weight"): continue

@@ -14,6 +14,7 @@ from ..metrics.pass_at_k import majority_at_k, pass_of
 from ..records import as_verdicts, questions
 from ..sampling import Sampling, asked_in_turn, generate_samples, room_for
 from ..storage.evidence import row_interval
+from ..storage.moves import find_round
 
 # %% ../../nbs/sweeps/05_examine.ipynb #16f8a62e
 def tries_at(
@@ -57,10 +58,15 @@ def pass_rows(
     return rows
 
 # %% ../../nbs/sweeps/05_examine.ipynb #487c38eb
+def _number(loop:Loop, round:int)->int:
+    "The number of a round; of one below 0, counted from the newest."
+    if whole_number(round, "round") < 0: round += len(loop.rounds)
+    return find_round(loop.store, round).number
+
 @plain_arguments
 def examine(
     loop:Loop,            # whose models are asked
-    rounds:tuple=(0, -1), # numbers of rounds; -1: the newest
+    rounds:tuple=(0, -1), # numbers of rounds, or one; -1: the newest
     n:int=16,             # samples of a problem, at least 1
     temperature:float=1.0, # that they are asked at, above 0
 )->"pandas.DataFrame": # round, k, pass_at_k, low, high, majority_at_k: a row a round and k
@@ -69,7 +75,8 @@ def examine(
     if loop.task.check is None or loop.task.heldout is None:
         raise ValueError("to examine a model the task needs held-out data and a check: it cannot tell what is right")
     if whole_number(n, "n") < 1: raise ValueError(f"n={n!r}: it must be at least 1")
-    numbers = dict.fromkeys(loop.rounds[number].number for number in rounds)
+    several = rounds if hasattr(rounds, "__iter__") else [rounds]
+    numbers = dict.fromkeys(_number(loop, round) for round in several)
     rows = []
     for number in numbers:
         samples = _samples_of(loop, number, n, temperature)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ..backend.columns import column_of
+from ..backend.columns import column_of, some_rows
 from ..backend.core import EmptyRoundError, patch_to
 from ..backend.resume import Resumable
 from ..backend.rows import encode_rows
@@ -79,11 +79,12 @@ def spin_pairs(
 )->tuple: # the pairs, a Dataset; why a prompt gave none -> how many such prompts
     "The reference of each prompt against every different text that the model wrote for it."
     references, pairs = train["completion"][:], {}
+    ends = column_of(train, "finished", True)
     columns = (own[name][:] for name in ("prompt_id", "prompt", "completion", "finished"))
     for row, prompt, *written in zip(*columns, column_of(own, "token_ids", None)):
         text = written[0]
         if text == references[row]: continue
-        pairs.setdefault((row, text), (prompt, references[row], True, None, *written))
+        pairs.setdefault((row, text), (prompt, references[row], bool(ends[row]), None, *written))
     same = set(own["prompt_id"][:]) - {row for row, _ in pairs}
     return _pair_table(list(pairs.values())), {"the model writes the reference itself": len(same)} if same else {}
 
@@ -246,6 +247,15 @@ class DPO(_Preferring):
         return preference_pairs(data.samples)
 
 # %% ../../nbs/training/01_preferences.ipynb #ea86d530
+def _weighing(train, say:Callable):
+    "D_train without what weighs nothing; pairs know no other weights, which is said."
+    weights = list(map(float, column_of(train, "weight", 1.0)))
+    left = [row for row, weight in enumerate(weights) if weight]
+    if not left: raise ValueError("D_train: all of its rows have the weight 0: SPIN has nothing to learn from")
+    if len({weights[row] for row in left}) > 1:
+        say("SPIN learns the rows of D_train alike, whatever they weigh; those with the weight 0 are left out")
+    return train if len(left) == len(weights) else some_rows(train, left)
+
 @dataclass(frozen=True)
 class SPIN(_Preferring):
     """Learn from D_train against the model's own answers to the same prompts (Chen et al. 2024, arXiv 2401.01335).
@@ -260,10 +270,11 @@ class SPIN(_Preferring):
 
     def pairs(self, data:TuningData, seed:int, should_stop:Callable)->tuple:
         "Of the references and the model's own answers."
-        prompts = data.task.train.select_columns(["prompt"])
+        train = _weighing(data.task.train, data.say)
+        prompts = train.select_columns(["prompt"])
         bare = replace(data.sampling, templates=("{prompt}",))
         room = room_for(data.parent, data.task, data.sampling)
         states, kept = data.checkpoints, None # those that were drawn before, by the same weights
         if states: kept = Parts(states.folder / f"answers-{states.made_from}", states.lock)
         own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), kept, should_stop=should_stop)
-        return spin_pairs(data.task.train, own)
+        return spin_pairs(train, own)

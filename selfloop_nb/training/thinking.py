@@ -9,7 +9,7 @@ __all__ = ['LearnOnly', 'only_part']
 from dataclasses import dataclass
 
 from ..backend.thoughts import answer_text, thought_text
-from ..mixing import Accumulate, Mix
+from ..mixing import Accumulate, Mix, as_mix, check_read
 
 # %% ../../nbs/training/05_thinking.ipynb #c9f4e42b
 @dataclass(frozen=True)
@@ -19,8 +19,14 @@ class LearnOnly(Mix):
     mix:Mix=Accumulate()   # what is cut
 
     def __post_init__(self):
+        object.__setattr__(self, "mix", as_mix(self.mix)) # a function as well
         if self.part in ("answer", "thought"): return
         raise ValueError(f"part={self.part!r}: it must be 'answer' or 'thought'; both are learnt without LearnOnly")
+
+    def check(self, tune, task):
+        "Raise `ValueError` where nobody would read it, or what is cut does not fit."
+        check_read(tune, f"mix=LearnOnly({self.part!r})")
+        if hasattr(self.mix, "check"): self.mix.check(tune, task)
 
     def rounds(self, n:int)->int: return self.mix.rounds(n)
 
