@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.code import takes_one
+from .backend.code import explained, takes_one
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .records import Round
 from .storage.disk import disk
@@ -278,7 +278,7 @@ def handed_on(
 
 def _help_of(kind:type, name:str)->str|None:
     "What `help` shows of an attribute of a class."
-    member = getattr(kind, name, None)
+    member = explained(getattr(kind, name, None))
     text = inspect.getdoc(member) if member else None
     if not inspect.isfunction(member): return text
     return f"{name}{inspect.signature(member)}\n\n{text}".replace("(self, ", "(").replace("(self)", "()")
