@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'ABSENT', 'FORMAT', 'HISTORY_COLUMNS', 'questions',
-           'count_states', 'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'is_as_it_came',
-           'settings_used', 'flat_settings', 'changed_settings', 'as_written', 'loss_in', 'Format', 'history_row',
-           'history_frame']
+           'count_states', 'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'name_of',
+           'is_as_it_came', 'settings_used', 'flat_settings', 'changed_settings', 'as_written', 'loss_in', 'Format',
+           'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -137,6 +137,12 @@ def _as_float(value)->float:
     except (TypeError, ValueError, OverflowError): return math.nan
 
 # %% ../nbs/01_records.ipynb #2047654d
+def name_of(
+    setting, # of a round's settings: a scorer, a rule
+)->str:
+    "What a setting is called."
+    return str(setting.get("name") or setting.get("kind")) if isinstance(setting, dict) else str(setting)
+
 def is_as_it_came(
     config:dict, # of a round
     first:dict,  # metrics of round 0

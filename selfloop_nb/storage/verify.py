@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, redacted
-from ..records import Round, as_written, changed_settings, is_as_it_came, loss_in
+from ..records import Round, as_written, changed_settings, is_as_it_came, loss_in, name_of
 from .disk import GONE, disk
 from .environment import environment
 from .files import read_file
@@ -271,18 +271,13 @@ def _other_settings(before:dict, now:dict)->str:
 
 def _other_setting(name:str, before, now)->list: # of texts
     "Another rule or scorer by its name; else what of it is another."
-    if _name_of(before) != _name_of(now): return [f"{name} is {_name_of(now)}, before {_name_of(before)}"]
+    if name_of(before) != name_of(now): return [f"{name} is {name_of(now)}, before {name_of(before)}"]
     changed = changed_settings({name: before}, {name: now})
     return [_told(part, *values) for part, values in changed.items()]
 
 def _told(part:str, before:str, now:str)->str:
     if part.endswith((".code", ".holds")): return f"{part} is another"
     return f"{part} is {now[:60]}, before {before[:60]}"
-
-def _name_of(setting)->str:
-    "The name of a scorer, or of a rule."
-    if not isinstance(setting, dict): return str(setting)
-    return setting.get("name") or setting.get("kind")
 
 # %% ../../nbs/storage/12_verify.ipynb #f9afb86b
 def say_other_initial(
