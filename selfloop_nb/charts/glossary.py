@@ -244,8 +244,7 @@ TREE = {
 # %% ../../nbs/charts/02_glossary.ipynb #4397098c
 TREE |= {
     "round {n_round}, made on {branch}: kept {n_kept} of {n_all}": "第 {n_round} 轮，在 {branch} 上完成：保留 {n_kept} / {n_all}",
-    "back at round {n_round}: the next step starts here; loop.undo() takes it back":
-        "回到第 {n_round} 轮：下一步从这里开始；loop.undo() 撤销回退",
+    "back at round {n_round}; loop.undo() takes it back": "回到第 {n_round} 轮；loop.undo() 撤销回退",
     "on branch {branch} from here; the others stay as they are": "从这里起在分支 {branch} 上；其余不变",
     "same settings as the round before": "与上一轮设置相同", "this round": "这一轮", "the one before": "上一轮",
     "dropped: {reasons}": "丢弃：{reasons}"}

@@ -126,7 +126,7 @@ def rewind(self, round:int|None=None):
     "Go back to a round; the rounds after it stay on the disk."
     def work():
         record = self.loop.rewind(self.back_to.value if round is None else round)
-        return f"back at round {record.number}: the next step starts here; loop.undo() takes it back"
+        return f"back at round {record.number}; loop.undo() takes it back"
     self._at_rest(work)
 
 @patch_to(ControlRoom)
