@@ -166,11 +166,11 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     "Write the record, ask the guards, tell the listeners."
     record = round.record(counts, metrics)
     warnings, self._halt = check_guards(self.settings.guards, [*self.store.rows(), history_row(record)])
-    record.warnings += warnings
-    if record.number == 0: record.warnings += self._doubts
+    news = [*record.warnings, *warnings]
+    record.warnings = news + self._doubts * (record.number == 0) # these were told as the run was opened
     self.store.commit(round.draft, record)
     if self.keep: prune(self.store, self.keep)
-    for text in record.warnings: self.emit("message", record.number, text=f"round {record.number}: {text}")
+    for text in news: self.emit("message", record.number, text=f"round {record.number}: {text}")
     self.emit("round", record.number, record=record)
     round.let_go()
     return record
@@ -248,7 +248,7 @@ def _open(self, path:Path, branch:str):
     if not self.store.head: return
     say_other_initial(self.store, self.settings.config()["initial"], self.settings.initial is not None)
     if self.settings.initial is None: self.models.let_go()
-    for text in what_changed(self.store): self.emit("message", text=text)
+    for text in what_changed(self.store, self.config()): self.emit("message", text=text)
 
 # %% ../nbs/13_loop.ipynb #ae25ba43
 @patch_to(Loop)
@@ -303,7 +303,7 @@ def clips(self)->"selfloop_nb.backend.clips.Clips|None":
 # %% ../nbs/13_loop.ipynb #45e93f0b
 @patch_to(Loop)
 def run(self,
-    rounds:int=6,     # how many more
+    rounds:int=6,     # how many more, at each call
     target:float|None=None,  # held-out accuracy, or metric `by`, that is enough
     patience:int|None=None,  # rounds without progress on held-out data
     minutes:float|None=None, # time limit; the round under way is finished

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 from listening import messages_of, trained_on
-from selfloop_nb import FineTune, Threshold
+from selfloop_nb import FineTune, Threshold, from_dataset
 from small import small_loop
 
 
@@ -50,6 +50,16 @@ def test_rounds_mean_more_rounds_and_counts_add_up():
         states, reasons = samples["state"][:], samples["reason"][:]
         assert states.count("kept") == history["n_kept"][number]
         assert all((reason == "") == (state == "kept") for state, reason in zip(states, reasons))
+
+
+def test_what_is_doubted_is_told_once(tmp_path, capsys):
+    "As the run is opened; it stands in the record of M_0, too."
+    rows = [dict(prompt=f"{i}+1=", completion=str(i + 1)) for i in range(20)]
+    task = from_dataset(rows, prompts=[{"prompt": "1+2="}], heldout=rows[:3])
+    loop = small_loop(tmp_path / "run", task=task, progress=True)
+    loop.start()
+    assert loop.rounds[0].warnings[0].startswith("3 held-out rows stand in D_train, too")
+    assert capsys.readouterr().err.count("3 held-out rows stand in D_train, too") == 1
 
 
 def pairs(rows):

@@ -218,6 +218,16 @@ def test_import_is_light():
     assert loaded("import selfloop_nb", HEAVY) == []
 
 
+def test_help_tells_the_parameters():
+    "What stands beside them in the source is shown where `help` and Jupyter's Shift-Tab look."
+    loop, how = selfloop_nb.Loop, selfloop_nb.FineTune
+    assert "\nstore: run folder; None: one that goes when the program ends\n" in loop.__doc__
+    assert loop.run.__doc__.endswith('"loss", or a measure') and "\nrounds: how many" in loop.run.__doc__
+    assert "\nlr: peak learning rate" in how.__doc__ and "\nlive: with" in loop.report.__doc__
+    assert "\nlow: units of `segment`" in selfloop_nb.length.__doc__, "a function that is wrapped"
+    assert "\nbeta: how dear" in selfloop_nb.DPO.__doc__ and "\nlr: for a tiny" in selfloop_nb.DPO.__doc__
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_size(name):
     path = MODULES[name]

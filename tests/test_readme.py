@@ -25,8 +25,24 @@ def test_the_ten_lines(tmp_path, monkeypatch):
     assert len(code.strip().splitlines()) <= 10
     names = {}
     exec("import torch; torch.set_num_threads(1)\n" + small, names)
-    assert list(names["loop"].history()["round"]) == [0, 1, 2]
+    loop = names["loop"]
+    assert list(loop.history()["round"]) == [0, 1, 2]
+    assert [record.id for record in run_of_the_plan().rounds] == [record.id for record in loop.rounds]
     assert (tmp_path / "runs" / "add2" / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def run_of_the_plan():
+    "The run that the TOML file of README makes, in a folder of its own."
+    from selfloop_nb import open_run
+    from selfloop_nb.views.command import OK, main
+    plan = re.search(r"```toml\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    for as_it_is, smaller in {**SMALLER, "runs/add2": "runs/plan"}.items():
+        before, after = as_it_is.replace("=", " = "), smaller.replace("=", " = ")
+        assert before in plan
+        plan = plan.replace(before, after)
+    Path("plan.toml").write_text(plan)
+    assert main(["run", "plan.toml"]) == OK
+    return open_run("runs/plan")
 
 
 def test_ones_own_model_and_data(tmp_path, monkeypatch):

@@ -102,6 +102,19 @@ def test_a_run_that_goes_on_elsewhere_says_that_it_is_not_bit_exact(tmp_path, ca
     assert verify(tmp_path / "run").is_whole and not verify(tmp_path / "run").is_bit_exact
 
 
+def test_a_run_that_goes_on_says_which_settings_are_others(tmp_path, capsys):
+    from selfloop_nb import Threshold, TopK
+    def told(**changed):
+        small_loop(tmp_path / "run", progress=True, **changed)
+        return capsys.readouterr().err
+    small_loop(tmp_path / "run").start()
+    assert "other settings" not in told(select=Threshold(0.5)), "no round has had others"
+    small_loop(tmp_path / "run").step()
+    assert "goes on after round 1" in (same := told()) and "other settings" not in same
+    assert "from round 2 on other settings: select.theta is 0.5, before 1.0\n" in told(select=Threshold(0.5))
+    assert "select is TopK, before Threshold" in told(select=TopK(1))
+
+
 def test_rounds_without_heads_are_found_again(tmp_path, undisturbed):
     loop = small_loop(tmp_path / "run")
     loop.step()

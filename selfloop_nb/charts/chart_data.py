@@ -255,6 +255,7 @@ class Panel:
     along:str="round"   # what lies along the axis
     wide:bool=False     # as wide as two?
     part:str="curves"   # how it is drawn: one of scores, spread, curves, loss
+    missing:str="no_numbers" # of `WORDS`: what is said of rounds that have no such number
 
 # %% ../../nbs/charts/16_chart_data.ipynb #8196c29f
 SCORES = Panel("scores", {}, "Drag θ: what lies above it would be kept. Click a bar to read its samples.",
@@ -270,7 +271,8 @@ PANELS = (SCORES, SPREAD,
     Panel("acceptance, precision", {"accept_rate": "kept", "precision": "right of these"},
         "How strict the filter is, and how often it is right. Precision is known only where the task can check.", True),
     Panel("held-out accuracy", {"heldout_accuracy": "right"},
-        "Problems that nothing was trained on, one greedy answer each: what Q cannot bend.", True),
+        "Problems that nothing was trained on, one greedy answer each: what Q cannot bend.", True,
+        missing="no_accuracy"),
     Panel("quality: score Q(s)", {"score_mean": "mean (band: 10 to 90 %)"},
         "What Q thinks of the samples. It rises also where the model only learns to please Q.",
         bands={"score_mean": ["score_p10", "score_p90"]}),
@@ -350,7 +352,7 @@ WORDS = dict(
     room="charts of the run: the arrow keys go through the rounds",
     samples="samples", table="table", explain="explain the charts",
     waiting="from the first round on", no_samples="nothing was sampled", no_numbers="nothing was measured",
-    tuning="while the model is tuned",
+    no_accuracy="no check, or no held-out data", tuning="while the model is tuned",
     kept="kept", rejected="rejected", quarantined="quarantined", written="written", answer="answer",
     bar="{low} to {high}: {n}, click to read",
     theta="theta",

@@ -55,8 +55,7 @@ ANSWERS = {
     "a preview: nothing changes until you press the button": "预览：按下按钮之前什么都不会改变",
     "press a round": "点选一轮", "there is nothing left to rate here": "这里没有待评的样本了",
     "there is nothing to take back": "没有可以撤销的评分", "taken back: a sample of another round": "已撤销：另一轮的样本",
-    "that key came too early: wait for the next sample": "按键太早：请等下一个样本",
-    "no sample fits": "没有符合的样本",
+    "that key came too early: wait for the next sample": "按键太早：请等下一个样本", "no sample fits": "没有符合的样本",
     "page {n} of {all}, {k} samples": "第 {n} 页，共 {all} 页，{k} 个样本",
     "look for rounds that were made elsewhere": "查找在别处做的轮次", "a second line from this round": "从这一轮开第二条线"}
 
@@ -79,8 +78,7 @@ TITLES = {
 # %% ../../nbs/charts/02_glossary.ipynb #97e8693c
 AXES = {
     "round": "轮", "score Q(s)": "得分 Q(s)", "score Q(s), - - is θ": "得分 Q(s)，虚线为 θ",
-    "score Q(s), | is θ": "得分 Q(s)，竖线为 θ",
-    "score Q(s), dotted: θ": "得分 Q(s)，点线为 θ",
+    "score Q(s), | is θ": "得分 Q(s)，竖线为 θ", "score Q(s), dotted: θ": "得分 Q(s)，点线为 θ",
     "score Q(s); dashed: θ": "得分 Q(s)；虚线为 θ", "share": "比例", "accuracy": "准确率",
     "share at or below": "不高于它的比例", "share solved": "解出的比例", "tries k": "尝试次数 k", "nats a token": "奈特/词元",
     "step, | ends a round": "训练步，竖线为一轮的终点", "wrong ones kept, ψ": "保留的错误比例 ψ", "right ones kept, φ": "保留的正确比例 φ",
@@ -123,7 +121,7 @@ HINTS = {
 # %% ../../nbs/charts/02_glossary.ipynb #aa571818
 SAID = {
     "from the first round on": "从第一轮开始", "nothing was sampled": "没有采样", "nothing was measured": "没有测量",
-    "while the model is tuned": "模型正在微调",
+    "while the model is tuned": "模型正在微调", "no check, or no held-out data": "没有检查或留出数据",
     "written": "写出", "answer": "回答", "below θ": "低于 θ", "not kept": "未保留", "copies, unfinished": "重复或未写完",
     "{n} without a score": "{n} 个没有得分", "right among the kept, 0 to 100 %": "保留中正确的比例，0 至 100 %",
     "{low} to {high}: {n}, click to read": "{low} 至 {high}：{n} 个，点击阅读", "theta": "θ",
@@ -203,6 +201,8 @@ ERRORS = {
 REPORT = {
     "The sealed test": "封存的测试", "Beside its controls": "与对照相比", "Compared": "比较", "Figures": "图", "Rounds": "各轮",
     "Settings": "设置", "Samples of round {n}": "第 {n} 轮的样本", "No sample was {state}.": "没有样本被{state}。",
+    "task {task}, model {model}, Q {score}, kept by {rule}, seed {n}":
+        "任务 {task}，模型 {model}，Q {score}，筛选 {rule}，种子 {n}",
     "branch {name}, {n} rounds, begun {time}": "分支 {name}，{n} 轮，开始于 {time}", "round {n}: {text}": "第 {n} 轮：{text}",
     "{state}, score {score}": "{state}，得分 {score}", "the newest round": "最新一轮",
     "{caption}. Run {run}, branch {branch}, rounds 0 to {n}, θ {theta}, seed {seed}.":
@@ -244,7 +244,7 @@ TREE = {
 # %% ../../nbs/charts/02_glossary.ipynb #4397098c
 TREE |= {
     "round {n_round}, made on {branch}: kept {n_kept} of {n_all}": "第 {n_round} 轮，在 {branch} 上完成：保留 {n_kept} / {n_all}",
-    "back at round {n_round}: the next step starts here": "回到第 {n_round} 轮：下一步从这里开始",
+    "back at round {n_round}; loop.undo() takes it back": "回到第 {n_round} 轮；loop.undo() 撤销回退",
     "on branch {branch} from here; the others stay as they are": "从这里起在分支 {branch} 上；其余不变",
     "same settings as the round before": "与上一轮设置相同", "this round": "这一轮", "the one before": "上一轮",
     "dropped: {reasons}": "丢弃：{reasons}"}
@@ -287,7 +287,8 @@ RATED |= {
 RATED |= {
     "No sample of this round was picked at random: the figures are about those you saw, not about the round.":
         "这一轮没有随机抽取的样本：数字说的是你看过的，不是这一轮。",
-    "best {share} of the samples": "最好的 {share} 的样本", "top {n_best} of each prompt": "每题前 {n_best} 个",
+    "best {share} of the {n_open} that may be kept": "可保留的 {n_open} 个中最好的 {share}",
+    "top {n_best} of each prompt": "每题前 {n_best} 个",
     "these samples": "这些样本", "against the controls": "与对照相比", "round {n_round} waits": "第 {n_round} 轮在等待",
     "page {n_page} of {n_pages}, {n_samples} samples, score {low} to {high} (Esc: all)":
         "第 {n_page} 页，共 {n_pages} 页，{n_samples} 个样本，得分 {low} 至 {high}（Esc：全部）"}

@@ -11,10 +11,9 @@ __all__ = ['WHOLE', 'LEGEND', 'COUNTS', 'METRICS', 'CELL', 'Line', 'lines_of', '
 import math
 from dataclasses import dataclass
 
-from .comparison import changed_settings
 from .look import line_look
 from .markup import escape, html_table, loud, name_html
-from ..records import Round, history_row, theta_of
+from ..records import Round, changed_settings, history_row, theta_of
 
 # %% ../../nbs/charts/14_lineage.ipynb #76fbdf8a
 @dataclass

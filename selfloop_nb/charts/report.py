@@ -15,7 +15,7 @@ from .look import RENDERING, png
 from .markup import csv_safe, escape, html_table, short_value
 from .run_charts import run_charts
 from .words import SESSION, shown
-from ..records import KEPT, REJECTED, settings_used
+from ..records import KEPT, REJECTED, name_of, settings_used
 from ..storage.evidence import against_controls, controls_beside
 from ..storage.files import make_folder, through_link, write_file
 from ..storage.sealed import read_sealed
@@ -48,10 +48,17 @@ def _page(title:str, body:str, policy:str="")->str:
 def _h2(text:str)->str: return f"<h2>{escape(shown(text))}</h2>"
 
 # %% ../../nbs/charts/13_report.ipynb #23cdc1bf
+def _made_of(run:Run, rounds:list)->str:
+    "What was run, in a line; the settings are those of the newest round."
+    config, info = rounds[-1].config if rounds else {}, run.info
+    task, model = (name_of(info.get(part, "–")) for part in ("task", "model"))
+    score, rule = (name_of(config.get(part, "–")) for part in ("score", "select"))
+    return shown(f"task {task}, model {model}, Q {score}, kept by {rule}, seed {info.get('seed')}")
+
 def _heading(run:Run, rounds:list)->str:
     "Which run this is, and what its guards have said."
     begun = shown(f"branch {run.branch}, {len(rounds)} rounds, begun {run.info.get('created', '–')}")
-    about = f"<h1>{escape(run.name)}</h1><p>{escape(begun)}</p>"
+    about = f"<h1>{escape(run.name)}</h1><p>{escape(_made_of(run, rounds))}<br>{escape(begun)}</p>"
     warnings = [escape(shown(f"round {r.number}: {text}")) for r in rounds for text in r.warnings]
     return "\n".join([about, *(f"<p class=warn>{text}</p>" for text in warnings)])
 

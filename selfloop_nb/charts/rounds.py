@@ -17,14 +17,14 @@ from .scales import FARTHEST, drawable, score_bins
 from ..records import KEPT, QUARANTINED, REJECTED
 
 # %% ../../nbs/charts/07_rounds.ipynb #6110a1eb
-def finish(ax, title:str, ylabel:str, share:bool=False):
+def finish(ax, title:str, ylabel:str, share:bool=False, empty:str="nothing to show yet"):
     "Title, whole rounds, a legend where there is a line to name; text of users is never read as mathematics."
     ax.set_title(title)
     ax.set(xlabel="round", ylabel=ylabel)
     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True, min_n_ticks=1))
     if share: ax.set_ylim(-0.03, 1.03)
     if not any(len(line.get_xdata()) for line in ax.get_lines()):
-        ax.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", transform=ax.transAxes, alpha=0.7)
+        ax.text(0.5, 0.5, empty, ha="center", va="center", transform=ax.transAxes, alpha=0.7)
     named = [line for line in ax.get_lines() if line.get_label() and not line.get_label().startswith("_")]
     if named:
         names = [textwrap.fill(line.get_label(), 40) for line in named]
@@ -179,16 +179,19 @@ def round_plot(
     columns:dict,      # column of the history -> what the legend calls it
     title:str, ylabel:str,
     share:bool=False,  # is it a share, from 0 to 1?
-    ax=None, **style,
+    ax=None,
+    missing:str="",    # what is said of rounds that have no such number
+    **style,
 )->"matplotlib.figure.Figure":
     "Columns of one history, or one column of several, by round."
     runs = named_runs(runs)
+    has_rounds = any(len(h) for histories in runs.values() for h in histories)
     if any(len(histories) > 1 for histories in runs.values()): title += " (band: lowest to highest seed)"
     with canvas(ax, **style) as ax:
         for place, (name, column) in enumerate(itertools.product(runs, columns)):
             label = " ".join(filter(None, (line_name(name, ax.figure), columns[column])))
             _curve(ax, runs[name], column, label, place)
-        finish(ax, title, ylabel, share)
+        finish(ax, title, ylabel, share, missing if missing and has_rounds else "nothing to show yet")
     return ax.figure
 
 # %% ../../nbs/charts/07_rounds.ipynb #a3ddcb89
@@ -205,7 +208,8 @@ def own_measures(
 # %% ../../nbs/charts/07_rounds.ipynb #45f7e03f
 def accuracy_plot(runs, ax=None, **style)->"matplotlib.figure.Figure":
     "Held-out accuracy by round, of one history, or of several by name (see `named_runs`)."
-    return round_plot(runs, {"heldout_accuracy": ""}, "held-out accuracy", "share right", True, ax, **style)
+    title, missing = "held-out accuracy", "no check, or no held-out data"
+    return round_plot(runs, {"heldout_accuracy": ""}, title, "share right", True, ax, missing, **style)
 
 # %% ../../nbs/charts/07_rounds.ipynb #2a7e3632
 def heldout_loss_plot(runs, ax=None, **style)->"matplotlib.figure.Figure":

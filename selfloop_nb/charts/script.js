@@ -127,7 +127,7 @@ class Curves extends Chart {
         this.lines = lines.filter(line => line.values.some(known));
         this.along = column(along);
         if (!this.isByRound) this.name.textContent = this.room.others.title;
-        if (!this.lines.length) return this.empty("no_numbers");
+        if (!this.lines.length) return this.empty(this.panel.missing);
         const [low, high] = ends(this.lines.flatMap(line => [line.values, ...line.edges].flat()).filter(known));
         const [first, last] = ends(this.along), air = 0.04 * (high - low || 1);
         const ys = percent ? [0, 1.02] : [low >= 0 && low < high / 2 ? 0 : low - air, high + air];

@@ -17,7 +17,7 @@ from ..charts.look import canvas, line_look
 from ..charts.markup import escape
 from ..charts.rounds import own_measures
 from ..loop import Loop
-from ..opened import open_run
+from ..opened import open_run, screen
 from ..storage.evidence import t_interval, verdicts_among
 from .arms import plan, short
 from .seeds import make_loop, parts_of, run_seeds
@@ -224,7 +224,7 @@ def sweep(
     seeds = [whole_number(seed, "seeds") for seed in seeds]
     source = parts_of(own) if own else loop
     total = len(found) * len(seeds) * rounds
-    with tqdm(total=total, unit="round", disable=not progress, leave=False) as bar:
+    with tqdm(total=total, unit="round", disable=not progress, leave=False, file=screen()) as bar:
         made = run_seeds(own, source, seeds, workers, bar.update, arms=found, rounds=rounds, shared=shared)
     return _gathered(found, seeds, shared + rounds, made)
 

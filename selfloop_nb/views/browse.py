@@ -183,9 +183,9 @@ def turn(self, pages:int):
 # %% ../../nbs/views/07_browse.ipynb #7f0495f4
 @patch_to(Browser)
 def _row(self, i:int)->dict: # plain JSON
-    "A sample for the browser, with its sound, and with what the other round's model wrote to the same prompt."
+    "A sample, its row in the table, its sound, and what the other round's model wrote to the same prompt."
     sample = self.samples[i]
-    row = sample_row(sample, WHOLE)
+    row = dict(sample_row(sample, WHOLE), place=f" · #{i}")
     if self.clips: row |= player(self.clips, sample["prompt"])
     if not self.beside.value: return row
     others, label = self._others(sample["prompt"])

@@ -126,7 +126,7 @@ def rewind(self, round:int|None=None):
     "Go back to a round; the rounds after it stay on the disk."
     def work():
         record = self.loop.rewind(self.back_to.value if round is None else round)
-        return f"back at round {record.number}: the next step starts here"
+        return f"back at round {record.number}; loop.undo() takes it back"
     self._at_rest(work)
 
 @patch_to(ControlRoom)
@@ -213,7 +213,8 @@ def _build(self)->ipywidgets.VBox:
     "Make the widgets."
     self._buttons()
     self._fields()
-    self._charts()
+    self.live = LiveCharts(self.scale)
+    self.missing = missing_line(style=self.letters) # in the charts' place until they are there
     return self._arrange()
 
 BUTTONS = {
@@ -243,18 +244,12 @@ def _fields(self):
     "What is typed, and what is said."
     def field(label, width): return labelled(label, f"{width * (1 + self.scale) / 2:.0f}px")
     self.n_rounds = ipywidgets.BoundedIntText(value=6, min=1, max=1000, **field("rounds", 116))
+    self.offered = 0 # the round to go back to
     self.back_to = ipywidgets.BoundedIntText(value=0, min=0, max=1_000_000, **field("to round", 126))
     self.branch_name = ipywidgets.Text(value=shown("other"), **field("as", 130))
     self.branches = choice_list(weakly(self._choose_branch), **field("shown:", 170))
     self.bar = ipywidgets.FloatProgress(value=0, min=0, max=1, layout={"width": "110px"})
     self.status, self.answer, self.warned = (ipywidgets.HTML(style=self.letters) for _ in range(3))
-
-# %% ../../nbs/views/05_dashboard.ipynb #25221bef
-@patch_to(ControlRoom)
-def _charts(self):
-    "The live charts; the line in their place goes as soon as they are there."
-    self.live = LiveCharts(self.scale)
-    self.missing = missing_line(style=self.letters)
 
 # %% ../../nbs/views/05_dashboard.ipynb #8c01daf7
 @patch_to(ControlRoom)
@@ -351,7 +346,10 @@ def _draw_rounds(self):
     "The rounds that are done."
     if self.live.source is self.loop: self.live.refresh()
     else: self.live.look_at(self.loop)
-    self.warned.value = warning_box(self.loop.rounds)
+    rounds, before = self.loop.rounds, self.offered
+    self.offered = max(0, len(rounds) - 2) # one round back, unless another one was typed
+    if self.back_to.value == before: self.back_to.value = self.offered
+    self.warned.value = warning_box(rounds)
 
 @patch_to(ControlRoom)
 def _draw_scored(self, number:int, file:str, config:dict):

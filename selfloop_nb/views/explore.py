@@ -143,7 +143,7 @@ def choices(self)->dict: # rule in words -> KeptMetrics
     if ("share", share) not in self.others: self.others["share", share] = preview.at(preview.theta_for(share))
     if ("k", k) not in self.others: self.others["k", k] = preview.top(k)
     choices = {f"θ = {self.theta:.4g}": preview.at(self.theta)}
-    choices[f"best {share:.3g} of the samples"] = self.others["share", share]
+    choices[f"best {share:.3g} of the {len(preview.scores):,} that may be kept"] = self.others["share", share]
     choices[f"top {k} of each prompt"] = self.others["k", k]
     return choices
 

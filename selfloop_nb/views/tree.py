@@ -190,7 +190,8 @@ def _go_back(self, loop, r:Round)->str: # the answer
     branch = loop.store.branch
     if r.id == loop.store.head: return f"branch {branch} stands at round {r.number} already"
     if r.id in [own.id for own in loop.rounds]:
-        return f"branch {branch} is back at round {loop.rewind(r.number).number}: the next step starts here"
+        loop.rewind(r.number)
+        return f"branch {branch} is back at round {r.number}; loop.undo() takes it back"
     others = self.branches_through(r.id)
     if not others:
         return (f"round {r.number} was left by a rewind and lies on no branch: "
