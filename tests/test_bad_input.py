@@ -567,7 +567,8 @@ def test_a_seed_beyond_64_bit_is_hashed():
     (lambda: selfloop_nb.theta_for_precision([0.5], None), "correct=None: give a list"),
     (lambda: selfloop_nb.select_samples(None, selfloop_nb.TopK()), "the samples have no score"),
     (lambda: selfloop_nb.self_judge(verdicts=["Yes"]), "verdicts=.*: give a dict of words"),
-    (lambda: selfloop_nb.bleu(tokenize=["zh"]), "tokenize=.*: it must be a text, or None"),
+    (lambda: selfloop_nb.bleu(tokenize=["zh"]), "tokenize=.*: it must be one of"),
+    (lambda: selfloop_nb.similarity(None), "encoder=None: give load_encoder"),
 ])
 def test_what_cannot_be_given_is_named_where_it_is(make, words):
     with refuse("ValueError", words): make()

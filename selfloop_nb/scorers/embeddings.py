@@ -107,7 +107,9 @@ def load_encoder(
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #74810f69
 def known_encoder(encoder)->dict:
-    "What a record says of an encoder: folders of many are called model."
+    "What a record says of an encoder: folders of many are called model; raises `ValueError` for what is none."
+    if not callable(encoder) or not hasattr(encoder, "name"):
+        raise ValueError(f"encoder={encoder!r:.60}: give load_encoder(), or a function of texts with a name")
     return dict(encoder=encoder.name, weights=short_hash(describe(getattr(encoder, "model", encoder))))
 
 def _clip(cosine)->float:

@@ -153,8 +153,8 @@ def bleu(
 )->Scorer: # in [0, 1]
     "Q is sentence BLEU (Papineni et al. 2002) by sacrebleu, exponential smoothing. Needs the extra `text`."
     package = import_extra("sacrebleu", "text")
-    if not (tokenize is None or isinstance(tokenize, str)):
-        raise ValueError(f"tokenize={tokenize!r:.60}: it must be a text, or None")
+    if tokenize not in (None, *package.BLEU.TOKENIZERS):
+        raise ValueError(f"tokenize={tokenize!r:.60}: it must be one of {', '.join(package.BLEU.TOKENIZERS)}, or None")
     metric = package.BLEU(effective_order=True, tokenize=tokenize or "none")
     cut = (lambda text: text) if tokenize else lambda text: " ".join(segment(text))
     def compare(text, given): return min(metric.sentence_score(cut(text), list(map(cut, given))).score / 100, 1.0)

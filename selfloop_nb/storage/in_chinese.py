@@ -332,6 +332,8 @@ ERRORS |= {
     "{a}={b}: give a Dataset, or from_dataset(...), which reads other tables":
         "{a}={b}：给一个 Dataset，或用 from_dataset(...)，它能读别的表",
     "task={a}: give a Task, such as addition()": "task={a}：给一个 Task，如 addition()",
+    "encoder={a}: give load_encoder(), or a function of texts with a name":
+        "encoder={a}：给 load_encoder()，或一个有名称的、接受文本的函数",
     "script({a}): give names, such as 'Latin'": "script({a})：给名称，如 'Latin'",
     "the keep rule {a} gave the reason {b}: give a text, '' for a kept one":
         "筛选规则 {a} 给出的理由是 {b}：应给文本，保留的样本给 ''",
