@@ -229,7 +229,7 @@ def _html_cell(text:str, pill:str)->str:
 COUNTS = ("n_sampled", "n_kept", "n_rejected", "n_quarantined")
 METRICS = ("accept_rate", "precision", "heldout_accuracy", "heldout_loss", "score_mean",
            "distinct_2", "unique_ratio", "agreement", "train_loss")
-CELL = "text-align:left;padding:0 10px 0 0;line-height:1.4;overflow-wrap:anywhere"
+CELL = "text-align:left;padding:0 10px 0 0;line-height:1.4;min-width:8em;overflow-wrap:anywhere"
 
 def round_summary(
     r:Round,

@@ -62,12 +62,13 @@ def html_table(
 )->str:
     "A pandas table as HTML, escaped."
     look = f" style='{style}'" if style else ""
+    whole = f" style='{style};overflow-wrap:break-word'" if style else "" # a name is broken only where it has no room
     row_html, column_html = (name_html if side in names else escape for side in ("rows", "columns"))
-    head = "".join(f"<th{look}>{title}</th>" for title in ["", *map(column_html, frame.columns)])
+    head = "".join(f"<th{whole}>{title}</th>" for title in ["", *map(column_html, frame.columns)])
     rows = []
     for name, values in zip(frame.index, frame.itertuples(index=False)):
-        cells = [row_html(name), *(escape(short_value(value)) for value in values)]
-        rows.append("".join(f"<td{look}>{cell}</td>" for cell in cells))
+        cells = [f"<td{look}>{escape(short_value(value))}</td>" for value in values]
+        rows.append("".join([f"<td{whole}>{row_html(name)}</td>", *cells]))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
