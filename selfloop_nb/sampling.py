@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .backend.columns import AT_ONCE, Cells, IdLists, as_arrow, check_texts, repeated, table_of
+from .backend.columns import AT_ONCE, Cells, as_arrow, check_texts, repeated, table_of
 from .backend.context import counted_places, most_tokens
 from .backend.controls import settings_that_count
 from .backend.core import (
@@ -21,6 +21,7 @@ from .backend.core import (
 from .backend.decode import Decoder, Watch, each_once, fewer_rows
 from .backend.drawing import Drawing
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
+from .backend.ids import IdLists
 from .backend.refill import Session, can_refill, session_settings
 from .backend.requests import RequestIds, Requests
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts

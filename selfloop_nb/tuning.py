@@ -15,9 +15,9 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from .backend.columns import IdRows
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar, whole_number
 from .backend.handover import dropout_in, train_in_processes
+from .backend.ids import IdRows
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
 from .backend.parts import check_parts, freeze_parts
 from .backend.resume import Resumable

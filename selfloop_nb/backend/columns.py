@@ -4,18 +4,17 @@
 
 # %% auto #0
 __all__ = ['MUCH', 'AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated', 'arrow_column',
-           'number_column', 'column_of', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'IdLists', 'IdRows', 'numbered',
-           'coded', 'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts', 'check_lists',
-           'check_listed_texts', 'reordered_by']
+           'number_column', 'column_of', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'numbered', 'coded',
+           'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts', 'check_lists', 'check_listed_texts',
+           'reordered_by']
 
 # %% ../../nbs/backend/01_columns.ipynb #ae3b40f7
 import ctypes
-from array import array
 from collections.abc import Sequence
 from copy import copy
 from functools import cache
 
-from .core import patch_to, plain_scalar
+from .core import plain_scalar
 
 # %% ../../nbs/backend/01_columns.ipynb #5b3f8567
 def as_arrow(
@@ -180,110 +179,6 @@ class Cells:
     def __getitem__(self, i): # a slice gives a list
         if isinstance(i, slice): return self.column[i].to_pylist()
         return self.column[i].as_py()
-
-# %% ../../nbs/backend/01_columns.ipynb #e0104f60
-class IdLists:
-    "A sequence of lists of token ids, in one array; each is made when it is looked at."
-    def __init__(self, lists=()):
-        self.ids, self.ends = array("i"), array("q", [0])
-        for ids in lists: self.append(ids)
-
-    def _widen(self): self.ids = array("q", self.ids)
-
-    def append(self, ids:list):
-        "One list more."
-        if max(ids, default=0) >= 2**31 and self.ids.typecode == "i": self._widen()
-        self.ids.extend(ids)
-        self.ends.append(len(self.ids))
-
-    def extend(self, others:"IdLists"):
-        "All lists of others, behind these."
-        begin, ids = len(self.ids), others.ids
-        if ids.typecode == "q" and self.ids.typecode == "i": self._widen()
-        if ids.typecode != self.ids.typecode: ids = array(self.ids.typecode, ids)
-        self.ids.extend(ids)
-        self.ends.extend(begin + end for end in others.ends[1:])
-
-    def __len__(self): return len(self.ends) - 1
-
-    def __getitem__(self, i:int)->list:
-        if not 0 <= i < len(self): raise IndexError(f"there are {len(self)} lists, and none is number {i}")
-        return self.ids[self.ends[i]:self.ends[i + 1]].tolist()
-
-    def length(self, i:int)->int: return self.ends[i + 1] - self.ends[i]
-
-# %% ../../nbs/backend/01_columns.ipynb #e7754208
-def _places(begins, lengths)->"numpy.ndarray":
-    "Where in an array the ids of some lists are, one list after the other."
-    import numpy
-    ends = numpy.cumsum(lengths)
-    return numpy.arange(lengths.sum()) + numpy.repeat(begins - ends + lengths, lengths)
-
-@patch_to(IdLists)
-def lengths(self)->"numpy.ndarray":
-    "How long each list is."
-    import numpy
-    return numpy.diff(numpy.asarray(self.ends))
-
-@patch_to(IdLists)
-def some(self, places)->"IdLists":
-    "Several lists, by their numbers."
-    import numpy
-    places = numpy.asarray(places, dtype=int)
-    lengths, begins = self.lengths()[places], numpy.asarray(self.ends)[places]
-    ids = numpy.asarray(self.ids)[_places(begins, lengths)]
-    some = IdLists()
-    some.ids = array(self.ids.typecode, ids.tobytes())
-    some.ends.frombytes(numpy.cumsum(lengths).tobytes())
-    return some
-
-# %% ../../nbs/backend/01_columns.ipynb #08463645
-@patch_to(IdLists)
-def padded(self,
-    filler:int,      # stands where a list has nothing
-    left:bool=False, # is filled up on the left; else on the right
-    without_first:int=0, without_last:int=0, # of each list, so many ids are left out
-)->tuple: # two tensors, lists x longest: the ids; 1 where a list has one, else 0
-    "The lists as one tensor."
-    import numpy, torch
-    begins = numpy.asarray(self.ends)[:-1] + without_first
-    lengths = self.lengths() - without_first - without_last
-    places = numpy.arange(lengths.max())
-    has_one = (places[::-1] if left else places) < lengths[:, None]
-    ids = numpy.full(has_one.shape, filler, dtype=numpy.int64)
-    ids[has_one] = numpy.asarray(self.ids)[_places(begins, lengths)]
-    return torch.from_numpy(ids), torch.from_numpy(has_one.astype(numpy.int64))
-
-# %% ../../nbs/backend/01_columns.ipynb #7d708efb
-class IdRows:
-    "A sequence of dicts of token ids by name, and of a weight where rows have one; each is made when it is looked at."
-    def __init__(self, rows=()):
-        self.lists, self.weights = {}, None
-        for row in rows: self.append(row)
-
-    def append(self, row:dict):
-        for name, ids in row.items():
-            if name == "weight": self.weights = [*(self.weights or []), ids]
-            else: self.lists.setdefault(name, IdLists()).append(ids)
-
-    def extend(self, others:"IdRows"):
-        for name, lists in others.lists.items(): self.lists.setdefault(name, IdLists()).extend(lists)
-
-    def __len__(self): return max(map(len, self.lists.values()), default=0)
-
-    def __getitem__(self, i:int)->dict:
-        place = range(len(self))[i]
-        row = {name: lists[place] for name, lists in self.lists.items()}
-        return row if self.weights is None else row | dict(weight=self.weights[place])
-
-    def some(self, places)->"IdRows":
-        "Several rows, by their numbers."
-        rows = IdRows()
-        rows.lists = {name: lists.some(places) for name, lists in self.lists.items()}
-        if self.weights is not None: rows.weights = [self.weights[i] for i in places]
-        return rows
-
-    def __getitems__(self, places:list)->"IdRows": return self.some(places) # what a DataLoader of torch asks for
 
 # %% ../../nbs/backend/01_columns.ipynb #b329a5cc
 def numbered(

@@ -8,8 +8,8 @@ __all__ = ['Request', 'Requests', 'RequestIds']
 # %% ../../nbs/backend/26_requests.ipynb #a08ef3ba
 from dataclasses import dataclass
 
-from .columns import IdLists
 from .core import patch_to
+from .ids import IdLists
 from .turns import framed
 
 # %% ../../nbs/backend/26_requests.ipynb #4031966b

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from weakref import proxy
 
-from .columns import IdRows
 from .core import patch_to
+from .ids import IdRows
 
 # %% ../../nbs/backend/17_resume.ipynb #d73d5b7c
 def _devices()->dict:

@@ -11,8 +11,9 @@ import inspect, math
 from collections.abc import Callable
 from functools import lru_cache
 
-from .columns import IdLists, IdRows, as_arrow, as_table, check_texts, column_of, part_of
+from .columns import as_arrow, as_table, check_texts, column_of, part_of
 from .core import usual_defaults
+from .ids import IdLists, IdRows
 from .tokens import n_places, places, row_ids, with_encoder
 from .workers import HERE, answers_of, ids_in_pieces, never
 

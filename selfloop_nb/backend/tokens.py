@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby
 
-from .columns import IdLists, column_of
+from .columns import column_of
 from .controls import HIDDEN, Controls, controls, cut_hidden, n_ids
 from .core import SelfloopError, patch_to
+from .ids import IdLists
 from .turns import answer_lead, ask, continued, read_turns, turn_end
 from ..text import clean_text
 
