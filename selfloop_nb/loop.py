@@ -6,7 +6,7 @@
 __all__ = ['Loop']
 
 # %% ../nbs/13_loop.ipynb #54982b7f
-import copy, tempfile, time
+import copy, time
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
-from .storage.files import check_name
+from .storage.files import TemporaryFolder, check_name
 from .storage.mirror import mirrored
 from .storage.moves import find_round, rewind, undo
 from .storage.prune import checked_keep, prune, pruned
@@ -79,7 +79,7 @@ class Loop:
         self.control = Control([ProgressBar()] if yes_or_no(progress, "progress") else [])
         self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
         self.loops = WeakValueDictionary()            # those of this run, by branch
-        self._temporary = tempfile.TemporaryDirectory(prefix="selfloop-") if store is None else None
+        self._temporary = TemporaryFolder() if store is None else None
         self._open(Path(self._temporary.name) / "run" if store is None else user_path(store), branch)
 
     def __repr__(self):

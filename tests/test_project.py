@@ -28,7 +28,7 @@ OF_PATHS = {"exists", "is_file", "is_dir", "is_symlink", "lexists", "stat", "lst
             "rename", "hardlink_to", "symlink_to", "open"}
 OTHER_FILES = { # what is no file of a run: an entry of an archive, a pipe, the user's code and tables, libraries
     "storage.archive": {"archive.open"}, "sweeps.seeds": {"os.read"},
-    "storage.tables": {"path.is_file", "path.read_text", "path.read_bytes"},
+    "storage.tables": {"path.is_dir", "path.is_file", "path.read_text", "path.read_bytes"},
     "storage.environment": {"package.rglob", "file.read_bytes", "folder.rglob"}, # code
     "storage.repair": {"archive.open", "place.open", "self.open", "FolderCopies(folder).open", "os.link",
                        "shutil.copy", "shutil.copytree", "shutil.rmtree", "place / 'rounds'.mkdir"}, # a run of its own

@@ -230,6 +230,10 @@ ERRORS |= {
     "{c}(prompts=samples['prompt'][:], completions=samples['completion'][:])":
         "{a}={b}：它像 TRL 的奖励那样收列表，而这里给的是表：写 lambda samples: {c}(prompts=samples['prompt'][:], "
         "completions=samples['completion'][:])",
+    "{a}: {b} is a folder: give datasets.load_from_disk(...), or one of its files":
+        "{a}：{b} 是文件夹：给出 datasets.load_from_disk(...)，或其中的一个文件",
+    "{a}: {b} of {c} completions are empty, and teach to say nothing: where the answer is not known, leave the row out":
+        "{a}：{c} 个回答中有 {b} 个是空的，会教模型什么都不说：不知道答案的行请去掉",
     "{a}={b}: it must take one argument, the table of samples": "{a}={b}：它须收一个参数，即样本表",
     "{a}: the column {b} holds empty dicts, which no file of a run can hold: leave it out, or write it as text, with "
     "json.dumps":

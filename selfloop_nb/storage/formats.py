@@ -296,6 +296,15 @@ def _say_unsaid(columns:list, name:str):
         warnings.warn(f"{name}: the model does not see the column {column!r}: where that was said before the prompt, "
                       "make messages of both, or write it into the prompt", stacklevel=5)
 
+def _say_empty(table, name:str):
+    "Warn of empty completions, such as the gaps of a CSV file are."
+    types = {column: getattr(feature, "dtype", "") for column, feature in table.features.items()}
+    if types.get("completion") != "string": return
+    n_empty = sum(text is not None and not text.strip() for text in table["completion"][:])
+    if not n_empty: return
+    warnings.warn(f"{name}: {n_empty} of {len(table)} completions are empty, and teach to say nothing: where the "
+                  "answer is not known, leave the row out", stacklevel=5)
+
 def say_misread(
     table,
     name:str, # what it is called in warnings
@@ -304,6 +313,7 @@ def say_misread(
     _check_seen(table, name)
     columns = table.column_names
     _say_unsaid(columns, name)
+    _say_empty(table, name)
     for column in columns:
         meant = column.strip().lower()
         if meant == column or meant in columns or meant not in ("completion", "answer", "weight"): continue

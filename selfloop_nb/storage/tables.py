@@ -236,6 +236,8 @@ def _parquet_table(path:Path, name:str):
 # %% ../../nbs/storage/15_tables.ipynb #794017c2
 def _read_file(path:Path, name:str):
     "What stands in a JSONL, JSON, CSV or parquet file: a table, or a list of dicts."
+    if path.is_dir():
+        raise ValueError(f"{name}: {str(path)!r} is a folder: give datasets.load_from_disk(...), or one of its files")
     if not path.is_file():
         fix = "" if path.suffix else "; a set of the hub is given by datasets.load_dataset(..., split='train')"
         raise ValueError(f"{name}: there is no file {str(path)!r}{fix}")
