@@ -29,7 +29,8 @@ from .records import Round, history_row
 from .sampling import Sampling
 from .scoring import verifier
 from .selection import Threshold, kept_rows
-from .storage.files import TemporaryFolder, check_name
+from .storage.disk import TemporaryFolder
+from .storage.files import check_name
 from .storage.mirror import mirrored
 from .storage.moves import find_round, rewind, undo
 from .storage.prune import checked_keep, prune, pruned

@@ -20,9 +20,9 @@ from .backend.core import (
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
-from .storage.formats import plain_table, say_contradictions, say_misread, say_odd_answers, why_wrong
+from .storage.formats import plain_table
 from .storage.identity import describe
-from .storage.tables import called_references
+from .storage.misread import say_contradictions, say_misread, say_odd_answers, say_unchecked, why_wrong
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # its former place
 
@@ -268,7 +268,7 @@ def from_dataset(
     prompts = _with_references(_clean_table(prompts, "prompts"))
     heldout = _clean_table(heldout, "heldout")
     if check is None and prompts is not None and "answer" in prompts.column_names: check = _check_answers(prompts)
-    if check is None and prompts is not None: _say_unchecked(prompts.column_names)
+    if check is None and prompts is not None: say_unchecked(prompts.column_names)
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
@@ -316,14 +316,6 @@ def _check_answers(prompts)->Callable:
     say_odd_answers(prompts["answer"][:])
     say_contradictions(prompts)
     return exact_answer
-
-# %% ../nbs/03_tasks.ipynb #945dc15c
-def _say_unchecked(columns:list):
-    "Warn where prompts seem to bring references that no check reads."
-    named = called_references(columns)
-    if not named: return
-    warnings.warn(f"prompts: there is no check, and no column 'answer' to make one of: rename {named[0]!r} to 'answer' "
-                  f"where it holds the references; a scorer is told by reference={named[0]!r}", stacklevel=3)
 
 # %% ../nbs/03_tasks.ipynb #8d415396
 def _with_references(table):

@@ -22,7 +22,7 @@ from ..records import SAMPLE_COLUMNS
 from ..sampling import Sampling
 from ..scorers.likelihoods import completion_logprobs
 from ..scoring import Scorer
-from ..storage.formats import spelt, unseen
+from ..storage.misread import spelt, unseen
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
 
