@@ -447,7 +447,8 @@ def test_what_a_kept_row_teaches(tmp_path):
     loop = small_loop(tmp_path / "run", mix=Accumulate(rows=twice))
     loop.run(rounds=1)
     assert loop.rounds[1].config["mix"]["rows"]["name"].endswith("twice")
-    loop.branch("none", round=0, mix=Accumulate(rows=nothing)).step()
+    with pytest.raises(ValueError, match="rows=nothing gave no row for any of"):
+        loop.branch("none", round=0, mix=Accumulate(rows=nothing)).step()
     loop.branch("halved", round=0, mix=Accumulate(rows=halved)).step()
     with pytest.raises(ValueError, match="rows gave"):
         loop.branch("wrong", round=0, mix=Accumulate(rows=str)).step()
