@@ -22,6 +22,7 @@ def _last(history:list, name:str)->float:
     "A metric of the newest round; nan where there is none."
     return history[-1].get(name, math.nan)
 
+# %% ../nbs/10_guards.ipynb #f35d7ef3
 class Guard:
     "Base of the guards: the numbers in its fields are those of Python."
     stop = False

@@ -69,8 +69,7 @@ class Loop:
     ):
         model, self.task = check_given(model, task)
         check_written(model)
-        self.models = RoundModels(model)
-        self.seed = whole_number(seed, "seed")
+        self.models, self.seed = RoundModels(model), whole_number(seed, "seed")
         self.keep, self.workers = checked_keep(keep), checked_workers(workers)
         score = verifier() if score is None else score
         if tune is None: tune = GENTLE if model.pretrained else FineTune()

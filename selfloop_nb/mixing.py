@@ -136,6 +136,7 @@ class _Mix(Mix):
         raise ValueError(f"real_share={self.real_share!r}: it is a share of D_train, and the task has none: "
                          "leave it out, or give the task labelled examples")
 
+# %% ../nbs/08_mixing.ipynb #32600ed7
 def learns_from_mix(
     tune, # a way to train
 )->bool:

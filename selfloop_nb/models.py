@@ -155,6 +155,7 @@ def with_model(self,
     vars(other).pop("home", None)
     return other
 
+# %% ../nbs/04_models.ipynb #f8cf92bb
 @patch_to(LanguageModel)
 def twin(self)->"LanguageModel":
     "Another model on the very same weights, which are not copied."

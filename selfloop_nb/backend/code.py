@@ -180,6 +180,7 @@ def check_asked(
                          f"samples: {name}(prompts=samples['prompt'][:], completions=samples['completion'][:])")
     if not takes_one(function): raise ValueError(f"{field}={name}: it must take one argument, the table of samples")
 
+# %% ../../nbs/backend/30_code.ipynb #3574fce9
 def _is_reward(function)->bool:
     "Does it take completions beside prompts, or beside whatever else there is?"
     try: parameters = inspect.signature(function).parameters

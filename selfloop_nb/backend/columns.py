@@ -223,6 +223,7 @@ def read_into(
     "Put all that stands in a table into a hash, whatever the order of its columns."
     for text in _table_text(table): digest.update(text.encode("utf-8", "replace"))
 
+# %% ../../nbs/backend/01_columns.ipynb #894907dc
 def _table_text(table): # yields texts
     "What `repr` says of the sorted pairs of a name and its column."
     if not table:

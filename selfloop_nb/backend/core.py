@@ -233,6 +233,7 @@ def parse_json(
     if not isinstance(data, kind): raise ValueError(f"it holds {type(data).__name__} where {kind.__name__} is needed")
     return data if as_written or not _HALF.search(text) else whole_texts(data)
 
+# %% ../../nbs/00_core.ipynb #2570c875
 def _is_deep(data)->bool:
     "Are lists and dicts nested deeper than `MOST_DEPTH`?"
     level = [data] if isinstance(data, dict | list) else []

@@ -54,6 +54,7 @@ def lengths(self)->"numpy.ndarray":
     import numpy
     return numpy.diff(numpy.asarray(self.ends))
 
+# %% ../../nbs/backend/00_ids.ipynb #fa40ed82
 @patch_to(IdLists)
 def some(self, places)->"IdLists":
     "Several lists, by their numbers."

@@ -97,6 +97,7 @@ def save_adapter(
     about = model.peft_config["default"].to_dict() | dict(base_model_name_or_path=name, inference_mode=True)
     (folder / "adapter_config.json").write_text(json.dumps(about, indent=1, sort_keys=True, default=_in_order))
 
+# %% ../../nbs/backend/09_lora.ipynb #21eccbdf
 @dataclass(frozen=True)
 class Adapter:
     "What LoRA has added to a model."

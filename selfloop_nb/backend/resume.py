@@ -103,6 +103,7 @@ def _n_numbers(batch:dict)->int:
     tensors = [tensor for part in batch.get("parts", [batch]) for tensor in part.values()]
     return sum(tensor.numel() for tensor in tensors if hasattr(tensor, "numel"))
 
+# %% ../../nbs/backend/17_resume.ipynb #ded3957d
 @lru_cache
 def _ahead()->type: # of `DataLoader`; one class for all trainings, since a class a training is never given back
     import torch
@@ -139,6 +140,7 @@ class OwnOrder:
 # %% ../../nbs/backend/17_resume.ipynb #73a11f73
 def _as_they_are(*parts)->object: return parts if len(parts) > 1 else parts[0]
 
+# %% ../../nbs/backend/17_resume.ipynb #c12f0cf6
 class Resumable(OwnOrder):
     "Put before a Trainer among the bases of a class, it writes its state into `checkpoints`, and goes on from there."
     checkpoints = None # see storage.checkpoints; None: none are kept

@@ -169,6 +169,7 @@ def ids_of_pairs(self,
     ids = dict(zip(unique, self._ids_of_unique(unique)))
     return [list(ids[pair]) for pair in pairs]
 
+# %% ../../nbs/backend/05_tokens.ipynb #c9ecef96
 @patch_to(TextAsIds)
 def _ids_of_unique(self, pairs:list)->list:
     "`ids_of_pairs` for pairs of which no two are equal."

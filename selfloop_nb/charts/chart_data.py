@@ -75,6 +75,7 @@ class RoundScores:
         import numpy
         return numpy.histogram(drawable(scores), self.edges)[0]
 
+# %% ../../nbs/charts/16_chart_data.ipynb #a77be9a0
 def _is_kept(samples)->"numpy.ndarray": # of bool; nothing is where nothing is selected yet
     import numpy
     from pyarrow import compute

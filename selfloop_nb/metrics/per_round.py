@@ -57,6 +57,7 @@ def check_metrics(
         metrics["calibration_error"] = calibration_error(Cells(samples, "score"), correct)
     return metrics
 
+# %% ../../nbs/metrics/06_per_round.ipynb #24238469
 def _without_copies(samples):
     "A copy is dropped, but what it says is not lost: each text of a prompt counts once."
     reasons = samples["reason"][:] if "reason" in samples.column_names else []

@@ -56,6 +56,7 @@ def _mode(self, path, follow:bool=True)->int: # 0 where there is nothing
         if error.errno in (errno.ELOOP, errno.ENAMETOOLONG): return 0 # links that lead in a circle; no name at all
         raise
 
+# %% ../../nbs/storage/01_disk.ipynb #dc58bd26
 @patch_to(Disk)
 def is_file(self, path)->bool:
     "Is there a plain file, or a link to one?"

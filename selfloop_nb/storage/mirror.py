@@ -154,6 +154,7 @@ def follow(self):
     self.thread = threading.Thread(target=self._follow, daemon=True, name="selfloop-mirror")
     self.thread.start()
 
+# %% ../../nbs/storage/24_mirror.ipynb #128498d0
 @patch_to(Mirror)
 def hear(self,
     event, # of a loop

@@ -63,6 +63,7 @@ def _number(loop:Loop, round:int)->int:
     if whole_number(round, "round") < 0: round += len(loop.rounds)
     return find_round(loop.store, round).number
 
+# %% ../../nbs/sweeps/05_examine.ipynb #47ade0d7
 @plain_arguments
 def examine(
     loop:Loop,            # whose models are asked

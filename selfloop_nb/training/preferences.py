@@ -256,6 +256,7 @@ def _weighing(train, say:Callable):
         say("SPIN learns the rows of D_train alike, whatever they weigh; those with the weight 0 are left out")
     return train if len(left) == len(weights) else some_rows(train, left)
 
+# %% ../../nbs/training/01_preferences.ipynb #10796232
 @dataclass(frozen=True)
 class SPIN(_Preferring):
     """Learn from D_train against the model's own answers to the same prompts (Chen et al. 2024, arXiv 2401.01335).

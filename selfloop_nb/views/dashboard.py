@@ -341,6 +341,7 @@ def _draw_charts(self, what:set):
     if what & {"round", "loss"} and own.losses: self.live.show_losses(own.now["round"], own.losses)
     if "static" in what and self.static and not self.busy: self._paint()
 
+# %% ../../nbs/views/05_dashboard.ipynb #d3c83a85
 @patch_to(ControlRoom)
 def _draw_rounds(self):
     "The rounds that are done."

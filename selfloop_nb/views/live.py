@@ -113,6 +113,7 @@ def _seen_as(self, key:str, samples, config:dict)->RoundScores:
         self.seen = {**dict(recent), key: RoundScores(samples(), config)}
     return self.seen[key]
 
+# %% ../../nbs/views/04_live.ipynb #facc3880
 @patch_to(LiveCharts)
 def _show(self, number:int):
     "Bars, table and samples of a round; -1: of none."

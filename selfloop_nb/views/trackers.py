@@ -39,6 +39,7 @@ class Tracker:
             self._put(metrics, self.n_losses + 1)
             self.n_losses += 1
 
+# %% ../../nbs/views/11_trackers.ipynb #00b88aa2
 def _is_metric(value)->bool: return isinstance(value, (int, float)) and math.isfinite(value)
 
 # %% ../../nbs/views/11_trackers.ipynb #8e48a509
