@@ -16,6 +16,7 @@ from .backend.core import (
     SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no)
 from .backend.workers import HERE, checked_workers
 from .guards import GUARDS, StopRules, check_guards, check_rules
+from .metrics.anew import drawn_anew
 from .metrics.basic import counted
 from .metrics.doubts import doubts
 from .metrics.measures import lower_is_better
@@ -237,11 +238,10 @@ def _open(self, path:Path, branch:str):
     "Open the run folder, new or old, and take its lock."
     given, self._opened_with = self.models.given, self._tables()
     info = dict(seed=self.seed, task=self._task(), model=given.identity()) # what the folder belongs to
-    about = dict(dtype=given.dtype, **computing(), **TRAINED_ON_IDS)
-    self._look_at(Run.open_to_write(path, {**info, **about}, branch))
+    self._look_at(Run.open_to_write(path, {**info, "dtype": given.dtype, **computing(), **TRAINED_ON_IDS}, branch))
     self.lock = self.store.lock
     self._doubts = doubts(given, self.task, bool(self.store.head), self.settings.sampling) # in the record of M_0
-    self._doubts += high_rate(given, self.settings.tune, self.settings.initial)
+    self._doubts += high_rate(given, self.tune, self.initial) + drawn_anew(self.score, self.task.check)
     for doubt in self._doubts: self.emit("message", text=doubt)
     check_belongs(self.store, info)
     fall_back(self.store)

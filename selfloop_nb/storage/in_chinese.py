@@ -323,7 +323,9 @@ ERRORS |= {
     "initial is not used: M_0 of run {a} is the model as it came; use another store to train it":
         "initial 没有用到：运行 {a} 的 M_0 就是原来的模型；要训练它，请换一个 store",
     "lr={a} is high for {b}, which comes trained, and may forget what it knows: {c} is usual, 0.0002 with LoRA":
-        "lr={a} 对 {b} 偏高：它是训练好的模型，可能忘掉已会的；通常用 {c}，LoRA 用 0.0002"}
+        "lr={a} 对 {b} 偏高：它是训练好的模型，可能忘掉已会的；通常用 {c}，LoRA 用 0.0002",
+    "{a}: {b}() gives other numbers in each process, and where they count the run cannot be made again: {c}":
+        "{a}：{b}() 在每个进程里给出别的数；这些数若起作用，运行就无法重做：{c}"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c11
 ERRORS |= {
