@@ -245,7 +245,7 @@ def check_model(
     name:str="lm", # what it is given as, for errors
 ):
     "Raise `ValueError` for what is no language model, such as the name of one."
-    if isinstance(model, LanguageModel): return
+    if hasattr(model, "ids_of_prompts"): return # or whatever else can be asked like one
     raise ValueError(f"{name}={model!r:.60}: give LanguageModel(model, tokenizer), or load_model(...)")
 
 # %% ../nbs/04_models.ipynb #c9eb4241

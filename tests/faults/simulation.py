@@ -453,6 +453,7 @@ def installed(history):
     "The library on this history's disk, with a small model, and without its clocks and dice."
     import selfloop_nb.charts.lineage, selfloop_nb.storage.archive, selfloop_nb.sweeps.arms  # noqa: F401
     from selfloop_nb import loop, phases, sampling, scoring
+    from selfloop_nb.backend import weights
     from selfloop_nb.storage import disk, environment, files, lock, verify
     rng = random.Random(history.seed)
     dice = SimpleNamespace(token_hex=lambda n: f"{rng.getrandbits(8 * n):0{2 * n}x}")
@@ -473,8 +474,8 @@ def installed(history):
     stand_ins = {sampling.sample_chunk: sample_chunk, environment.environment: here, verify.computing: nothing,
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
                  loop.check_given: no_form, loop.check_written: no_check, loop.doubts: no_doubts,
-                 phases.fitting_threads: no_threads, phases.check_same: no_check,
-                 sampling.settings_that_count: nothing_set}
+                 phases.fitting_threads: no_threads, phases.check_same: no_check, phases.taught_otherwise: no_reason,
+                 sampling.settings_that_count: nothing_set, weights._other_form: no_reason}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
