@@ -92,11 +92,13 @@ class IdRows:
         for row in rows: self.append(row)
 
     def append(self, row:dict):
+        "One row more."
         for name, ids in row.items():
             if name == "weight": self.weights = [*(self.weights or []), ids]
             else: self.lists.setdefault(name, IdLists()).append(ids)
 
     def extend(self, others:"IdRows"):
+        "All rows of others, behind these, without weights."
         for name, lists in others.lists.items(): self.lists.setdefault(name, IdLists()).extend(lists)
 
     def __len__(self): return max(map(len, self.lists.values()), default=0)

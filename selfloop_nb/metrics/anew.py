@@ -6,7 +6,8 @@
 __all__ = ['drawn_anew']
 
 # %% ../../nbs/metrics/13_anew.ipynb #9686d038
-import dis, inspect
+import dis, functools, inspect
+from types import FunctionType
 
 from ..backend.code import codes
 from ..scoring import Scorer
@@ -22,18 +23,28 @@ def _calls(code)->list: # (instruction, how many arguments the call behind it ha
     return [(a, b.argval if b.opname == "CALL" else 1) for a, b in zip(steps, steps[1:])]
 
 # %% ../../nbs/metrics/13_anew.ipynb #a55e546e
-def _drawn_by(function)->str: # the name of a call; '' where there is none
-    "What a function calls that gives other numbers in each process."
+def _plain(function)->"types.FunctionType|None":
+    "The function behind a partial or an object that is called; None where it is ours, or nobody can look into it."
+    while isinstance(function, functools.partial): function = function.func
     function = inspect.unwrap(function)
-    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    if code is None or str(getattr(function, "__module__", "")).startswith("selfloop_nb."): return ""
-    own = getattr(function, "__globals__", {})
-    for load, n_given in _calls(code):
+    if not hasattr(function, "__code__"): function = getattr(type(function), "__call__", None)
+    is_ours = str(getattr(function, "__module__", "")).startswith("selfloop_nb.")
+    return function if hasattr(function, "__code__") and not is_ours else None
+
+# %% ../../nbs/metrics/13_anew.ipynb #e3264537
+def _drawn_by(function, seen:tuple=())->str: # the name of a call; '' where there is none
+    "What a function, or one of its module that it calls, calls that gives other numbers in each process."
+    function = _plain(function)
+    if function is None or function in seen: return ""
+    own, helpers = function.__globals__, []
+    for load, n_given in _calls(function.__code__):
         name = load.argval
+        if load.opname == "LOAD_GLOBAL" and isinstance(own.get(name), FunctionType): helpers.append(own[name])
         if name == "hash" and (load.opname != "LOAD_GLOBAL" or "hash" in own): continue
         if name == "default_rng" and n_given: continue
         if isinstance(name, str) and name in _ANEW and load.opname.startswith("LOAD_"): return name
-    return ""
+    near = [helper for helper in helpers if helper.__module__ == function.__module__]
+    return next(filter(None, (_drawn_by(helper, (*seen, function)) for helper in near)), "")
 
 # %% ../../nbs/metrics/13_anew.ipynb #54114b04
 def drawn_anew(
@@ -41,7 +52,10 @@ def drawn_anew(
     check=None, # of the task
 )->list: # of texts; empty where there is nothing to say
     "What is to be said of Q and a check that draw numbers which no seed gives again."
-    asked = {f"Q, {part.name}": part.function for part in (scorer, *(part for part, _ in scorer.parts))}
+    asked = {}
+    for part in (scorer, *(part for part, _ in scorer.parts)):
+        asked[f"Q, {part.name}"] = part.function
+        asked |= {f"Q, {part.name}, {name}": value for name, value in part.settings.items() if callable(value)}
     if check is not None: asked["the check"] = check
     drawn = {what: _drawn_by(function) for what, function in asked.items()}
     return [f"{what}: {name}() gives other numbers in each process, and where they count the run cannot be made "
