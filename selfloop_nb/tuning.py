@@ -328,14 +328,14 @@ def _shares(parts:list)->list: # of numbers; nothing is counted where there is o
 
 def _step(trainer, model, parts:list)->"torch.Tensor": # the loss of the step
     "The gradient of a step, part by part: each counts by its labels."
-    total = 0.0
-    for part, share in zip(parts, _shares(parts)):
-        part = trainer._prepare_inputs(part)
+    def one(part, share):
         with trainer.compute_loss_context_manager():
-            loss = trainer.compute_loss(model, part) * share
+            loss = trainer.compute_loss(model, trainer._prepare_inputs(part))
+        if share != 1: loss = loss * share
         loss.backward()
-        total = total + loss.detach()
-    return total
+        return loss.detach()
+    first, *others = map(one, parts, _shares(parts))
+    return sum(others, first)
 
 # %% ../nbs/09_tuning.ipynb #4029557e
 def _step_in_team(trainer, model, parts:list)->"torch.Tensor": # the loss of the step

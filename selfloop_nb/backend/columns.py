@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MUCH', 'AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated', 'arrow_column',
-           'number_column', 'column_of', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'numbered', 'coded',
+           'number_column', 'column_of', 'taken', 'some_rows', 'part_of', 'dicts_of', 'Cells', 'numbered', 'coded',
            'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts', 'check_lists', 'check_listed_texts',
            'reordered_by']
 
@@ -135,15 +135,21 @@ def column_of(table, name:str, default)->list:
     return [default if value is None else value for value in table[name][:]]
 
 # %% ../../nbs/backend/01_columns.ipynb #5fba1963
+def taken(
+    arrow, # an Arrow table
+    rows:list, # their numbers
+)->"pyarrow.Table":
+    "Some rows of an Arrow table, without the others."
+    import pyarrow
+    if arrow.nbytes < 2**31: return arrow.take(pyarrow.array(rows, pyarrow.int64()))
+    return as_arrow(as_table(arrow).select(rows)) # so many texts have no place in one array
+
 def some_rows(
     table, # a Dataset
     rows:list, # their numbers
 )->"datasets.Dataset":
     "Some rows of a table, without the others."
-    import pyarrow
-    arrow = as_arrow(table)
-    if arrow.nbytes < 2**31: return as_table(arrow.take(pyarrow.array(rows, pyarrow.int64())))
-    return as_table(as_arrow(table.select(rows)))
+    return as_table(taken(as_arrow(table), rows))
 
 # %% ../../nbs/backend/01_columns.ipynb #8c1f3fc4
 def part_of(

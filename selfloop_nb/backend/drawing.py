@@ -9,7 +9,7 @@ __all__ = ['WRITTEN', 'Counter', 'Drawing', 'why_alike', 'why_misput', 'sampling
 from array import array
 from collections.abc import Callable
 
-from .columns import as_arrow, as_table, some_rows
+from .columns import taken
 from .core import patch_to
 
 # %% ../../nbs/backend/23_drawing.ipynb #65506185
@@ -111,7 +111,7 @@ def in_order(self)->"pyarrow.Table":
 def _column(self, name:str, order)->"pyarrow.ChunkedArray":
     import pyarrow
     came = pyarrow.chunked_array(self.columns.pop(name), _written([]).schema.field(name).type)
-    return as_arrow(some_rows(as_table(pyarrow.table({name: came})), order))[name]
+    return taken(pyarrow.table({name: came}), order)[name]
 
 # %% ../../nbs/backend/23_drawing.ipynb #0f4324eb
 @patch_to(Drawing)

@@ -13,7 +13,7 @@ from pathlib import Path
 from weakref import proxy
 
 from .core import patch_to
-from .trainer import OwnSteps
+from .trainer import OwnSteps, forgetting_quickly
 
 # %% ../../nbs/backend/17_resume.ipynb #d73d5b7c
 def _devices()->dict:
@@ -109,7 +109,8 @@ class Resumable(OwnSteps):
         folder = checkpoints.newest() if checkpoints else None
         self.model.train()
         self.trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.train(resume_from_checkpoint=folder and str(folder))
+        with forgetting_quickly(self.model, self.trained):
+            self.train(resume_from_checkpoint=folder and str(folder))
 
     def _save_checkpoint(self, model, trial):
         "The Trainer's would pickle."

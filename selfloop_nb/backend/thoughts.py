@@ -8,7 +8,7 @@ __all__ = ['ROOM_TO_THINK', 'UNCLOSED', 'NO_ANSWER', 'split_thought', 'check_clo
            'answered_row', 'is_missing', 'where_answered']
 
 # %% ../../nbs/backend/13_thoughts.ipynb #eda6d819
-import math
+import math, re
 from collections.abc import Callable
 
 from .columns import Cells
@@ -119,7 +119,9 @@ def with_thoughts(
     parts = [split_thought(text, begun) for text, begun in zip(texts, opened)]
     return with_columns(samples, thought=[thought for thought, _ in parts], reply=[reply for _, reply in parts])
 
-def _has_tag(text:str)->bool: return any(end in text or _begins(text, begin) for begin, end in TAGS)
+_TAG = re.compile("|".join(rf"\A\s*{re.escape(begin)}|{re.escape(end)}" for begin, end in TAGS))
+
+def _has_tag(text:str)->bool: return _TAG.search(text) is not None
 
 # %% ../../nbs/backend/13_thoughts.ipynb #d72df9a7
 def with_columns(

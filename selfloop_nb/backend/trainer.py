@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'MADE_AT_ONCE', 'one_at_a_time', 'trainer_arguments', 'check_optimizer', 'compute_twice', 'compute_once',
            'on_one_device', 'n_steps', 'shortened_warmup', 'loss_listener', 'memory_errors', 'undisturbed',
-           'autocast_around', 'OwnSteps', 'OneAtATime']
+           'autocast_around', 'OwnSteps', 'forgetting_quickly', 'OneAtATime']
 
 # %% ../../nbs/backend/08_trainer.ipynb #8c316077
 import math, os, re, sys, threading
@@ -237,6 +237,9 @@ def _clip_grad_norm(self, model):
 @patch_to(OwnSteps)
 def floating_point_ops(self, inputs): return 0 # nobody asks
 
+@patch_to(OwnSteps)
+def store_flos(self): pass
+
 # %% ../../nbs/backend/08_trainer.ipynb #5c0e71ac
 @patch_to(OwnSteps)
 def autocast_smart_context_manager(self, cache_enabled=True):
@@ -244,6 +247,19 @@ def autocast_smart_context_manager(self, cache_enabled=True):
     import torch
     if self.casts_to is None: return nullcontext()
     return torch.autocast(self.args.device.type, getattr(torch, self.casts_to), cache_enabled=False)
+
+# %% ../../nbs/backend/08_trainer.ipynb #094b51c7
+@contextmanager
+def forgetting_quickly(
+    model,   # of transformers
+    trained, # its weights that have gradients
+):
+    "A block in which its `zero_grad` takes no walk through the model."
+    def zero_grad(set_to_none=True):
+        for weight in trained: weight.grad = None
+    model.zero_grad = zero_grad
+    try: yield
+    finally: del model.zero_grad
 
 # %% ../../nbs/backend/08_trainer.ipynb #e0d0c601
 class OneAtATime:
