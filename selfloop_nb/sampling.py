@@ -24,11 +24,12 @@ from .backend.generation import generation_settings, own_settings_aside, padding
 from .backend.ids import IdLists
 from .backend.refill import Session, can_refill, session_settings
 from .backend.requests import RequestIds, Requests
+from .backend.rows import check_model
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
-from .models import LanguageModel, check_model
+from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 

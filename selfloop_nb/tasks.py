@@ -22,7 +22,8 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table
 from .storage.identity import describe
-from .storage.misread import say_contradictions, say_misread, say_odd_answers, say_unchecked, why_wrong
+from .storage.misread import (
+    say_contradictions, say_indices, say_misread, say_odd_answers, say_unchecked, why_wrong)
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # its former place
 
@@ -315,6 +316,7 @@ def _check_answers(prompts)->Callable:
                          "give texts, or numbers, or a check of your own that reads it")
     say_odd_answers(prompts["answer"][:])
     say_contradictions(prompts)
+    say_indices(prompts)
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #8d415396

@@ -65,6 +65,8 @@ def test_data_is_read_as_it_is_meant():
     ([{"prompt": '[{"role": "user", "content": "1+1="}]'}], "holds messages as text"),
     ([{"prompt": "1+1=", "completion": "two", "answer": "2"}], "the completions are left out"),
     ([{"text": "1+1="}], "does not see the column 'text'"),
+    ([{"prompt": "red: blood or snow?", "choices": ["blood", "snow"], "answer": 0}], "numbers, such as 0 beside"),
+    ([{"prompt": "Add.", "input": "1+1="}], "does not see the column 'input', of which the prompt of row 0"),
 ])
 def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
     from selfloop_nb import from_dataset
@@ -555,6 +557,12 @@ def test_a_whole_number_beyond_64_bit_is_refused(name, given):
 
 def test_a_seed_beyond_64_bit_is_hashed():
     assert small_loop(seed=LARGE).seed == LARGE
+    task = small_task()
+    for make in (selfloop_nb.tiny_llama, selfloop_nb.tiny_t5):
+        one, again, other = (make(task, seed=seed).weights_hash() for seed in (LARGE, LARGE, 0))
+        assert one == again != other
+    lm, how = selfloop_nb.tiny_llama(task), selfloop_nb.FineTune(steps=1, batch_size=8)
+    for seed in (LARGE, 2**32, -1): assert len(selfloop_nb.fine_tune(lm, task.train, how, seed=seed).losses) == 1
 
 
 @pytest.mark.parametrize("make, words", [
@@ -569,6 +577,10 @@ def test_a_seed_beyond_64_bit_is_hashed():
     (lambda: selfloop_nb.self_judge(verdicts=["Yes"]), "verdicts=.*: give a dict of words"),
     (lambda: selfloop_nb.bleu(tokenize=["zh"]), "tokenize=.*: it must be one of"),
     (lambda: selfloop_nb.similarity(None), "encoder=None: give load_encoder"),
+    (lambda: selfloop_nb.load_encoder(device="x"), "device='x': it must be one of cuda"),
+    (lambda: selfloop_nb.reward_model("judge", device="x"), "device='x': it must be one of cuda"),
+    (lambda: selfloop_nb.fine_tune(None, None), "lm=None: give LanguageModel"),
+    (lambda: selfloop_nb.completion_loss(None, None), "lm=None: give LanguageModel"),
 ])
 def test_what_cannot_be_given_is_named_where_it_is(make, words):
     with refuse("ValueError", words): make()

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ..backend.core import natural_number, patch_to, plain_arguments, short_hash
+from ..backend.rows import check_model
 from ..backend.tokens import n_places, prompt_batch
-from ..models import LanguageModel, check_model
+from ..models import LanguageModel
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b

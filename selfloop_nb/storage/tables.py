@@ -59,7 +59,8 @@ def _named(names:list, value):
 # %% ../../nbs/storage/15_tables.ipynb #3f93b754
 REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected", "label",
               "expected_answer", "response", "output", "labels", "correct_answer", "final_answer", "gold_answer",
-              "truth", "gt"}
+              "truth", "gt", "ground_truths", "reference_answer", "expected_output", "targets", "answer_key",
+              "answerkey", "summary", "highlights", "translation"}
 
 def called_references(columns:list)->list:
     "Columns that seem to hold references under another name."
