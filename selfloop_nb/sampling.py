@@ -17,7 +17,7 @@ from .backend.columns import AT_ONCE, Cells, as_arrow, check_texts, repeated, ta
 from .backend.context import counted_places, most_tokens
 from .backend.controls import settings_that_count
 from .backend.core import (
-    LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
+    LATER, check_sizes, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once, fewer_rows
 from .backend.drawing import Drawing
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
@@ -329,6 +329,8 @@ def generate_samples(
     "Draw the samples of a round."
     check_model(lm)
     _check_asked(prompts)
+    if not isinstance(sampling, Sampling): raise ValueError(f"sampling={sampling!r:.60}: give Sampling(...)")
+    check_sizes(max_new_tokens=max_new_tokens)
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)

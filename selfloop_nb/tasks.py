@@ -7,7 +7,7 @@ __all__ = ['CHECKED_AT_ONCE', 'Task', 'exact_answer', 'table_hash', 'addition_pr
            'reasoning']
 
 # %% ../nbs/03_tasks.ipynb #77c94355
-import hashlib, json, math, warnings
+import hashlib, json, math, re, warnings
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
@@ -169,8 +169,11 @@ def exact_answer(
 )->bool|None: # None where there is no answer
     "The default check: the completion equals the column `answer`, or one of several; white space at the ends aside."
     answers = answer_texts(row["answer"])
-    given = composed(row["completion"].strip())
-    return given in (composed(answer.strip()) for answer in answers) if answers else None
+    return _compared(row["completion"]) in map(_compared, answers) if answers else None
+
+def _compared(text:str)->str:
+    "A text as it is compared: nobody sees which of Unicode's spaces is meant."
+    return re.sub(r"[^\S\n\t]", " ", composed(text.strip()))
 
 # %% ../nbs/03_tasks.ipynb #377be353
 @patch_to(Task)

@@ -125,6 +125,7 @@ def _keeps_logits(kind:type)->bool: # of a model
     "Can it compute the logits of the last places alone?"
     return "logits_to_keep" in inspect.signature(kind.forward).parameters
 
+# %% ../../nbs/backend/18_rows.ipynb #0102f2c9
 def shorter_logits(
     model,      # of transformers
     batch:dict, # see `collate`

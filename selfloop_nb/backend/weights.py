@@ -171,6 +171,7 @@ def on_same_weights(
     "A model of its own on the same numbers; a weight of it that is replaced is replaced in it alone."
     return _rebuilt(model, {id(weight): weight.detach() for weight in model.parameters()})
 
+# %% ../../nbs/backend/10_weights.ipynb #6e3701ce
 def without_weights(
     model, # of transformers
 )->"transformers.PreTrainedModel": # its weights are on the device `meta`, which holds no numbers

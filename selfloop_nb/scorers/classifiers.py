@@ -16,6 +16,7 @@ from ..backend.core import (
     ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash, user_path)
 from ..backend.devices import known_device
 from ..backend.strangers import check_judge
+from .references import check_column
 from ..scoring import NoVerdict, Scorer
 from ..storage.identity import describe
 from ..text import import_extra, segment
@@ -25,6 +26,7 @@ def sentiment(
     of:str="completion", # column that is read: "prompt" for the sentiment of what was asked
 )->Scorer: # in [-1, 1]
     "Q is VADER's compound sentiment (Hutto and Gilbert 2014), English. Needs the extra `text`."
+    check_column(of, "of")
     vader = import_extra("vaderSentiment.vaderSentiment", "text", "vaderSentiment")
     analyse = vader.SentimentIntensityAnalyzer().polarity_scores
     def sentiment(samples): return [analyse(text)["compound"] for text in samples["completion"][:]]

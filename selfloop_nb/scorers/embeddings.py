@@ -17,7 +17,7 @@ from ..backend.devices import known_device
 from ..backend.strangers import check_judge
 from ..backend.thoughts import where_answered
 from ..models import quiet
-from .references import references_of
+from .references import check_column, references_of
 from ..scoring import Scorer
 from ..storage.identity import describe
 from ..text import by_value, extractor
@@ -123,6 +123,7 @@ def similarity(
     reference:str="answer", # column: text, or list of texts of which the nearest counts
 )->Scorer: # in [-1, 1]
     "Q is the cosine of the completion's embedding with a reference's."
+    check_column(reference, "reference")
     def similarity(samples):
         given = references_of(samples, reference)
         vectors = encoder([*samples["completion"][:], *(g for row in given for g in row)])

@@ -37,7 +37,7 @@ def judge_prompt(
 # %% ../../nbs/scorers/06_judges.ipynb #758451e0
 def check_words(verdicts):
     "Raise `ValueError` for verdicts that are no words with their values."
-    if isinstance(verdicts, dict) and all(isinstance(word, str) for word in verdicts): return
+    if isinstance(verdicts, dict) and verdicts and all(isinstance(word, str) for word in verdicts): return
     raise ValueError(f"verdicts={verdicts!r:.80}: give a dict of words, such as 'Yes' and 'No', and their values")
 
 # %% ../../nbs/scorers/06_judges.ipynb #d0faf794

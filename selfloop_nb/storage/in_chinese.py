@@ -231,7 +231,12 @@ ERRORS |= {
     "{a}: line {b} of {c} has {d} fields, the first line {e}: put quotes around a text with a comma in it":
         "{a}：{c} 的第 {b} 行有 {d} 个字段，第一行有 {e} 个：给含逗号的文本加引号",
     "{a} cannot be read as a table: {b}: make every column all text, or all numbers": "{a} 不能读成表：{b}：让每一列全是文本，或全是数",
-    "{a} cannot be read as a table: {b}": "{a} 不能读成表：{b}",
+    "{a} cannot be read as a table: {b}: write such values as text": "{a} 不能读成表：{b}：请把这样的值写成文本",
+    "{a}: the DataFrame has columns of {b} levels, such as {c}: give it one name a column, such as data.droplevel(1, "
+    "axis=1)": "{a}：DataFrame 的列有 {b} 层，如 {c}：让每列只有一个名字，如 data.droplevel(1, axis=1)",
+    "prompts, column 'answer': {a} of {b} are the text {c}, as programs write what is missing, and a completion that "
+    "says it is right there: where the answer is not known, leave the row out, or make it None":
+        "prompts 的列 'answer'：{b} 个中有 {a} 个是文本 {c}，程序这样写缺失值，那里写出它的回答就算对：不知道答案，就去掉这一行或写 None",
     "{a}, row {b}: {c} is too large for a table: write the numbers as text": "{a}，第 {b} 行：{c} 太大，放不进表：把数写成文本",
     "{a}: {b} is no parquet file, or a torn one: {c}": "{a}：{b} 不是 parquet 文件，或已残缺：{c}"}
 
@@ -339,6 +344,7 @@ ERRORS |= {
     "the weights of round {a} were changed after the loop had made them, and it would go on from what they are now: "
     "call again, which reads them from the disk; work on a copy, loop.language_model({b})":
         "第 {a} 轮的权重在循环做好之后被改动过，循环会从现在的权重接着走：再调用一次就会从磁盘读取；请在副本 loop.language_model({b}) 上改动",
+    "the samples lack the columns {a}: they have {b}": "样本缺少这些列：{a}；它们有 {b}",
     "{a} of {b} steps had a loss of 0 and taught nothing: all of their rows weigh 0; keep samples that weigh something "
     "(a higher theta), or choose another function for weights=":
         "{b} 步中有 {a} 步损失为 0，什么都没学到：这些步的行权重都是 0；保留有权重的样本（更高的 theta），或为 weights= 另选一个函数"}

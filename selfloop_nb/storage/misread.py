@@ -45,6 +45,7 @@ def _check_seen(table, name:str):
 LOOKED_AT = 20 # rows
 _UNSAID = ("system", "system_prompt", "system_message", "history") # columns of ShareGPT, OpenOrca, Alpaca
 
+# %% ../../nbs/storage/29_misread.ipynb #8f019df8
 def _say_unsaid(columns:list, name:str):
     "Warn of columns that hold what was said before the prompt, and that the model does not see."
     for column in columns:
@@ -121,6 +122,7 @@ def _word(label)->str:
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f"
                      r"\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
+# %% ../../nbs/storage/29_misread.ipynb #a636a038
 def unseen(
     text:str,
 )->list: # of characters
@@ -180,6 +182,11 @@ def say_odd_answers(answers:list):
         warnings.warn(f"prompts, column 'answer': decimals as large as {large:.0f} have lost their last digits, as "
                       "whole numbers of pandas do where one is missing: write them as text", stacklevel=4)
     _say_unseen(answers)
+    gaps = [text for text in texts if text in ("nan", "NaN", "None", "null", "<NA>")]
+    if 0 < len(gaps) < len(texts):
+        warnings.warn(f"prompts, column 'answer': {len(gaps)} of {len(answers)} are the text {gaps[0]!r}, as programs "
+                      "write what is missing, and a completion that says it is right there: where the answer is not "
+                      "known, leave the row out, or make it None", stacklevel=4)
     n_empty, given = texts.count(""), list(filter(None, texts))
     if not 0 < n_empty < len(answers): return
     warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "

@@ -48,6 +48,7 @@ def _best_and_worst(rows:list, scores:list, texts:list, kept:list)->tuple: # two
 PAIR = ("prompt", "chosen", "chosen_finished", "chosen_token_ids",
         "rejected", "rejected_finished", "rejected_token_ids")
 
+# %% ../../nbs/training/01_preferences.ipynb #30f1b5bd
 def _pair_table(pairs:list)->"datasets.Dataset":
     "Pairs, each a tuple of the columns' values, as a table."
     from datasets import Dataset

@@ -119,6 +119,7 @@ def of(self, store:Run, id:str)->LanguageModel:
     if self.held(id) is None: self.keep(id, self.read(store, store.folder(id)))
     return self.at_hand[id]
 
+# %% ../../nbs/training/04_round_models.ipynb #d68de360
 @patch_to(RoundModels)
 def look(self, store:Run, id:str)->LanguageModel:
     "The model of a round, for one use: it does not take the place of the one at hand."
@@ -151,6 +152,7 @@ def _with(model:LanguageModel, addition:Path)->LanguageModel:
     more.model.eval()
     return more
 
+# %% ../../nbs/training/04_round_models.ipynb #12348de5
 @patch_to(RoundModels)
 def _whole(self, store:Run, folder:Path, wanted:str)->LanguageModel:
     "A model all of whose weights are kept; raises `SelfloopError` where there are none."
@@ -167,6 +169,7 @@ def _recorded(store:Run, id:str)->str:
     except DamagedRunError: return "its record is lost too"
     return ", ".join(f"{name}, SHA-256 {files[name][:12]}" for name in sorted(files) if name.endswith(".safetensors"))
 
+# %% ../../nbs/training/04_round_models.ipynb #40988474
 def _other_weights(store:Run, id:str, made:Added):
     "Raise where what a round stands on has changed; say so where the sums come out otherwise here."
     bad = store.verify(id) if store.is_committed(id) else store.verify(made.origin)
