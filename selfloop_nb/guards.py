@@ -134,6 +134,7 @@ class AuditGuard(Guard):
     gap:float=0.5     # how far Q may rise above the audit, in the same; inf: as far as it likes
     stop:bool=False  # stop the run? else warn
     numbers = "fall", "gap"
+    needs = "audit_rise", "give an audit, Loop(audit=...)"
     def __call__(self, history):
         return self._failures(history) or self._divergence(history)
 
@@ -171,6 +172,7 @@ class DriftGuard(Guard):
     fall:float=1.0   # nats a token by which the samples may become less likely under M_0
     stop:bool=False  # stop the run? else warn
     numbers = "kl", "fall"
+    needs = "kl_per_token", "measure the drift, Loop(drift=True)"
     def __call__(self, history):
         kl = _last(history, "kl_per_token")
         fall = _first(history, "base_logprob") - _last(history, "base_logprob")
@@ -240,6 +242,11 @@ class MeasureGuard(Guard):
     name:str         # of the measure, such as "chrf"; or "accuracy"
     lower_is_better:bool=False # such as of an error rate
     stop:bool=False  # stop the run? else warn
+
+    @property
+    def needs(self)->tuple:
+        return f"heldout_{self.name}", f"give held-out rows and a measure, Loop(measures={{{self.name!r}: ...}})"
+
     def __call__(self, history):
         column = f"heldout_{self.name}"
         first = _first(history, column)
@@ -263,6 +270,14 @@ def _said_by(guard, history:list)->str: # '' where all is well
     if isinstance(message, str) or not message: return message or ""
     return f"the guard {name} returned {message!r:.40}: it must be a text, '' where all is well"
 
+# %% ../nbs/10_guards.ipynb #a8410d73
+def _idle(guard, history:list)->str: # '' where it has something to watch
+    "What is said of a guard of one's own that watches what the run does not measure."
+    metric, fix = getattr(guard, "needs", ("", ""))
+    is_asked = metric and guard not in GUARDS and len(history) > 1
+    if not is_asked or any(metric in row for row in history): return ""
+    return f"{type(guard).__name__} has nothing to watch: {fix}"
+
 # %% ../nbs/10_guards.ipynb #752bba14
 def check_guards(
     guards, # called with the history
@@ -271,7 +286,7 @@ def check_guards(
     "Ask every guard."
     messages, stop = [], False
     for guard in guards:
-        message = _said_by(guard, history)
+        message = _said_by(guard, history) or _idle(guard, history)
         if not message: continue
         if (text := redact(str(message))) not in messages: messages.append(text)
         stop = stop or getattr(guard, "stop", False) # a plain function only warns

@@ -241,7 +241,8 @@ def _open(self, path:Path, branch:str):
     self._look_at(Run.open_to_write(path, {**info, "dtype": given.dtype, **computing(), **TRAINED_ON_IDS}, branch))
     self.lock = self.store.lock
     self._doubts = doubts(given, self.task, bool(self.store.head), self.settings.sampling) # in the record of M_0
-    self._doubts += high_rate(given, self.tune, self.initial) + drawn_anew(self.score, self.task.check)
+    self._doubts += high_rate(given, self.tune, self.initial)
+    self._doubts += drawn_anew(vars(self.settings) | dict(check=self.task.check, ask=self.task.ask))
     for doubt in self._doubts: self.emit("message", text=doubt)
     check_belongs(self.store, info)
     fall_back(self.store)
@@ -253,7 +254,7 @@ def _open(self, path:Path, branch:str):
 # %% ../nbs/13_loop.ipynb #ae25ba43
 @patch_to(Loop)
 def model_of(self, id:str)->LanguageModel:
-    "The model of a round: the one at hand, or from disk."
+    "The model of a round: the one at hand, with which the loop goes on, or from disk; `language_model` gives a copy."
     return self.models.of(self.store, id)
 
 @patch_to(Loop)
@@ -261,7 +262,6 @@ def _model_0(self)->LanguageModel:
     "M_0, where the drift from it is measured."
     return self.models.look(self.store, self.rounds[0].id)
 
-# %% ../nbs/13_loop.ipynb #123c9346
 @patch_to(Loop)
 def language_model(self,
     round:int=-1, # its number; -1: the newest

@@ -19,7 +19,7 @@ from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
 from .backend.trainer import autocast_around
-from .backend.weights import as_trained, why_unchanged
+from .backend.weights import as_trained, idle_steps, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check, taught_otherwise
@@ -347,7 +347,7 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
     result = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
     tuned, losses, statistics = as_trained(result, how, model)
     made = save(round, tuned, losses, statistics, model)
-    made.warning = why_unchanged(model, tuned, losses)
+    made.warning = "\n".join(filter(None, [why_unchanged(model, tuned, losses), idle_steps(losses)]))
     return made
 
 def adopt(round:RoundDraft, model:LanguageModel)->Made:

@@ -17,18 +17,19 @@ from .backend.columns import AT_ONCE, Cells, as_arrow, check_texts, repeated, ta
 from .backend.context import counted_places, most_tokens
 from .backend.controls import settings_that_count
 from .backend.core import (
-    LATER, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
+    LATER, check_sizes, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once, fewer_rows
 from .backend.drawing import Drawing
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
 from .backend.ids import IdLists
 from .backend.refill import Session, can_refill, session_settings
 from .backend.requests import RequestIds, Requests
+from .backend.rows import check_model
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
-from .models import LanguageModel, check_model
+from .models import LanguageModel
 from .storage.identity import describe
 from .tasks import Task
 
@@ -328,6 +329,8 @@ def generate_samples(
     "Draw the samples of a round."
     check_model(lm)
     _check_asked(prompts)
+    if not isinstance(sampling, Sampling): raise ValueError(f"sampling={sampling!r:.60}: give Sampling(...)")
+    check_sizes(max_new_tokens=max_new_tokens)
     if parts is None: parts = {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)

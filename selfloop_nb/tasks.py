@@ -7,7 +7,7 @@ __all__ = ['CHECKED_AT_ONCE', 'Task', 'exact_answer', 'table_hash', 'addition_pr
            'reasoning']
 
 # %% ../nbs/03_tasks.ipynb #77c94355
-import hashlib, json, math, warnings
+import hashlib, json, math, re, warnings
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
@@ -22,7 +22,8 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table
 from .storage.identity import describe
-from .storage.misread import say_contradictions, say_misread, say_odd_answers, say_unchecked, why_wrong
+from .storage.misread import (
+    say_contradictions, say_indices, say_misread, say_odd_answers, say_unchecked, why_wrong)
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 from .text import last_number # its former place
 
@@ -168,8 +169,12 @@ def exact_answer(
 )->bool|None: # None where there is no answer
     "The default check: the completion equals the column `answer`, or one of several; white space at the ends aside."
     answers = answer_texts(row["answer"])
-    given = composed(row["completion"].strip())
-    return given in (composed(answer.strip()) for answer in answers) if answers else None
+    return _compared(row["completion"]) in map(_compared, answers) if answers else None
+
+def _compared(text:str)->str:
+    "A text as it is compared: nobody sees which of Unicode's spaces is meant."
+    text = composed(text.strip())
+    return text if text.isprintable() else re.sub(r"[^\S\n\t]", " ", text) # only the usual space is printable
 
 # %% ../nbs/03_tasks.ipynb #377be353
 @patch_to(Task)
@@ -315,6 +320,7 @@ def _check_answers(prompts)->Callable:
                          "give texts, or numbers, or a check of your own that reads it")
     say_odd_answers(prompts["answer"][:])
     say_contradictions(prompts)
+    say_indices(prompts)
     return exact_answer
 
 # %% ../nbs/03_tasks.ipynb #8d415396

@@ -112,7 +112,6 @@ def _longer(grams, units, k:int):
     if len(grams) <= 1: return grams[:0]
     return pandas.factorize(_pairs(grams, units, k), sort=True)[0]
 
-# %% ../nbs/02_text.ipynb #54533819
 def _pairs(grams, units, k:int): return grams[:-1] * (units.max(initial=0) + 1) + units[k:]
 
 # %% ../nbs/02_text.ipynb #7a9ed197
@@ -244,8 +243,9 @@ def seen_share(
 
 # %% ../nbs/02_text.ipynb #7af93e64
 def composed(text:str)->str:
-    "A text in Unicode's NFC, the usual form."
-    return unicodedata.normalize("NFC", text)
+    "A text in Unicode's NFC, the usual form, without what says how a sign is drawn, its lines ended in one way."
+    text = text.replace("\r\n", "\n")
+    return text if text.isascii() else unicodedata.normalize("NFC", re.sub("[\ufe0e\ufe0f]", "", text))
 
 # %% ../nbs/02_text.ipynb #f219d465
 def answer_texts(
@@ -265,8 +265,11 @@ def _other_ways(value)->list:
     if isinstance(value, float): value = Decimal(str(value)) # 1e-05 is 0.00001
     if isinstance(value, Decimal) and value.is_finite(): return [format(value, "f"), format(value.normalize(), "f")]
     if not hasattr(value, "isoformat"): return []
-    is_day = isinstance(value, datetime) and value.time() == time()
-    return [value.isoformat(), value.date().isoformat()] if is_day else [value.isoformat()]
+    is_moment = isinstance(value, (datetime, time)) # of which 12:30 is also 12:30:00
+    if not is_moment or value.second or value.microsecond: return [value.isoformat()]
+    if isinstance(value, datetime) and value.time() == time(): return [value.isoformat(), value.date().isoformat()]
+    short = value.isoformat(timespec="minutes")
+    return [value.isoformat(), short, short.replace("T", " ")]
 
 # %% ../nbs/02_text.ipynb #02b4011f
 def _mixed(match)->str:
@@ -274,7 +277,6 @@ def _mixed(match)->str:
     whole, above, below = map(int, match.groups())
     return f"{whole * below + above}/{below}"
 
-# %% ../nbs/02_text.ipynb #a6ec39c1
 def _joined(match)->str:
     "1.234.567,8 as 1234567.8; where one point might be that of a decimal, it stays."
     return match[0].replace(".", "").replace(",", ".")
@@ -313,7 +315,6 @@ def rewrite(
     for pattern, new in rules: text = re.sub(pattern, new, text)
     return text
 
-# %% ../nbs/02_text.ipynb #3f372617
 def plain_numbers(
     text:str,
 )->str: # -1234 for −1 234 with a thin space, 3/2 for 1½

@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar, whole_number
+from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar
 from .backend.handover import dropout_in, train_in_processes
 from .backend.ids import IdRows
 from .backend.lora import Adapter, LoRA, check_lora, merged, with_lora
@@ -29,7 +29,7 @@ from .backend.team import Team
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
     one_at_a_time, shortened_warmup, trainer_arguments, undisturbed)
-from .backend.weights import check_weights
+from .backend.weights import check_weights, seed_within
 from .backend.workers import HERE, never
 from .models import LanguageModel
 
@@ -230,7 +230,7 @@ def train_copy(
 )->tuple: # the trained LanguageModel; losses, a dict (step, loss, lr) a step
     "Train a copy of the model with any Trainer; raises `TrainingError` when loss or weights are no longer finite."
     import torch
-    losses, seed = [], whole_number(seed, "seed")
+    losses, seed = [], seed_within(seed, 0, 2**32) # of numpy, which Trainer seeds, too
     with one_at_a_time.turn(should_stop), undisturbed(), tempfile.TemporaryDirectory() as folder:
         tuned = _to_train(lm, how) # here, where its weights can have gradients
         torch.manual_seed(seed)
@@ -387,6 +387,7 @@ def fine_tune(
     workers=HERE,     # who cuts a large mix into token ids, and trains where there are several processes
 )->Trained:
     "Train a copy of the model; raises `TrainingError` when loss or weights are no longer finite."
+    if not isinstance(how, FineTune): raise ValueError(f"how={how!r:.60}: give FineTune(...)")
     what = lm, encode_rows(lm, table, workers, should_stop), how, seed, on_loss, should_stop, checkpoints
     if how.processes == 1: return train_rows(*what)
     return Trained(*train_in_processes(train_rows, *what, workers))

@@ -65,6 +65,9 @@ def test_data_is_read_as_it_is_meant():
     ([{"prompt": '[{"role": "user", "content": "1+1="}]'}], "holds messages as text"),
     ([{"prompt": "1+1=", "completion": "two", "answer": "2"}], "the completions are left out"),
     ([{"text": "1+1="}], "does not see the column 'text'"),
+    ([{"prompt": "red: blood or snow?", "choices": ["blood", "snow"], "answer": 0}], "numbers, such as 0 beside"),
+    ([{"prompt": "1+1=", "answer": "nan"}, {"prompt": "2+2=", "answer": "4"}], "1 of 2 are the text 'nan'"),
+    ([{"prompt": "Add.", "input": "1+1="}], "does not see the column 'input', of which the prompt of row 0"),
 ])
 def test_data_that_may_not_be_what_it_looks_like_is_said(prompts, words):
     from selfloop_nb import from_dataset
@@ -555,6 +558,12 @@ def test_a_whole_number_beyond_64_bit_is_refused(name, given):
 
 def test_a_seed_beyond_64_bit_is_hashed():
     assert small_loop(seed=LARGE).seed == LARGE
+    task = small_task()
+    for make in (selfloop_nb.tiny_llama, selfloop_nb.tiny_t5):
+        one, again, other = (make(task, seed=seed).weights_hash() for seed in (LARGE, LARGE, 0))
+        assert one == again != other
+    lm, how = selfloop_nb.tiny_llama(task), selfloop_nb.FineTune(steps=1, batch_size=8)
+    for seed in (LARGE, 2**32, -1): assert len(selfloop_nb.fine_tune(lm, task.train, how, seed=seed).losses) == 1
 
 
 @pytest.mark.parametrize("make, words", [
@@ -569,6 +578,23 @@ def test_a_seed_beyond_64_bit_is_hashed():
     (lambda: selfloop_nb.self_judge(verdicts=["Yes"]), "verdicts=.*: give a dict of words"),
     (lambda: selfloop_nb.bleu(tokenize=["zh"]), "tokenize=.*: it must be one of"),
     (lambda: selfloop_nb.similarity(None), "encoder=None: give load_encoder"),
+    (lambda: selfloop_nb.load_encoder(device="x"), "device='x': it must be one of cuda"),
+    (lambda: selfloop_nb.reward_model("judge", device="x"), "device='x': it must be one of cuda"),
+    (lambda: selfloop_nb.fine_tune(None, None), "lm=None: give LanguageModel"),
+    (lambda: selfloop_nb.fine_tune(None, None, None), "how=None: give FineTune"),
+    (lambda: selfloop_nb.score_samples(None, selfloop_nb.word_f1()), "samples=None: give a table of samples"),
+    (lambda: selfloop_nb.kept_rows(Dataset.from_list(ONE)), "the samples lack the columns \\['state'\\]"),
+    (lambda: selfloop_nb.ByRound(3), "rule=3: give a function"),
+    (lambda: selfloop_nb.PerCluster(selfloop_nb.TopK(), vectors=None), "vectors=None: give load_encoder"),
+    (lambda: selfloop_nb.Scorer("q", None), "function=None: give one of a sample table"),
+    (lambda: selfloop_nb.Scorer("q", len, seconds=math.inf), "seconds=inf: it must be above 0 and at most a day"),
+    (lambda: selfloop_nb.asks("x"), "function='x': give a function of samples"),
+    (lambda: selfloop_nb.word_f1(reference=3), "reference=3: it must be the name of a column"),
+    (lambda: selfloop_nb.round_trip(len, max_new_tokens=0), "max_new_tokens=0: "),
+    (lambda: selfloop_nb.round_trip(None), "turn=None: give a function"),
+    (lambda: selfloop_nb.MaskedLM(texts=[1]), "texts=\\[1\\]: it must be a list of texts"),
+    (lambda: selfloop_nb.human(ratings=3), "ratings=3: give Ratings"),
+    (lambda: selfloop_nb.completion_loss(None, None), "lm=None: give LanguageModel"),
 ])
 def test_what_cannot_be_given_is_named_where_it_is(make, words):
     with refuse("ValueError", words): make()
@@ -623,3 +649,21 @@ def test_token_ids_of_another_library_are_cut_as_text(ids, tmp_path):
         loop = small_loop(tmp_path / f"run-{len(more)}", task=task, select=selfloop_nb.Threshold(0.0, finished=False))
         return loop.run(rounds=1)["heldout_loss"].tolist()
     assert lost(token_ids=ids) == lost()
+
+
+ALIKE = [("a\r\nb", "a\nb"), ("10\u00a0km", "10 km"), ("\u2764\ufe0f", "\u2764"), ("x\ty", "x\ty")]
+
+
+@pytest.mark.parametrize("answer, text", ALIKE)
+def test_what_looks_the_same_is_the_same(answer, text):
+    task = selfloop_nb.from_dataset(None, [{"prompt": "?", "answer": answer}])
+    assert task.correct([{**task.prompts[0], "completion": text}]) == [True]
+
+
+@pytest.mark.parametrize("name, guard", [("drift", selfloop_nb.DriftGuard(stop=True)),
+    ("audit", selfloop_nb.AuditGuard(gap=0.1)), ("measures", selfloop_nb.MeasureGuard("chrf"))])
+def test_a_guard_with_nothing_to_watch_is_said(name, guard):
+    loop = small_loop(guards=(guard,))
+    loop.run(rounds=1)
+    assert f"{type(guard).__name__} has nothing to watch: " in loop.rounds[1].warnings[-1]
+    assert f"Loop({name}=" in loop.rounds[1].warnings[-1]

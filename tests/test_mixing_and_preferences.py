@@ -128,16 +128,17 @@ def test_the_loss_is_dpos_and_the_reference_the_rounds_parent():
     assert losses[0]["loss"] == pytest.approx(with_likelihood, abs=1e-3)
 
 
-def test_training_from_the_base_model_keeps_the_parent_as_reference(monkeypatch):
-    seen = []
-    train = DPO.train
-    def watched(self, lm, data, *rest):
-        seen.append((lm.weights_hash(), data.parent.weights_hash()))
-        return train(self, lm, data, *rest)
-    monkeypatch.setattr(DPO, "train", watched)
-    loop = paired(tune=DPO(**FEW, start="base"))
+@pytest.mark.parametrize("kind, reference", [(DPO, 0), (SPIN, 1)])
+def test_from_the_base_model_dpo_is_measured_from_its_start_and_spin_from_its_opponent(monkeypatch, kind, reference):
+    from selfloop_nb.training import preferences
+    seen, prefer = [], preferences.prefer
+    def watched(lm, reference, *rest):
+        seen.append((lm.weights_hash(), reference.weights_hash()))
+        return prefer(lm, reference, *rest)
+    monkeypatch.setattr(preferences, "prefer", watched)
+    loop = paired(tune=kind(**FEW, start="base"))
     loop.run(rounds=2)
-    assert seen[1] == (loop.language_model(0).weights_hash(), loop.language_model(1).weights_hash())
+    assert seen[1] == (loop.language_model(0).weights_hash(), loop.language_model(reference).weights_hash())
 
 
 def test_spin_plays_against_d_train_whatever_q_says():
@@ -247,3 +248,12 @@ def test_it_improves_over_m_0(arm, half_taught):
     history = half_taught.branch(type(tune).__name__, tune=tune, sampling=sampling).run(rounds=2)
     accuracies = list(history["heldout_accuracy"])
     assert accuracies[-1] > accuracies[0] + 0.05, accuracies
+
+
+def test_steps_whose_rows_all_weigh_nothing_are_said():
+    def one_in_twenty(samples): return [float(i % 20 == 0) for i in range(len(samples))]
+    few = FineTune(steps=20, batch_size=4)
+    loop = small_loop(score=one_in_twenty, select=Threshold(0.0), mix=Replace(weights="score"), tune=few)
+    loop.run(rounds=1)
+    n_idle = sum(point["loss"] == 0 for point in loop.losses(1))
+    assert n_idle and f"{n_idle} of 20 steps had a loss of 0 and taught nothing" in loop.rounds[1].warnings[0]

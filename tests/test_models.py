@@ -214,14 +214,28 @@ def test_a_model_that_would_come_back_as_another_one_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="cannot be written: its weights .* are one"): lm.save(tmp_path / "model")
 
 
+def add_one(lm):
+    with torch.no_grad(): lm.model.model.norm.weight.add_(1)
+
+
 @pytest.mark.parametrize("when", ["before M_0", "after it"])
 def test_weights_that_somebody_else_has_changed_make_no_round(when, tmp_path):
     lm = tiny()
     lm.pretrained = True
     loop = small_loop(tmp_path / "run", model=lm)
     if when == "after it": loop.start()
-    with torch.no_grad(): lm.model.model.norm.weight.add_(1)
-    with pytest.raises(ValueError, match="were changed after the loop was made"): loop.step()
+    add_one(lm)
+    with pytest.raises(ValueError, match="were changed after the loop"): loop.step()
+
+
+def test_weights_of_a_later_round_that_somebody_else_has_changed_make_none_and_are_read_again(tmp_path):
+    one, other = small_loop(tmp_path / "one"), small_loop(tmp_path / "other")
+    for loop in (one, other): loop.run(rounds=1)
+    add_one(one.model_of(one.rounds[1].id))
+    with pytest.raises(ValueError, match="the weights of round 1 were changed after the loop had made them"): one.step()
+    one.step()
+    other.step()
+    assert one.language_model().weights_hash() == other.language_model().weights_hash()
 
 
 def other_template(lm): lm.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}="

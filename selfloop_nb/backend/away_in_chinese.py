@@ -279,3 +279,20 @@ ERRORS |= {
 ERRORS |= {
     "ask={a}: it must be a function of the prompts and of the last samples, such as Staircase(), or None":
         "ask={a}：应为一个接收提示和上一轮样本的函数，如 Staircase()，或 None"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #22426b42
+ERRORS |= {
+    "samples={a}: give a table of samples, such as loop.samples()": "samples={a}：给一个样本表，如 loop.samples()",
+    "vectors={a}: give load_encoder(), or a function from texts to rows of length 1":
+        "vectors={a}：给 load_encoder()，或从文本到长度为 1 的行的函数",
+    "ratings={a}: give Ratings, or their file, or None for those of the run":
+        "ratings={a}：给 Ratings 或它们的文件，或用 None 表示运行自己的评分"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #d496b52b
+ERRORS |= {
+    "function={a}: give a function of samples and the model that wrote them": "function={a}：给样本和写出它们的模型的函数",
+    "seconds={a}: it must be above 0 and at most a day, {b}, or None": "seconds={a}：须大于 0，最多一天，{b}，或 None",
+    "seconds={a}: it must be above 0 and at most a day, {b}": "seconds={a}：须大于 0，最多一天，{b}",
+    "function={a}: give one of a sample table": "function={a}：给样本表的函数",
+    "rule={a}: give a function of the round's number": "rule={a}：给轮的编号的函数",
+    "{a}={b}: give a function": "{a}={b}：给一个函数"}

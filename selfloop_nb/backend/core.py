@@ -52,7 +52,6 @@ def _held(n:int, name:str)->int: # a seed may be larger: it is hashed
     if name == "seed" or -2**63 <= n < 2**63: return n
     raise ValueError(f"{name}={n}: it must be a whole number of at most 64 bit")
 
-# %% ../../nbs/00_core.ipynb #c34a08c0
 def natural_number(value, name:str)->int: # 0 or more
     "A plain Python int of at least 0; raises `ValueError` for anything else."
     number = whole_number(value, name)
@@ -326,6 +325,8 @@ _VARIABLE = re.compile(r"\$\{?(\w+)\}?|%(\w+)%")
 
 def _why_no_path(text:str)->str: # '' where it can be one
     "What is wrong with a path, as far as its text tells."
+    try: os.fsencode(text)
+    except UnicodeEncodeError: return f"names are {sys.getfilesystemencoding()} here: start Python with PYTHONUTF8=1"
     if not text: return "it is empty"
     if "\0" in text: return "it holds a null character"
     if _ADDRESS.match(text): return "it is an address, and not on this machine: fetch or mount it"

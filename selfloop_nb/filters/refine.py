@@ -114,6 +114,12 @@ def word_vectors(
             row[zlib.crc32(" ".join(run).encode("utf-8", "replace")) % 1024] += 1
     return vectors / numpy.maximum(numpy.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
+# %% ../../nbs/filters/01_refine.ipynb #403560c3
+def _check_vectors(vectors):
+    "Raise `ValueError` for what makes no vectors of texts."
+    if callable(vectors) and not isinstance(vectors, type): return
+    raise ValueError(f"vectors={vectors!r:.60}: give load_encoder(), or a function from texts to rows of length 1")
+
 # %% ../../nbs/filters/01_refine.ipynb #718e7583
 @dataclass(frozen=True)
 class PerCluster(Refinement):
@@ -124,6 +130,7 @@ class PerCluster(Refinement):
 
     def __post_init__(self):
         super().__post_init__()
+        _check_vectors(self.vectors)
         if self.k < 1 or not 0 < self.radius < 1:
             raise ValueError(f"k={self.k!r}, radius={self.radius!r}: use at least 1, and a radius between 0 and 1")
 
@@ -155,6 +162,7 @@ class FarthestFirst(Refinement):
 
     def __post_init__(self):
         super().__post_init__()
+        _check_vectors(self.vectors)
         if not 0 < self.share <= 1: raise ValueError(f"share={self.share!r}: it must be above 0 and at most 1")
 
 # %% ../../nbs/filters/01_refine.ipynb #092e71b5

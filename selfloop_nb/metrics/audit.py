@@ -10,7 +10,7 @@ __all__ = ['some_samples', 'audit_column', 'audit_metrics', 'audit_rises', 'firs
 import math
 from collections.abc import Callable
 
-from ..backend.columns import arrow_column, numbered
+from ..backend.columns import arrow_column, check_lists, check_samples, numbered
 from ..backend.core import Stopped, plain_arguments, seeded
 from ..backend.workers import HERE, never
 from .basic import numbered_answers
@@ -146,6 +146,9 @@ def audit_history(
     audit,       # a scorer that has no part in Q
 )->list: # a dict a round: round, and what `audit_metrics` and `audit_rises` give
     "Q and audit by round, as a run with this audit has them in its history."
+    check_lists(tables=tables)
+    for table in tables: check_samples(table, "score", "completion")
+    audit = as_scorer(audit, "audit")
     rows = [dict(round=number, **audit_scores(table, audit)) for number, table in enumerate(tables, 1)]
     return [row | audit_rises(row, rows[0]) for row in rows]
 

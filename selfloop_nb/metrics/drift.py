@@ -9,6 +9,7 @@ __all__ = ['DRIFT', 'drift_metrics', 'drift_of_some']
 import math
 from collections.abc import Callable
 
+from ..backend.columns import check_samples
 from ..backend.core import seeded
 from ..backend.workers import HERE, never
 from ..models import LanguageModel
@@ -24,6 +25,7 @@ def drift_metrics(
     should_stop:Callable=never, # is asked between two batches
 )->dict: # base_logprob (nats a token), kl (nats a sample), kl_error (standard error), kl_per_token; nan where nothing can be measured
     "How far the model that wrote the samples has moved from `base`."
+    check_samples(samples, "token_ids", "logprob", "n_tokens")
     under_base = completion_logprobs(base, samples, True, workers=workers, should_stop=should_stop)
     rows = zip(samples["logprob"][:], under_base, samples["n_tokens"][:])
     rows = [row for row in rows if row[2] and all(map(math.isfinite, row))]

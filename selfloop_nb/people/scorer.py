@@ -112,6 +112,8 @@ def human(
 )->Scorer: # in [0, 1]; a sample that nobody rated is quarantined as "not rated", which is no failure
     "Q is the mean rating of the people who rated the sample."
     if n is not None and n < 1: raise ValueError(f"n={n!r}: at least 1 sample a round, or None for all")
+    if not (ratings is None or isinstance(ratings, (str, Path, Ratings))):
+        raise ValueError(f"ratings={ratings!r:.60}: give Ratings, or their file, or None for those of the run")
     kept = Ratings(ratings) if isinstance(ratings, (str, Path)) else ratings
     def human(samples):
         if kept is None:

@@ -6,14 +6,17 @@
 __all__ = ['sentiment', 'column_of', 'train_classifier', 'reward_model']
 
 # %% ../../nbs/scorers/03_classifiers.ipynb #f1cd49c1
-import math, os
+import math
 from pathlib import Path
 
 from ..backend.columns import check_listed_texts, check_lists
 from ..backend.context import context_of
 from ..backend.controls import controls, cut_hidden, renamed_tokenizer
-from ..backend.core import ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash
+from ..backend.core import (
+    ScoringError, SelfloopError, check_sizes, patch_to, plain_arguments, short_hash, user_path)
+from ..backend.devices import known_device
 from ..backend.strangers import check_judge
+from .references import check_column
 from ..scoring import NoVerdict, Scorer
 from ..storage.identity import describe
 from ..text import import_extra, segment
@@ -23,6 +26,7 @@ def sentiment(
     of:str="completion", # column that is read: "prompt" for the sentiment of what was asked
 )->Scorer: # in [-1, 1]
     "Q is VADER's compound sentiment (Hutto and Gilbert 2014), English. Needs the extra `text`."
+    check_column(of, "of")
     vader = import_extra("vaderSentiment.vaderSentiment", "text", "vaderSentiment")
     analyse = vader.SentimentIntensityAnalyzer().polarity_scores
     def sentiment(samples): return [analyse(text)["compound"] for text in samples["completion"][:]]
@@ -188,11 +192,11 @@ def reward_model(
     name,                # a folder, or a name on the hub
     label:str|None=None, # of a classifier: the label whose probability is the score; None: a reward model, one output
     batch_size:int=32,   # samples, at least 1
-    device:str="cpu",    # or such as "cuda"
+    device:str|None="cpu", # or such as "cuda"; None: the first that is there
 )->Scorer: # in (-inf, inf), or in [0, 1] with a label
     "Q from a sequence classifier of transformers, which reads prompt and completion; too long a sample has no score."
     check_sizes(batch_size=batch_size)
-    classifier = _load_classifier(os.path.expanduser(name), device)
+    classifier = _load_classifier(str(user_path(name)), known_device(device))
     output = _output(classifier.model.config.id2label, label, name)
     def reward(samples):
         rows = [classifier.encode(p, c) for p, c in zip(samples["prompt"][:], samples["completion"][:])]

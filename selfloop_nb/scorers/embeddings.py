@@ -6,17 +6,18 @@
 __all__ = ['Encoder', 'load_encoder', 'known_encoder', 'similarity', 'embedding_agreement', 'reworded_agreement']
 
 # %% ../../nbs/scorers/04_embeddings.ipynb #f147187a
-import math, os
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..backend.context import NO_LIMIT, context_of
-from ..backend.core import SelfloopError, patch_to, short_hash
+from ..backend.core import SelfloopError, patch_to, short_hash, user_path
+from ..backend.devices import known_device
 from ..backend.strangers import check_judge
 from ..backend.thoughts import where_answered
 from ..models import quiet
-from .references import references_of
+from .references import check_column, references_of
 from ..scoring import Scorer
 from ..storage.identity import describe
 from ..text import by_value, extractor
@@ -89,11 +90,11 @@ def _minilm():
 # %% ../../nbs/scorers/04_embeddings.ipynb #550655f9
 def load_encoder(
     name=None, # a folder or a name on the hub; None: all-MiniLM-L6-v2, from its package or from the hub
-    device:str="cpu", # or such as "cuda"
+    device:str|None="cpu", # or such as "cuda"; None: the first that is there
 )->Encoder:
     "Load an encoder of transformers; raises `SelfloopError` that says what to do where it cannot."
     from transformers import AutoModel, AutoTokenizer
-    source = os.path.expanduser(name) if name else _minilm()
+    device, source = known_device(device), str(user_path(name)) if name else _minilm()
     try:
         with quiet():
             if name: check_judge(source, "AutoModel")
@@ -122,6 +123,7 @@ def similarity(
     reference:str="answer", # column: text, or list of texts of which the nearest counts
 )->Scorer: # in [-1, 1]
     "Q is the cosine of the completion's embedding with a reference's."
+    check_column(reference, "reference")
     def similarity(samples):
         given = references_of(samples, reference)
         vectors = encoder([*samples["completion"][:], *(g for row in given for g in row)])

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ..backend.core import natural_number, patch_to, plain_arguments, short_hash
+from ..backend.rows import check_model
 from ..backend.tokens import n_places, prompt_batch
-from ..models import LanguageModel, check_model
+from ..models import LanguageModel
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b
@@ -36,7 +37,7 @@ def judge_prompt(
 # %% ../../nbs/scorers/06_judges.ipynb #758451e0
 def check_words(verdicts):
     "Raise `ValueError` for verdicts that are no words with their values."
-    if isinstance(verdicts, dict) and all(isinstance(word, str) for word in verdicts): return
+    if isinstance(verdicts, dict) and verdicts and all(isinstance(word, str) for word in verdicts): return
     raise ValueError(f"verdicts={verdicts!r:.80}: give a dict of words, such as 'Yes' and 'No', and their values")
 
 # %% ../../nbs/scorers/06_judges.ipynb #d0faf794

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..backend.core import check_sizes, plain_arguments, usual_defaults
+from ..backend.rows import check_model
 from ..backend.tokens import n_places, places, row_ids, with_encoder
 from ..backend.workers import HERE, answers_of, never
-from ..models import LanguageModel, check_model
+from ..models import LanguageModel
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/05_likelihoods.ipynb #f21d14b6

@@ -15,7 +15,7 @@ from ..backend.apart import answers, begin_process, end_process
 from ..backend.core import ScoringError, patch_to, real_number
 from .expressions import delimit, part_scripts
 from .references import against_references
-from ..scoring import NoVerdict, Scorer
+from ..scoring import DAY, NoVerdict, Scorer
 from ..text import import_extra
 
 # %% ../../nbs/scorers/11_maths.ipynb #b5bb0e4a
@@ -347,7 +347,7 @@ def maths(
     "Q is 1 where a completion's last expression has a reference's value, by math-verify. Needs the extra `math`."
     import_extra("math_verify", "math", "math-verify")
     seconds = real_number(seconds, "seconds")
-    if not seconds > 0: raise ValueError(f"seconds={seconds!r}: it must be above 0")
+    if not 0 < seconds <= DAY: raise ValueError(f"seconds={seconds!r}: it must be above 0 and at most a day, {DAY}")
     def readable(text): return _compared(text, text, seconds) != 0
     def compare(text, given):
         verdicts = [_compared(g, text, seconds) for g in given]

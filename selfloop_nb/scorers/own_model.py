@@ -14,6 +14,7 @@ from ..backend.core import ScoringError, plain_arguments
 from ..models import LanguageModel
 from ..sampling import GREEDY, Sampling, generate_samples
 from .judges import RUBRIC, Judge, check_words
+from .references import check_column
 from ..scoring import Scorer
 
 # %% ../../nbs/scorers/08_own_model.ipynb #c3c3e8b4
@@ -36,6 +37,8 @@ def asks(
     **settings,        # what else decides the score; stored with the run
 )->Scorer:
     "Q from the samples and the model that wrote them; raises `ScoringError` outside a loop, where there is none."
+    if not callable(function) or isinstance(function, type):
+        raise ValueError(f"function={function!r:.60}: give a function of samples and the model that wrote them")
     name = name or getattr(function, "__name__", "asks")
     def nobody(samples): raise ScoringError(f"{name} asks the model that wrote the samples: it works in a loop")
     def bind(context, samples):
@@ -67,6 +70,10 @@ def round_trip(
     stop:tuple=(),         # strings that end it, as of `Sampling`
 )->Scorer: # in [0, 1], or in the range of the scorer that compares
     "Q is how much of the source returns when the model of the round takes its own answer back (greedy)."
+    Sampling(max_new_tokens=max_new_tokens, stop=stop) # which checks them
+    for field, given in dict(turn=turn, compare=compare).items():
+        if not callable(given) or isinstance(given, type): raise ValueError(f"{field}={given!r:.60}: give a function")
+    if not callable(source): check_column(source, "source")
     def trip(samples, model):
         rows = samples.to_list()
         sources = [source(row) if callable(source) else row[source] for row in rows]
@@ -100,6 +107,7 @@ def self_judge(
     "Q is the verdict of the model of the round on its own answers (Yuan et al. 2024, arXiv 2401.10020); see `judge`."
     if not 0 <= least <= 1: raise ValueError(f"least={least!r}: it must be from 0 to 1")
     if verdicts is not None: check_words(verdicts)
+    if not isinstance(rubric, str): raise ValueError(f"rubric={rubric!r:.60}: it must be a text, a question")
     values = list((verdicts or {"Yes": 1.0, "No": 0.0}).values())
     def verdict(samples, model):
         return Judge(model, rubric, verdicts, least)(samples["prompt"][:], samples["completion"][:])

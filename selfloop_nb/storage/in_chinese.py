@@ -67,7 +67,9 @@ ERRORS |= {
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #c888424c
 ERRORS |= {
-    "{a}: a name in it is no text, so no model is written there; rename it": "{a}：路径中有一个名称不是文本，所以不在那里写模型；请改名",
+    "{a}: a name in it is no text, so no model is written there; {b}": "{a}：路径中有一个名称不是文本，所以不在那里写模型；{b}",
+    "rename it": "请改名",
+    "start Python with PYTHONUTF8=1": "请用 PYTHONUTF8=1 启动 Python",
     "a link to nothing": "指向不存在之处的链接",
     "a file and no folder": "文件，不是文件夹",
     "no round has metrics on held-out data, so none is the best: name one, such as round=3":
@@ -229,7 +231,12 @@ ERRORS |= {
     "{a}: line {b} of {c} has {d} fields, the first line {e}: put quotes around a text with a comma in it":
         "{a}：{c} 的第 {b} 行有 {d} 个字段，第一行有 {e} 个：给含逗号的文本加引号",
     "{a} cannot be read as a table: {b}: make every column all text, or all numbers": "{a} 不能读成表：{b}：让每一列全是文本，或全是数",
-    "{a} cannot be read as a table: {b}": "{a} 不能读成表：{b}",
+    "{a} cannot be read as a table: {b}: write such values as text": "{a} 不能读成表：{b}：请把这样的值写成文本",
+    "{a}: the DataFrame has columns of {b} levels, such as {c}: give it one name a column, such as data.droplevel(1, "
+    "axis=1)": "{a}：DataFrame 的列有 {b} 层，如 {c}：让每列只有一个名字，如 data.droplevel(1, axis=1)",
+    "prompts, column 'answer': {a} of {b} are the text {c}, as programs write what is missing, and a completion that "
+    "says it is right there: where the answer is not known, leave the row out, or make it None":
+        "prompts 的列 'answer'：{b} 个中有 {a} 个是文本 {c}，程序这样写缺失值，那里写出它的回答就算对：不知道答案，就去掉这一行或写 None",
     "{a}, row {b}: {c} is too large for a table: write the numbers as text": "{a}，第 {b} 行：{c} 太大，放不进表：把数写成文本",
     "{a}: {b} is no parquet file, or a torn one: {c}": "{a}：{b} 不是 parquet 文件，或已残缺：{c}"}
 
@@ -325,7 +332,22 @@ ERRORS |= {
     "lr={a} is high for {b}, which comes trained, and may forget what it knows: {c} is usual, 0.0002 with LoRA":
         "lr={a} 对 {b} 偏高：它是训练好的模型，可能忘掉已会的；通常用 {c}，LoRA 用 0.0002",
     "{a}: {b}() gives other numbers in each process, and where they count the run cannot be made again: {c}":
-        "{a}：{b}() 在每个进程里给出别的数；这些数若起作用，运行就无法重做：{c}"}
+        "{a}：{b}() 在每个进程里给出别的数；这些数若起作用，运行就无法重做：{c}",
+    "{a}: {b} goes on from round to round, and begins anew where the run is resumed, which comes out otherwise: draw "
+    "with random or numpy.random, whose numbers are the round's own, or make it in the function":
+        "{a}：{b} 一轮接一轮地往下走，运行恢复时又从头开始，结果就不同：用 random 或 numpy.random 抽取（它们的数属于这一轮），或在函数里生成它",
+    "{a}: the model does not see the column {b}, of which the prompt of row {c} says nothing: write it into the "
+    "prompts where it belongs to what is asked": "{a}：模型看不到列 {b}，第 {c} 行的提示里也没有它的内容：如果它属于所问的内容，请写进提示",
+    "prompts, column 'answer': the answers are numbers, such as {a} beside the {b} {c}, and only the number is right: "
+    "where they count the {b}, put the text or the letter that the model is to write in their place":
+        "prompts 的列 'answer'：答案是数，如 {b} {c} 旁的 {a}，只有写出这个数才算对：如果它是 {b} 的序号，请换成模型该写的文本或字母",
+    "the weights of round {a} were changed after the loop had made them, and it would go on from what they are now: "
+    "call again, which reads them from the disk; work on a copy, loop.language_model({b})":
+        "第 {a} 轮的权重在循环做好之后被改动过，循环会从现在的权重接着走：再调用一次就会从磁盘读取；请在副本 loop.language_model({b}) 上改动",
+    "the samples lack the columns {a}: they have {b}": "样本缺少这些列：{a}；它们有 {b}",
+    "{a} of {b} steps had a loss of 0 and taught nothing: all of their rows weigh 0; keep samples that weigh something "
+    "(a higher theta), or choose another function for weights=":
+        "{b} 步中有 {a} 步损失为 0，什么都没学到：这些步的行权重都是 0；保留有权重的样本（更高的 theta），或为 weights= 另选一个函数"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c11
 ERRORS |= {

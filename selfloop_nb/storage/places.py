@@ -6,6 +6,7 @@
 __all__ = ['not_a_run', 'is_left_over', 'check_place']
 
 # %% ../../nbs/storage/09_places.ipynb #1430ebcc
+import sys
 from pathlib import Path
 
 from ..backend.core import SelfloopError, whole_text
@@ -33,7 +34,8 @@ def check_place(path:Path):
     "Raise `SelfloopError` where no run can be made."
     name = path.resolve().name
     if whole_text(str(path)) != str(path):
-        raise ValueError(f"{str(path)!r}: a name in it is no text, so no model is written there; rename it")
+        fix = "rename it" if sys.getfilesystemencoding() == "utf-8" else "start Python with PYTHONUTF8=1"
+        raise ValueError(f"{str(path)!r}: a name in it is no text, so no model is written there; {fix}")
     if (fixed := check_name(name)) != name:
         raise ValueError(f"{name!r} has two spellings: write it as Unicode's NFC has it, {fixed!r}")
     for place in (path, *path.parents):

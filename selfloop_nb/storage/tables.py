@@ -59,8 +59,10 @@ def _named(names:list, value):
 # %% ../../nbs/storage/15_tables.ipynb #3f93b754
 REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected", "label",
               "expected_answer", "response", "output", "labels", "correct_answer", "final_answer", "gold_answer",
-              "truth", "gt"}
+              "truth", "gt", "ground_truths", "reference_answer", "expected_output", "targets", "answer_key",
+              "answerkey", "summary", "highlights", "translation"}
 
+# %% ../../nbs/storage/15_tables.ipynb #0fe45d22
 def called_references(columns:list)->list:
     "Columns that seem to hold references under another name."
     return [column for column in columns if column.strip().lower() in REFERENCES]
@@ -133,6 +135,9 @@ def _as_decimals(table, kinds:dict)->"datasets.Dataset":
 def _from_pandas(frame, name:str)->"datasets.Dataset":
     "A table of pandas; where what is read stands in its index, that is a column."
     from datasets import Dataset
+    if frame.columns.nlevels > 1:
+        raise ValueError(f"{name}: the DataFrame has columns of {frame.columns.nlevels} levels, such as "
+                         f"{frame.columns[0]!r:.60}: give it one name a column, such as data.droplevel(1, axis=1)")
     _check_names(list(frame.columns), name, "the DataFrame")
     indexed = [column for column in frame.index.names if column in _MEANT and column not in frame.columns]
     if indexed: frame = frame.reset_index(level=indexed)
@@ -157,7 +162,8 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
         _check_values(values, f"{name}, column {column!r}")
     try: return Dataset.from_dict(data)
     except UnicodeEncodeError: return Dataset.from_dict({column: list(map(_whole, data[column])) for column in data})
-    except Exception as error: raise ValueError(f"{name} cannot be read as a table: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{name} cannot be read as a table: {error}: write such values as text") from error
 
 # %% ../../nbs/storage/15_tables.ipynb #8eafbbf0
 class _Decimal(float):
@@ -301,7 +307,7 @@ def _column_rows(data:dict, name:str, what:str)->list: # of dicts
     return [{column: values[label] for column, values in columns.items()} for label in labels]
 
 # %% ../../nbs/storage/15_tables.ipynb #b45dd9d9
-def _length(thing)->int: return len(thing) if hasattr(thing, "__len__") else 0
+def _length(thing)->int: return len(thing) if isinstance(thing, (list, tuple, dict)) else 0
 
 # %% ../../nbs/storage/15_tables.ipynb #33bc8e6b
 def _by_label(values)->dict|None:

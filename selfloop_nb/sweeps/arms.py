@@ -39,6 +39,9 @@ class ByRound:
     "A value that follows the round, such as `ByRound(lambda t: Sampling(n_samples=t + 1))`."
     rule:Callable # number of the round, from 1 -> the value
 
+    def __post_init__(self):
+        if not callable(self.rule): raise ValueError(f"rule={self.rule!r:.60}: give a function of the round's number")
+
 # %% ../../nbs/sweeps/01_arms.ipynb #3b3ecc62
 def _at(value, number:int):
     "The value in a round."

@@ -6,7 +6,8 @@
 __all__ = ['tiny_t5']
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #81496169
-from ..backend.core import check_sizes, plain_arguments, usual_defaults
+from ..backend.core import check_sizes, plain_arguments
+from ..backend.weights import first_weights
 from ..models import LanguageModel, character_tokenizer, task_texts
 
 # %% ../../nbs/training/03_encoder_decoder.ipynb #177a0436
@@ -19,7 +20,6 @@ def tiny_t5(
     heads:int=4,    # of attention
 )->LanguageModel:
     "A T5 (Raffel et al. 2020, arXiv 1910.10683) with random weights, small enough to train on a CPU in seconds."
-    import torch
     from transformers import T5Config, T5ForConditionalGeneration
     check_sizes(layers=layers, width=width, heads=heads)
     if width < heads: raise ValueError(f"width={width!r}, heads={heads!r}: the width must be at least as many")
@@ -29,7 +29,5 @@ def tiny_t5(
         vocab_size=len(tokenizer), d_model=width, d_kv=width // heads, d_ff=4 * width, num_layers=layers,
         num_heads=heads, feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=pad,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=pad)
-    with usual_defaults(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = T5ForConditionalGeneration(config)
+    with first_weights(seed): model = T5ForConditionalGeneration(config)
     return LanguageModel(model, tokenizer, f"tiny-t5-{layers}x{width}", pretrained=False)

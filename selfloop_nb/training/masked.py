@@ -6,10 +6,11 @@
 __all__ = ['corrupt', 'sentinel_ids', 'MaskedRows', 'MaskedLM', 'joint_statistics']
 
 # %% ../../nbs/training/02_masked.ipynb #846a9787
-import random
+import math, random
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
+from ..backend.columns import listed
 from ..backend.core import derive_seed, patch_to, short_hash
 from ..backend.rows import encode_row
 from ..backend.workers import never
@@ -113,11 +114,12 @@ class MaskedLM(Tuner):
         plain_settings(self)
         self._filling() # checks its settings
         check_setting(self, "mask_share", 0 < self.mask_share < 1, "above 0 and below 1")
-        check_setting(self, "mean_span", self.mean_span >= 1, "at least 1")
+        check_setting(self, "mean_span", 1 <= self.mean_span < math.inf, "at least 1")
         check_setting(self, "longest", self.longest >= 2, "at least 2")
         check_setting(self, "then", isinstance(self.then, FineTune), "a FineTune")
-        if texts is not None and (isinstance(texts, str) or not len(texts)):
-            raise ValueError(f"texts={texts!r}: it must be a list of texts, or None for those of D_train")
+        are_texts = texts is None or bool(listed(texts)) and all(isinstance(text, str) for text in texts)
+        if not are_texts:
+            raise ValueError(f"texts={texts!r:.60}: it must be a list of texts, or None for those of D_train")
         object.__setattr__(self, "_texts", None if texts is None else list(texts))
         object.__setattr__(self, "texts_hash", "" if texts is None else short_hash(list(texts)))
 

@@ -48,6 +48,7 @@ def _best_and_worst(rows:list, scores:list, texts:list, kept:list)->tuple: # two
 PAIR = ("prompt", "chosen", "chosen_finished", "chosen_token_ids",
         "rejected", "rejected_finished", "rejected_token_ids")
 
+# %% ../../nbs/training/01_preferences.ipynb #30f1b5bd
 def _pair_table(pairs:list)->"datasets.Dataset":
     "Pairs, each a tuple of the columns' values, as a table."
     from datasets import Dataset
@@ -233,7 +234,7 @@ def train(self, lm, data:TuningData, seed:int=0, on_loss:Callable=ignore_loss, s
     if not len(pairs): raise _no_pairs(n_unpaired, why, data.samples)
     if reasons: data.say(f"{len(pairs)} pairs; {n_unpaired} prompts gave none ({why})")
     tuned, losses, statistics = prefer(
-        lm, data.parent, pairs, self, seed, on_loss, should_stop, data.checkpoints)
+        lm, self.reference(lm, data), pairs, self, seed, on_loss, should_stop, data.checkpoints)
     metrics = dict(n_pairs=len(pairs), n_unpaired=n_unpaired)
     return Trained(tuned, losses, {**statistics, "metrics": metrics})
 
@@ -245,6 +246,10 @@ class DPO(_Preferring):
     def pairs(self, data:TuningData, seed:int, should_stop:Callable)->tuple:
         "Of the round's own samples."
         return preference_pairs(data.samples)
+
+    def reference(self, lm, data:TuningData)->LanguageModel:
+        "Where training starts."
+        return lm
 
 # %% ../../nbs/training/01_preferences.ipynb #ea86d530
 def _weighing(train, say:Callable):
@@ -279,3 +284,7 @@ class SPIN(_Preferring):
         if states: kept = Parts(states.folder / f"answers-{states.made_from}", states.lock)
         own = generate_samples(data.parent, prompts, bare, room, seed, ("spin",), kept, should_stop=should_stop)
         return spin_pairs(train, own)
+
+    def reference(self, lm, data:TuningData)->LanguageModel:
+        "Who wrote the answers: the opponent."
+        return data.parent

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..backend.core import DamagedRunError, SelfloopError, patch_to, usual_defaults
 from ..backend.lora import with_adapter
 from ..backend.turns import form_of, lost_message
+from ..backend.weights import weight_marks
 from ..backend.whole import check_form
 from ..models import LanguageModel
 from ..storage.disk import disk
@@ -85,10 +86,21 @@ class RoundModels:
     def __init__(self, given:LanguageModel):
         self.given = given # what M_0 is made from
         self.at_hand = {}  # id of a round -> its model: the newest
+        self.marks = []    # of its weights, see `weight_marks`
 
     def keep(self, id:str, model:LanguageModel):
         "Hold the model of a round, and no other one."
-        self.at_hand = {id: model}
+        self.at_hand, self.marks = {id: model}, weight_marks(model)
+
+    def held(self, id:str)->LanguageModel|None:
+        "The model of a round, where it is at hand; raises `ValueError` where somebody has changed its weights."
+        model = self.at_hand.get(id)
+        if model is None or weight_marks(model) == self.marks: return model
+        self.at_hand = {}
+        number = int(id.partition("-")[0])
+        raise ValueError(f"the weights of round {number} were changed after the loop had made them, and it would go on "
+                         "from what they are now: call again, which reads them from the disk; work on a copy, "
+                         f"loop.language_model({number})")
 
     def let_go(self):
         "Hold no weights of what was given, where round 0 has them."
@@ -97,20 +109,21 @@ class RoundModels:
     def apart(self)->"RoundModels":
         "For a branch, which goes its own way from here."
         other = RoundModels(self.given)
-        other.at_hand = dict(self.at_hand)
+        other.at_hand, other.marks = dict(self.at_hand), self.marks
         return other
 
 # %% ../../nbs/training/04_round_models.ipynb #f5d1e426
 @patch_to(RoundModels)
 def of(self, store:Run, id:str)->LanguageModel:
     "The model of a round: the one at hand, or from the disk."
-    if id not in self.at_hand: self.keep(id, self.read(store, store.folder(id)))
+    if self.held(id) is None: self.keep(id, self.read(store, store.folder(id)))
     return self.at_hand[id]
 
+# %% ../../nbs/training/04_round_models.ipynb #d68de360
 @patch_to(RoundModels)
 def look(self, store:Run, id:str)->LanguageModel:
     "The model of a round, for one use: it does not take the place of the one at hand."
-    return self.at_hand.get(id) or self.read(store, store.folder(id))
+    return self.held(id) or self.read(store, store.folder(id))
 
 # %% ../../nbs/training/04_round_models.ipynb #5ca15a3a
 @patch_to(RoundModels)
@@ -125,7 +138,7 @@ def read(self,
     while model is None and added_to(place):
         additions.append(place / ADDED)
         id = added_to(place).origin
-        model, place = self.at_hand.get(id), store.folder(id)
+        model, place = self.held(id), store.folder(id)
     if model is None: model = self._whole(store, place, folder.name)
     for addition in reversed(additions): model = _with(model, addition)
     if made and model.weights_hash() != made.weights: _other_weights(store, folder.name, made)
@@ -139,6 +152,7 @@ def _with(model:LanguageModel, addition:Path)->LanguageModel:
     more.model.eval()
     return more
 
+# %% ../../nbs/training/04_round_models.ipynb #12348de5
 @patch_to(RoundModels)
 def _whole(self, store:Run, folder:Path, wanted:str)->LanguageModel:
     "A model all of whose weights are kept; raises `SelfloopError` where there are none."
@@ -155,6 +169,7 @@ def _recorded(store:Run, id:str)->str:
     except DamagedRunError: return "its record is lost too"
     return ", ".join(f"{name}, SHA-256 {files[name][:12]}" for name in sorted(files) if name.endswith(".safetensors"))
 
+# %% ../../nbs/training/04_round_models.ipynb #40988474
 def _other_weights(store:Run, id:str, made:Added):
     "Raise where what a round stands on has changed; say so where the sums come out otherwise here."
     bad = store.verify(id) if store.is_committed(id) else store.verify(made.origin)

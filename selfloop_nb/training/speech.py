@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..backend.clips import Clips
-from ..backend.core import patch_to, short_hash, usual_defaults, whole_number
+from ..backend.core import patch_to, short_hash
 from ..backend.tokens import character_tokenizer
+from ..backend.weights import first_weights
 from ..models import LanguageModel, task_texts
 
 # %% ../../nbs/training/07_speech.ipynb #850597de
@@ -91,7 +92,6 @@ def tiny_whisper(
     width:int=32,
 )->SpeechModel:
     "A Whisper with random weights, small enough to train on a CPU in seconds."
-    import torch
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
     tokenizer = character_tokenizer(task_texts(task))
     ids = dict(pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
@@ -99,8 +99,7 @@ def tiny_whisper(
     sizes = dict(d_model=width, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
                  decoder_attention_heads=2, encoder_ffn_dim=2 * width, decoder_ffn_dim=2 * width,
                  num_mel_bins=16, max_source_positions=50 * seconds, max_target_positions=64)
-    with usual_defaults(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number(seed, "seed"))
+    with first_weights(seed):
         model = WhisperForConditionalGeneration(WhisperConfig(vocab_size=len(tokenizer), **sizes, **ids))
     model.generation_config = GenerationConfig(**ids)
     return SpeechModel(model, tokenizer, f"tiny-whisper-{width}", pretrained=False, clips=clips)
