@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.code import explained, takes_one
+from .backend.code import takes_one
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
+from .backend.docstrings import explained
 from .records import Round
 from .storage.disk import disk
 from .storage.evidence import best_number, metric_named
