@@ -310,6 +310,15 @@ def _check_asked(prompts):
         raise ValueError(f"prompts lacks the column 'prompt': it has {prompts.column_names}; rename what is meant")
     check_texts(prompts, "prompt", "prompts")
 
+# %% ../nbs/05_sampling.ipynb #46ea1c72
+def _made_from(lm:LanguageModel, sampling:Sampling, max_new_tokens:int, workers)->Callable:
+    "(chunk, its prompts' token ids) -> hash: a chunk of a draft is taken where it would be drawn from just the same."
+    how = "refill" if can_refill(lm, sampling) else ""
+    drawn_by = filter(None, [how, getattr(workers, "draws", ""), settings_that_count(lm.model)])
+    settings = [describe(sampling), max_new_tokens, *drawn_by]
+    def made_from(chunk, asked): return short_hash([asked, chunk.seed, *settings])
+    return made_from
+
 # %% ../nbs/05_sampling.ipynb #8b418a74
 @plain_arguments
 def generate_samples(
@@ -332,16 +341,12 @@ def generate_samples(
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)
     ids = _fitting_ids(lm, requests, max_new_tokens, workers, should_stop)
-    refill = can_refill(lm, sampling)
-    draw, at_once = (sample_session, SESSION) if refill else (sample_chunk, 1)
+    draw, at_once = (sample_session, SESSION) if can_refill(lm, sampling) else (sample_chunk, 1)
     chunks = plan_chunks(ids.lengths(), max_new_tokens, at_once * sampling.tokens_per_batch, seed, *place,
                          alike=reads_padding(lm.model))
-    def made_from(chunk, asked):
-        drawn_by = ["refill"] * refill
-        drawn_by += filter(None, [getattr(workers, "draws", ""), settings_that_count(lm.model)])
-        return short_hash([asked, chunk.seed, describe(sampling), max_new_tokens, *drawn_by])
     def show(asked, drawn):
         written([dict(prompt=requests[r].text, completion=row["completion"]) for r, row in zip(asked[:8], drawn)])
+    made_from = _made_from(lm, sampling, max_new_tokens, workers)
     drawing = Drawing(chunks, ids, made_from, parts, max_new_tokens, progress, show)
     common = dict(lm=lm, sampling=sampling, max_new_tokens=max_new_tokens)
     do_pieces(
