@@ -57,6 +57,7 @@ def as_verdicts(
 
 # %% ../nbs/01_records.ipynb #5da30302
 def _verdict(value)->bool|None:
+    "One verdict, see `as_verdicts`."
     value = plain_scalar(value)
     if value is None or isinstance(value, bool): return value
     if not isinstance(value, str) and str(value) in ("nan", "<NA>"): return None

@@ -182,6 +182,7 @@ def same_place(
     "May two addresses mean one place?"
     if "://" in address or ":" not in address: return True
     def resolved(where):
+        "Where a name leads: the address that it stands for, empty for this machine, and the port."
         host, _, port = where.rpartition(":")
         with suppress(OSError): host = socket.gethostbyname(host)
         return "" if _is_here(host) else host, port

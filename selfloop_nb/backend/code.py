@@ -162,6 +162,7 @@ def written_in(
 def _fields_of(cls)->tuple: return fields(cls) if is_dataclass(cls) else () # those of a class alone are none
 
 def _is_written(cls, name:str, value)->bool:
+    "Was it written by whoever wrote the class, and is it no field?"
     if isinstance(function := _unwrapped(value), FunctionType): return not _is_made(cls, name, function)
     if isinstance(value, (MemberDescriptorType, GetSetDescriptorType)): return False
     if name in [field.name for field in _fields_of(cls)] or name == "_abc_impl": return False
@@ -256,11 +257,13 @@ def files_among(
 
 # %% ../../nbs/backend/30_code.ipynb #42fb66f3
 def _is_file(path)->bool:
+    "Is it a file that can be read?"
     try: return os.access(Path(path).expanduser(), os.R_OK) and Path(path).expanduser().is_file()
     except (OSError, ValueError, RuntimeError): return False # too long, with a null character, ~ of nobody
 
 # %% ../../nbs/backend/30_code.ipynb #09abaf2b
 def _content(path:Path)->str:
+    "A hash of what stands in a file; of a large one how much that is, and since when."
     about = path.stat()
     if about.st_size > MOST_READ: return f"{about.st_size} {about.st_mtime_ns}"
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

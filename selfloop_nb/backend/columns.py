@@ -104,6 +104,7 @@ def repeated(
 
 # %% ../../nbs/backend/01_columns.ipynb #17563354
 def _repeated(name:str, column, n:int)->object: # a list, or an Arrow array
+    "Each value n times; as a list where Arrow would take it for another type, or cannot hold so much."
     import numpy
     is_typed = str(column.type) in _PLAIN and name not in _TYPED_BY_NAME and column.null_count < len(column)
     if not is_typed or n * column.nbytes >= 2**31: return [value for value in column.to_pylist() for _ in range(n)]

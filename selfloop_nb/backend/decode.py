@@ -24,6 +24,7 @@ def rows_of(
     return {name: _rows_of_one(value, rows, n_rows) for name, value in inputs.items()}
 
 def _rows_of_one(value, rows, n_rows:int):
+    "The same of one value: a cache changes in place, and what has no rows stays."
     from torch import is_tensor
     from transformers.cache_utils import Cache
     from transformers.utils import ModelOutput
@@ -153,6 +154,7 @@ class Decoder:
         self.rng = None # its own `torch.Generator`: whoever draws beside it changes no sample
 
     def __call__(self, model, input_ids, logits_processor, stopping_criteria, generation_config, **inputs):
+        "In the place of the loop of `generate`, which calls it with what it has prepared."
         import torch
         self.model, self.inputs = model, inputs
         self.how, self.process = generation_config, logits_processor
@@ -279,6 +281,7 @@ class Watch:
     should_stop:Callable
 
     def __call__(self, input_ids, scores, **kwargs):
+        "Which rows have ended? Asked at every token."
         import torch
         if self.should_stop(): raise Stopped("stopped while sampling; what was committed stays")
         self.progress(len(input_ids))

@@ -233,6 +233,7 @@ def check_files(folder:Path):
 
 # %% ../../nbs/backend/14_strangers.ipynb #7ed1e0c4
 def _check_index(index:Path):
+    "Raise `SelfloopError` where an index of weights names other files than *.safetensors beside it."
     try: names = set(parse_json(_text_of(index), dict)["weight_map"].values())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SelfloopError(f"{index.name} in {index.parent.name} is no index of weights ({error!r:.100})") from error

@@ -60,6 +60,7 @@ def _message_turn(message:dict)->str:
     return _turn(message["role"], besides, content if isinstance(content, str) else "")
 
 def _turn(role:str, besides:dict, content:str)->str:
+    "A turn as text: who speaks, in marks that stand doubled where the text has them itself."
     head = f"{role} {json.dumps(besides)}" if besides else role
     return f"⟪{head}⟫\n{content.replace('⟪', '⟪⟪')}"
 
@@ -76,6 +77,7 @@ def read_turns(
     return turns, {name: value for name, value in more.items() if name not in ("role", "content")}
 
 def _read_turn(head, content:str)->dict:
+    "The message that such a turn stands for."
     try: besides = json.loads(head[2] or "{}")
     except ValueError: besides = {}
     return {"role": head[1], "content": content.replace("⟪⟪", "⟪"), **besides}
@@ -308,6 +310,7 @@ def _fault(tokenizer, template:str)->str:
     "`template_fault`, found once for each template."
     found, clock = [], []
     def work():
+        "Let the template write one question, and note what came of it."
         if _HAS_CLOCKS: clock.append(time.pthread_getcpuclockid(threading.get_ident()))
         try: ask(tokenizer, "?")
         except ValueError as error: found.append(_why(error.__cause__ or error))
@@ -348,6 +351,7 @@ def lost_message(
 
 # %% ../../nbs/backend/03_turns.ipynb #bb66a237
 def _written(tokenizer, messages:list, more:dict)->str: # '' where it cannot
+    "The messages as the template writes them."
     try: return ask(tokenizer, write_turns(messages, more)) if messages else ""
     except ValueError: return ""
 

@@ -77,6 +77,7 @@ class RoundScores:
 
 # %% ../../nbs/charts/16_chart_data.ipynb #a77be9a0
 def _is_kept(samples)->"numpy.ndarray": # of bool; nothing is where nothing is selected yet
+    "Which samples are kept."
     import numpy
     from pyarrow import compute
     if "state" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)

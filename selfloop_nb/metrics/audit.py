@@ -111,6 +111,7 @@ def audit_rises(
 )->dict: # q_rise, audit_rise, audit_gap; nan where the first round has no spread
     "How far Q and the audit have risen, in the first round's standard deviations, and by how much Q has risen more."
     def rise(name):
+        "How far a mean has risen since round 1, in the standard deviations of then."
         if not first[f"{name}_std"]: return math.nan
         now, before = metrics[f"{name}_mean"], first[f"{name}_mean"]
         return (now / 2 - before / 2) / (first[f"{name}_std"] / 2) # halves: the difference of floats may be none

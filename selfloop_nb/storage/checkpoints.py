@@ -57,6 +57,7 @@ def write(self,
 ):
     "Keep a state; the one before goes when it is on the disk."
     def whole(folder:Path):
+        "The files of a state, and beside them what it is the state of, and their hashes."
         fill(folder)
         hashes = {name: file_hash(folder / name) for name in disk.names(folder)}
         about = json.dumps(dict(made_from=self.made_from, files=hashes))

@@ -37,6 +37,7 @@ class PlanError(SelfloopError):
 
 # %% ../../nbs/views/12_command.ipynb #d75d5b5b
 def _nearest(name:str, known:list)->str:
+    "What may have been meant by a name that is not known."
     found = difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean {found[0]!r}?" if found else f"known are {', '.join(known)}"
 
@@ -97,6 +98,7 @@ def _part_faults(part:str, table)->list:
 
 # %% ../../nbs/views/12_command.ipynb #112edfac
 def _table_faults(place:str, table, known:list)->list:
+    "What is wrong with a table of the file."
     if not isinstance(table, dict): return [f"{place} = {table!r:.60}: it must be a table [{place}]"]
     return [f"{place}.{key}: {_nearest(key, known)}" for key in table if key not in known]
 
@@ -283,6 +285,7 @@ def _lines(said:dict):
 
 # %% ../../nbs/views/12_command.ipynb #86549ada
 def _round_line(row:dict)->str:
+    "What is printed of a round."
     names = ("n_sampled", "n_kept", "heldout_accuracy", "heldout_loss")
     metrics = [f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None]
     return f"round {row['round']} ({row['id']}): {', '.join(metrics)}"
