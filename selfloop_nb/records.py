@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'ABSENT', 'FORMAT', 'HISTORY_COLUMNS', 'questions',
-           'count_states', 'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'name_of',
+           'count_states', 'as_verdicts', 'where_kept', 'kept_so_far', 'Round', 'theta_of', 'score_range_of', 'name_of',
            'is_as_it_came', 'settings_used', 'flat_settings', 'changed_settings', 'with_seal', 'has_its_seal',
            'as_written', 'loss_in', 'Format', 'history_row', 'history_frame']
 
@@ -71,6 +71,14 @@ def where_kept(
     "Which samples were kept."
     from pyarrow import compute
     return compute.equal(arrow_column(samples, "state"), KEPT).fill_null(False).to_numpy()
+
+# %% ../nbs/01_records.ipynb #d6d3f96b
+def kept_so_far(
+    samples, # a sample table
+)->"numpy.ndarray": # of bool
+    "The same; none where nothing is selected yet."
+    import numpy
+    return where_kept(samples) if "state" in samples.column_names else numpy.zeros(len(samples), dtype=bool)
 
 # %% ../nbs/01_records.ipynb #827f0ed9
 @dataclass

@@ -10,6 +10,7 @@ import inspect, math
 from collections.abc import Callable
 
 from .core import SelfloopError, Stopped, patch_to
+from .decode import has_state
 
 # %% ../../nbs/backend/21_refill.ipynb #509410a1
 def can_refill(
@@ -34,10 +35,8 @@ def _is_plain(sampling)->bool:
 
 def _has_pages(lm)->bool:
     "Is all that the model has read in keys and values?"
-    model = lm.model
-    has_state = model._is_stateful or model.config.model_type == "recurrent_gemma"
-    own = model.generation_config
-    return not (lm.is_encoder_decoder or has_state or own.bad_words_ids or own.suppress_tokens)
+    own = lm.model.generation_config
+    return not (lm.is_encoder_decoder or has_state(lm.model) or own.bad_words_ids or own.suppress_tokens)
 
 # %% ../../nbs/backend/21_refill.ipynb #f8aa5c5d
 PAGE_SIZE = 256 # tokens

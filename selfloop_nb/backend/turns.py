@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'TAGS', 'SECONDS_TO_ASK', 'conversation', 'turn_end', 'write_turns', 'read_turns', 'framed',
-           'given_by', 'ask', 'with_system', 'without_template', 'names_read', 'with_settings', 'thought_begun',
-           'continued', 'before_answer', 'thought_put', 'answer_lead', 'writes_date', 'template_fault',
+           'turns_of', 'given_by', 'ask', 'with_system', 'without_template', 'names_read', 'with_settings',
+           'thought_begun', 'continued', 'before_answer', 'thought_put', 'answer_lead', 'writes_date', 'template_fault',
            'drops_question', 'lost_message', 'form_of']
 
 # %% ../../nbs/backend/03_turns.ipynb #5f4b9265
@@ -94,6 +94,13 @@ def framed(
     last = {**messages[-1], "content": template.replace("{prompt}", messages[-1]["content"])}
     return write_turns([*messages[:-1], last], more)
 
+# %% ../../nbs/backend/03_turns.ipynb #c66c3025
+def turns_of(
+    prompt:str,
+)->tuple: # messages, and what the template is given besides
+    "The conversation that a prompt is; a plain text is what the user says."
+    return read_turns(prompt) or ([{"role": "user", "content": prompt}], {})
+
 # %% ../../nbs/backend/03_turns.ipynb #a0069250
 def given_by(
     more:dict, # what a conversation gives the template besides, see `read_turns`
@@ -109,7 +116,7 @@ def ask(
     hide=str, # what is done to every text of the conversation first, see `Controls`
 )->str: # '...<assistant>'
     "A prompt as the chat template writes it, up to where the answer begins; raises `ValueError` where it cannot."
-    messages, more = read_turns(prompt) or ([{"role": "user", "content": prompt}], {})
+    messages, more = turns_of(prompt)
     turns, given = _hidden(messages, hide), _hidden(given_by(more), hide)
     try: return tokenizer.apply_chat_template(turns, **given, add_generation_prompt=True, tokenize=False)
     except Exception as error:

@@ -12,7 +12,7 @@ import math, re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from ..backend.columns import arrow_column, number_column
+from ..backend.columns import number_column
 from ..backend.core import patch_to
 from ..backend.counters import least_of
 from ..backend.thoughts import answered_row
@@ -20,7 +20,7 @@ from .monitors import live_monitors
 from .rounds import own_measures
 from .scales import drawable, score_bins
 from ..filters.preview import ThresholdPreview
-from ..records import KEPT, score_range_of, theta_of
+from ..records import kept_so_far, score_range_of, theta_of
 from ..storage.files import read_numbers
 from ..storage.store import Run
 
@@ -62,7 +62,7 @@ class RoundScores:
         finite = self.scores[numpy.isfinite(self.scores)]
         ends = [finite.min(), finite.max()] if len(finite) else []
         self.edges = numpy.array(score_bins(ends, score_range_of(config), BARS))
-        kept = self.scores[_is_kept(samples)]
+        kept = self.scores[kept_so_far(samples)]
         self.open, self.kept = self._count(self.preview.scores), self._count(kept)
         self.closed = self._count(finite) - self.open
         own = theta_of(config)
@@ -74,14 +74,6 @@ class RoundScores:
     def _count(self, scores):
         import numpy
         return numpy.histogram(drawable(scores), self.edges)[0]
-
-# %% ../../nbs/charts/16_chart_data.ipynb #a77be9a0
-def _is_kept(samples)->"numpy.ndarray": # of bool; nothing is where nothing is selected yet
-    "Which samples are kept."
-    import numpy
-    from pyarrow import compute
-    if "state" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)
-    return numpy.array(compute.equal(arrow_column(samples, "state").cast("large_string"), KEPT))
 
 # %% ../../nbs/charts/16_chart_data.ipynb #fa5b3a59
 @patch_to(RoundScores)

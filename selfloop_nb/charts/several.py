@@ -9,7 +9,7 @@ __all__ = ['N_POINTS', 'compared_panels', 'compared_history', 'compared_scores']
 from dataclasses import asdict
 from .chart_data import Panel, json_numbers
 from .comparison import curves_of, score_limits, sorted_seeds
-from .rounds import named_runs
+from .rounds import by_round, named_runs
 from .words import Name
 
 # %% ../../nbs/charts/18_several.ipynb #95a20c58
@@ -46,7 +46,7 @@ def compared_history(
 def _over_seeds(histories:list, column:str, last:int, key:str)->dict:
     "The mean of a column and its ends, by round; None where no seed has a value."
     import pandas
-    known = [h.set_index("round")[column].astype(float) for h in histories if column in h and len(h)]
+    known = by_round(histories, column)
     if not known: return {}
     table = pandas.concat(known, axis=1).reindex(range(last))
     found = {key: table.mean(axis=1)}

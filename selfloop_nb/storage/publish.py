@@ -15,7 +15,7 @@ from ..backend.core import (
     DamagedRunError, SelfloopError, fixed_path, parse_json, user_path, whole_number)
 from ..backend.strangers import hub_answers
 from ..backend.thoughts import split_thought
-from ..backend.turns import read_turns
+from ..backend.turns import read_turns, turns_of
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
 from .files import damaged_files, file_hash, table_bytes, write_folder
@@ -35,7 +35,7 @@ def best_of(
 # %% ../../nbs/storage/22_publish.ipynb #ac40b615
 def _turns(prompt:str, told:dict)->tuple: # messages, and what the template is given besides
     "A prompt as the model was asked it, which was told so much of its own."
-    messages, more = read_turns(prompt) or ([{"role": "user", "content": prompt}], {})
+    messages, more = turns_of(prompt)
     system = told.get("system")
     if system is not None and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]

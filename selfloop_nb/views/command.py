@@ -44,10 +44,12 @@ def _nearest(name:str, known:list)->str:
 def _kind_of(part:str, table:dict)->str: return table.get("kind", KINDS[part].split()[0])
 
 # %% ../../nbs/views/12_command.ipynb #830209de
+def _parameters(kind:str)->list: return list(inspect.signature(getattr(selfloop_nb, kind)).parameters.values())
+
 def _arguments(part:str, kind:str)->list|None: # names; None: any
     "What a part can be told."
     if part == "track": return None
-    parameters = inspect.signature(getattr(selfloop_nb, kind)).parameters.values()
+    parameters = _parameters(kind)
     if any(p.kind is p.VAR_KEYWORD for p in parameters): return None
     return [p.name for p in parameters if p.name not in FIRST and p.kind is not p.VAR_POSITIONAL]
 
@@ -66,7 +68,7 @@ def plan_faults(plan:dict)->list:
 # %% ../../nbs/views/12_command.ipynb #9e2b4f02
 def _needed(kind:str)->list: # of names
     "What a part must be told."
-    parameters = inspect.signature(getattr(selfloop_nb, kind)).parameters.values()
+    parameters = _parameters(kind)
     plain = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     return [p.name for p in plain if p.name not in FIRST]
 
