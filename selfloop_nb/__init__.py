@@ -50,9 +50,9 @@ def __getattr__(name):
     "Load a public name from its module at first use, and remember it."
     if name not in _module_of:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=_modules[__name__])
-    explained = _import_module(".backend.code", __name__).explained # its parameters, in `help` and Jupyter's Shift-Tab
-    value = explained(getattr(_import_module(f".{_module_of[name]}", __name__), name))
-    globals()[name] = value
+    explained = _import_module(".backend.docstrings", __name__).explained
+    value = getattr(_import_module(f".{_module_of[name]}", __name__), name)
+    globals()[name] = explained(value) # its parameters, in `help` and Jupyter's Shift-Tab
     return value
 
 

@@ -87,19 +87,21 @@ class Loop:
         place = f"{self.store.name!r}, branch {self.store.branch!r}"
         return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}{self.control.asides()}>"
 
-    def config(self)->dict:
-        "All settings that make a round, as plain JSON."
-        return {**self.settings.config(), **self.task.config()}
+# %% ../nbs/13_loop.ipynb #7ecf656b
+@patch_to(Loop)
+def config(self)->dict:
+    "All settings that make a round, as plain JSON."
+    return {**self.settings.config(), **self.task.config()}
 
-    @property
-    def next_settings(self)->Settings:
-        "The settings of the next round: those of the last one, and what `change` has asked for since."
-        return self._next
+@patch_to(Loop, as_prop=True)
+def next_settings(self)->Settings:
+    "The settings of the next round: those of the last one, and what `change` has asked for since."
+    return self._next
 
-    @property
-    def model(self)->LanguageModel:
-        "What M_0 is made from; read from the disk where it is not in memory any more."
-        return self._model_0() if self.models.given.is_empty else self.models.given
+@patch_to(Loop, as_prop=True)
+def model(self)->LanguageModel:
+    "What M_0 is made from; read from the disk where it is not in memory any more."
+    return self._model_0() if self.models.given.is_empty else self.models.given
 
 # %% ../nbs/13_loop.ipynb #ded43e44
 @patch_to(Loop)
@@ -122,9 +124,7 @@ def _round(self)->Round:
 # %% ../nbs/13_loop.ipynb #f2d18c19
 @patch_to(Loop)
 def step(self)->Round:
-    """One round: sample, score, select, mix, tune, measure, commit.
-
-    Raises `EmptyRoundError` when nothing is kept; the round before stays."""
+    "One round: sample, score, select, mix, tune, measure, commit; raises `EmptyRoundError` where nothing is kept."
     self.control.clear()
     return self.next_round()
 
@@ -149,9 +149,9 @@ def _new_round(self, parent:Round|None)->RoundDraft:
 @patch_to(Loop)
 def _data_of(self, round:RoundDraft, judged=None)->TuningData:
     "What a round has to learn from; M_0 has D_train alone."
-    say, how = partial(round.say, "tune"), dict(sampling=self.settings.sampling, workers=self.workers)
-    if judged is None: return TuningData(lambda: self.task.train, self.task, say=say, **how)
-    return self.data_after(judged, self.rounds[1:], round.parent.id, round.seed_of("mix"), say)
+    say, how = partial(round.say, "tune"), self.settings.sampling
+    if judged is not None: return self.data_after(judged, self.rounds[1:], round.parent.id, round.seed_of("mix"), say)
+    return TuningData(lambda: self.task.train, self.task, sampling=how, say=say, workers=self.workers)
 
 @patch_to(Loop)
 def data_after(self, judged, earlier:list, parent:str, seed:int, say)->TuningData:
@@ -168,7 +168,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
     record = round.record(counts, metrics)
     warnings, self._halt = check_guards(self.settings.guards, [*self.store.rows(), history_row(record)])
     news = [*record.warnings, *warnings]
-    record.warnings = news + self._doubts * (record.number == 0) # these were told as the run was opened
+    record.warnings = news if record.number else news + self._doubts # these were told as the run was opened
     self.store.commit(round.draft, record)
     if self.keep: prune(self.store, self.keep)
     for text in news: self.emit("message", record.number, text=f"round {record.number}: {text}")

@@ -49,24 +49,10 @@ class LanguageModel(TextAsIds):
         if self.template_kwargs: self.tokenizer = with_settings(self.tokenizer, self.template_kwargs, self.name)
         if self.system is not None: self.tokenizer = with_system(self.tokenizer, self.system, self.name)
 
-    @property
-    def device(self): return vars(self).get("home") or self.model.device # of an emptied one: where it was
-
-    @property
-    def dtype(self)->str: return str(self.model.dtype).removeprefix("torch.")
-
-    @property
-    def is_empty(self)->bool: return "home" in vars(self) # see `emptied`
-
     @cached_property
     def is_encoder_decoder(self)->bool:
         "Does an encoder read the prompt, and a decoder write the completion?"
         return bool(self.model.config.is_encoder_decoder)
-
-    @property
-    def start_ids(self)->list:
-        "What the decoder of an encoder-decoder is given to begin with."
-        return decoder_start(self.model)
 
     @cached_property
     def context(self)->int:
@@ -77,6 +63,23 @@ class LanguageModel(TextAsIds):
     def eos_ids(self)->list: # in order
         "The tokens that end a sample: EOS, the end of a turn, and those of the model's own generation settings."
         return sorted({*super().eos_ids, *own_ends(self.model, n_ids(self.tokenizer))})
+
+# %% ../nbs/04_models.ipynb #01d59244
+@patch_to(LanguageModel, as_prop=True)
+def is_empty(self)->bool: return "home" in vars(self) # see `emptied`
+
+@patch_to(LanguageModel, as_prop=True)
+def device(self)->"torch.device":
+    "Where it computes; of an emptied one, where it did."
+    return self.home if self.is_empty else self.model.device
+
+@patch_to(LanguageModel, as_prop=True)
+def dtype(self)->str: return str(self.model.dtype).removeprefix("torch.")
+
+@patch_to(LanguageModel, as_prop=True)
+def start_ids(self)->list:
+    "What the decoder of an encoder-decoder is given to begin with."
+    return decoder_start(self.model)
 
 # %% ../nbs/04_models.ipynb #bd58a8c8
 @patch_to(LanguageModel, as_prop=True)
@@ -118,11 +121,9 @@ def _check_embeddings(self):
 @patch_to(LanguageModel)
 def check(self):
     "Raise `ValueError` where no sample would end, a token has no embedding, or a decoder has nothing to start from."
-    wrong = why_not_whole(self.model, self.reads, self.tokenizer)
-    if wrong: raise ValueError(f"{self.name}: {wrong}")
+    if wrong := why_not_whole(self.model, self.reads, self.tokenizer): raise ValueError(f"{self.name}: {wrong}")
     _check_end(self.tokenizer, self.name)
-    fault = template_fault(self.tokenizer)
-    if fault:
+    if fault := template_fault(self.tokenizer):
         raise ValueError(f"{self.name}: its chat template cannot write a question ({fault}): "
                          "set tokenizer.chat_template, or ask it without one (chat=False)")
     if drops_question(self.tokenizer):
@@ -365,13 +366,10 @@ def reloaded(self,
     "This model with the weights that were saved; raises `SelfloopError` where they are not all there."
     saved = _weights_in(Path(folder), self.model)
     again = self.with_model(with_weights(self.model, saved, self.device))
-    cached = _saved_setting(Path(folder), "use_cache")
+    cached = parse_json((Path(folder) / "config.json").read_text(encoding="utf-8"), dict).get("use_cache")
     if cached is not None: again.model.config.use_cache = cached # Trainer switches it off
     again.model.eval()
     return again
-
-def _saved_setting(folder:Path, name:str)->object: # None where it has none
-    return parse_json((folder / "config.json").read_text(encoding="utf-8"), dict).get(name)
 
 # %% ../nbs/04_models.ipynb #7eae8cd9
 def _weights_in(folder:Path, model)->dict:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .backend.code import explained, takes_one
+from .backend.code import takes_one
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
+from .backend.docstrings import explained
 from .records import Round
 from .storage.disk import disk
 from .storage.evidence import best_number, metric_named
@@ -43,12 +44,14 @@ class ProgressBar:
     def __init__(self): self.bar, self.seen = None, True
 
     def __call__(self, event:Event):
+        "Show an event. A terminal that is gone ends the bar, and not the run."
         if not self.seen or screen() is None: return
         try: self._tell(event)
         except (OSError, ValueError): # the terminal is gone, or the file closed
             self.bar, self.seen = None, False
 
     def _tell(self, event:Event):
+        "What is shown of each kind of event."
         if event.kind in ("phase", "round"): self._close()
         if event.kind == "message": self._write(event.data["text"])
         if event.kind == "progress": self._show(event, "token", event.data["done"], event.data["total"])

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'ABSENT', 'FORMAT', 'HISTORY_COLUMNS', 'questions',
-           'count_states', 'as_verdicts', 'where_kept', 'Round', 'theta_of', 'score_range_of', 'name_of',
-           'is_as_it_came', 'settings_used', 'flat_settings', 'changed_settings', 'as_written', 'loss_in', 'Format',
-           'history_row', 'history_frame']
+           'count_states', 'as_verdicts', 'where_kept', 'kept_so_far', 'Round', 'theta_of', 'score_range_of', 'name_of',
+           'is_as_it_came', 'settings_used', 'flat_settings', 'changed_settings', 'with_seal', 'has_its_seal',
+           'as_written', 'loss_in', 'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -57,6 +57,7 @@ def as_verdicts(
 
 # %% ../nbs/01_records.ipynb #5da30302
 def _verdict(value)->bool|None:
+    "One verdict, see `as_verdicts`."
     value = plain_scalar(value)
     if value is None or isinstance(value, bool): return value
     if not isinstance(value, str) and str(value) in ("nan", "<NA>"): return None
@@ -70,6 +71,14 @@ def where_kept(
     "Which samples were kept."
     from pyarrow import compute
     return compute.equal(arrow_column(samples, "state"), KEPT).fill_null(False).to_numpy()
+
+# %% ../nbs/01_records.ipynb #d6d3f96b
+def kept_so_far(
+    samples, # a sample table
+)->"numpy.ndarray": # of bool
+    "The same; none where nothing is selected yet."
+    import numpy
+    return where_kept(samples) if "state" in samples.column_names else numpy.zeros(len(samples), dtype=bool)
 
 # %% ../nbs/01_records.ipynb #827f0ed9
 @dataclass
@@ -107,16 +116,7 @@ class Round:
     @classmethod
     def from_json(cls, text:str)->"Round":
         "Read a record; raises `ValueError` naming what is missing, unknown or not as it was written."
-        data = parse_json(text, dict, as_written=True)
-        seal = data.pop("sealed", None) # older records have none
-        known, newer = _split_fields(data, sealed=seal is not None)
-        _check_types(known)
-        _check_numbers(known)
-        if seal not in (None, short_hash(data, 64)):
-            raise ValueError("not a round record: it was changed after it was written")
-        record = cls(**whole_texts(known))
-        record.newer = whole_texts(newer)
-        return record
+        return _record_in(parse_json(text, dict, as_written=True))
 
 # %% ../nbs/01_records.ipynb #1e3309db
 def theta_of(config:dict)->float:
@@ -184,6 +184,30 @@ def changed_settings(
     pairs = {name: (old.get(name, ABSENT), new.get(name, ABSENT)) for name in {**old, **new}}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
+# %% ../nbs/01_records.ipynb #127f4e03
+def with_seal(
+    data:dict, # JSON data
+)->dict: # the same as it will be read
+    "Data with its own SHA-256 as `sealed`."
+    data = json.loads(json.dumps(_without_seal(data)))
+    return {**data, "sealed": short_hash(data, 64)}
+
+def has_its_seal(
+    data:dict, # of a file
+)->bool: # True where it has none
+    "Is it as it was sealed?"
+    return data.get("sealed") in (None, short_hash(_without_seal(data), 64))
+
+def _without_seal(data:dict)->dict: return {name: value for name, value in data.items() if name != "sealed"}
+
+# %% ../nbs/01_records.ipynb #f584540a
+def as_written(
+    data:dict, # of a file that holds its own SHA-256 as `sealed`
+)->dict: # without that
+    "The data of a file whose seal is right; raises `ValueError` where it was changed."
+    if not has_its_seal(data): raise ValueError("it was changed after it was written: put it back from an archive")
+    return whole_texts(_without_seal(data))
+
 # %% ../nbs/01_records.ipynb #497a1cfa
 @patch_to(Round)
 def to_json(self)->str:
@@ -191,17 +215,7 @@ def to_json(self)->str:
     data = whole_texts(_finite({**self.newer, **asdict(self)}))
     data["warnings"] = list(map(redact, self.warnings))
     if "reasons" in self.counts: data["counts"]["reasons"] = _redacted(self.counts["reasons"])
-    data = json.loads(json.dumps(data, allow_nan=False)) # as it will be read
-    return json.dumps({**data, "sealed": short_hash(data, 64)}, indent=1, sort_keys=True, allow_nan=False)
-
-# %% ../nbs/01_records.ipynb #f584540a
-def as_written(
-    data:dict, # of a file that holds its own SHA-256 as `sealed`
-)->dict: # without that
-    "The data of a file whose seal is right; raises `ValueError` where it was changed."
-    rest = {name: value for name, value in data.items() if name != "sealed"}
-    if data.get("sealed") in (None, short_hash(rest, 64)): return whole_texts(rest) # older files have none
-    raise ValueError("it was changed after it was written: put it back from an archive")
+    return json.dumps(with_seal(data), indent=1, sort_keys=True, allow_nan=False)
 
 # %% ../nbs/01_records.ipynb #00f7dde9
 def _redacted(reasons:dict)->dict: # reason -> how often
@@ -216,6 +230,17 @@ def _finite(data):
     if isinstance(data, dict): return {k: _finite(v) for k, v in data.items()}
     if isinstance(data, (list, tuple)): return [_finite(v) for v in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+# %% ../nbs/01_records.ipynb #41e7ec4e
+def _record_in(data:dict)->Round:
+    "The round record in JSON data; raises `ValueError` where it is none."
+    known, newer = _split_fields(_without_seal(data), sealed=data.get("sealed") is not None)
+    _check_types(known)
+    _check_numbers(known)
+    if not has_its_seal(data): raise ValueError("not a round record: it was changed after it was written")
+    record = Round(**whole_texts(known))
+    record.newer = whole_texts(newer)
+    return record
 
 # %% ../nbs/01_records.ipynb #1e26d8af
 def _split_fields(data:dict, sealed:bool)->tuple: # the fields we know, and the others

@@ -257,7 +257,7 @@ def _fault(scores, values:list|None, samples)->str:
     if len(values) != n: return f"{len(values)} scores for {n} samples: return one number a row"
     label = reordered_by(scores, samples)
     fix = "sort_index()" if label == "row number" else f"reindex(samples[{label!r}][:])"
-    return label and f"a Series in another order than the samples': return it with {fix}"
+    return label and f"a Series in another order than the samples: return it with {fix}"
 
 def _checked_scores(scores, scorer:Scorer, samples)->list:
     "The scores as floats, one a sample; raises `ScoringError` where they are not that."

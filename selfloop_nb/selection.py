@@ -47,7 +47,7 @@ def _copies(
 )->"numpy.ndarray": # of bool
     "Which samples their prompt has got already, with the same score or a better one."
     import numpy, pandas
-    texts = numbered_rows(*(arrow_column(samples, name) for name in ("prompt", "completion")))
+    texts = _numbered_texts(samples)
     left = numpy.flatnonzero(are_left)
     best_first = left[numpy.argsort(-number_column(samples, "score")[left], kind="stable")]
     copies = numpy.zeros(len(samples), dtype=bool)
@@ -60,9 +60,13 @@ def with_copies(
     rows,    # numbers of rows
 )->list: # a bool a sample
     "Which samples say what one of these rows says to the same prompt: they are as good, be they dropped as copies."
-    texts = numbered_rows(*(arrow_column(samples, name) for name in ("prompt", "completion"))).tolist()
+    texts = _numbered_texts(samples).tolist()
     said = {texts[i] for i in rows}
     return [text in said for text in texts]
+
+def _numbered_texts(samples)->"numpy.ndarray":
+    "A number a sample, the same for those that say the same to the same prompt."
+    return numbered_rows(*(arrow_column(samples, name) for name in ("prompt", "completion")))
 
 # %% ../nbs/07_selection.ipynb #43181f41
 @dataclass(frozen=True)

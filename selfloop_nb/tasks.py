@@ -66,9 +66,9 @@ def _check_table(table, name:str, columns:tuple, optional:bool=False):
     if table is None and optional: return
     if not hasattr(table, "column_names"):
         raise ValueError(f"{name}={table!r:.60}: give a Dataset, or from_dataset(...), which reads other tables")
-    if table is None or len(table) == 0:
-        fix = f"give at least one row with the columns {list(columns)}"
-        raise ValueError(f"{name} is empty: {fix}" + (", or None" if optional else ""))
+    if len(table) == 0:
+        other = ", or None" if optional else ""
+        raise ValueError(f"{name} is empty: give at least one row with the columns {list(columns)}{other}")
     for column in columns:
         if column not in table.column_names:
             raise ValueError(f"{name} lacks the column {column!r}: it has {table.column_names}; rename what is meant")

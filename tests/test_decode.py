@@ -138,7 +138,7 @@ def test_a_sample_does_not_depend_on_when_its_neighbours_end():
 def test_a_large_vocabulary_draws_the_same_noise(monkeypatch):
     "Numbers that nobody needs are passed over, not made."
     lm = of_family("Llama")
-    monkeypatch.setattr(decode, "LARGE", 0)
+    monkeypatch.setattr(decode, "MOST_TOGETHER", 0)
     check_same(lm, asked(lm))
     monkeypatch.setattr(decode, "_is_logarithm", lambda: False)
     check_same(lm, asked(lm))

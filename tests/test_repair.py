@@ -278,12 +278,15 @@ def test_a_machine_that_draws_other_samples_is_told_of(tmp_path, monkeypatch):
         return [text for text in texts if "not bit-exact" in text]
     assert messages() == []
     gc.collect()
-    drawn, calls = redrawn.sample_chunk, []
-    def other(*args, **how):
-        rows = drawn(*args, **how)
-        calls.append(len(rows))
-        return [{**rows[0], "token_ids": rows[0]["token_ids"] + [1]}, *rows[1:]]
-    monkeypatch.setattr(redrawn, "sample_chunk", other)
+    plan, calls = redrawn.plan_drawing, []
+    def planned(*given):
+        draw, chunks = plan(*given)
+        def other(*args):
+            rows = draw(*args)
+            calls.append(len(rows))
+            return [{**rows[0], "token_ids": rows[0]["token_ids"] + [1]}, *rows[1:]]
+        return other, chunks
+    monkeypatch.setattr(redrawn, "plan_drawing", planned)
     text, = messages()
     assert f"of {calls[0]} samples of round 3 that were drawn again, 1 are others" in text and len(calls) == 1
 

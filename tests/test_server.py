@@ -370,7 +370,7 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
     there = Plain(on_and_on)
     with pytest.raises(SelfloopError, match="an answer that did not end in 0.2 s"):
         Server(there.url, tries=1, seconds=0.2).line.ask("/version")
-    monkeypatch.setattr(asking, "MOST", 1000)
+    monkeypatch.setattr(asking, "LONGEST_ANSWER", 1000)
     with pytest.raises(SelfloopError, match="an answer of more than 1,000 bytes"):
         Server(there.url, tries=1).line.ask("/version")
     def bomb(http):
@@ -378,7 +378,7 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
         http.send_header("Content-Encoding", "gzip")
         http.end_headers()
         http.wfile.write(gzip.compress(b" " * 10**6))
-    monkeypatch.setattr(asking, "MOST", 10_000)
+    monkeypatch.setattr(asking, "LONGEST_ANSWER", 10_000)
     with pytest.raises(SelfloopError, match="a packed answer that is torn, or too long"):
         Server(Plain(bomb).url, tries=1).line.ask("/version")
     stop.set()

@@ -187,7 +187,7 @@ HARM = {
 
 @pytest.mark.parametrize("case", HARM)
 def test_harm_is_done_elsewhere_and_named(case, theirs, monkeypatch):
-    monkeypatch.setattr(strangers, "SECONDS", 3)
+    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 3)
     change, message = HARM[case]
     change(theirs)
     for _ in range(2):
@@ -200,7 +200,7 @@ DROPS = "{% for m in messages %}{{ m.content[0]['text'] if m.content is not stri
 
 def test_a_wrong_value_makes_no_folder_known(theirs, monkeypatch):
     "What the trial did not come to for it is not done here, whatever else the model is asked for."
-    monkeypatch.setattr(strangers, "SECONDS", 3)
+    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 3)
     template(DROPS)(theirs)
     replaced(50, 6)(theirs)
     with pytest.raises(ValueError, match="leaves out what is asked"): load_model(theirs)
@@ -260,5 +260,5 @@ def test_models_that_judge_are_strangers_too(encoder, tmp_path, monkeypatch):
     assert tried == ["encoder"]
     slow = shutil.copytree(encoder, tmp_path / "slow")
     replaced(50, 6)(slow)
-    monkeypatch.setattr(strangers, "SECONDS", 3)
+    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 3)
     with pytest.raises(SelfloopError, match="takes (more|longer) than"): load_encoder(str(slow))

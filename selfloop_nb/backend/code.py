@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['BY_TEXT', 'MOST_READ', 'code_text', 'codes', 'names_in', 'captured', 'is_plain', 'is_simple', 'function_hash',
-           'takes_one', 'takes', 'refuse_maker', 'explained', 'check_asked', 'written_in', 'parts_of', 'words_for',
+           'takes_one', 'takes', 'refuse_maker', 'check_asked', 'written_in', 'parts_of', 'words_for',
            'reads_variables', 'variables_among', 'reads_files', 'looks_outside', 'files_among', 'what_it_reads',
            'beside_weights']
 
 # %% ../../nbs/backend/30_code.ipynb #f440c29e
-import copyreg, dis, functools, hashlib, inspect, linecache, os, re
+import copyreg, dis, functools, hashlib, inspect, os, re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import (
@@ -110,59 +110,6 @@ def refuse_maker(
     if getattr(function, "__annotations__", {}).get("return") is not kind: return
     raise ValueError(f"{field}={function.__name__}: that makes scorers; call it: {function.__name__}()")
 
-# %% ../../nbs/backend/30_code.ipynb #523aa290
-_PARAMETER = re.compile(r"\**(\w+)\s*[:=,]")
-
-def _comments(lines:list)->dict: # name of a parameter -> comment
-    "What stands beside the parameters of a function, or the fields of a class, of which these are the first lines."
-    found = {}
-    for line in lines:
-        code, _, comment = (part.strip() for part in line.partition("# "))
-        name = _PARAMETER.match(code)
-        if comment and name: found[name[1]] = comment
-        if comment and "->" in code: found["returns"] = comment
-        if code.endswith(":") or not line.strip(): break
-    return found
-
-# %% ../../nbs/backend/30_code.ipynb #272a715c
-def _head_of(function:FunctionType)->list: # of lines
-    "A function's source from its `def` on; of one that is told on one line nothing else."
-    code = inspect.unwrap(function).__code__
-    lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1:]
-    while lines and not lines[0].lstrip().startswith("def "): lines = lines[1:] # decorators
-    return lines if lines and lines[0].rstrip().endswith(("(", ",")) else lines[:1]
-
-def _fields_in(cls:type)->list: # of lines
-    "The source of a class from its docstring on."
-    lines = linecache.getlines(inspect.getfile(cls))
-    begin = next((i for i, line in enumerate(lines) if re.match(rf"class {cls.__name__}\b", line)), len(lines))
-    return lines[begin + 1:]
-
-# %% ../../nbs/backend/30_code.ipynb #ccf0ea44
-def _beside(thing)->dict: # name -> comment, in order; what it returns at the end
-    "What stands beside the parameters of a function or a class."
-    if isinstance(thing, FunctionType): heads = [_head_of(thing)]
-    elif is_dataclass(thing): heads = [_fields_in(cls) for cls in reversed(_ours(thing))]
-    else: heads = [_head_of(thing.__init__)] if isinstance(thing.__init__, FunctionType) else []
-    found = {name: comment for head in heads for name, comment in _comments(head).items()}
-    return {name: found[name] for name in [*inspect.signature(thing).parameters, "returns"] if name in found}
-
-def _ours(cls:type)->list: return [c for c in cls.__mro__ if c.__module__.startswith("selfloop_nb.")]
-
-# %% ../../nbs/backend/30_code.ipynb #7f305227
-def explained(
-    thing, # a class or function of this library; another thing stays as it is
-)->object: # the thing
-    "The docstring tells the parameters, too; of a class also those of its public methods."
-    if not isinstance(thing, (type, FunctionType)): return thing
-    methods = [pair for cls in _ours(thing) for pair in vars(cls).items()] if isinstance(thing, type) else []
-    for name, method in methods:
-        if isinstance(method, FunctionType) and not name.startswith("_"): explained(method)
-    text = "\n".join(f"{name}: {comment}" for name, comment in _beside(thing).items())
-    told = inspect.cleandoc(thing.__doc__ or "")
-    if text and not told.endswith(text): thing.__doc__ = f"{told}\n\n{text}"
-    return thing
-
 # %% ../../nbs/backend/30_code.ipynb #07478eca
 def check_asked(
     function, # of your own
@@ -215,6 +162,7 @@ def written_in(
 def _fields_of(cls)->tuple: return fields(cls) if is_dataclass(cls) else () # those of a class alone are none
 
 def _is_written(cls, name:str, value)->bool:
+    "Was it written by whoever wrote the class, and is it no field?"
     if isinstance(function := _unwrapped(value), FunctionType): return not _is_made(cls, name, function)
     if isinstance(value, (MemberDescriptorType, GetSetDescriptorType)): return False
     if name in [field.name for field in _fields_of(cls)] or name == "_abc_impl": return False
@@ -309,11 +257,13 @@ def files_among(
 
 # %% ../../nbs/backend/30_code.ipynb #42fb66f3
 def _is_file(path)->bool:
+    "Is it a file that can be read?"
     try: return os.access(Path(path).expanduser(), os.R_OK) and Path(path).expanduser().is_file()
     except (OSError, ValueError, RuntimeError): return False # too long, with a null character, ~ of nobody
 
 # %% ../../nbs/backend/30_code.ipynb #09abaf2b
 def _content(path:Path)->str:
+    "A hash of what stands in a file; of a large one how much that is, and since when."
     about = path.stat()
     if about.st_size > MOST_READ: return f"{about.st_size} {about.st_mtime_ns}"
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -81,6 +81,7 @@ def left(self)->list: # of chunk ids
 # %% ../../nbs/backend/23_drawing.ipynb #4fa8dca3
 @patch_to(Drawing)
 def _put(self, id:int, drawn:list):
+    "Take the rows of a chunk, and show its first samples."
     if len(drawn) != len(self.chunks[id].requests):
         raise ValueError(f"chunk {id} has {len(self.chunks[id].requests)} requests, and {len(drawn)} rows were drawn")
     written = _written(drawn)
@@ -109,6 +110,7 @@ def in_order(self)->"pyarrow.Table":
 # %% ../../nbs/backend/23_drawing.ipynb #aea3ca1f
 @patch_to(Drawing)
 def _column(self, name:str, order)->"pyarrow.ChunkedArray":
+    "A column in the order of the prompts; what came of it is let go of, since it takes as much memory again."
     import pyarrow
     came = pyarrow.chunked_array(self.columns.pop(name), _written([]).schema.field(name).type)
     return taken(pyarrow.table({name: came}), order)[name]

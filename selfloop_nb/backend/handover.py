@@ -154,6 +154,7 @@ class _Ear:
         self.step = 0 # the last one that was told
 
     def __call__(self, word:tuple|dict): # a loss, as for `on_loss`; or a state
+        "Hear what the other process says; a loss that was told before it began anew is not told again."
         if isinstance(word, dict): return self.checkpoints.write(word["step"], partial(write_bytes, word["files"]))
         point, n_steps = word
         if point["step"] <= self.step: return

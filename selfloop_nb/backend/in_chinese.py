@@ -41,6 +41,7 @@ ERRORS |= {
 # %% ../../nbs/backend/32_in_chinese.ipynb #4535009d
 ERRORS |= {
     "the best, {a}, is at least {b}": "最好的 {a} 至少是 {b}",
+    "none of them is right": "其中没有一个是正确的",
     "unit={a}: use 'character' or 'word'": "unit={a}：用 'character' 或 'word'",
     "a loop and its views live in one kernel, and can be neither copied nor pickled: hand on the run folder, and "
     "there open_run(folder), or a Loop of its own":

@@ -13,7 +13,7 @@ import matplotlib
 
 from . import rounds as plots
 from .look import RENDERING, Chart, canvas, line_look, line_name, look
-from .scales import drawable, score_bins
+from .scales import drawable, score_bins, thinned
 from ..records import ABSENT, changed_settings, flat_settings
 
 # %% ../../nbs/charts/09_comparison.ipynb #9bc49059
@@ -183,9 +183,7 @@ def score_limits(finite:dict, score_range:tuple)->tuple:
 # %% ../../nbs/charts/09_comparison.ipynb #fe847db0
 def _steps(ax, scores, low:float, high:float, **look):
     "One curve with a step at each score, thinned to 500 steps; it goes from 0 at the left to 1 at the right."
-    import numpy
-    n_steps = min(len(scores) + 1, 500)
-    places = numpy.unique(numpy.linspace(0, len(scores), n_steps).astype(int))[1:]
+    places = thinned(len(scores), 500)
     ax.step([low, *scores[places - 1], high], [0, *places / len(scores), 1], where="post", **look)
 
 # %% ../../nbs/charts/09_comparison.ipynb #1cd00760

@@ -11,7 +11,7 @@ import math
 import matplotlib
 
 from .look import ALARM, COLOURS, RENDERING, STATE_LOOK, Chart, look
-from .scales import drawable, score_bins
+from .scales import drawable, score_bins, thinned
 from ..records import KEPT, REJECTED
 
 # %% ../../nbs/charts/11_theta.ipynb #2bdf4d75
@@ -52,9 +52,7 @@ def _draw_bars(ax, scores, edges:list):
 # %% ../../nbs/charts/11_theta.ipynb #12883c13
 def _draw_share_above(ax, scores):
     "The share of the samples at or above each score; `scores` from the highest down."
-    import numpy
-    n_steps = min(len(scores) + 1, 400)
-    places = numpy.unique(numpy.linspace(0, len(scores), n_steps).astype(int))[1:]
+    places = thinned(len(scores), 400)
     ax.step(scores[places - 1], places / max(len(scores), 1), where="post", color=COLOURS[0])
     ax.set(title="share at or above a score", ylim=(0, 1.03))
 

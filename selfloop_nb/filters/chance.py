@@ -9,26 +9,18 @@ __all__ = ['Chance', 'chance']
 import random
 from dataclasses import dataclass
 
-from ..backend.core import derive_seed, plain_arguments, plain_fields, short_hash
+from ..backend.core import derive_seed, plain_arguments, short_hash
+from .refine import Refinement
 from ..records import KEPT
 from ..scoring import Scorer
-from ..selection import KeepRule, as_rule, drop_reasons, state_of
+from ..selection import KeepRule, drop_reasons, state_of
 
 # %% ../../nbs/filters/05_chance.ipynb #fba5047f
 @dataclass(frozen=True)
-class Chance(KeepRule):
+class Chance(Refinement):
     "Keep as many samples as another rule would, drawn blindly from those that it may choose from."
     rule:KeepRule # whose number is kept
     seed:int=0    # of the draw; the samples of a round are part of it
-
-    def __post_init__(self):
-        plain_fields(self)
-        object.__setattr__(self, "rule", as_rule(self.rule, "rule")) # a function as well
-
-    @property
-    def reads(self)->tuple: return self.rule.reads
-
-    def check_range(self, low, high): self.rule.check_range(low, high)
 
     def __call__(self, samples):
         states, _ = self.rule(samples)

@@ -22,7 +22,7 @@ from ..text import known_runs, near_duplicates, runs, segment
 # %% ../../nbs/filters/01_refine.ipynb #e0ac5e9c
 @dataclass(frozen=True)
 class Refinement(KeepRule):
-    "Base of the rules that stand around another; one of your own needs `drop`."
+    "Base of the rules that stand around another; one of your own needs `drop`, or a `__call__` of its own."
     rule:KeepRule # whose choice is refined
 
     def __post_init__(self):

@@ -14,7 +14,7 @@ from ..backend.columns import arrow_column, check_lists, check_samples, numbered
 from ..backend.core import Stopped, plain_arguments, seeded
 from ..backend.workers import HERE, never
 from .basic import numbered_answers
-from ..records import where_kept
+from ..records import kept_so_far, where_kept
 from ..scoring import Context, as_scorer, score_samples
 
 # %% ../../nbs/metrics/05_audit.ipynb #5a43685f
@@ -69,17 +69,10 @@ def audit_metrics(
     import numpy
     q, audit = (numpy.array(samples[name][:], dtype=float) for name in ("score", "audit"))
     both = numpy.isfinite(q) & numpy.isfinite(audit)
-    kept = both & _is_kept(samples)
+    kept = both & kept_so_far(samples)
     return dict(audit_n=int(both.sum()), q_mean=_mean(q[both]), q_std=_std(q[both]),
                 audit_mean=_mean(audit[both]), audit_std=_std(audit[both]), audit_kept_mean=_mean(audit[kept]),
                 audit_correlation=_correlation(q[both], audit[both]))
-
-# %% ../../nbs/metrics/05_audit.ipynb #ae6924fc
-def _is_kept(samples)->"numpy.ndarray":
-    "For each sample whether it was kept; none was where nothing was selected yet."
-    import numpy
-    if "state" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)
-    return where_kept(samples)
 
 # %% ../../nbs/metrics/05_audit.ipynb #7f2cad93
 def _near_one(values)->tuple:
@@ -111,6 +104,7 @@ def audit_rises(
 )->dict: # q_rise, audit_rise, audit_gap; nan where the first round has no spread
     "How far Q and the audit have risen, in the first round's standard deviations, and by how much Q has risen more."
     def rise(name):
+        "How far a mean has risen since round 1, in the standard deviations of then."
         if not first[f"{name}_std"]: return math.nan
         now, before = metrics[f"{name}_mean"], first[f"{name}_mean"]
         return (now / 2 - before / 2) / (first[f"{name}_std"] / 2) # halves: the difference of floats may be none

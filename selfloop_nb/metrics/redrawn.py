@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from ..backend.core import SelfloopError
-from ..backend.generation import reads_padding
-from ..backend.refill import can_refill
 from ..backend.workers import never
 from ..records import Round
-from ..sampling import SESSION, Sampling, plan_chunks, room_for, sample_chunk, sample_session
+from ..sampling import Sampling, plan_drawing, room_for
 from ..storage.identity import describe
 
 # %% ../../nbs/metrics/09_redrawn.ipynb #c0367f35
@@ -53,9 +51,7 @@ def redraw(
     texts, written = samples["prompt"][:], samples["token_ids"][:]
     known, room = lm.ids_of_prompts(texts), sampling.max_new_tokens or room
     ids = [known[text] for text in texts]
-    draw, at_once = (sample_session, SESSION) if can_refill(lm, sampling) else (sample_chunk, 1)
-    chunks = plan_chunks(list(map(len, ids)), room, at_once * sampling.tokens_per_batch, seed, number, "sample",
-                         alike=reads_padding(lm.model))
+    draw, chunks = plan_drawing(lm, sampling, list(map(len, ids)), room, seed, (number, "sample"))
     def cost(chunk): return sum(len(ids[i]) + room for i in chunk.requests), chunk.chunk_id
     chunk = min(chunks, key=cost)
     asked = [ids[i] for i in chunk.requests]

@@ -14,7 +14,7 @@ from ..backend.core import DamagedRunError, parse_json, patch_to
 from .disk import disk
 from .files import (
     damaged_files, file_hash, make_folder, read_file, sweep, write_file, write_folder)
-from .lock import RunLock
+from .lock import RunLock, check_lock
 
 # %% ../../nbs/storage/16_checkpoints.ipynb #825a365a
 SECONDS = 60.0 # between two checkpoints, at least
@@ -57,12 +57,13 @@ def write(self,
 ):
     "Keep a state; the one before goes when it is on the disk."
     def whole(folder:Path):
+        "The files of a state, and beside them what it is the state of, and their hashes."
         fill(folder)
         hashes = {name: file_hash(folder / name) for name in disk.names(folder)}
         about = json.dumps(dict(made_from=self.made_from, files=hashes))
         write_file(folder / "checkpoint.json", about)
     began = time.monotonic()
-    if self.lock: self.lock.check()
+    check_lock(self.lock)
     make_folder(self.folder)
     sweep(self.folder)
     write_folder(self.folder / f"{step:08d}", whole)

@@ -14,24 +14,22 @@ from ..backend.core import DamagedRunError, parse_json, patch_to
 from .disk import disk
 from .files import (
     damaged_files, file_hash, make_folder, read_file, read_table, sweep, table_bytes, write_file)
-from .lock import RunLock
+from .lock import RunLock, check_lock
 
 # %% ../../nbs/storage/05_drafts.ipynb #41a6b10a
 class Parts(MutableMapping):
     "Chunks of a phase, kept as JSON files in a folder: a dict that outlives the process."
     def __init__(self, folder:Path, lock:RunLock|None=None): # of the run, looked at before each write
         self.folder, self.lock = folder, lock
-        self._check_lock()
+        check_lock(lock)
         make_folder(folder)
-    def _check_lock(self):
-        if self.lock: self.lock.check()
     def _path(self, key): return self.folder / f"{int(key):06d}.json"
     def __getitem__(self, key):
         try: return parse_json(read_file(self.folder, self._path(key).name))
         except (FileNotFoundError, DamagedRunError, ValueError): raise KeyError(key) from None # it is made again
     def __contains__(self, key): return disk.is_file(self._path(key))
     def __setitem__(self, key, rows):
-        self._check_lock()
+        check_lock(self.lock)
         write_file(self._path(key), json.dumps(rows))
     def __delitem__(self, key): disk.unlink(self._path(key))
     def __iter__(self): return (int(name[:-5]) for name in disk.names(self.folder) if re.fullmatch(r"\d.*\.json", name))
@@ -51,25 +49,24 @@ class Draft:
     ):
         self.folder, self.lock = folder, lock
         self.id = folder.name
-        self._check_lock()
+        check_lock(lock)
         make_folder(folder)
         sweep(folder)
         _take_links_away(folder)
         self.phases = self._intact()
 
-    def _check_lock(self):
-        if self.lock: self.lock.check()
-
     @property
     def parts(self)->Parts: return Parts(self.folder / "parts", self.lock)
+
     def done(self, phase:str, made_from:str="", weights:str="")->bool:
         "Is a phase done, and from this? See `end_phase`; a version of before has not told the weights."
         told = self.phases.get(phase)
         return told is not None and told.get("made_from", "") == made_from and told.get("weights", weights) == weights
+
     def table(self, name:str): return read_table(self.folder / name)
 
     def write_table(self, name:str, table):
-        self._check_lock()
+        check_lock(self.lock)
         write_file(self.folder / name, table_bytes(table))
 
 # %% ../../nbs/storage/05_drafts.ipynb #695ced81
@@ -94,7 +91,7 @@ def _files(path:Path)->list:
 @patch_to(Draft)
 def end_phase(self, phase:str, files:list, seconds:float, tokens:int=0, info:dict={}, made_from:str="", weights:str=""):
     "Commit a phase: from now on it is not done again, as long as it would be made from the same, by the same weights."
-    self._check_lock()
+    check_lock(self.lock)
     written = [file for name in files for file in sorted(_files(self.folder / name))]
     hashes = {str(file.relative_to(self.folder)): file_hash(file) for file in written}
     source = dict(made_from=made_from, weights=weights)

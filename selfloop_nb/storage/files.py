@@ -248,6 +248,7 @@ def damaged_files(
 )->list: # the names of those that are missing or differ
     "Compare files with their recorded hashes; an error of the system is raised as it is."
     def is_whole(name, recorded):
+        "Does a file inside the folder have this hash?"
         if not _is_inside(name) or through_link(folder, name): return False
         try: return file_hash(folder / name) == recorded
         except (*GONE, DamagedRunError): return False

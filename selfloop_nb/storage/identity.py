@@ -250,7 +250,8 @@ def _table(look:_Look, thing)->dict:
     "A table of datasets or pandas, or a column of one; of pandas also the order, and rows whose index is the same."
     kind = type(thing).__qualname__
     if kind == "Series": thing = thing.to_frame()
-    data = thing.to_dict(*["split"] * (kind in ("Series", "DataFrame"))) if hasattr(thing, "to_dict") else list(thing)
+    if kind in ("Series", "DataFrame"): data = thing.to_dict("split")
+    else: data = thing.to_dict() if hasattr(thing, "to_dict") else list(thing)
     return {"kind": kind, "rows": len(thing), "hash": short_hash(look(data), 12)}
 
 # %% ../../nbs/storage/14_identity.ipynb #a79b0362
@@ -291,8 +292,8 @@ def read_by(self, function, values:list)->dict:
     if not hasattr(function, "__code__"): return {}
     read, is_known = what_it_reads(function, values)
     helpers = [value for value in values if isinstance(value, types.FunctionType)]
-    are_told = any(not name.startswith("$") for name in read)
-    self.told |= {reader.__qualname__ for reader in [function] * is_known + helpers * are_told}
+    if is_known: self.told.add(function.__qualname__)
+    if any(not name.startswith("$") for name in read): self.told |= {helper.__qualname__ for helper in helpers}
     if not is_known: self.unread.append(function.__qualname__)
     return read
 

@@ -37,8 +37,10 @@ class Mirror:
         self.lock = threading.Lock()
 
     def __repr__(self):
-        behind = "up to date" if not self.lag else f"{self.lag} round{'s' * (self.lag > 1)} behind"
-        return f"copy in {str(self.place)!r}: {behind}{f' ({self.problem})' * bool(self.problem)}"
+        rounds = "round" if self.lag == 1 else "rounds"
+        behind = f"{self.lag} {rounds} behind" if self.lag else "up to date"
+        problem = f" ({self.problem})" if self.problem else ""
+        return f"copy in {str(self.place)!r}: {behind}{problem}"
 
 # %% ../../nbs/storage/24_mirror.ipynb #1e8cd341
 @patch_to(Mirror)
@@ -131,6 +133,7 @@ def catch_up(self)->int: # how many rounds are missing still
 # %% ../../nbs/storage/24_mirror.ipynb #6ad083af
 @patch_to(Mirror)
 def _catch_up(self):
+    "Copy the rounds that are not there, and what grows with them; the heads last, so that they lead to what is there."
     self.lag = len(self.run.ids())
     self._check_place()
     make_folder(self.place / "rounds")
@@ -164,6 +167,7 @@ def hear(self,
 
 @patch_to(Mirror)
 def _follow(self):
+    "Catch up until nothing has changed meanwhile."
     while self.changed.is_set():
         self.changed.clear()
         self.catch_up()

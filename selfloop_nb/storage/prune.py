@@ -8,6 +8,7 @@ __all__ = ['best_round', 'spared', 'checked_keep', 'prune', 'pruned']
 # %% ../../nbs/storage/20_prune.ipynb #8f96220b
 from ..backend.core import whole_number
 from .evidence import best_number, metrics_of
+from .lock import check_lock
 from .store import Run
 from .stored import is_weights, pruned_files, stands_on, take_away
 
@@ -52,7 +53,7 @@ def prune(
     "Take away the weights of the other rounds; raises `ValueError` for numbers out of range."
     keep = checked_keep(whole_number(keep, "keep"))
     if whole_number(every, "every") < 0: raise ValueError(f"every={every!r}: it must be 0 or more")
-    run._check_lock()
+    check_lock(run.lock)
     stay = spared(run, keep, every)
     goes = [record for record in run.all_rounds() if record.id not in stay and not pruned_files(run.folder(record.id))]
     for record in goes: take_away(run.folder(record.id), filter(is_weights, record.files))

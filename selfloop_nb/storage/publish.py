@@ -15,7 +15,7 @@ from ..backend.core import (
     DamagedRunError, SelfloopError, fixed_path, parse_json, user_path, whole_number)
 from ..backend.strangers import hub_answers
 from ..backend.thoughts import split_thought
-from ..backend.turns import read_turns
+from ..backend.turns import read_turns, turns_of
 from ..records import KEPT, REJECTED
 from .cards import Use, dataset_card, model_card, use_of
 from .files import damaged_files, file_hash, table_bytes, write_folder
@@ -35,7 +35,7 @@ def best_of(
 # %% ../../nbs/storage/22_publish.ipynb #ac40b615
 def _turns(prompt:str, told:dict)->tuple: # messages, and what the template is given besides
     "A prompt as the model was asked it, which was told so much of its own."
-    messages, more = read_turns(prompt) or ([{"role": "user", "content": prompt}], {})
+    messages, more = turns_of(prompt)
     system = told.get("system")
     if system is not None and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
@@ -90,6 +90,7 @@ def pairs_of(
 
 # %% ../../nbs/storage/22_publish.ipynb #7615b80a
 def _is_worse(row:dict, good:dict)->bool:
+    "Is it an answer that ended, and that Q found worse?"
     if row["state"] != REJECTED or not row["finished"]: return False
     return row["score"] < good["score"] and row["completion"] != good["completion"]
 
@@ -163,6 +164,7 @@ def _added_since(folder:Path)->list: # of names
     files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     names = [name for name in files if name != Path(MANIFEST) and not _HARMLESS & set(name.parts)]
     def is_ours(name):
+        "Did we write it, as it is now?"
         is_large = files[name].stat().st_size > 2**20 # weights: nobody writes into them by hand
         return str(name) in listed and (is_large or file_hash(files[name]) == listed[str(name)])
     return [str(name) for name in names if not is_ours(name)]
@@ -263,6 +265,7 @@ def _told(folder:Path, info:dict)->dict|None:
 
 # %% ../../nbs/storage/22_publish.ipynb #cd7fe7dc
 def _fill_dataset(folder:Path, forms:dict, record, seal:str, info:dict, use:Use):
+    "Write the kept samples in each form, and their card."
     folder.mkdir()
     _write_forms(folder, forms)
     examples = [row["messages"][-1]["content"] for row in forms.get("messages", [])[-3:]]

@@ -102,6 +102,7 @@ class Ratings:
     def raters(self)->list: return sorted(by for by, given in self._standing.items() if given)
 
     def _start_over(self):
+        "As if nothing had been read yet."
         self._standing, self._places = {}, {} # person -> number -> line that stands; (person, key) -> numbers
         self._offset = self._n_lines = self._n_given = 0 # how far the file was read
         self._early = False                # was its last line counted before it had its end?

@@ -218,6 +218,7 @@ def _mend_records(run:Run, places:dict, done:Repaired):
         if record is None: _note_lost(run, id, id in needed, done)
 
 def _whole_record(run:Run, id:str)->Round|None:
+    "The record of a round as it is on the disk now; None where it is damaged."
     run._records.pop(id, None)
     try: return run.record(id)
     except DamagedRunError: return None
@@ -291,6 +292,7 @@ def _back_to_start(run:Run, id:str)->list:
 def _borrow(folder:Path, target:Path):
     "The files of a round at another place, without a copy where the disk can do that."
     def link(source, to):
+        "A second name for the same file; a copy where the disk has no such names."
         try: os.link(source, to)
         except OSError: shutil.copy(source, to)
     shutil.copytree(folder, target, copy_function=link)

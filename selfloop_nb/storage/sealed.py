@@ -10,8 +10,8 @@ import json, math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ..backend.core import DamagedRunError, parse_json, patch_to, short_hash
-from ..records import as_written
+from ..backend.core import DamagedRunError, parse_json, patch_to
+from ..records import as_written, with_seal
 from .files import read_file, write_file
 from .verify import SEALED
 
@@ -80,5 +80,4 @@ def write_sealed(
     def plain(value): return None if isinstance(value, float) and not math.isfinite(value) else value
     data = asdict(opened)
     for name in ("metrics", "metrics_0"): data[name] = {key: plain(value) for key, value in data[name].items()}
-    data = json.loads(json.dumps(data)) # as it will be read
-    write_file(folder / SEALED, json.dumps({**data, "sealed": short_hash(data, 64)}, ensure_ascii=False, indent=1))
+    write_file(folder / SEALED, json.dumps(with_seal(data), ensure_ascii=False, indent=1))

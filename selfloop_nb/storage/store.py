@@ -18,7 +18,7 @@ from .environment import environment
 from .files import (
     check_name, is_name, make_folder, read_file, read_table, sync, through_link, write_file)
 from .heads import MADE, Heads, Move
-from .lock import RunLock
+from .lock import RunLock, check_lock
 from .places import check_place, not_a_run
 from .stored import lost_files, pruned_files, stands_on
 
@@ -115,12 +115,6 @@ def open_to_write(cls, path, info:dict, branch:str="main")->"Run":
                       f"M_0 of its own; loop.branch({branch!r}) begins at a round", stacklevel=4)
     return run
 
-# %% ../../nbs/storage/10_store.ipynb #3db7750e
-@patch_to(Run)
-def _check_lock(self):
-    "Raise where this process must not write; a run without a lock is its maker's own affair."
-    if self.lock: self.lock.check()
-
 # %% ../../nbs/storage/10_store.ipynb #e885a04b
 @patch_to(Run, as_prop=True)
 def newer(self)->str:
@@ -165,7 +159,7 @@ def is_committed(self, id:str)->bool:
 @patch_to(Run)
 def set_head(self, id:str, why:str="moved"):
     "Move this branch's head; the rounds that it leaves stay on the disk."
-    self._check_lock()
+    check_lock(self.lock)
     self.tidy()
     moves = [self._gone_back] if self._gone_back else []
     self._heads.write([*moves, Move.now(self.branch, self.head, id, why)])
@@ -322,7 +316,7 @@ def losses(self, number:int)->list:
 @patch_to(Run)
 def commit(self, draft:Draft, record:Round):
     "Make a draft a round, and the head of this branch."
-    self._check_lock()
+    check_lock(self.lock)
     self._records.pop(record.id, None)
     self._rows.pop(record.id, None)
     record.files = {name: h for p in draft.phases.values() for name, h in p["files"].items()}

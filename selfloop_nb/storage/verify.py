@@ -247,18 +247,17 @@ def began_at_0(
 def what_changed(
     run:Run,
     config:dict, # the settings of the next round
-)->list: # of texts
+): # yields texts
     "What one who goes on with a run must know: where, whether it is bit-exact, how its rounds were and will be made."
-    changed, first = differences(run.info), first_on_ids(run)
     newest = run.record(run.head)
-    number = newest.number
-    texts = [f"run {run.name!r} goes on after round {number} of branch {run.branch!r}"]
-    if changed: texts.append(f"not bit-exact from here on: {changed}")
-    if first: texts.append(f"from round {first} on it trains on token ids as sampled, before on text")
-    risen = f"from round {number + 1} on no step has a learning rate of 0, before the first had"
-    if began_at_0(run, newest): texts.append(risen)
-    other = _other_settings(newest.config, config) if number else ""
-    return [*texts, f"from round {number + 1} on other settings: {other}"] if other else texts
+    following = newest.number + 1
+    yield f"run {run.name!r} goes on after round {newest.number} of branch {run.branch!r}"
+    if changed := differences(run.info): yield f"not bit-exact from here on: {changed}"
+    if first := first_on_ids(run): yield f"from round {first} on it trains on token ids as sampled, before on text"
+    if began_at_0(run, newest):
+        yield f"from round {following} on no step has a learning rate of 0, before the first had"
+    if newest.number == 0: return # M_0 was asked for, and made, with settings of its own
+    if other := _other_settings(newest.config, config): yield f"from round {following} on other settings: {other}"
 
 # %% ../../nbs/storage/12_verify.ipynb #fc30da86
 MOST_TOLD = 5 # settings in one line
@@ -267,8 +266,10 @@ def _other_settings(before:dict, now:dict)->str:
     "What is set otherwise than in the round before, in words; a hash is not told."
     names = [name for name in now if name != "initial" and before.get(name) != now[name]]
     told = [text for name in names for text in _other_setting(name, before.get(name), now[name])]
-    return "; ".join(told[:MOST_TOLD] + [f"and {len(told) - MOST_TOLD} more"] * (len(told) > MOST_TOLD))
+    more = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
+    return "; ".join(told[:MOST_TOLD] + more)
 
+# %% ../../nbs/storage/12_verify.ipynb #18c53c45
 def _other_setting(name:str, before, now)->list: # of texts
     "Another rule or scorer by its name; else what of it is another."
     if name_of(before) != name_of(now): return [f"{name} is {name_of(now)}, before {name_of(before)}"]

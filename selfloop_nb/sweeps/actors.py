@@ -33,6 +33,7 @@ class Worker:
         self.words = [] # what else its work has said, until somebody asks
 
     def _note(self, said):
+        "Note how many tokens are done, or what was said."
         if isinstance(said, int): self.tokens += said
         else: self.words.append(said)
 
@@ -114,6 +115,7 @@ def put(ray, work:Callable, common:dict):
 
 # %% ../../nbs/sweeps/06_actors.ipynb #65d475ef
 def _can_be_sent(ray, value)->bool:
+    "Can Ray send it to another process?"
     try: ray.cloudpickle.dumps(value)
     except Exception: return False
     return True

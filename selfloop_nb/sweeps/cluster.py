@@ -42,6 +42,7 @@ class RayCluster:
         yield from self.done_as(Job, work, common, keys, piece, progress, should_stop)
 
     def done_as(self, kind:type, *what): # yields what a job of this kind yields
+        "Do a job with these workers; a while after it they are let go, unless another one begins."
         self.check_head(at_once=True)
         if not self.busy.acquire(blocking=False):
             raise SelfloopError("these workers are busy with another loop: give each its own ray_cluster()")
@@ -99,6 +100,7 @@ def rest(self):
 # %% ../../nbs/sweeps/08_cluster.ipynb #0e952ac4
 @patch_to(RayCluster)
 def _rest_if_idle(self):
+    "Let the workers go, unless a job has them."
     if self.is_silent() or not self.busy.acquire(blocking=False): return
     try: self.rest()
     finally: self.busy.release()

@@ -169,6 +169,7 @@ def _folder(self, seed:int, k:int)->Path:
 # %% ../../nbs/sweeps/02_seeds.ipynb #2c630729
 @patch_to(_Sweep)
 def _piece(self, key:tuple)->dict:
+    "What whoever runs an arm must know."
     seed, k = key
     run = self.runs[seed]
     return dict(seed=seed, arm=self.arms[k], run=str(run.path), branch=run.branch, folder=str(self._folder(seed, k)))

@@ -181,10 +181,12 @@ def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_token
     how = dict(max_tokens=max_new_tokens, **_drawn_how(sampling), stop=list(sampling.stop) or None)
     name = f"selfloop-{short_hash([self.served, asked, seed], 16)}"
     def ended(ids):
+        "Do the ids end by a token that ends, or by a stop string?"
         if ids[-1] in lm.eos_ids: return True
         text = Reader(lm)(ids, asked) if sampling.stop else ""
         return any(stop in text for stop in sampling.stop)
     def check(said):
+        "The tokens of an answer; raises `Away` where it is none to this request."
         self._check_name(str(said.get("id", "")), name)
         drawn = _as_drawn(said, asked, max_new_tokens, n_ids(lm.tokenizer), self.line.url)
         _check_end(said, drawn[0], max_new_tokens, ended)

@@ -173,6 +173,7 @@ def prefer(
     with undisturbed(): # what loads TRL draws random numbers
         collator, beside = PairCollator(lm.tokenizer.pad_token_id), reference.twin().model
     def trainer(model, settings, listener):
+        "The Trainer of this way to train, which prints nothing."
         from transformers import PrinterCallback
         data = dict(train_dataset=rows, data_collator=collator, processing_class=lm.tokenizer)
         models = dict(model=model, ref_model=beside)

@@ -192,6 +192,7 @@ def write_model(
     is_added = adapter is not None and adapter.origin is origin and origin_id is not None
     kept, other = (ADDED, WHOLE) if is_added else (WHOLE, ADDED)
     def fill(place):
+        "The weights whole, or what was added to those of another round."
         if not is_added: return model.save(place)
         adapter.write(place)
         Added(origin_id, model.weights_hash()).write(place)

@@ -21,6 +21,7 @@ class _Bytes:
     def __init__(self, data:bytes): self.data, self.at = memoryview(data), 0
 
     def take(self, n:int)->memoryview:
+        "The next n bytes; raises `ValueError` where there are fewer."
         piece = self.data[self.at:self.at + n]
         if len(piece) < n: raise ValueError("the file ends too early")
         self.at += n
@@ -43,6 +44,7 @@ def read_variables(
 
 # %% ../../nbs/training/09_whisper.ipynb #b8858a88
 def _variable(file:_Bytes)->tuple: # name, array
+    "The next array of the file."
     import numpy
     name = file.text()
     shape = [file.number("I") for _ in range(file.number("B"))]

@@ -172,6 +172,7 @@ def weakly(
     "A function that calls the method for as long as its object is there."
     held = weakref.WeakMethod(method)
     def call(*args):
+        "Call the method, unless its object is gone."
         bound = held()
         if bound is not None: return bound(*first, *args)
     return call
@@ -184,6 +185,7 @@ def answering(
     "A function that calls the method, for as long as its view is there, and has the view say what cannot be done."
     view, call = weakref.ref(method.__self__), weakly(method, *first)
     def tried(*args):
+        "Do it; an error is said in the view."
         try: return call(*args)
         except (SelfloopError, OSError) as error: view()._say(str(error))
     return tried

@@ -37,16 +37,19 @@ class PlanError(SelfloopError):
 
 # %% ../../nbs/views/12_command.ipynb #d75d5b5b
 def _nearest(name:str, known:list)->str:
+    "What may have been meant by a name that is not known."
     found = difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean {found[0]!r}?" if found else f"known are {', '.join(known)}"
 
 def _kind_of(part:str, table:dict)->str: return table.get("kind", KINDS[part].split()[0])
 
 # %% ../../nbs/views/12_command.ipynb #830209de
+def _parameters(kind:str)->list: return list(inspect.signature(getattr(selfloop_nb, kind)).parameters.values())
+
 def _arguments(part:str, kind:str)->list|None: # names; None: any
     "What a part can be told."
     if part == "track": return None
-    parameters = inspect.signature(getattr(selfloop_nb, kind)).parameters.values()
+    parameters = _parameters(kind)
     if any(p.kind is p.VAR_KEYWORD for p in parameters): return None
     return [p.name for p in parameters if p.name not in FIRST and p.kind is not p.VAR_POSITIONAL]
 
@@ -65,7 +68,7 @@ def plan_faults(plan:dict)->list:
 # %% ../../nbs/views/12_command.ipynb #9e2b4f02
 def _needed(kind:str)->list: # of names
     "What a part must be told."
-    parameters = inspect.signature(getattr(selfloop_nb, kind)).parameters.values()
+    parameters = _parameters(kind)
     plain = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     return [p.name for p in plain if p.name not in FIRST]
 
@@ -97,6 +100,7 @@ def _part_faults(part:str, table)->list:
 
 # %% ../../nbs/views/12_command.ipynb #112edfac
 def _table_faults(place:str, table, known:list)->list:
+    "What is wrong with a table of the file."
     if not isinstance(table, dict): return [f"{place} = {table!r:.60}: it must be a table [{place}]"]
     return [f"{place}.{key}: {_nearest(key, known)}" for key in table if key not in known]
 
@@ -283,6 +287,7 @@ def _lines(said:dict):
 
 # %% ../../nbs/views/12_command.ipynb #86549ada
 def _round_line(row:dict)->str:
+    "What is printed of a round."
     names = ("n_sampled", "n_kept", "heldout_accuracy", "heldout_loss")
     metrics = [f"{name} {row[name]:.4g}" for name in names if row.get(name) is not None]
     return f"round {row['round']} ({row['id']}): {', '.join(metrics)}"

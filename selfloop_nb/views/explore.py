@@ -119,6 +119,7 @@ def show_round(self):
 # %% ../../nbs/views/06_explore.ipynb #d388691a
 @patch_to(Explorer)
 def _sort(self, samples, config:dict):
+    "Show the scores of these samples, sorted, with the theta that they were kept by."
     self.others = {}
     with self.live.hold_sync():
         self.live.theta = None

@@ -148,6 +148,7 @@ def ask(self,
 # %% ../../nbs/views/03_painter.ipynb #cfab7539
 @patch_to(Painter)
 def _work(self):
+    "Paint what is asked for, until nothing is."
     while (request := self._next()) is not None:
         try: self.show(self._paint(request))
         finally: self.at_work = False

@@ -11,7 +11,7 @@ import math
 import anywidget, ipywidgets, traitlets
 
 from ..backend.core import DamagedRunError, check_sizes, patch_to, plain_arguments
-from ..charts.cards import WHOLE
+from ..charts.cards import MOST_OPENED
 from ..charts.look import png
 from ..charts.markup import escape
 from ..charts.ratings import rating_plot
@@ -35,7 +35,7 @@ def blind_card(
     style = (
         "white-space:pre-wrap;overflow-wrap:anywhere;display:block;border:1px solid #888;border-radius:4px;"
         "padding:6px 10px;margin:2px 0 8px;font-size:1.2em;line-height:1.4")
-    def box(name): return f"<small>{name}</small><code style='{style}'>{escape(row[name], WHOLE)}</code>"
+    def box(name): return f"<small>{name}</small><code style='{style}'>{escape(row[name], MOST_OPENED)}</code>"
     return box("prompt") + box("completion")
 
 # %% ../../nbs/views/08_rate.ipynb #67819836

@@ -30,6 +30,7 @@ class Tracker:
         atexit.register(self.close, 5.0)
 
     def __call__(self, event:Event):
+        "Hand on a loss, or the metrics of a round."
         if event.kind == "loss":
             self.n_losses += 1
             self._put({"loss": event.data["loss"], "round": event.round}, self.n_losses)

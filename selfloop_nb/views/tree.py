@@ -136,6 +136,7 @@ def _show_charts(self, r:Round):
 # %% ../../nbs/views/09_tree.ipynb #b270087a
 @patch_to(RunTree)
 def _chart(self, last:str, number:int):
+    "Show a round in the charts of the line that ends at round `last`."
     if last != self.charted:
         self.live.source = RunReader(Branch(self.source.store, last))
         self.live.refresh()
@@ -187,6 +188,7 @@ def rewind(self):
 # %% ../../nbs/views/09_tree.ipynb #b32ab903
 @patch_to(RunTree)
 def _go_back(self, loop, r:Round)->str: # the answer
+    "Rewind the loop to a round of its branch; of any other round the answer says how to get there."
     branch = loop.store.branch
     if r.id == loop.store.head: return f"branch {branch} stands at round {r.number} already"
     if r.id in [own.id for own in loop.rounds]:
