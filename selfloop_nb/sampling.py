@@ -260,14 +260,13 @@ def check_prompts(
     long = [i for i, pair in enumerate(pairs) if len("".join(pair).encode()) >= free]
     _check_rows(lm, heldout.select(long))
 
-# %% ../nbs/05_sampling.ipynb #f06660ad
+# %% ../nbs/05_sampling.ipynb #08bbfb33
 def _check_heard(lm:LanguageModel, task:Task, sampling:Sampling, answered):
     "Have a speech model look up every clip by its name; it raises `ValueError` for one that it cannot hear."
     tables = [table for table in (task.train, task.heldout) if table is not None]
     own = [name for table in tables for name in table["prompt"][:]]
     lm.ids_of_prompts([*dict(_asked(task, sampling, answered)), *own])
 
-# %% ../nbs/05_sampling.ipynb #08bbfb33
 def _check_rows(lm:LanguageModel, heldout):
     "Raise `ValueError` where a held-out prompt and its completion do not fit."
     for prompt, (before, after) in zip(heldout["prompt"][:], row_ids(lm, heldout)):
@@ -311,14 +310,13 @@ def _check_asked(prompts):
         raise ValueError(f"prompts lacks the column 'prompt': it has {prompts.column_names}; rename what is meant")
     check_texts(prompts, "prompt", "prompts")
 
-# %% ../nbs/05_sampling.ipynb #4dd0d814
+# %% ../nbs/05_sampling.ipynb #46ea1c72
 def plan_drawing(lm:LanguageModel, sampling:Sampling, lengths:list, max_new_tokens:int, seed:int, place:tuple)->tuple:
     "What draws a chunk, and the chunks: of a session, in which samples take the places of others, they are large."
     draw, at_once = (sample_session, CHUNKS_A_SESSION) if can_refill(lm, sampling) else (sample_chunk, 1)
     n_tokens = at_once * sampling.tokens_per_batch
     return draw, plan_chunks(lengths, max_new_tokens, n_tokens, seed, *place, alike=reads_padding(lm.model))
 
-# %% ../nbs/05_sampling.ipynb #46ea1c72
 def _made_from(lm:LanguageModel, sampling:Sampling, max_new_tokens:int, workers)->Callable:
     "(chunk, its prompts' token ids) -> hash: a chunk of a draft is taken where it would be drawn from just the same."
     how = "refill" if can_refill(lm, sampling) else ""

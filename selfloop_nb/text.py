@@ -321,11 +321,10 @@ def plain_numbers(
     "The text with its numbers as a machine writes them; commas stay, since they part lists, too."
     return rewrite(text, _PLAIN)
 
-# %% ../nbs/02_text.ipynb #e565260c
+# %% ../nbs/02_text.ipynb #4567ceb1
 def _power(match)->str: # 10⁸ as 10^{8}
     return f"^{{{unicodedata.normalize('NFKC', match[0])}}}"
 
-# %% ../nbs/02_text.ipynb #4567ceb1
 _TEN = r"10\s*(?:\^|\*\*)\s*\{?\s*([+-]?\d+)\s*\}?"
 _ONE_LINE = (
     (r"⁻?[⁰¹²³⁴-⁹]+", _power),

@@ -228,6 +228,7 @@ def create_accelerator_and_postprocess(self):
     self.accelerator.free_memory = clear_device_cache
     self.accelerator.prepare = _as_they_are
 
+# %% ../../nbs/backend/08_trainer.ipynb #75e0de63
 @patch_to(OwnSteps)
 def _clip_grad_norm(self, model):
     "Without a walk through the model."

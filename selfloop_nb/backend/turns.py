@@ -224,6 +224,7 @@ def thought_begun(
     asked = asked.rstrip()
     return next((tags for tags in TAGS if asked.endswith(tags[0])), None)
 
+# %% ../../nbs/backend/03_turns.ipynb #5314808a
 def continued(
     asked:str,
     completion:str,

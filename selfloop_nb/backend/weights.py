@@ -142,11 +142,12 @@ def why_unchanged(
 def idle_steps(
     losses:list, # of a training
 )->str: # '' where there are none
-    "A warning for steps whose rows all weighed nothing."
+    "A warning for steps of which nothing is left to learn."
     n_idle = sum(point["loss"] == 0 for point in losses)
     if not n_idle: return ""
-    return (f"{n_idle} of {len(losses)} steps had a loss of 0 and taught nothing: all of their rows weigh 0; keep "
-            "samples that weigh something (a higher theta), or choose another function for weights=")
+    return (f"{n_idle} of {len(losses)} steps had a loss of 0 and taught nothing: their rows weigh 0, or the "
+            "model is sure of every token; keep samples that weigh something (a higher theta), choose another function "
+            "for weights=, or take fewer steps")
 
 # %% ../../nbs/backend/10_weights.ipynb #fdf40a11
 def weight_marks(

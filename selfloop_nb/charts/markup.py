@@ -83,6 +83,7 @@ def warning_lines(
     "What the guards said, the newest last."
     return [f"round {r.number}: {text}" for r in rounds for text in r.warnings]
 
+# %% ../../nbs/charts/04_markup.ipynb #f2976a2b
 def warning_box(
     rounds:list, # records
 )->str: # HTML

@@ -345,9 +345,10 @@ ERRORS |= {
     "call again, which reads them from the disk; work on a copy, loop.language_model({b})":
         "第 {a} 轮的权重在循环做好之后被改动过，循环会从现在的权重接着走：再调用一次就会从磁盘读取；请在副本 loop.language_model({b}) 上改动",
     "the samples lack the columns {a}: they have {b}": "样本缺少这些列：{a}；它们有 {b}",
-    "{a} of {b} steps had a loss of 0 and taught nothing: all of their rows weigh 0; keep samples that weigh something "
-    "(a higher theta), or choose another function for weights=":
-        "{b} 步中有 {a} 步损失为 0，什么都没学到：这些步的行权重都是 0；保留有权重的样本（更高的 theta），或为 weights= 另选一个函数"}
+    "{a} of {b} steps had a loss of 0 and taught nothing: their rows weigh 0, or the model is sure of every token; "
+    "keep samples that weigh something (a higher theta), choose another function for weights=, or take fewer steps":
+        "{b} 步中有 {a} 步损失为 0，什么都没学到：这些步的行权重都是 0，或模型对每个词元都已确定；"
+        "保留有权重的样本（更高的 theta），为 weights= 另选一个函数，或减少步数"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c11
 ERRORS |= {
