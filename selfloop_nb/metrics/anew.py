@@ -10,7 +10,7 @@ import dis, functools, inspect
 from dataclasses import fields, is_dataclass
 from types import FunctionType
 
-from ..backend.code import codes
+from ..backend.code import captured, codes
 from ..scoring import Scorer
 from ..storage.environment import is_installed
 
@@ -48,7 +48,7 @@ def _held(function, plain)->dict: # name -> value; `plain`: the function behind 
     "What a function keeps beside what it is given."
     names = {load.argval for load, _ in _calls(plain.__code__) if load.opname == "LOAD_GLOBAL"}
     held = {name: plain.__globals__[name] for name in names & plain.__globals__.keys()}
-    held |= inspect.getclosurevars(plain).nonlocals
+    held |= captured(plain)
     held |= {name: given.default for name, given in inspect.signature(plain).parameters.items()}
     while isinstance(function, functools.partial):
         held |= function.keywords | {f"argument {i}": value for i, value in enumerate(function.args)}
