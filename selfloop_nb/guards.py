@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['GUARDS', 'Guard', 'HeldoutLossGuard', 'DiversityGuard', 'AcceptanceGuard', 'SpreadGuard', 'room_advice', 'RoomGuard',
            'JudgeGuard', 'AuditGuard', 'DriftGuard', 'CoverageGuard', 'RepetitionGuard', 'BalanceGuard', 'MeasureGuard',
-           'check_guards', 'StopRules', 'check_rules', 'rounds_without_progress']
+           'are_guards', 'check_guards', 'StopRules', 'check_rules', 'rounds_without_progress']
 
 # %% ../nbs/10_guards.ipynb #148fa262
 import math
 from dataclasses import dataclass
 
+from .backend.code import takes_one
 from .backend.core import patch_to, plain_fields, redact
 
 # %% ../nbs/10_guards.ipynb #b24a2a7b
@@ -97,7 +98,8 @@ def room_advice(
     cut = f"{share:.0%} of the {what} were cut off at max_new_tokens={room:.0f}"
     if not thinking > 0.5: return f"{cut}: give them more room with Sampling(max_new_tokens=...)"
     return (f"{cut}, most of them ({thinking:.0%}) before they had ended their thought: give thoughts more room with "
-            "Sampling(max_new_tokens=...), or load the model with template_kwargs={'enable_thinking': False}")
+            "Sampling(max_new_tokens=...), or load the model so that it does not think, "
+            "as with template_kwargs={'enable_thinking': False} where its template reads that")
 
 # %% ../nbs/10_guards.ipynb #311fe81e
 @dataclass(frozen=True)
@@ -269,6 +271,12 @@ def _said_by(guard, history:list)->str: # '' where all is well
     except Exception as error: return f"the guard {name} raised {type(error).__name__}: {error}"
     if isinstance(message, str) or not message: return message or ""
     return f"the guard {name} returned {message!r:.40}: it must be a text, '' where all is well"
+
+# %% ../nbs/10_guards.ipynb #f938effd
+def are_guards(given)->bool:
+    "Is it a list of what can be asked with a history?"
+    if not isinstance(given, (list, tuple)): return False
+    return all(takes_one(guard) and not isinstance(guard, type) for guard in given)
 
 # %% ../nbs/10_guards.ipynb #a8410d73
 def _idle(guard, history:list)->str: # '' where it has something to watch

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
+from .backend.code import takes, takes_one
 from .backend.columns import as_arrow, lent, some_rows, table_of
 from .backend.core import (
     LATER, derive_seed, patch_to, plain_scalar, real_number, seeded, whole_text)
@@ -122,9 +123,9 @@ class _Mix(Mix):
             raise ValueError(f"real_share={self.real_share!r}: it must be at least 0 and below 1, or None")
         if self.budget is not None and not _is_positive(self.budget):
             raise ValueError(f"budget={self.budget!r}: it must be a whole number of at least 1 row, or None")
-        if self.weights not in (None, "score") and not callable(self.weights):
+        if self.weights not in (None, "score") and not takes_one(self.weights):
             raise ValueError(f"weights={self.weights!r}: it must be 'score', a function of a score, or None")
-        if self.rows is not None and not callable(self.rows):
+        if self.rows is not None and not takes_one(self.rows):
             raise ValueError(f"rows={self.rows!r}: it must be a function of a kept row, or None")
 
     def check(self, tune, task):
@@ -347,8 +348,9 @@ def as_mix(mix)->Mix:
     "A mix as it is, and a function as one; raises `ValueError` for anything else."
     is_class = isinstance(mix, type) # Accumulate instead of Accumulate()
     if isinstance(mix, Mix) and not is_class: return mix
-    if callable(mix) and not is_class: return OwnMix(mix)
-    raise ValueError(f"mix={mix!r:.80}: give a mix such as Accumulate(), or a function")
+    if takes(mix, 3) and not is_class: return OwnMix(mix)
+    raise ValueError(f"mix={mix!r:.80}: give a mix such as Accumulate(), or a function of D_train, "
+                     "the kept tables and a seed")
 
 # %% ../nbs/08_mixing.ipynb #db0f775c
 class KeptTables:

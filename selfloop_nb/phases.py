@@ -22,6 +22,7 @@ from .backend.trainer import autocast_around
 from .backend.weights import as_trained, idle_steps, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
+from .guards import are_guards
 from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check, taught_otherwise
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
@@ -93,8 +94,7 @@ def _broken_rules(s:Settings):
         if how is None and name == "initial": continue # the model is M_0 as it comes
         trains = not isinstance(how, type) and callable(getattr(how, "train", None))
         if not trains: yield name, "a way to train, such as FineTune(...)"
-    are_guards = isinstance(s.guards, (list, tuple)) and all(map(callable, s.guards))
-    if not are_guards: yield "guards", "a tuple of guards, such as (DriftGuard(),), or ()"
+    if not are_guards(s.guards): yield "guards", "a tuple of guards, such as (DriftGuard(),), or ()"
 
 # %% ../nbs/12_phases.ipynb #e7e46364
 @patch_to(Settings)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 
-from .backend.code import check_asked, takes_one
+from .backend.code import check_asked, check_of_row
 from .backend.columns import (
-    check_samples, column_of, lent, listed, reordered_by, some_rows, with_column)
+    are_bounds, check_samples, column_of, lent, listed, reordered_by, some_rows, with_column)
 from .backend.core import (
     ScoringError, patch_to, plain_arguments, plain_fields, plain_scalar, real_number, redact)
 from .backend.thoughts import NO_ANSWER, where_answered
@@ -48,7 +48,7 @@ class Scorer:
         if not callable(self.function): raise ValueError(f"function={self.function!r:.60}: give one of a sample table")
         if self.seconds is not None and not 0 < self.seconds <= DAY:
             raise ValueError(f"seconds={self.seconds!r}: it must be above 0 and at most a day, {DAY}, or None")
-        if not _are_bounds(self.range):
+        if not are_bounds(self.range):
             raise ValueError(f"range={self.range!r:.60}: it must be two numbers, the lowest and the highest score")
         if self.journal and self.version is None: _refuse_unknown(self)
         object.__setattr__(self, "description", self.described_now())
@@ -68,11 +68,6 @@ class Scorer:
         return describe({"kind": "Scorer", "name": self.name, "range": list(self.range), **content})
 
 # %% ../nbs/06_scoring.ipynb #adf6646c
-def _are_bounds(bounds)->bool:
-    "Are these the lowest and the highest score that there can be?"
-    are_numbers = isinstance(bounds, tuple) and all(isinstance(bound, Real) for bound in bounds)
-    return are_numbers and len(bounds) == 2 and bounds[0] <= bounds[1]
-
 def _refuse_unknown(scorer:Scorer):
     "Raise `ValueError` where nobody can tell whether a scorer that keeps its scores is the same in the next kernel."
     unknown = unknown_in([scorer.function, scorer.settings])
@@ -93,7 +88,7 @@ def as_scorer(
                          "or a function from a sample table to one number a row")
     check_asked(score, Scorer, field)
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
-    bounds = tuple(getattr(score, "range", (-math.inf, math.inf)))
+    bounds = getattr(score, "range", (-math.inf, math.inf))
     version = getattr(score, "version", None)
     settings = {} if version is None else _known_attributes(score)
     return Scorer(name, score, bounds, settings, journal=getattr(score, "journal", False),
@@ -142,7 +137,7 @@ def verifier(
 # %% ../nbs/06_scoring.ipynb #2bb87d40
 def _strict(check:Callable)->Callable:
     "The check, held to what it promises."
-    if not takes_one(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
+    check_of_row(check)
     def verdict(row):
         answer = plain_scalar(check(row))
         if isinstance(answer, Real) and 0 <= answer <= 1: return answer
@@ -203,6 +198,10 @@ def __mul__(self, weight:float)->Scorer: return weighted((self, weight))
 Scorer.__rmul__ = Scorer.__mul__
 Scorer.__array_ufunc__ = None # a number of numpy leaves it to the scorer, and .3 in 32 bit stays .3
 
+@patch_to(Scorer)
+def __neg__(self)->Scorer: return weighted((self, -1.0))
+@patch_to(Scorer)
+def __sub__(self, other)->Scorer: return weighted((self, 1.0), (other, -1.0))
 @patch_to(Scorer)
 def __add__(self, other)->Scorer: return weighted((self, 1.0), (other, 1.0))
 @patch_to(Scorer) # `sum` begins at 0
@@ -355,10 +354,9 @@ def _score_part(part:Scorer, samples, journal:Callable, workers, should_stop:Cal
 # %% ../nbs/06_scoring.ipynb #b34ede2f
 def _total(terms:tuple, results:list)->list:
     "The weighted sum for each sample; a single scorer's own values where it has no weight."
-    weights = [weight for _, weight in terms]
-    if weights == [1]: return results[0].values
+    if [weight for _, weight in terms] == [1]: return results[0].values
     rows = zip(*(scores.values for scores in results))
-    return [sum(w * value for w, value in zip(weights, row)) for row in rows]
+    return [sum(weight * value for (_, weight), value in zip(terms, row)) for row in rows]
 
 def _failures(part:Scorer, scores:Scores)->list:
     "The reasons that are failures; '' elsewhere."

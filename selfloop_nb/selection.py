@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .backend.code import takes_one
 from .backend.columns import (
     Cells, arrow_column, column_of, lent, number_column, numbered_rows, some_rows, with_column)
 from .backend.core import patch_to, plain_fields, plain_scalar, redact
@@ -248,8 +249,8 @@ def as_rule(
 )->KeepRule:
     "A keep rule as it is, and a function as one; raises `ValueError` for anything else."
     if isinstance(rule, KeepRule): return rule
-    if callable(rule) and not isinstance(rule, type): return OwnRule(rule)
-    raise ValueError(f"{field}={rule!r:.80}: give a keep rule such as Threshold(1.0), or a function")
+    if takes_one(rule) and not isinstance(rule, type): return OwnRule(rule)
+    raise ValueError(f"{field}={rule!r:.80}: give a keep rule such as Threshold(1.0), or a function of a table")
 
 # %% ../nbs/07_selection.ipynb #6f62eece
 def select_samples(

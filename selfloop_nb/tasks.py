@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
 
-from .backend.code import takes, takes_one
+from .backend.code import check_of_row, takes
 from .backend.columns import (
     as_arrow, check_texts, dicts_of, part_of, read_into, repeated, some_rows, table_of)
 from .backend.core import (
@@ -43,8 +43,7 @@ class Task:
 
     def __post_init__(self):
         plain_fields(self)
-        if self.check is not None and not takes_one(self.check):
-            raise ValueError(f"check={self.check!r:.60}: it must be a function of a row, or None")
+        if self.check is not None: check_of_row(self.check)
         if self.ask is not None and (isinstance(self.ask, type) or not takes(self.ask, 2)):
             raise ValueError(f"ask={self.ask!r:.60}: it must be a function of the prompts and of the last samples, "
                              "such as Staircase(), or None")

@@ -319,6 +319,43 @@ def test_theta_outside_the_range(theta):
         small_loop(score=verifier(), select=Threshold(theta))
 
 
+def no_argument(): return 1.0
+def two_arguments(one, other): return one
+def of_a_text(completion): return float(completion == "3")
+def of_a_row(answer): return float(answer["completion"] == "3")
+
+
+@pytest.mark.parametrize("settings, words", [
+    (dict(select=two_arguments), "select=.*or a function of a table"),
+    (dict(mix=two_arguments), "a function of D_train, the kept tables and a seed"),
+    (dict(guards=(no_argument,)), "guards=.*a tuple of guards"),
+    (dict(guards=(selfloop_nb.RoomGuard,)), "guards=.*a tuple of guards"),
+    (dict(measures={"m": no_argument}), "'m': .* is no measure"),
+    (dict(score=of_a_text), "score=of_a_text: it takes a text, and is given a table: give lambda samples"),
+])
+def test_what_cannot_be_asked_is_named_before_anything_is_trained(settings, words):
+    with refuse("ValueError", words): small_loop(**settings)
+
+
+def test_a_function_of_something_else_is_named_where_it_is_given():
+    from selfloop_nb import Accumulate, Scorer, from_dataset, verifier
+    with refuse("ValueError", "weights=.*a function of a score"): Accumulate(weights=two_arguments)
+    with refuse("ValueError", "rows=.*a function of a kept row"): Accumulate(rows=no_argument)
+    for take in (verifier, lambda check: from_dataset(ONE, [dict(prompt="2+2=")], check=check)):
+        with refuse("ValueError", "check=of_a_text: it takes a text, and is given a row"): take(of_a_text)
+        take(of_a_row)
+    with refuse("ValueError", "seconds=-1.0: it must be above 0"): Scorer("slow", two_arguments, seconds=-1)
+    with refuse("ValueError", "range=None: it must be a tuple"): Scorer("odd", two_arguments, None)
+
+
+def test_scorers_are_taken_from_one_another():
+    from selfloop_nb import confidence, length, score_samples, verifier
+    table = Dataset.from_dict(dict(prompt_id=[0], completion=["one two three four"], correct=[True]))
+    shorter = verifier() - 0.1 * length(1, 2)
+    assert score_samples(table, shorter)["score"][:] == [pytest.approx(0.95)] and shorter.range == (-0.1, 1.0)
+    assert (-confidence()).range == (0.0, math.inf)
+
+
 def all_bad(samples): return [0.0] * len(samples)
 def too_few(samples): return [1.0]
 def one_number(samples): return 1.0

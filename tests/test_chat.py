@@ -444,6 +444,30 @@ def test_what_is_taught_is_what_the_template_writes_or_it_is_said(quick):
     assert quick or "1 of 2 completions" in said[0] and "enable_thinking': False" in said[0]
 
 
+@pytest.mark.parametrize("kind, closed", [
+    ("qwen", dict(template_kwargs={"enable_thinking": False})), ("smollm", dict(system="/no_think")), ("qwen", {})])
+def test_a_second_thought_behind_one_that_the_template_has_closed_is_said(kind, closed):
+    from selfloop_nb.metrics.doubts import doubts
+    task = from_dataset([dict(prompt="1+2=", completion=text) for text in ("3", "<think>2, 3</think>3")],
+                        [dict(prompt="2+2=")])
+    said = [text for text in doubts(chat_model(kind, **closed), task) if "a second one is learnt" in text]
+    assert bool(said) == bool(closed)
+    assert not closed or "1 of 2 completions have a thought, such as row 1" in said[0]
+
+
+@pytest.mark.parametrize("kind, hint", [("qwen", "it thinks first"), ("llama", "ask otherwise")])
+def test_a_judge_says_why_it_has_no_verdict(kind, hint):
+    from selfloop_nb import judge, score_samples
+    from selfloop_nb.backend.core import ScoringError
+    samples = from_dataset(None, [dict(prompt="1+2=")]).prompts.add_column("completion", ["3"])
+    samples = samples.add_column("prompt_id", [0])
+    asked = judge(chat_model(kind, context=2048), least=0.9, n_controls=0)
+    with pytest.raises(ScoringError, match=f"'Yes' and 'No' have a probability of .* below least=0.9: {hint}"):
+        score_samples(samples, asked)
+    with pytest.raises(ScoringError, match="its question does not fit into the context"):
+        score_samples(samples, judge(chat_model(kind, context=64), n_controls=0))
+
+
 def test_room_to_think(thinker):
     from selfloop_nb.sampling import room_for
     trained = chat_model("qwen", context=8192, pretrained=True)

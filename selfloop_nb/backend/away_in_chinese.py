@@ -173,8 +173,8 @@ ERRORS |= {
 ERRORS |= {
     "{a} says what is not known:": "{a} 写有不认识的内容：",
     "{a}: [run] needs store = \"a folder\"": "{a}：[run] 需要 store = \"一个文件夹\"",
-    "{a} holds {b} rounds already: go on with `selfloop resume {c}`, or name another store":
-        "{a} 已有 {b} 轮：用 `selfloop resume {c}` 继续，或另给一个 store",
+    "{a} holds a run already: go on with `selfloop resume {c}`, or name another store":
+        "{a} 已有一次运行：用 `selfloop resume {c}` 继续，或另给一个 store",
     "{a} cannot be read: {b}": "{a} 读不出：{b}",
     "{a} is no TOML: {b}": "{a} 不是 TOML：{b}",
     "the plan cannot be followed: {a}": "无法按计划进行：{a}"}
@@ -226,6 +226,10 @@ ERRORS |= {
     "{a}={b}: that is a class, give an object: {c}()": "{a}={b}：那是一个类，给出一个对象：{c}()",
     "{a}={b}: its numbers never come, as it is async: write it with def, without await":
         "{a}={b}：它是 async，数永远不会来：用 def 写，不用 await",
+    "{a}={b}: it takes a text, and is given a table: give lambda samples: [f(text) for text in samples['completion']]":
+        "{a}={b}：它收一段文本，而这里给的是表：写 lambda samples: [f(text) for text in samples['completion']]",
+    "check={a}: it takes a text, and is given a row: give lambda row: f(row['completion'])":
+        "check={a}：它收一段文本，而这里给的是一行：写 lambda row: f(row['completion'])",
     "{a}={b}: it takes lists, as rewards of TRL do, and is given a table: give lambda samples: "
     "{c}(prompts=samples['prompt'][:], completions=samples['completion'][:])":
         "{a}={b}：它像 TRL 的奖励那样收列表，而这里给的是表：写 lambda samples: {c}(prompts=samples['prompt'][:], "

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BY_TEXT', 'MOST_READ', 'code_text', 'codes', 'names_in', 'captured', 'is_plain', 'is_simple', 'function_hash',
-           'takes_one', 'takes', 'refuse_maker', 'check_asked', 'written_in', 'parts_of', 'words_for',
+           'takes_one', 'takes', 'refuse_maker', 'check_asked', 'check_of_row', 'written_in', 'parts_of', 'words_for',
            'reads_variables', 'variables_among', 'reads_files', 'looks_outside', 'files_among', 'what_it_reads',
            'beside_weights']
 
@@ -122,10 +122,35 @@ def check_asked(
     if isinstance(function, type): raise ValueError(f"{field}={name}: that is a class, give an object: {name}()")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise ValueError(f"{field}={name}: its numbers never come, as it is async: write it with def, without await")
+    if _takes_text(function):
+        raise ValueError(f"{field}={name}: it takes a text, and is given a table: "
+                         "give lambda samples: [f(text) for text in samples['completion']]")
     if _is_reward(function):
         raise ValueError(f"{field}={name}: it takes lists, as rewards of TRL do, and is given a table: give lambda "
                          f"samples: {name}(prompts=samples['prompt'][:], completions=samples['completion'][:])")
     if not takes_one(function): raise ValueError(f"{field}={name}: it must take one argument, the table of samples")
+
+# %% ../../nbs/backend/30_code.ipynb #2f98b2e2
+def check_of_row(
+    check, # of your own
+):
+    "Raise `ValueError` for what cannot be called with a row, or would take it for a text."
+    if not takes_one(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
+    if not _takes_text(check): return
+    raise ValueError(f"check={check.__name__}: it takes a text, and is given a row: "
+                     "give lambda row: f(row['completion'])")
+
+# %% ../../nbs/backend/30_code.ipynb #3ad47144
+_TEXTS = ("completion", "text", "response", "answer")
+
+def _takes_text(function)->bool:
+    "Is its only argument called a text, and never read as what holds one, nor by a function that it calls?"
+    if not isinstance(function, FunctionType): return False
+    code = function.__code__
+    if code.co_argcount != 1 or code.co_varnames[0] not in _TEXTS: return False
+    called = [function.__globals__.get(name) for name in code.co_names]
+    asked = [code, *(other.__code__ for other in called if isinstance(other, FunctionType))]
+    return not any("completion" in inner.co_consts for one in asked for inner in codes(one))
 
 # %% ../../nbs/backend/30_code.ipynb #3574fce9
 def _is_reward(function)->bool:

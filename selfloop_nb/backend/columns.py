@@ -6,13 +6,14 @@
 __all__ = ['MUCH', 'VALUES_AT_ONCE', 'as_arrow', 'as_table', 'give_back', 'table_of', 'with_column', 'lent', 'repeated',
            'check_samples', 'arrow_column', 'number_column', 'column_of', 'taken', 'some_rows', 'part_of', 'dicts_of',
            'Cells', 'numbered', 'coded', 'numbered_rows', 'read_into', 'listed', 'plain_values', 'check_texts',
-           'check_lists', 'check_listed_texts', 'reordered_by']
+           'check_lists', 'check_listed_texts', 'are_bounds', 'reordered_by']
 
 # %% ../../nbs/backend/01_columns.ipynb #ae3b40f7
 import ctypes
 from collections.abc import Sequence
 from copy import copy
 from functools import cache
+from numbers import Real
 
 from .core import plain_scalar
 
@@ -304,6 +305,12 @@ def check_listed_texts(**lists):
         for i, text in enumerate(texts):
             if isinstance(text, str): continue
             raise ValueError(f"{name}, number {i}: {text!r:.40} where text is needed; write it as such")
+
+# %% ../../nbs/backend/01_columns.ipynb #9b9c03f1
+def are_bounds(given)->bool:
+    "Are these the lowest and the highest number there can be?"
+    are_numbers = isinstance(given, tuple) and all(isinstance(bound, Real) for bound in given)
+    return are_numbers and len(given) == 2 and given[0] <= given[1]
 
 # %% ../../nbs/backend/01_columns.ipynb #27ed88ec
 def reordered_by(

@@ -119,7 +119,8 @@ ERRORS |= {
 
 # %% ../../nbs/charts/01_errors.ipynb #84e10afa
 ERRORS |= {
-    "mix={a}: give a mix such as Accumulate(), or a function": "mix={a}：给一种混合如 Accumulate()，或一个函数",
+    "mix={a}: give a mix such as Accumulate(), or a function of D_train, the kept tables and a seed":
+        "mix={a}：给一种混合如 Accumulate()，或一个函数，其参数是 D_train、保留的表和种子",
     "weights={a}: all {b} kept samples weigh 0, so nothing would be learnt from them: choose another function of "
     "the score":
         "weights={a}：保留的 {b} 个样本权重全为 0，什么也学不到：另选一个得分的函数",
@@ -210,8 +211,8 @@ ERRORS |= {
 # %% ../../nbs/charts/01_errors.ipynb #bf1c05ba
 ERRORS |= {
     "theta={a} lies outside the scorer's range {b}: it would keep {c}": "theta={a} 在评分器的范围 {b} 之外：它会保留{c}",
-    "{a}={b}: give a keep rule such as Threshold(1.0), or a function":
-        "{a}={b}：给一条筛选规则如 Threshold(1.0)，或一个函数",
+    "{a}={b}: give a keep rule such as Threshold(1.0), or a function of a table":
+        "{a}={b}：给一条筛选规则如 Threshold(1.0)，或一个收表的函数",
     "{a}. Look at the check: {b}": "{a}。看看检查函数：{b}"}
 
 # %% ../../nbs/charts/01_errors.ipynb #8494ae58

@@ -147,10 +147,10 @@ WARNINGS = {
     "Q has risen by {q} standard deviations and the audit by {audit} only: look at what Q rewards":
         "Q 上升了 {q} 个标准差，而审计只上升了 {audit}：看看 Q 在奖励什么",
     "{share} of the {what} were cut off at max_new_tokens={n}, most of them ({part}) before they had ended "
-    "their thought: give thoughts more room with Sampling(max_new_tokens=...), or load the model with "
-    "template_kwargs={settings}":
+    "their thought: give thoughts more room with Sampling(max_new_tokens=...), or load the model so that it does not "
+    "think, as with template_kwargs={settings} where its template reads that":
         "{share} 的 {what} 在 max_new_tokens={n} 处被截断，其中多数（{part}）还没有结束思考："
-        "用 Sampling(max_new_tokens=...) 给思考更多空间，或用 template_kwargs={settings} 加载模型",
+        "用 Sampling(max_new_tokens=...) 给思考更多空间，或加载成不思考的模型，如模板读取时用 template_kwargs={settings}",
     "Q has risen by {q} standard deviations and the audit has fallen by {audit}: the model learns to please Q":
         "Q 上升了 {q} 个标准差，而审计下降了 {audit}：模型在学着讨好 Q",
     "the audit failed on all {n} samples": "审计在全部 {n} 个样本上失败",

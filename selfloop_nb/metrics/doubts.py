@@ -14,6 +14,7 @@ from ..backend.columns import arrow_column, number_column, some_rows
 from ..backend.controls import n_ids
 from ..backend.core import ScoringError
 from ..backend.rows import MOST_LOGITS
+from ..backend.thoughts import split_thought
 from ..backend.tokens import Reader
 from ..backend.turns import (
     TAGS, before_answer, framed, given_by, names_read, read_turns, thought_put, writes_date)
@@ -212,6 +213,19 @@ def _without_thought(lm:LanguageModel, texts:dict)->str:
             f"which the chat template of {lm.name} writes {put!r:.40}, and they are learnt without it, as answers "
             f"that need no thought: {fix}")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #235dd0e5
+def _second_thought(lm:LanguageModel, prompts:dict, texts:dict)->str:
+    "Completions of D_train that think although their prompts end with a thought; '' where there are none."
+    thinking = [row for row, text in texts.items() if split_thought(text)[0]]
+    asked = lm.asked([prompts[row] for row in thinking])
+    ends = tuple(end for _, end in TAGS)
+    odd = [row for row in thinking if asked[prompts[row]].rstrip().endswith(ends)]
+    if not odd: return ""
+    return (f"D_train: {len(odd)} of {len(texts)} completions have a thought, such as row {odd[0]}, "
+            f"{texts[odd[0]]!r:.60}, and the chat template of {lm.name} has closed one before they begin: a second one "
+            "is learnt; leave the thoughts out, or have the template leave the thought open, "
+            "as with template_kwargs={'enable_thinking': True}")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #6b1f0e18
 def _unseen(name:str, texts:dict)->str:
     "Completions with characters that nobody sees; '' where there are none."
@@ -242,6 +256,7 @@ def doubts(
     found += [_spelt_out(lm, "Sampling(templates=...)", "template", dict(enumerate(sampling.templates)))]
     found += [_passed_by(lm, "D_train", _some(task.train, "prompt")), _passed_by(lm, "prompts", prompts)]
     found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
+    found += [_second_thought(lm, _some(task.train, "prompt"), train)]
     found += [_without_thought(lm, train), _unseen("D_train", train), _unseen("held-out", heldout)]
     found += [*_asked_otherwise(lm), _without_language(lm)]
     return list(filter(None, found))

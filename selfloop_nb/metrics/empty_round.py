@@ -21,19 +21,20 @@ def _at_most(number:float)->str:
     return repr(number) if float(short) > number else short
 
 # %% ../../nbs/metrics/07_empty_round.ipynb #2e17ed80
-def _theta_that_keeps(samples, select:KeepRule)->str:
-    "The theta that would keep a tenth, where the rule has one."
-    if not isinstance(select, KeepRule): return "choose another rule"
+def _way_out(samples, select:KeepRule)->str:
+    "What to change so that some are kept: the theta that would keep a tenth, where the rule has one."
+    change = "loop.change(select=...) or a branch with another `select`"
+    if not isinstance(select, KeepRule): return f"choose another rule ({change})"
     how = dict(unique=select.unique, finished=select.finished, max_tokens=select.max_tokens)
     has_theta = isinstance(select, Threshold)
     if all(drop_reasons(samples, **how)):
-        return f"no {'theta' if has_theta else 'rule'} would keep any: look at the reasons"
-    if not has_theta: return "choose another rule"
+        return f"look at the reasons: no {'theta' if has_theta else 'rule'} would keep any"
+    if not has_theta: return f"choose another rule ({change}), or sample more"
     tenth = ThresholdPreview(samples, **how).theta_for(0.1)
     scores = {score for score in samples["score"][:] if math.isfinite(score)}
     found = f"theta={_at_most(tenth)} would keep at least 10 %"
-    if len(scores) > 1: return found
-    return f"{found}, in fact all, as all scores are equal: where Q is a check, train M_0 longer first"
+    if len(scores) <= 1: found += ", in fact all, as all scores are equal: where Q is a check, train M_0 longer first"
+    return f"lower theta ({found}; {change}), or sample more"
 
 # %% ../../nbs/metrics/07_empty_round.ipynb #5c7dbe72
 def nothing_kept(
@@ -45,15 +46,14 @@ def nothing_kept(
     metrics = sample_metrics(samples)
     names = dict(lowest="score_min", median="score_p50", best="score_max")
     scores = ", ".join(f"{name}: {_at_most(metrics[column])}" for name, column in names.items())
-    more = "Lower"
+    ways = [_way_out(samples, select)]
     reasons = round_counts(samples)["reasons"]
     if max(reasons, key=reasons.get, default="") == "broken text":
-        more = "Most are bytes that are no characters: initial=FineTune(...) trains M_0 first. Lower"
-    if "not rated" in samples["reason"][:]: more = "Have more of them rated (a larger n in human(n=...)), or lower"
+        ways = ["Most are bytes that are no characters: initial=FineTune(...) trains M_0 first", *ways]
+    if "not rated" in samples["reason"][:]: ways = ["Have more of them rated (a larger n in human(n=...))", *ways]
     cut = cut_off(samples)
     if cut:
         advice = room_advice(cut["cut_share"], cut["max_new_tokens"], thinking=cut.get("unclosed_share", 0.0))
-        more = f"{advice}. {more}"
+        ways = [advice, *ways]
     return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; "
-            f"reasons: {reasons}. {more} theta ({_theta_that_keeps(samples, select)}; "
-            f"loop.change(select=...) or a branch with another `select`), or sample more; round {last} stays")
+            f"reasons: {reasons}. {'. '.join(way[0].upper() + way[1:] for way in ways)}; round {last} stays")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
 
-from ..backend.code import refuse_maker
+from ..backend.code import refuse_maker, takes_one
 from ..backend.columns import lent, with_column
 from ..backend.core import Stopped, patch_to, plain_fields, plain_scalar, redact, whole_number
 from ..backend.thoughts import answered
@@ -36,7 +36,7 @@ class Measure:
 
     def __post_init__(self):
         plain_fields(self)
-        if not callable(self.function) or isinstance(self.function, type):
+        if not takes_one(self.function) or isinstance(self.function, type):
             raise ValueError(f"{self.function!r:.80} is no measure: give a scorer such as chrf(), "
                              "or a function from a table of answers to a number")
         refuse_maker(self.function, Scorer, "function")

@@ -15,7 +15,7 @@ from ..backend.core import natural_number, patch_to, plain_arguments, short_hash
 from ..backend.rows import check_model
 from ..backend.tokens import n_places, prompt_batch
 from ..models import LanguageModel
-from ..scoring import Scorer
+from ..scoring import NoVerdict, Scorer
 
 # %% ../../nbs/scorers/06_judges.ipynb #92f8720b
 RUBRIC = "Is the answer a correct, complete and helpful answer to the task?"
@@ -87,7 +87,7 @@ def __call__(self,
     rows = [ids_of[text] for text in asked]
     fits = [i for i, ids in enumerate(rows) if n_places(self.lm, ids, 1) <= self.lm.context]
     order = sorted(fits, key=lambda i: len(rows[i]))
-    scores = [math.nan] * len(rows)
+    scores = [NoVerdict(f"its question does not fit into the context of {self.lm.name}")] * len(rows)
     while order:
         size = max(1, self.tokens_per_batch // len(rows[order[-1]]))
         batch, order = order[-size:], order[:-size]
@@ -107,12 +107,20 @@ def _probabilities(self, rows:list)->list: # of dicts: verdict -> probability th
     with torch.inference_mode(): logits = self.lm.model(**batch, use_cache=False).logits[:, -1].float()
     return [{word: row[sorted(ids)].sum().item() for word, ids in self.ids.items()} for row in logits.softmax(-1)]
 
+# %% ../../nbs/scorers/06_judges.ipynb #3cff3f04
+@patch_to(Judge)
+def _silence(self, total:float)->str:
+    "Why there is no verdict."
+    words, fix = " and ".join(map(repr, self.verdicts)), "ask otherwise (rubric=...), or lower least"
+    if self.lm.thinks: fix = "it thinks first; load it so that it does not, as with enable_thinking=False"
+    return f"{words} have a probability of {total:.2g} together, below least={self.least:g}: {fix}"
+
 # %% ../../nbs/scorers/06_judges.ipynb #2df1f3b2
 @patch_to(Judge)
 def _expected(self, shares:dict)->float:
     "The mean of the verdicts' values; nan where all of them together are improbable."
     total = sum(shares.values())
-    if total < self.least or total == 0: return math.nan
+    if total < self.least or total == 0: return NoVerdict(self._silence(total))
     return sum(self.verdicts[word] * share for word, share in shares.items()) / total
 
 # %% ../../nbs/scorers/06_judges.ipynb #ab4cdd8f

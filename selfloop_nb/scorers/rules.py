@@ -19,11 +19,12 @@ from ..text import known_runs, ngrams, seen_share, segment
 def text_rule(
     name:str,
     rate:Callable, # text -> float in [0, 1], or nan for no verdict
+    abstains:str="", # why it is nan, where that is no failure
     **settings,    # what else decides the score
 )->Scorer: # in [0, 1]
     "A scorer that looks at each completion by itself."
     def rule(samples): return [rate(text) for text in samples["completion"][:]]
-    return Scorer(name, rule, (0.0, 1.0), dict(rate=rate, **settings), apart=True)
+    return Scorer(name, rule, (0.0, 1.0), dict(rate=rate, **settings), abstains=abstains, apart=True)
 
 # %% ../../nbs/scorers/02_rules.ipynb #83d9ae81
 @plain_arguments
@@ -79,7 +80,7 @@ def readability(
     def rate(text):
         share = reading_ease(text) / ease
         return share if math.isnan(share) else min(1.0, max(0.0, share))
-    return text_rule("readability", rate, ease=ease)
+    return text_rule("readability", rate, "there are no English words in it", ease=ease)
 
 # %% ../../nbs/scorers/02_rules.ipynb #bc5fc7e0
 @lru_cache(maxsize=100_000)
@@ -110,7 +111,7 @@ def script(
     def rate(text):
         letters = [c for c in text if c.isalpha()]
         return sum(_script(c) in wanted for c in letters) / len(letters) if letters else math.nan
-    return text_rule("script", rate, names=sorted(wanted))
+    return text_rule("script", rate, "there are no letters in it", names=sorted(wanted))
 
 # %% ../../nbs/scorers/02_rules.ipynb #9fb71fdd
 def style(

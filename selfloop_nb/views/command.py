@@ -177,7 +177,7 @@ def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     loop = loop_of(plan)
     n_more = about["rounds"] - max(0, len(loop.rounds) - 1)
     if loop.rounds and not goes_on:
-        raise PlanError(f"{about['store']} holds {len(loop.rounds)} rounds already: "
+        raise PlanError(f"{about['store']} holds a run already: "
                         f"go on with `selfloop resume {path}`, or name another store")
     tracker = _tracker(plan)
     if tracker: loop.on(tracker)
