@@ -475,7 +475,8 @@ def installed(history):
                  loop.check_weights: no_check, phases.why_unchanged: no_reason, run_scorer: counted,
                  loop.check_given: no_form, loop.check_written: no_check, loop.doubts: no_doubts,
                  phases.fitting_threads: no_threads, phases.check_same: no_check, phases.taught_otherwise: no_reason,
-                 sampling.settings_that_count: nothing_set, weights._other_form: no_reason}
+                 sampling.settings_that_count: nothing_set, weights._other_form: no_reason,
+                 weights.weight_marks: no_doubts}
     undo = [replace_everywhere(*pair) for pair in stand_ins.items()]
     undo.append(replace_object(disk.disk, history.disk))
     swapped = ((files, "secrets", dice), (lock, "secrets", dice), (phases, "time", clock),
