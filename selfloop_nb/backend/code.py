@@ -148,7 +148,7 @@ def _takes_text(function)->bool:
     if not isinstance(function, FunctionType): return False
     code = function.__code__
     if code.co_argcount != 1 or code.co_varnames[0] not in _TEXTS: return False
-    called = [function.__globals__.get(name) for name in code.co_names]
+    called = [function.__globals__.get(name) for name in code.co_names] + list(captured(function).values())
     asked = [code, *(other.__code__ for other in called if isinstance(other, FunctionType))]
     return not any("completion" in inner.co_consts for one in asked for inner in codes(one))
 
