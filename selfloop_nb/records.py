@@ -143,6 +143,7 @@ def name_of(
     "What a setting is called."
     return str(setting.get("name") or setting.get("kind")) if isinstance(setting, dict) else str(setting)
 
+# %% ../nbs/01_records.ipynb #de6e3d5f
 def is_as_it_came(
     config:dict, # of a round
     first:dict,  # metrics of round 0

@@ -89,6 +89,7 @@ def as_scorer(
     check_asked(score, Scorer, field)
     name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__).strip("<>")
     bounds = getattr(score, "range", (-math.inf, math.inf))
+    bounds = tuple(listed(bounds) or [bounds])
     version = getattr(score, "version", None)
     settings = {} if version is None else _known_attributes(score)
     return Scorer(name, score, bounds, settings, journal=getattr(score, "journal", False),
@@ -202,6 +203,8 @@ Scorer.__array_ufunc__ = None # a number of numpy leaves it to the scorer, and .
 def __neg__(self)->Scorer: return weighted((self, -1.0))
 @patch_to(Scorer)
 def __sub__(self, other)->Scorer: return weighted((self, 1.0), (other, -1.0))
+@patch_to(Scorer)
+def __rsub__(self, other)->Scorer: return weighted((other, 1.0), (self, -1.0))
 @patch_to(Scorer)
 def __add__(self, other)->Scorer: return weighted((self, 1.0), (other, 1.0))
 @patch_to(Scorer) # `sum` begins at 0
@@ -330,7 +333,7 @@ def _pieces(samples, n_rows:int)->list: # of lists of rows
         pieces[-1] += rows
     return pieces
 
-# %% ../nbs/06_scoring.ipynb #3c87bbfc
+# %% ../nbs/06_scoring.ipynb #ad6e59bd
 def _rows_hash(samples, rows:list)->str:
     "A hash of all that a scorer can see of some samples."
     return identity_hash(dict(sorted(some_rows(samples, rows).to_dict().items())), 16)
@@ -340,7 +343,6 @@ def _kept_scores(entry, samples, rows:list)->Scores|None:
     if not isinstance(entry, dict) or entry.get("asked") != _rows_hash(samples, rows): return None
     return Scores(entry["scores"], [""] * len(rows))
 
-# %% ../nbs/06_scoring.ipynb #ad6e59bd
 ROWS = 1000 # of a piece that others score
 
 def _score_part(part:Scorer, samples, journal:Callable, workers, should_stop:Callable)->Scores:

@@ -7,7 +7,7 @@ __all__ = ['CHECKED_AT_ONCE', 'Task', 'exact_answer', 'table_hash', 'addition_pr
            'reasoning']
 
 # %% ../nbs/03_tasks.ipynb #77c94355
-import hashlib, json, math, re, warnings
+import hashlib, json, math, warnings
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, is_dataclass
 from numbers import Real
@@ -168,12 +168,8 @@ def exact_answer(
 )->bool|None: # None where there is no answer
     "The default check: the completion equals the column `answer`, or one of several; white space at the ends aside."
     answers = answer_texts(row["answer"])
-    return _compared(row["completion"]) in map(_compared, answers) if answers else None
-
-def _compared(text:str)->str:
-    "A text as it is compared: nobody sees which of Unicode's spaces is meant."
-    text = composed(text.strip())
-    return text if text.isprintable() else re.sub(r"[^\S\n\t]", " ", text) # only the usual space is printable
+    given = composed(row["completion"].strip())
+    return given in (composed(answer.strip()) for answer in answers) if answers else None
 
 # %% ../nbs/03_tasks.ipynb #377be353
 @patch_to(Task)

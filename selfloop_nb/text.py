@@ -213,7 +213,7 @@ def near_duplicates(
             for key in buckets.get(i, ()): originals.setdefault(key, []).append(i)
     return twins
 
-# %% ../nbs/02_text.ipynb #9e4eb281
+# %% ../nbs/02_text.ipynb #c0236ea6
 def runs(
     text:str,
     n:int, # units a run
@@ -223,7 +223,6 @@ def runs(
     if not units: return []
     return ngrams(units, n) if len(units) >= n else [tuple(units)]
 
-# %% ../nbs/02_text.ipynb #c0236ea6
 def known_runs(
     texts:list,
     n:int,
@@ -243,9 +242,11 @@ def seen_share(
 
 # %% ../nbs/02_text.ipynb #7af93e64
 def composed(text:str)->str:
-    "A text in Unicode's NFC, the usual form, without what says how a sign is drawn, its lines ended in one way."
+    "A text in Unicode's NFC, without what nobody sees: how a sign is drawn, a line is ended, which space is meant."
     text = text.replace("\r\n", "\n")
-    return text if text.isascii() else unicodedata.normalize("NFC", re.sub("[\ufe0e\ufe0f]", "", text))
+    if text.isascii() and text.isprintable(): return text
+    text = re.sub("[\ufe0e\ufe0f]", "", re.sub(r"[^\S\n\t]", " ", text))
+    return unicodedata.normalize("NFC", text)
 
 # %% ../nbs/02_text.ipynb #f219d465
 def answer_texts(
@@ -271,7 +272,7 @@ def _other_ways(value)->list:
     short = value.isoformat(timespec="minutes")
     return [value.isoformat(), short, short.replace("T", " ")]
 
-# %% ../nbs/02_text.ipynb #02b4011f
+# %% ../nbs/02_text.ipynb #86f0ce2e
 def _mixed(match)->str:
     "1 1/2 as 3/2."
     whole, above, below = map(int, match.groups())
@@ -281,7 +282,6 @@ def _joined(match)->str:
     "1.234.567,8 as 1234567.8; where one point might be that of a decimal, it stays."
     return match[0].replace(".", "").replace(",", ".")
 
-# %% ../nbs/02_text.ipynb #86f0ce2e
 def _without_commas(match)->str: return match[0].replace(",", "")
 
 def _parted(match)->str:

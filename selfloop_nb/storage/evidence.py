@@ -249,6 +249,7 @@ def control_kind(
     keeps_all = _kind(rule) == "Threshold" and rule.get("theta") == "-inf"
     return NO_FILTER if keeps_all else ""
 
+# %% ../../nbs/storage/17_evidence.ipynb #7bd7a49f
 def _kind(setting)->str: return setting.get("kind", "") if isinstance(setting, dict) else ""
 
 # %% ../../nbs/storage/17_evidence.ipynb #1a6ba19b

@@ -217,6 +217,7 @@ def _mend_records(run:Run, places:dict, done:Repaired):
             asked.append(record.parent)
         if record is None: _note_lost(run, id, id in needed, done)
 
+# %% ../../nbs/storage/23_repair.ipynb #e6a6330c
 def _whole_record(run:Run, id:str)->Round|None:
     "The record of a round as it is on the disk now; None where it is damaged."
     run._records.pop(id, None)
