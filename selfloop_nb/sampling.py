@@ -115,10 +115,10 @@ def sample_chunk(
     "Draw one sample a request, all in one batch."
     read = Reader(lm)
     prompts, prompt_of = each_once(ids)
-    batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens)
+    batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, max_new_tokens, progress)
     batch |= counted_places(lm.model, batch.get("attention_mask"))
     begun = batch["decoder_input_ids" if lm.is_encoder_decoder else "input_ids"]
-    watch = Watch(read, begun.shape[1], sampling.stop, progress, should_stop)
+    watch = Watch(read, begun.shape[1], sampling.stop, should_stop)
     how = generation_settings(lm, sampling, max_new_tokens)
     with fewer_rows(ids, max_new_tokens): _generate(lm, batch, how, chunk_seed, decoder, watch)
     return sample_rows(lm, read, ids, decoder.written.rows(), sampling.stop)

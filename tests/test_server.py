@@ -26,7 +26,7 @@ def drawn(lm, ids, seed, sampling, most):
     from selfloop_nb.backend.tokens import Reader, prompt_batch
     prompts, prompt_of = each_once([ids])
     batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, most)
-    watch = Watch(Reader(lm), batch["input_ids"].shape[1], sampling.stop, lambda n: None, lambda: False)
+    watch = Watch(Reader(lm), batch["input_ids"].shape[1], sampling.stop, lambda: False)
     s._generate(lm, batch, generation_settings(lm, sampling, most), seed, decoder, watch)
     (tokens, noted), = decoder.written.rows()
     tokens, _ = s._written(tokens, set(lm.eos_ids), lm.tokenizer.pad_token_id)
