@@ -109,8 +109,8 @@ def collate(
     lm:"selfloop_nb.models.LanguageModel",
 )->dict: # tensors, rows x (longest - 1): input_ids, labels (the token that follows), attention_mask where there is padding
     "One batch, padded on the right."
-    ids, mask = _continued(rows).padded(lm.tokenizer.pad_token_id, without_last=1) # which predicts nothing
-    labels, _ = rows.lists["labels"].padded(-100, without_first=1)
+    ids, mask = _continued(rows).without(last=1).padded(lm.tokenizer.pad_token_id) # which predicts nothing
+    labels, _ = rows.lists["labels"].without(first=1).padded(-100)
     batch = dict(input_ids=ids, labels=labels)
     if not mask.all(): batch["attention_mask"] = mask
     return with_encoder(batch, rows.lists["input_ids"], lm) if _are_read(rows) else batch
