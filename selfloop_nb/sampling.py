@@ -127,11 +127,13 @@ def sample_chunk(
 def sample_rows(lm:LanguageModel, read:Reader, prompts:list, written, stop:tuple)->list:
     "The samples of what was written: (token ids, log-probabilities) a request."
     ends, pad = set(lm.eos_ids), padding_of(lm)
-    rows = []
+    rows, said = [], {} # of a prompt's samples, many are equal
     for before, (tokens, logprobs) in zip(prompts, written):
-        own, ended = _written(tokens, ends, pad)
-        text = read.once(own[:-1] if ended else own, before)
-        rows.append(_row(text, own, ended, logprobs, stop))
+        key = id(before), *tokens
+        if key not in said:
+            own, ended = _written(tokens, ends, pad)
+            said[key] = own, *_said(read.once(own[:-1] if ended else own, before), ended, stop)
+        rows.append(_row(*said[key], logprobs))
     return rows
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
@@ -180,12 +182,16 @@ def _written(tokens:list, ends:set, pad:int)->tuple: # its own tokens; is the la
     return tokens[:n], False
 
 # %% ../nbs/05_sampling.ipynb #6238e79f
-def _row(text:str, tokens:list, ended:bool, logprobs:list, stop:tuple)->dict:
-    "One sample: its ids, and what they say up to a stop string."
-    n = len(tokens)
+def _said(text:str, ended:bool, stop:tuple)->tuple: # the text up to a stop string; does it end there, or by itself?
+    "What a sample says."
     cut = min((text.find(s) for s in stop if s in text), default=None)
-    return dict(completion=text[:cut], token_ids=tokens, n_tokens=n,
-                logprob=sum(logprobs[:n]) / n if n else float("nan"), finished=ended or cut is not None)
+    return text[:cut], ended or cut is not None
+
+def _row(tokens:list, text:str, finished:bool, logprobs:list)->dict:
+    "One sample."
+    n = len(tokens)
+    logprob = sum(logprobs[:n]) / n if n else float("nan")
+    return dict(completion=text, token_ids=tokens, n_tokens=n, logprob=logprob, finished=finished)
 
 # %% ../nbs/05_sampling.ipynb #8f76c6ef
 def longest_completion(

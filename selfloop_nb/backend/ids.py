@@ -65,8 +65,6 @@ class IdLists(SomeLists):
 
     def __len__(self): return len(self.edges) - 1
 
-    def length(self, i:int)->int: return self.edges[i + 1] - self.edges[i]
-
 # %% ../../nbs/backend/00_ids.ipynb #19816e9b
 def _read_back(grown:array, edges:array)->IdLists:
     "The lists that another process has sent."

@@ -39,7 +39,7 @@ class Requests:
         row, number = divmod(i, self.n_samples)
         return Request(row, number, framed(self.ways[number], self.prompts[row]))
 
-    def text_of(self, i:int)->int:
+    def text_of(self, i:int)->int: # or an array of them
         "The number of a request's text: the samples of a prompt that are put in the same way share one."
         row, number = divmod(i, self.n_samples)
         return row * self.n_ways + number % self.n_ways
@@ -61,8 +61,11 @@ class RequestIds:
 
     def some(self, requests)->list:
         "Those of several requests; those of one text share a list."
-        texts = list(map(self.requests.text_of, requests))
-        lists = {text: self.of_texts[text] for text in set(texts)}
-        return [lists[text] for text in texts]
+        import numpy
+        texts, which = numpy.unique(self.requests.text_of(numpy.asarray(requests)), return_inverse=True)
+        lists = list(self.of_texts.some(texts))
+        return [lists[i] for i in which.tolist()]
 
-    def lengths(self)->list: return [self.of_texts.length(self.requests.text_of(i)) for i in range(len(self))]
+    def lengths(self)->list:
+        import numpy
+        return self.of_texts.lengths()[self.requests.text_of(numpy.arange(len(self)))].tolist()

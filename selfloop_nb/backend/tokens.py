@@ -263,7 +263,7 @@ class Reader:
 @patch_to(Reader)
 def _behind_what(self, before:list)->tuple: # of tokens; none where nothing has been said before
     "What of a prompt the text behind it depends on."
-    return () if self.alone or all(i in self.added for i in before) else self._last_of(before)
+    return () if self.alone or self.added.issuperset(before) else self._last_of(before)
 
 @patch_to(Reader)
 def _last_of(self, before:list)->tuple:

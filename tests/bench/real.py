@@ -49,7 +49,7 @@ def demo_round():
     def back():
         loop.rewind(0)
         loop.model_of(loop.rounds[-1].id)
-    mine, theirs = ratio(loop.step, bare, prepare=back)
+    mine, theirs = ratio(loop.step, bare, repeats=15, prepare=back)
     n_kept, by_hand, _ = bare()
     kept, accuracy = loop.rounds[1].counts["n_kept"], loop.rounds[1].metrics["heldout_accuracy"]
     text = "a round of the demo: {:.2f} x a script by hand ({:.2f} and {:.2f} CPU seconds;"
