@@ -156,6 +156,21 @@ def test_a_prompt_is_read_once_and_who_has_ended_is_not_read():
     assert useful <= carried < 1.25 * useful, "few rows, which stay to fill a block of four"
 
 
+@pytest.mark.parametrize("make", [lambda: of_family("Llama"), lambda: of_family("Gemma2"), bart])
+def test_what_rows_begin_with_is_read_once_until_they_part(make):
+    lm, read = make(), []
+    ids = asked(lm, 3, 12)
+    lm.model.generation_config.bad_words_ids = [[0]] # padding at the end of a text is none of its tokens
+    embeddings = lm.model.get_decoder().get_input_embeddings()
+    embeddings.register_forward_pre_hook(lambda module, given: read.append(len(given[0])))
+    rows = check_same(lm, ids, Sampling(temperature=0.3))
+    del read[ROOM:] # what the plain loop has read
+    prefixes = [len({(*asked_for, *row["token_ids"][:n]) for asked_for, row in zip(ids, rows) if row["n_tokens"] > n})
+                for n in range(1, max(row["n_tokens"] for row in rows))]
+    assert len(set(prefixes)) > 2 and max(prefixes) < len(rows), "some share all along, and some part late"
+    for carried, needed in zip(read[1:], prefixes): assert needed <= carried <= max(4, needed * 16 / 15)
+
+
 def test_a_stop_string_ends_a_row_without_an_end_that_it_did_not_write():
     "Also where padding and end are the same token, as in many chat models."
     lm = of_family("Llama")
