@@ -19,7 +19,7 @@ from .backend.controls import settings_that_count
 from .backend.core import (
     LATER, check_sizes, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once, fewer_rows
-from .backend.drawing import Drawing
+from .backend.drawing import Drawing, own_tokens, sample_row, up_to_stop
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
 from .backend.ids import IdLists
 from .backend.refill import Session, can_refill, session_settings
@@ -131,9 +131,9 @@ def sample_rows(lm:LanguageModel, read:Reader, prompts:list, written, stop:tuple
     for before, (tokens, logprobs) in zip(prompts, written):
         key = id(before), *tokens
         if key not in said:
-            own, ended = _written(tokens, ends, pad)
-            said[key] = own, *_said(read.once(own[:-1] if ended else own, before), ended, stop)
-        rows.append(_row(*said[key], logprobs))
+            own, ended = own_tokens(tokens, ends, pad)
+            said[key] = own, *up_to_stop(read.once(own[:-1] if ended else own, before), ended, stop)
+        rows.append(sample_row(*said[key], logprobs))
     return rows
 
 # %% ../nbs/05_sampling.ipynb #80c37b36
@@ -171,27 +171,6 @@ def sample_session(
         session = Session(lm.model.eval(), generation_settings(lm, sampling, max_new_tokens), how)
         drawn = session.draw(ids, max_new_tokens, progress, should_stop)
     return sample_rows(lm, Reader(lm), ids, drawn, sampling.stop)
-
-# %% ../nbs/05_sampling.ipynb #2dc9a93f
-def _written(tokens:list, ends:set, pad:int)->tuple: # its own tokens; is the last of them one that ends it?
-    "What the model wrote of a row."
-    end = next((i for i, token in enumerate(tokens) if token in ends), None)
-    if end is not None: return tokens[:end + 1], True
-    n = len(tokens)
-    while n and tokens[n - 1] == pad: n -= 1
-    return tokens[:n], False
-
-# %% ../nbs/05_sampling.ipynb #6238e79f
-def _said(text:str, ended:bool, stop:tuple)->tuple: # the text up to a stop string; does it end there, or by itself?
-    "What a sample says."
-    cut = min((text.find(s) for s in stop if s in text), default=None)
-    return text[:cut], ended or cut is not None
-
-def _row(tokens:list, text:str, finished:bool, logprobs:list)->dict:
-    "One sample."
-    n = len(tokens)
-    logprob = sum(logprobs[:n]) / n if n else float("nan")
-    return dict(completion=text, token_ids=tokens, n_tokens=n, logprob=logprob, finished=finished)
 
 # %% ../nbs/05_sampling.ipynb #8f76c6ef
 def longest_completion(

@@ -22,6 +22,7 @@ def drawn(lm, ids, seed, sampling, most):
     "What the model writes: (token ids, log-probabilities), up to the token that ends it."
     from selfloop_nb import sampling as s
     from selfloop_nb.backend.decode import Decoder, Watch, each_once
+    from selfloop_nb.backend.drawing import own_tokens
     from selfloop_nb.backend.generation import generation_settings
     from selfloop_nb.backend.tokens import Reader, prompt_batch
     prompts, prompt_of = each_once([ids])
@@ -29,7 +30,7 @@ def drawn(lm, ids, seed, sampling, most):
     watch = Watch(Reader(lm), batch["input_ids"].shape[1], sampling.stop, lambda: False)
     s._generate(lm, batch, generation_settings(lm, sampling, most), seed, decoder, watch)
     (tokens, noted), = decoder.written.rows()
-    tokens, _ = s._written(tokens, set(lm.eos_ids), lm.tokenizer.pad_token_id)
+    tokens, _ = own_tokens(tokens, set(lm.eos_ids), lm.tokenizer.pad_token_id)
     return list(tokens), list(noted)[:len(tokens)]
 
 

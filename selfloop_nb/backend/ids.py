@@ -14,7 +14,8 @@ from .core import patch_to
 class SomeLists:
     "Lists of token ids that stand in an array, in any order; each is made when it is looked at."
     def __init__(self, ids, begins, ends): # numpy arrays: the ids of all, where each list begins, where it ends
-        self.ids, self.begins, self.ends = ids, begins, ends
+        self.ids = ids
+        self.begins, self.ends = begins, ends
 
     def __len__(self): return len(self.ends)
 
