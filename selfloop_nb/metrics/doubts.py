@@ -11,13 +11,13 @@ import math, unicodedata
 from contextlib import contextmanager
 
 from ..backend.columns import arrow_column, number_column, some_rows
-from ..backend.controls import n_ids
+from ..backend.controls import in_form, n_ids
 from ..backend.core import ScoringError
 from ..backend.rows import MOST_LOGITS
 from ..backend.thoughts import split_thought
 from ..backend.tokens import Reader
 from ..backend.turns import (
-    TAGS, before_answer, framed, given_by, names_read, read_turns, thought_put, writes_date)
+    FORMS, TAGS, before_answer, framed, given_by, names_read, read_turns, thought_begun, thought_put, writes_date)
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..records import SAMPLE_COLUMNS
@@ -200,15 +200,20 @@ def _asked_otherwise(lm:LanguageModel)->list: # of texts
     return found
 
 # %% ../../nbs/metrics/12_doubts.ipynb #6b1f0e17
-def _without_thought(lm:LanguageModel, texts:dict)->str:
-    "Completions of D_train before which the chat template would write an empty thought; '' where there are none."
+def _without_thought(lm:LanguageModel, prompts:dict, texts:dict)->str:
+    "Completions of D_train without a thought, where the chat template begins one or writes an empty one; else ''."
     put = thought_put(lm.tokenizer)
-    odd = {row: text for row, text in texts.items() if not any(end in text for _, end in TAGS)} if put else {}
-    if not odd: return ""
-    row, text = next(iter(odd.items()))
+    odd = {row: text for row, text in texts.items() if not any(end in text for _, end in TAGS)}
+    begun = [row for row, is_begun in zip(odd, lm.in_thought([prompts[row] for row in odd])) if is_begun]
+    if not odd or not (put or begun): return ""
+    row, text = (begun[0], odd[begun[0]]) if begun else next(iter(odd.items()))
     fix = "write thoughts"
     if "enable_thinking" in names_read(lm.tokenizer):
         fix += ", or load the model with template_kwargs={'enable_thinking': False}, which asks with it"
+    if begun:
+        return (f"D_train: {len(begun)} of {len(texts)} completions have no thought, such as row {row}, {text!r:.60}, "
+                f"and the chat template of {lm.name} begins one: the model learns to end it at once, with "
+                f"{thought_begun(lm.asked([prompts[row]])[prompts[row]])[1]!r}: {fix}")
     return (f"D_train: {len(odd)} of {len(texts)} completions have no thought, such as row {row}, {text!r:.60}, before "
             f"which the chat template of {lm.name} writes {put!r:.40}, and they are learnt without it, as answers "
             f"that need no thought: {fix}")
@@ -247,17 +252,18 @@ def doubts(
     found = list(map(str, overlaps(task)))
     if is_begun or lm.reads != "input_ids": return found # what it hears is no text
     train, heldout = _some(task.train, "completion"), _some(task.heldout, "completion")
-    prompts = _some(task.prompts, "prompt")
+    plain = {row: in_form(text, FORMS[0]) for row, text in train.items()} # the tags of a thought are meant
+    asked, prompts = _some(task.train, "prompt"), _some(task.prompts, "prompt")
     answers = {row: text for row, value in _some(task.prompts, "answer").items() for text in answer_texts(value)[:1]}
     found += [_ended_early(lm, "D_train, completions", train), _ended_early(lm, "prompts, answers", answers)]
     found += [_unwritten(lm, "D_train", train), _unwritten(lm, "held-out", heldout)]
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
     found += [_put_unread(lm, prompts, sampling.templates), _unreachable_stop(lm, sampling.stop)]
     found += [_spelt_out(lm, "Sampling(templates=...)", "template", dict(enumerate(sampling.templates)))]
-    found += [_passed_by(lm, "D_train", _some(task.train, "prompt")), _passed_by(lm, "prompts", prompts)]
-    found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
-    found += [_second_thought(lm, _some(task.train, "prompt"), train)]
-    found += [_without_thought(lm, train), _unseen("D_train", train), _unseen("held-out", heldout)]
+    found += [_passed_by(lm, "D_train", asked), _passed_by(lm, "prompts", prompts)]
+    found += [_spelt_out(lm, "D_train", "completion", plain), _worked_out(task), _unreachable(lm, task)]
+    found += [_second_thought(lm, asked, train)]
+    found += [_without_thought(lm, asked, train), _unseen("D_train", train), _unseen("held-out", heldout)]
     found += [*_asked_otherwise(lm), _without_language(lm)]
     return list(filter(None, found))
 
