@@ -13,8 +13,9 @@ from pathlib import Path
 
 import selfloop_nb
 
-from ..backend.core import SelfloopError, natural_number, user_path, whole_text
+from ..backend.core import SelfloopError, natural_number, user_path
 from ..backend.devices import choose_device, choose_dtype
+from ..charts.markup import for_terminal
 from ..guards import StopRules, check_rules
 from ..opened import open_run
 from ..storage.store import environment
@@ -274,8 +275,8 @@ def main(
     except PlanError as error: said, code = dict(error=str(error)), WRONG
     except (SelfloopError, OSError, ImportError, ValueError) as error: said, code = dict(error=f"{error}"), FAILED
     if asked.json: print(json.dumps(said, allow_nan=False))
-    elif "error" in said: print(whole_text(said["error"]), file=sys.stderr)
-    else: print(whole_text("\n".join(_lines(said))))
+    elif "error" in said: print(for_terminal(said["error"]), file=sys.stderr)
+    else: print(for_terminal("\n".join(_lines(said))))
     return code
 
 # %% ../../nbs/views/12_command.ipynb #dc3fb868
