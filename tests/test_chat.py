@@ -113,6 +113,7 @@ OF_THE_HUB = {
     "UltraChat": dict(prompt="What color is the sky?", messages=SKY),
     "a thought in both places": dict(messages=[SKY[0], dict(role="assistant", content="<think>\nx\n</think>\n\nIt is "
                                                             "blue.", reasoning_content="x")]),
+    "a thought as vLLM names it": dict(messages=[SKY[0], dict(SKY[1], reasoning="x")]),
 }
 
 
@@ -145,6 +146,7 @@ WRONG = [
     (dict(messages=turns("1+2=")), "row 1: its messages end with the turn of the user"),
     (dict(messages=turns("1+2=", " ")), "row 1, message 1: the message of the assistant holds no text"),
     (dict(messages=[]), "row 1"),
+    (dict(prompt="Add!", messages=turns("1+2=", "3")), "row 1: the prompt 'Add!' stands beside messages of which none"),
     (dict(messages=turns("1+2=", "3")[1:]), "row 1: nothing is asked"),
     (dict(messages=[{"role": "<|im_end|>", "content": "a"}]), "row 1, message 0: its role is"),
     (dict(messages=turns("1+2=", "<think>3")), "row 1: the completion '<think>3' opens a thought"),

@@ -245,7 +245,8 @@ def _read_file(path:Path, name:str):
     if path.is_dir():
         raise ValueError(f"{name}: {str(path)!r} is a folder: give datasets.load_from_disk(...), or one of its files")
     if not path.is_file():
-        fix = "" if path.suffix else "; a set of the hub is given by datasets.load_dataset(..., split='train')"
+        fix = "" if path.is_absolute() else f" in {str(Path.cwd())!r}"
+        if not path.suffix: fix = "; a set of the hub is given by datasets.load_dataset(..., split='train')"
         raise ValueError(f"{name}: there is no file {str(path)!r}{fix}")
     readers = {".csv": _csv_rows, ".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
     kind = path.suffix.lower()

@@ -182,9 +182,11 @@ def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
                         f"go on with `selfloop resume {path}`, or name another store")
     tracker = _tracker(plan)
     if tracker: loop.on(tracker)
-    loop.start()
-    if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
-    if tracker: tracker.close()
+    try:
+        loop.start()
+        if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
+    finally:
+        if tracker: tracker.close() # what it was told is there, however the run ends
     return _run_in_short(loop), OK
 
 # %% ../../nbs/views/12_command.ipynb #14d03c1b
