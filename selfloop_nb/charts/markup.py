@@ -84,8 +84,18 @@ def loud(text:str)->str: # HTML
 def warning_lines(
     rounds:list, # records
 )->list: # of texts
-    "What the guards said, the newest last."
-    return [f"round {r.number}: {text}" for r in rounds for text in r.warnings]
+    "What the guards said, the newest last; what they said in several rounds once."
+    said = {} # text -> numbers of rounds
+    for r in rounds:
+        for text in dict.fromkeys(r.warnings): said.setdefault(text, []).append(r.number)
+    return [f"{_of_rounds(said[text])}: {text}" for text in sorted(said, key=lambda text: said[text][-1])]
+
+# %% ../../nbs/charts/04_markup.ipynb #e1e8f03e
+def _of_rounds(numbers:list)->str: # in order
+    "Which rounds these are."
+    first, last, n = numbers[0], numbers[-1], len(numbers)
+    if n == 1: return f"round {first}"
+    return f"rounds {first} to {last}" if last - first == n - 1 else f"{n} rounds from {first} to {last}"
 
 # %% ../../nbs/charts/04_markup.ipynb #f2976a2b
 def warning_box(
