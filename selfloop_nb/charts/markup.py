@@ -93,7 +93,8 @@ def warning_lines(
 # %% ../../nbs/charts/04_markup.ipynb #e1e8f03e
 def _of_rounds(numbers:list)->str: # in order
     "Which rounds these are."
-    first, last, n = numbers[0], numbers[-1], len(numbers)
+    first, last = numbers[0], numbers[-1]
+    n = len(numbers)
     if n == 1: return f"round {first}"
     return f"rounds {first} to {last}" if last - first == n - 1 else f"{n} rounds from {first} to {last}"
 
