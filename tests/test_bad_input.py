@@ -42,6 +42,7 @@ def refuse(error, pattern):
     (ONE, numpy.array(["1+1="]), "ndarray is no table; give a Dataset"),
     (ONE, pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([2**63], "uint64"))), "too large for a table"),
     (ONE, [{"messages": "[{'role': 'user', 'content': '1+1='}]"}], "is no JSON"),
+    (ONE, [{"prompt": "1+1=", 3: "2"}], "prompts: the column 3 needs a text as its name"),
     (ONE, dict(train=ONE, test=ONE), r"the dict holds several tables, \['train', 'test'\]: give the rows of one"),
 ])
 def test_data_that_is_missing(train, prompts, message):

@@ -219,6 +219,7 @@ ERRORS |= {
     ", such as what stands under {a}": "，例如 {a} 之下的内容",
     ", of one row: [{a}]": "，只有一行则为：[{a}]",
     " in {a}": "（在 {a} 中）",
+    "{a}: the column {b} needs a text as its name": "{a}：列 {b} 的名称必须是文本",
     "{a}: the prompt {b} stands beside messages of which none says it: leave one of the two out, or make a message "
     "of it":
         "{a}：提示词 {b} 旁边的消息中没有一条说到它：去掉两者之一，或把它写成一条消息",

@@ -155,6 +155,8 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
     "A table from dicts; what a row does not have is None."
     from datasets import Dataset
     columns = dict.fromkeys(column for row in rows for column in row)
+    for column in columns:
+        if not isinstance(column, str): raise ValueError(f"{name}: the column {column!r:.60} needs a text as its name")
     _say_respelt([row.get("answer") for row in rows], name)
     data = {column: [_value(row.get(column)) for row in rows] for column in columns}
     for column, values in data.items():
