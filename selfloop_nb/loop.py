@@ -18,7 +18,7 @@ from .backend.workers import HERE, checked_workers
 from .guards import GUARDS, StopRules, check_guards, check_rules
 from .metrics.anew import drawn_anew
 from .metrics.basic import counted
-from .metrics.doubts import doubts
+from .metrics.doubts import doubts, idle_audit
 from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
 from .metrics.sealed import unseal
@@ -241,7 +241,7 @@ def _open(self, path:Path, branch:str):
     self._look_at(Run.open_to_write(path, {**info, "dtype": given.dtype, **computing(), **TRAINED_ON_IDS}, branch))
     self.lock = self.store.lock
     self._doubts = doubts(given, self.task, bool(self.store.head), self.settings.sampling) # in the record of M_0
-    self._doubts += high_rate(given, self.tune, self.initial)
+    self._doubts += high_rate(given, self.tune, self.initial) + idle_audit(self.score, self.audit)
     self._doubts += drawn_anew(vars(self.settings) | dict(check=self.task.check, ask=self.task.ask))
     for doubt in self._doubts: self.emit("message", text=doubt)
     check_belongs(self.store, info)

@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 from .backend.code import takes, takes_one
-from .backend.columns import as_arrow, lent, some_rows, table_of
+from .backend.columns import as_arrow, as_table, lent, some_rows, table_of
 from .backend.core import (
     LATER, derive_seed, patch_to, plain_scalar, real_number, seeded, whole_text)
 from .storage.identity import describe
@@ -173,6 +173,11 @@ def _training_rows(table, number:int, weights:list|None=None):
     return table_of(rows.items())
 
 # %% ../nbs/08_mixing.ipynb #c2b0285c
+def _joined(tables:list)->"datasets.Dataset":
+    "Tables of training rows one after another; there may be one for each of many rounds."
+    import pyarrow
+    return as_table(pyarrow.concat_tables(map(as_arrow, tables)))
+
 def _lists_numbers(kind)->bool: # of a column of Arrow
     "Are these lists of whole numbers? What another library calls so may be texts."
     from pyarrow import types
@@ -241,7 +246,6 @@ def __call__(self,
     seed:int=0,
 )->"datasets.Dataset": # prompt, completion, finished, token_ids, round (0: real data), and `weight` where there are any
     "Put the next training set together."
-    from datasets import concatenate_datasets
     n_train = 0 if train is None else len(train)
     weighed = self.weights is not None or (train is not None and "weight" in train.column_names)
     parts = self._parts(kept, weighed)
@@ -251,12 +255,12 @@ def __call__(self,
     self._check_budget(n_real, n_kept, n_kept_left)
     if n_kept_left < n_kept:
         rows = draw_rows(n_kept, n_kept_left, derive_seed(seed, "budget"))
-        parts = [some_rows(concatenate_datasets(parts), rows)]
+        parts = [some_rows(_joined(parts), rows)]
     if n_real_left:
         real = _training_rows(train, 0, _own_weights(train) if weighed else None)
         parts = [some_rows(real, draw_rows(n_train, n_real_left, seed)), *parts]
     if not parts: raise ValueError("the mix is empty: there is neither real data nor a kept sample")
-    return concatenate_datasets(parts)
+    return _joined(parts)
 
 # %% ../nbs/08_mixing.ipynb #b64b92c1
 @patch_to(_Mix)

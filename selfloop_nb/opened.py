@@ -16,6 +16,7 @@ from pathlib import Path
 from .backend.code import takes_one
 from .backend.core import SelfloopError, kept_generators, patch_to, redact, user_path, whole_number
 from .backend.docstrings import explained
+from .charts.markup import for_terminal
 from .records import Round
 from .storage.disk import disk
 from .storage.evidence import best_number, metric_named
@@ -69,7 +70,7 @@ def _close(self):
 def _write(self, text:str):
     "A line of text above the bar."
     from tqdm import tqdm
-    tqdm.write(text, file=screen())
+    tqdm.write(for_terminal(text), file=screen())
 
 # %% ../nbs/11_opened.ipynb #1e8695c6
 @patch_to(ProgressBar)

@@ -19,7 +19,7 @@ from .backend.controls import settings_that_count
 from .backend.core import (
     LATER, check_sizes, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
 from .backend.decode import Decoder, Watch, each_once, fewer_rows
-from .backend.drawing import Drawing, own_tokens, sample_row, up_to_stop
+from .backend.drawing import Drawing, checked_place, own_tokens, sample_row, up_to_stop
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
 from .backend.ids import IdLists
 from .backend.refill import Session, can_refill, session_settings
@@ -329,7 +329,7 @@ def generate_samples(
     _check_asked(prompts)
     if not isinstance(sampling, Sampling): raise ValueError(f"sampling={sampling!r:.60}: give Sampling(...)")
     check_sizes(max_new_tokens=max_new_tokens)
-    if parts is None: parts = {}
+    place, parts = checked_place(place), {} if parts is None else parts
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)
     ids = _fitting_ids(lm, requests, max_new_tokens, workers, should_stop)

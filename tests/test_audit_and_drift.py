@@ -29,6 +29,12 @@ def of_parent(samples):
     return [float(bool({"score", "state"} & set(samples.column_names)))] * len(samples)
 
 
+@pytest.mark.parametrize("audit, is_said", [(half_digits, True), (even_digits, False), (None, False)])
+def test_an_audit_that_is_q_is_said(audit, is_said):
+    loop = small_loop(score=half_digits, audit=audit)
+    assert any("the audit is Q itself" in text for text in loop._doubts) == is_said
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     "Two rounds without a monitor."

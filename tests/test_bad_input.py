@@ -42,6 +42,8 @@ def refuse(error, pattern):
     (ONE, numpy.array(["1+1="]), "ndarray is no table; give a Dataset"),
     (ONE, pandas.DataFrame(dict(prompt=["1+1="], answer=numpy.array([2**63], "uint64"))), "too large for a table"),
     (ONE, [{"messages": "[{'role': 'user', 'content': '1+1='}]"}], "is no JSON"),
+    (ONE, [{"prompt": "1+1=", 3: "2"}], "prompts: the column 3 needs a text as its name"),
+    (ONE, dict(train=ONE, test=ONE), r"the dict holds several tables, \['train', 'test'\]: give the rows of one"),
 ])
 def test_data_that_is_missing(train, prompts, message):
     from selfloop_nb import from_dataset
@@ -54,6 +56,9 @@ def test_data_is_read_as_it_is_meant():
     for held in (talk, json.dumps(talk)): # as a CSV file holds them
         task = from_dataset([{"messages": held}], [{"prompt": "2+2="}])
         assert task.train.to_list() == [{"prompt": "1+1=", "completion": "2"}]
+    within = [dict(data=ONE), dict(version="1.0", data=ONE), dict(schema={"fields": []}, data=ONE)]
+    for held in [*within, dict(columns=list(ONE[0]), index=[0], data=[list(ONE[0].values())])]:
+        assert from_dataset(held, ONE[:1]).train.to_list() == ONE, "as pandas and others write them"
     assert from_dataset(ONE, [{"prompt": "half of \ud83d"}]).prompts["prompt"][:] == ["half of \ufffd"]
     with refuse("ValueError", "check='exact': it must be a function"): from_dataset(ONE, ONE[:1], check="exact")
 

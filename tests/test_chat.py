@@ -113,6 +113,7 @@ OF_THE_HUB = {
     "UltraChat": dict(prompt="What color is the sky?", messages=SKY),
     "a thought in both places": dict(messages=[SKY[0], dict(role="assistant", content="<think>\nx\n</think>\n\nIt is "
                                                             "blue.", reasoning_content="x")]),
+    "a thought as vLLM names it": dict(messages=[SKY[0], dict(SKY[1], reasoning="x")]),
 }
 
 
@@ -145,6 +146,7 @@ WRONG = [
     (dict(messages=turns("1+2=")), "row 1: its messages end with the turn of the user"),
     (dict(messages=turns("1+2=", " ")), "row 1, message 1: the message of the assistant holds no text"),
     (dict(messages=[]), "row 1"),
+    (dict(prompt="Add!", messages=turns("1+2=", "3")), "row 1: the prompt 'Add!' stands beside messages of which none"),
     (dict(messages=turns("1+2=", "3")[1:]), "row 1: nothing is asked"),
     (dict(messages=[{"role": "<|im_end|>", "content": "a"}]), "row 1, message 0: its role is"),
     (dict(messages=turns("1+2=", "<think>3")), "row 1: the completion '<think>3' opens a thought"),
@@ -427,6 +429,68 @@ def test_an_answer_goes_on_from_a_thought_that_was_begun():
     for completion, expected in (("<think>\n1, 2</think>3", "1, 2</think>3"), ("3", "</think>\n\n3")):
         ids = lm.completion_ids(completion, finished=False, prompt="1+2=")
         assert lm.tokenizer.decode(ids) == expected
+
+
+TAUGHT = "<think>\n1, 2\n</think>\n\n3"
+CHANNELS = {"gpt-oss": "<|channel|>analysis<|message|>1, 2<|end|><|start|>assistant<|channel|>final<|message|>3",
+            "gemma 4": "<|channel>thought\n1, 2\n<channel|>3"}
+
+
+@pytest.mark.parametrize("kind", CHANNELS)
+def test_a_thought_in_a_channel_is_told_apart_and_taught_in_it(kind):
+    from datasets import Dataset
+    from selfloop_nb.backend.thoughts import with_thoughts
+    from selfloop_nb.metrics.doubts import doubts
+    from selfloop_nb.storage.publish import _said
+    lm, written = chat_model(kind), CHANNELS[kind]
+    for completion in (TAUGHT, written):
+        ids = lm.completion_ids(completion, prompt="1+2=")
+        assert lm.tokenizer.decode(ids[:-1]) == written and ids[-1] == lm.end_id
+        assert ids == [*lm.tokenizer(written)["input_ids"], lm.end_id], "its marks are control tokens"
+    spelt = lm.completion_ids("I write <|channel|> and <|channel>", prompt="1+2=")
+    channel = lm.tokenizer.convert_tokens_to_ids("<|channel|>")
+    assert kind != "gpt-oss" or spelt.count(channel) == 1, "where the answer begins"
+    table = Dataset.from_dict(dict(prompt=["1+2="] * 3, completion=[written, written.partition("2")[0], "3"]))
+    told = with_thoughts(lm, table)
+    assert told["thought"][0] == "1, 2" and told["reply"][:] == ["3", None, "3"]
+    task = from_dataset([dict(messages=[*turns("1+2="), dict(role="assistant", content="3", thinking="1, 2")])],
+                        [dict(prompt="1+2=")])
+    assert task.train["completion"][:] == [TAUGHT] and not doubts(lm, task)
+    assert not doubts(lm, from_dataset(table.select([0]), [dict(prompt="1+2=")]))
+    again = from_dataset([dict(messages=turns("1+2=") + _said(written))], [dict(prompt="1+2=")])
+    assert again.train["completion"][:] == [TAUGHT], "what is published comes back"
+
+
+@pytest.mark.parametrize("thinks", [None, True, False])
+def test_gemma_thinks_where_it_is_told_to(thinks):
+    lm = chat_model("gemma 4", template_kwargs=None if thinks is None else {"enable_thinking": thinks})
+    assert lm.thinks == bool(thinks)
+
+
+def test_the_templates_of_families_are_taught_as_they_write():
+    from importlib.util import find_spec
+    from pathlib import Path
+    from kinds import byte_pairs, with_tokens
+    from selfloop_nb.backend.tokens import TextAsIds
+    if not find_spec("trl"): pytest.skip("trl has the templates")
+    folder, lm = Path(find_spec("trl").origin).parent / "chat_templates", TextAsIds()
+    marks = ("<|im_start|>", "<|im_end|>", "<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>")
+    for name in ("gptoss", "qwen3", "qwen3_5_think", "nemotron_3_nano", "nemotron_3_ultra", "lfm2_2_5"):
+        template = (folder / f"{name}.jinja").read_text()
+        lm.tokenizer = with_tokens(byte_pairs(), marks, ("<think>", "</think>"), template)
+        taught = lm.tokenizer.decode(lm.prompt_ids("1+2=") + lm.completion_ids(TAUGHT, prompt="1+2="))
+        said = dict(role="assistant", content="3", thinking="1, 2", reasoning_content="1, 2")
+        told = lm.tokenizer.apply_chat_template([*turns("1+2="), said], tokenize=False)
+        assert told.rstrip("\n") == taught, name
+
+
+def test_a_thought_that_is_ended_at_once_is_said():
+    from selfloop_nb.metrics.doubts import doubts
+    task = from_dataset([dict(prompt="1+2=", completion=text) for text in ("<think>2, 3</think>3", "3")],
+                        [dict(prompt="2+2=")])
+    said = [text for text in doubts(chat_model("a thought begun"), task) if "have no thought" in text]
+    assert len(said) == 1 and "1 of 2 completions have no thought, such as row 1" in said[0], said
+    assert "learns to end it at once, with '</think>'" in said[0]
 
 
 @pytest.mark.parametrize("quick", [True, False])

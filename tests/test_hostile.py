@@ -169,3 +169,10 @@ def main():
 
 
 if __name__ == "__main__": show(main())
+
+
+def test_a_terminal_is_given_no_codes(capsys):
+    from selfloop_nb.opened import Event, ProgressBar
+    ProgressBar()(Event("message", 1, "measure", dict(text="guard: \x1b]0;title\x07\x1b[31mred\u202e")))
+    said = "".join(capsys.readouterr())
+    assert "guard: \\x1b]0;title\\x07\\x1b[31mred\\u202e" in said and not INVISIBLE.search(said)

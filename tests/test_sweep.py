@@ -248,6 +248,10 @@ def test_arms_that_end_early(tmp_path):
     (dict(workers=1.5), "workers=1.5: it must be a whole number"),
     (dict(arms=["replace"]), "give a dict, name -> settings"),
     (dict(arms={1: {}}), "arms={1: {}}: give a dict, name -> settings"),
+    (dict(store="runs"), "store='runs': it is the same for all arms: give it to the loop, Loop(store=...): the runs"),
+    (dict(model=[None]), "model=[None]: it is the same for all arms: give it to the loop, Loop(model=...); a function"),
+    (dict(seed=3), "Loop(seed=...); a sweep has seeds=[...]"),
+    (dict(folder="runs"), "folder is no axis of this loop: use score, select"),
 ])
 def test_what_cannot_work_is_said_before_anything_is_run(asked, message, tmp_path):
     from selfloop_nb import sweep

@@ -107,6 +107,14 @@ ERRORS |= {
     "arms={a}: give a dict, name -> settings, such as arms={b}": "arms={a}：给一个字典，名称 -> 设置，如 arms={b}",
     "{a}={b}: give a list of values, such as {a}=[{b}]": "{a}={b}：给出值的列表，如 {a}=[{b}]",
     "{a}=[]: it is empty, give at least one value": "{a}=[]：它是空的，至少给一个值",
+    "place={a}: give numbers and texts, the round and the phase, such as (1, 'sample')":
+        "place={a}：给数字和文本，即轮次和阶段，如 (1, 'sample')",
+    "{a}={b}: it is the same for all arms: give it to the loop, Loop({a}=...){c}":
+        "{a}={b}：所有分支共用它：给循环，Loop({a}=...){c}",
+    ": the runs of a sweep lie there, and beside it": "：扫描的运行放在那里和它旁边",
+    "; a sweep has seeds=[...]": "；扫描用 seeds=[...]",
+    "; a function seed -> Loop in its place may have another one for each seed":
+        "；在它的位置给一个函数 seed -> Loop，每个种子可以有自己的",
     "the head of the cluster, {a}, does not answer any more: what was committed stays, and so does what was drawn. "
     "Start it again and go on with a new ray_cluster()":
         "集群的主节点 {a} 不再回答：已提交的都在，已采样的也在。重新启动它，再用新的 ray_cluster() 继续"}

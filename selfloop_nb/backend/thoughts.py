@@ -14,7 +14,7 @@ from collections.abc import Callable
 from .columns import Cells
 from .core import patch_to
 from .tokens import TextAsIds
-from .turns import TAGS, thought_begun
+from .turns import TAGS, names_read, thought_begun, write_turns
 
 # %% ../../nbs/backend/13_thoughts.ipynb #d4509885
 def split_thought(
@@ -22,13 +22,18 @@ def split_thought(
     opened:bool=False, # has the prompt begun the thought?
 )->tuple: # thought, '' where there is none; reply, None where the thought was not closed
     "A completion as a thought and the answer behind it."
-    for begin, end in TAGS:
+    for begin, end in _tags_for(completion):
         thought, closed, reply = completion.rpartition(end)
         if closed and not _begins(reply, begin): return _inside(thought, begin), reply.strip()
         if closed or _begins(completion, begin): return _inside(completion, begin), None
     return (completion.strip(), None) if opened else ("", completion)
 
 def _begins(text:str, tag:str)->bool: return text.lstrip().startswith(tag)
+
+# %% ../../nbs/backend/13_thoughts.ipynb #7068aca9
+def _tags_for(text:str)->list:
+    "Tags in the order in which they are looked for: first those with which the text begins."
+    return sorted(TAGS, key=lambda tags: not _begins(text, tags[0]))
 
 # %% ../../nbs/backend/13_thoughts.ipynb #fde760eb
 def _inside(text:str, begin:str)->str:
@@ -62,7 +67,7 @@ def thought_text(
     completion:str,
 )->str|None: # up to the tag that closes it; None where no thought is closed
     "What of a completion is its thought, as it was written."
-    for _, end in TAGS:
+    for _, end in _tags_for(completion):
         before, closed, _ = completion.rpartition(end)
         if closed: return before + closed
     return None
@@ -102,10 +107,15 @@ ROOM_TO_THINK = 2048 # tokens of a thought and its answer, where nothing else is
 
 @patch_to(TextAsIds, as_prop=True)
 def thinks(self)->bool:
-    "Will the model think before it answers? Not where the template closes the thought before it begins."
+    "Will the model think before it answers? Not where the template has closed the thought, or tells it not to."
     if not self.mentions_thoughts: return False
-    asked = self.asked(["?"])["?"].rstrip()
-    return not any(asked.endswith(end) for _, end in TAGS)
+    asked = self.asked(["?", _QUIET])
+    is_closed = any(asked["?"].rstrip().endswith(end) for _, end in TAGS)
+    is_off = "enable_thinking" in names_read(self.tokenizer) and asked["?"] == asked[_QUIET] # as Gemma 4 by itself
+    return not is_closed and not is_off
+
+# %% ../../nbs/backend/13_thoughts.ipynb #1358d300
+_QUIET = write_turns([{"role": "user", "content": "?"}], {"chat_template_kwargs": {"enable_thinking": False}})
 
 # %% ../../nbs/backend/13_thoughts.ipynb #71ae66e5
 def with_thoughts(

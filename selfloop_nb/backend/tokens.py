@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from .columns import column_of
-from .controls import HIDDEN, Controls, controls, cut_hidden, n_ids
+from .controls import HIDDEN, Controls, controls, cut_hidden, in_form, n_ids, thought_form
 from .core import SelfloopError, patch_to
 from .ids import IdLists
 from .turns import answer_lead, ask, continued, read_turns, turn_end
@@ -173,8 +173,8 @@ def ids_of_pairs(self,
 @patch_to(TextAsIds)
 def _ids_of_unique(self, pairs:list)->list:
     "`ids_of_pairs` for pairs of which no two are equal."
-    hide = self.controls.hide
-    texts = [hide(completion) for _, completion in pairs]
+    hide, form = self.controls.hide, thought_form(self.tokenizer)
+    texts = [in_form(completion, form, hide) for _, completion in pairs]
     if self.is_encoder_decoder: return self.cut(texts, side="text_target")
     asked = self.asked([prompt for prompt, _ in pairs])
     texts = [continued(asked[prompt], text, answer_lead(self.tokenizer)) for (prompt, _), text in zip(pairs, texts)]

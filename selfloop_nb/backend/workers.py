@@ -84,6 +84,7 @@ def do_pieces(
     should_stop:Callable=never,
 ):
     "Have all pieces done, and take each answer as it comes; raises `SelfloopError` where the workers mix them up."
+    checked_workers(workers)
     keys = list(keys)
     left = set(keys)
     def signed(key): return dict(key=key, **piece(key))

@@ -193,6 +193,8 @@ REPORT = {
     "task {task}, model {model}, Q {score}, kept by {rule}, seed {n}":
         "任务 {task}，模型 {model}，Q {score}，筛选 {rule}，种子 {n}",
     "branch {name}, {n} rounds, begun {time}": "分支 {name}，{n} 轮，开始于 {time}", "round {n}: {text}": "第 {n} 轮：{text}",
+    "rounds {n} to {m}: {text}": "第 {n} 至 {m} 轮：{text}",
+    "{k} rounds from {n} to {m}: {text}": "第 {n} 至 {m} 轮中的 {k} 轮：{text}",
     "{state}, score {score}": "{state}，得分 {score}", "the newest round": "最新一轮",
     "{caption}. Run {run}, branch {branch}, rounds 0 to {n}, θ {theta}, seed {seed}.":
         "{caption}。运行 {run}，分支 {branch}，第 0 至 {n} 轮，θ {theta}，随机种子 {seed}。",

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..backend.core import DamagedRunError, SelfloopError, fixed_path
 from .comparison import arms_table
 from .look import RENDERING, png
-from .markup import csv_safe, escape, html_table, short_value
+from .markup import csv_safe, escape, html_table, short_value, warning_lines
 from .run_charts import run_charts
 from .words import SESSION, shown
 from ..records import KEPT, REJECTED, name_of, settings_used
@@ -59,7 +59,7 @@ def _heading(run:Run, rounds:list)->str:
     "Which run this is, and what its guards have said."
     begun = shown(f"branch {run.branch}, {len(rounds)} rounds, begun {run.info.get('created', '–')}")
     about = f"<h1>{escape(run.name)}</h1><p>{escape(_made_of(run, rounds))}<br>{escape(begun)}</p>"
-    warnings = [escape(shown(f"round {r.number}: {text}")) for r in rounds for text in r.warnings]
+    warnings = [escape(shown(line)) for line in warning_lines(rounds)]
     return "\n".join([about, *(f"<p class=warn>{text}</p>" for text in warnings)])
 
 # %% ../../nbs/charts/13_report.ipynb #de76beda

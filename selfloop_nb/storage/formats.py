@@ -95,18 +95,28 @@ def _answer(messages:list, place:str, is_learnt:bool=True)->str:
     if last.get("tool_calls"):
         raise ValueError(f"{place}: the assistant's last message calls a tool, which is no text: "
                          "write the call into its content as the model writes it")
-    thought = last.get("reasoning_content") or last.get("thinking")
+    thought = last.get("reasoning_content") or last.get("thinking") or last.get("reasoning")
     is_written = not thought or any(end in last["content"] for _, end in TAGS) # in both, as some have it
     return last["content"] if is_written else f"<think>\n{thought}\n</think>\n\n{last['content']}"
 
 # %% ../../nbs/storage/18_formats.ipynb #59fab257
 def _of_messages(row:dict, place:str, asks:bool)->dict:
     "A row of `messages` or `conversations`; one that only asks may end with the user."
-    row = {name: value for name, value in row.items() if name != "prompt"} # of UltraChat: the first message, again
+    said = row.get("prompt") # of UltraChat: the first message, again
+    row = {name: value for name, value in row.items() if name != "prompt"}
     messages = _messages(row.pop("messages", None) or row.pop("conversations", None), place)
+    _check_said(said, messages, place)
     if asks and messages[-1]["role"] != "assistant": return {"prompt": _prompt(messages, row, place), **row}
     answer = _answer(messages, place)
     return {"prompt": _prompt(messages[:-1], row, place), "completion": answer, **row}
+
+# %% ../../nbs/storage/18_formats.ipynb #183f5ae5
+def _check_said(prompt, messages:list, place:str):
+    "Raise `ValueError` for a prompt beside messages that none of them says."
+    texts = " ".join(" ".join(message["content"].split()) for message in messages)
+    if not isinstance(prompt, str) or " ".join(prompt.split()) in texts: return
+    raise ValueError(f"{place}: the prompt {prompt!r:.60} stands beside messages of which none says it: leave one of "
+                     "the two out, or make a message of it")
 
 # %% ../../nbs/storage/18_formats.ipynb #ba4e45ae
 def _of_text(row:dict, place:str, asks:bool)->dict:

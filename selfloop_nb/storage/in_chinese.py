@@ -218,6 +218,12 @@ ERRORS |= {
         "；hub 上的数据集用 datasets.load_dataset(..., split='train') 得到",
     ", such as what stands under {a}": "，例如 {a} 之下的内容",
     ", of one row: [{a}]": "，只有一行则为：[{a}]",
+    " in {a}": "（在 {a} 中）",
+    "{a}: the column {b} needs a text as its name": "{a}：列 {b} 的名称必须是文本",
+    "{a}: the prompt {b} stands beside messages of which none says it: leave one of the two out, or make a message "
+    "of it":
+        "{a}：提示词 {b} 旁边的消息中没有一条说到它：去掉两者之一，或把它写成一条消息",
+    "{a}: {b} holds several tables, {c}: give the rows of one": "{a}：{b} 含有几个表 {c}：给其中一个的各行",
     "{a}: {b} ends in {c}; use one of {d}": "{a}：{b} 以 {c} 结尾；用 {d} 之一",
     "{a}: {b} is no table of columns (it has {c}): give a list of dicts{d}": "{a}：{b} 不是由列组成的表（它有 {c}）：给 dict 的列表{d}",
     "{a}: the columns of {b} have different rows: {c} has {d}, {e} has {f}": "{a}：{b} 的各列行数不同：{c} 有 {d}，{e} 有 {f}"}

@@ -34,7 +34,8 @@ def spared(
     every:int=0, # of the older ones, each whose number is a multiple of this; 0: none
 )->set: # of ids
     "The rounds whose weights stay: M_0, the newest, the best, some of the older ones, and all that these stand on."
-    ids = set().union(*(_spared_of(Run(run.path, branch), keep, every) for branch in run.heads))
+    def of(branch): return run if branch == run.branch else Run(run.path, branch) # whose records are read already
+    ids = set().union(*(_spared_of(of(branch), keep, every) for branch in run.heads))
     return ids.union(*(stands_on(run.folder, id) for id in ids))
 
 # %% ../../nbs/storage/20_prune.ipynb #a3dec6f9

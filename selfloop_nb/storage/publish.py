@@ -42,7 +42,11 @@ def _turns(prompt:str, told:dict)->tuple: # messages, and what the template is g
     settings = {**(told.get("template_kwargs") or {}), **more.get("chat_template_kwargs", {})}
     return messages, {**more, "chat_template_kwargs": settings}
 
-def _said(text:str)->list: return [{"role": "assistant", "content": text}]
+def _said(text:str)->list:
+    "The answer as a message; a thought in a channel of its own has a field of its own, as those templates want it."
+    thought, reply = split_thought(text)
+    if not thought or not text.lstrip().startswith("<|channel"): return [{"role": "assistant", "content": text}]
+    return [{"role": "assistant", "content": reply, "thinking": thought, "reasoning_content": thought}]
 
 # %% ../../nbs/storage/22_publish.ipynb #8c165968
 def _besides(row:dict, more:dict)->dict:

@@ -155,6 +155,8 @@ def _from_rows(rows:list, name:str)->"datasets.Dataset":
     "A table from dicts; what a row does not have is None."
     from datasets import Dataset
     columns = dict.fromkeys(column for row in rows for column in row)
+    for column in columns:
+        if not isinstance(column, str): raise ValueError(f"{name}: the column {column!r:.60} needs a text as its name")
     _say_respelt([row.get("answer") for row in rows], name)
     data = {column: [_value(row.get(column)) for row in rows] for column in columns}
     for column, values in data.items():
@@ -245,7 +247,8 @@ def _read_file(path:Path, name:str):
     if path.is_dir():
         raise ValueError(f"{name}: {str(path)!r} is a folder: give datasets.load_from_disk(...), or one of its files")
     if not path.is_file():
-        fix = "" if path.suffix else "; a set of the hub is given by datasets.load_dataset(..., split='train')"
+        fix = "" if path.is_absolute() else f" in {str(Path.cwd())!r}"
+        if not path.suffix: fix = "; a set of the hub is given by datasets.load_dataset(..., split='train')"
         raise ValueError(f"{name}: there is no file {str(path)!r}{fix}")
     readers = {".csv": _csv_rows, ".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
     kind = path.suffix.lower()
@@ -292,11 +295,17 @@ def _json_table(text:str, name:str, file:str)->list:
 
 # %% ../../nbs/storage/15_tables.ipynb #d946f634
 def _column_rows(data:dict, name:str, what:str)->list: # of dicts
-    "The rows of a dict of columns; raises `ValueError` where it is none."
+    "The rows of a dict of columns, or of one that has them under a name; raises `ValueError` where it is neither."
+    tables = [part for part, values in data.items() if part not in _MEANT and _are_rows(values)]
+    n_lists = sum(isinstance(values, list) for values in data.values())
+    if len(tables) == n_lists == 1: return data[tables[0]] # such as {"version": 1, "data": [{...}, ...]}
+    if {"columns", "data"} <= data.keys(): return [dict(zip(data["columns"], row)) for row in data["data"]] # of pandas
+    if len(tables) > 1:
+        raise ValueError(f"{name}: {what} holds several tables, {tables}: give the rows of one")
     columns = {column: _by_label(values) for column, values in data.items()}
     odd = [column for column, values in columns.items() if values is None]
     if odd or not columns:
-        fix = f", such as what stands under {max(data, key=_length)!r}" if data else ""
+        fix = f", such as what stands under {max(data, key=lambda part: _length(data[part]))!r}" if data else ""
         if all(isinstance(value, (str, int, float)) for value in data.values()): fix = ", of one row: [{...}]"
         raise ValueError(f"{name}: {what} is no table of columns (it has {list(data)}): give a list of dicts{fix}")
     labels = next(iter(columns.values()))
@@ -308,6 +317,11 @@ def _column_rows(data:dict, name:str, what:str)->list: # of dicts
 
 # %% ../../nbs/storage/15_tables.ipynb #b45dd9d9
 def _length(thing)->int: return len(thing) if isinstance(thing, (list, tuple, dict)) else 0
+
+def _are_rows(values)->bool:
+    "Is it a list of dicts, and no message of a chat among them?"
+    is_list = isinstance(values, list) and bool(values)
+    return is_list and all(isinstance(row, dict) and not row.keys() & {"role", "from"} for row in values)
 
 # %% ../../nbs/storage/15_tables.ipynb #33bc8e6b
 def _by_label(values)->dict|None:

@@ -7,7 +7,7 @@ __all__ = ['SETTINGS', 'ByRound', 'settings_of', 'Arm', 'short', 'grid', 'plan',
            'SeedRun', 'run_seed', 'halter', 'run_shared']
 
 # %% ../../nbs/sweeps/01_arms.ipynb #b553d5e8
-import itertools, json, math, re
+import inspect, itertools, json, math, re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -150,17 +150,36 @@ def _is_whole(value, least:int)->bool:
     except ValueError: return False
 
 # %% ../../nbs/sweeps/01_arms.ipynb #51f383c0
-def _list_faults(axes:dict, arms:dict, seeds:list, counts:dict):
+def _list_faults(loop:Loop, axes:dict, arms:dict, seeds:list, counts:dict):
     "What is wrong with the lists and numbers themselves, a text each."
     for name, values in {**axes, "seeds": seeds}.items():
-        if _listed(values) is None:
-            yield f"{name}={values!r:.60}: give a list of values, such as {name}=[{values!r:.60}]"
+        if name in _OF_LOOP: yield _not_for_arms(name, values)
+        elif _listed(values) is None: yield _not_listed(loop, name, values)
         elif not _listed(values): yield f"{name}=[]: it is empty, give at least one value"
     for name, (value, least) in counts.items():
         if not _is_whole(value, least): yield f"{name}={value!r}: it must be a whole number, at least {least}"
     yield from _seed_faults(seeds, _listed(seeds) or [])
     if not _are_arms(arms):
         yield f"arms={arms!r}: give a dict, name -> settings, such as arms={{'replace': dict(mix=Replace())}}"
+
+# %% ../../nbs/sweeps/01_arms.ipynb #d6c5d607
+_OF_LOOP = set(inspect.signature(Loop).parameters) - set(SETTINGS) # what all arms have in common
+
+def _not_for_arms(name:str, values)->str:
+    "Why this cannot be varied, and what can be done."
+    fix = {"store": ": the runs of a sweep lie there, and beside it", "seed": "; a sweep has seeds=[...]"}
+    other = "; a function seed -> Loop in its place may have another one for each seed"
+    fix |= dict(model=other, task=other)
+    more = fix.get(name, "")
+    return f"{name}={values!r:.60}: it is the same for all arms: give it to the loop, Loop({name}=...){more}"
+
+# %% ../../nbs/sweeps/01_arms.ipynb #80569bcb
+def _not_listed(loop:Loop, name:str, value)->str:
+    "Why a single value is no axis; it is not where there is no such setting either."
+    try:
+        if name not in (*SETTINGS, "seeds"): _owner(name, vars(loop.settings))
+    except ValueError as error: return str(error)
+    return f"{name}={value!r:.60}: give a list of values, such as {name}=[{value!r:.60}]"
 
 # %% ../../nbs/sweeps/01_arms.ipynb #b5814e01
 def _seed_faults(seeds, listed:list):
@@ -209,8 +228,8 @@ def plan(
 )->list: # of `Arm`
     "The arms of a sweep; raises `ValueError` with all that is wrong, one fault a line."
     counts = dict(rounds=(rounds, 1), workers=(workers, 1), shared=(shared, 0))
-    faults = list(_list_faults(axes, arms, seeds, counts))
-    known = {name: _listed(values) for name, values in axes.items() if _listed(values)}
+    faults = list(_list_faults(loop, axes, arms, seeds, counts))
+    known = {name: _listed(values) for name, values in axes.items() if _listed(values) and name not in _OF_LOOP}
     found = grid(known, arms if _are_arms(arms) else {})
     countable = _is_whole(rounds, 1) and _is_whole(shared, 0)
     numbers = range(shared + 1, shared + rounds + 1) if countable else range(1, 2)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import selfloop_nb
 
-from ..backend.core import SelfloopError, natural_number, user_path, whole_text
+from ..backend.core import SelfloopError, natural_number, user_path
 from ..backend.devices import choose_device, choose_dtype
+from ..charts.markup import for_terminal
 from ..guards import StopRules, check_rules
 from ..opened import open_run
 from ..storage.store import environment
@@ -181,9 +182,11 @@ def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
                         f"go on with `selfloop resume {path}`, or name another store")
     tracker = _tracker(plan)
     if tracker: loop.on(tracker)
-    loop.start()
-    if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
-    if tracker: tracker.close()
+    try:
+        loop.start()
+        if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
+    finally:
+        if tracker: tracker.close() # what it was told is there, however the run ends
     return _run_in_short(loop), OK
 
 # %% ../../nbs/views/12_command.ipynb #14d03c1b
@@ -274,8 +277,8 @@ def main(
     except PlanError as error: said, code = dict(error=str(error)), WRONG
     except (SelfloopError, OSError, ImportError, ValueError) as error: said, code = dict(error=f"{error}"), FAILED
     if asked.json: print(json.dumps(said, allow_nan=False))
-    elif "error" in said: print(whole_text(said["error"]), file=sys.stderr)
-    else: print(whole_text("\n".join(_lines(said))))
+    elif "error" in said: print(for_terminal(said["error"]), file=sys.stderr)
+    else: print(for_terminal("\n".join(_lines(said))))
     return code
 
 # %% ../../nbs/views/12_command.ipynb #dc3fb868

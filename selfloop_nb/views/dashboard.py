@@ -13,7 +13,7 @@ from pathlib import Path
 import ipywidgets
 
 from ..backend.core import SelfloopError, natural_number, patch_to, plain_arguments
-from ..charts.markup import escape, loud, warning_box, warning_lines
+from ..charts.markup import escape, loud, warning_box
 from ..charts.words import Name, session_look, shown
 from ..guards import StopRules
 from ..loop import Loop
@@ -300,7 +300,7 @@ def _status_text(self)->str:
     done = f"round {head.number} is done" if head else "not begun"
     place = f"<b>{escape(self.loop.store.branch)}: {done}</b>"
     if not self.steers: return f"{place} · to look at; it follows the run"
-    warned = warning_lines(self.loop.rounds) # which have a line of their own
+    warned = {f"round {r.number}: {text}" for r in self.loop.rounds for text in r.warnings} # they have their own line
     said = [text for text in self.own.messages[-1:] if text not in warned]
     return " · ".join([f"{place}, idle", *map(escape, [*said, *map(str, self.own.beside)])])
 

@@ -88,12 +88,41 @@ BEGUN = """{{ bos_token }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|Assistant|><think>\\n' }}{% endif %}"""
 
+GPT_OSS = """<|start|>system<|message|>You help.<|end|>
+{%- for message in messages %}
+    {%- if '<|channel|>' in message.content %}{{ raise_exception('pass thoughts in the field thinking') }}{% endif %}
+    {%- if message.role == 'assistant' %}
+        {%- if loop.last and not add_generation_prompt and message.thinking %}
+            {{- '<|start|>assistant<|channel|>analysis<|message|>' + message.thinking + '<|end|>' }}
+        {%- endif %}
+        {{- '<|start|>assistant<|channel|>final<|message|>' + message.content }}
+        {{- '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}
+    {%- else %}
+        {{- '<|start|>' + message.role + '<|message|>' + message.content + '<|end|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}<|start|>assistant{% endif %}"""
+
+GEMMA_4 = """{{ bos_token }}
+{%- if enable_thinking or messages[0].role == 'system' %}
+    {{- '<|turn>system\\n' + ('<|think|>\\n' if enable_thinking else '') }}
+    {%- if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}
+    {{- '<turn|>\\n' }}
+{%- endif %}
+{%- for message in messages if message.role != 'system' %}
+    {{- '<|turn>' + ('model' if message.role == 'assistant' else message.role) + '\\n' }}
+    {{- message.content.split('<channel|>')[-1] | trim + '<turn|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|turn>model\\n' }}{% endif %}"""
+
 THINK = ("<think>", "</think>")
 CHATS = {
     "qwen": (QWEN, ("<|im_start|>", "<|im_end|>"), THINK),
     "smollm": (SMOLLM, ("<|im_start|>", "<|im_end|>"), THINK),
     "gemma": (GEMMA, ("<start_of_turn>", "<end_of_turn>"), ()),
     "llama": (LLAMA, ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), ()),
+    "gpt-oss": (GPT_OSS, ("<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>"), ()),
+    "gemma 4": (GEMMA_4, ("<|turn>", "<turn|>", "<|think|>", "<|channel>", "<channel|>"), ()),
     "a thought begun": (BEGUN, ("<|User|>", "<|Assistant|>", "<|end|>"), THINK),
 }
 
