@@ -42,6 +42,8 @@ ANSWERS = {
     "this is a view of a run, to look at: make its Loop to go back or branch": "这里只能查看：要回退或分支，请建立它的 Loop",
     "a view of a run, to look at: make its Loop to go back or branch": "这里只能查看：要回退或分支，请建立它的 Loop",
     "a preview: nothing changes until you press the button": "预览：按下按钮之前什么都不会改变",
+    "a preview: nothing changes here; make the Loop of this run to apply a theta":
+        "预览：这里什么都不会改变；要应用 θ，请建立这个运行的 Loop",
     "press a round": "点选一轮", "there is nothing left to rate here": "这里没有待评的样本了",
     "there is nothing to take back": "没有可以撤销的评分", "taken back: a sample of another round": "已撤销：另一轮的样本",
     "that key came too early: wait for the next sample": "按键太早：请等下一个样本", "no sample fits": "没有符合的样本",
@@ -122,8 +124,11 @@ SAID = {
     "{n} of the {all} samples in this file": "此文件中的 {n} 个样本，共 {all} 个",
     "A line a run; the band goes from the lowest seed to the highest.": "每个运行一条线；色带从最低的种子到最高的种子。",
     "{n} more characters": "还有 {n} 个字符", "{name}: the first {n} of {all}": "{name}：前 {n} 个，共 {all} 个",
+    "{name}: the first {n} of {all}, copies last": "{name}：前 {n} 个，共 {all} 个，重复的在最后",
     "{name}, score {low} to {high}: {n} of {all} · Esc: the whole round":
-        "{name}，得分 {low} 至 {high}：{n} / {all} · Esc：整轮"}
+        "{name}，得分 {low} 至 {high}：{n} / {all} · Esc：整轮",
+    "{name}, score {low} to {high}: {n} of {all}, copies last · Esc: the whole round":
+        "{name}，得分 {low} 至 {high}：{n} / {all}，重复的在最后 · Esc：整轮"}
 
 # %% ../../nbs/charts/02_glossary.ipynb #d2677ccd
 STATUS = {
