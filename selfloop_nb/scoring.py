@@ -58,7 +58,6 @@ class Scorer:
         return self.description
     _describe_ = describe
 
-
 # %% ../nbs/06_scoring.ipynb #f92e8415
 @patch_to(Scorer)
 def described_now(self)->dict:
