@@ -211,6 +211,7 @@ def _rows_of(row:dict, rows:Callable)->list:
                      "or a list of such")
 
 def _is_row(row)->bool:
+    "Is it a row that can be trained on?"
     return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in ("prompt", "completion"))
 
 # %% ../nbs/08_mixing.ipynb #c9d832f5

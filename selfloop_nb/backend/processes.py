@@ -103,6 +103,7 @@ class _Crew:
         self.words, self.processes = queue.SimpleQueue(), []
 
     def begin(self, n:int):
+        "A thread behind each process, as many as there are pieces at most."
         for _ in range(min(n, self.n_left)): threading.Thread(target=self._stand_behind, daemon=True).start()
 
 # %% ../../nbs/backend/24_processes.ipynb #a7b8e3aa

@@ -52,6 +52,7 @@ def check_model(
 ENCODED_AT_ONCE = 10_000 # rows
 
 def _encoded(lm, table)->IdRows:
+    "The token ids of these rows."
     rows = IdRows()
     for prompt, ids in zip(table["prompt"][:], row_ids(lm, table)): rows.append(encode_row(lm, prompt, *ids))
     return rows

@@ -107,6 +107,7 @@ def _listener()->type: # of `TrainerCallback`; one class for all trainings, sinc
     "What hears of each step."
     from transformers import TrainerCallback
     class Listener(TrainerCallback):
+        "Tells each loss, and stops before the next step where it was asked to."
         def __init__(self, losses, on_loss, should_stop):
             self.losses, self.stop = losses, False
             self.on_loss, self.should_stop = on_loss, should_stop
@@ -182,6 +183,7 @@ class OwnSteps:
     casts_to = None # a type in which it computes, other than that of the weights
 
     def _get_train_sampler(self, *given):
+        "Rows in an order of its own, where one was given."
         sampler = super()._get_train_sampler(*given)
         if self.order is not None: sampler.generator = self.order
         return sampler
@@ -196,6 +198,7 @@ class OwnSteps:
 MADE_AT_ONCE = 2**15 # numbers
 
 def _n_numbers(batch:dict)->int:
+    "How many numbers a batch holds."
     tensors = [tensor for part in batch.get("parts", [batch]) for tensor in part.values()]
     return sum(tensor.numel() for tensor in tensors if hasattr(tensor, "numel"))
 

@@ -72,6 +72,7 @@ class RoundScores:
         self.table = theta_table(self.preview, self.edges[0], self.edges[-1], self.theta)
 
     def _count(self, scores):
+        "How many of the scores lie in each bar."
         import numpy
         return numpy.histogram(drawable(scores), self.edges)[0]
 
@@ -223,6 +224,7 @@ def thinned(
     return [point["step"] for point in some], json_numbers(point["loss"] for point in some)
 
 def _some(points:list, most:int)->list:
+    "As many of the points as may be drawn."
     return points if len(points) <= max(most, 10) else _peaks(points, 2 * len(points) // max(most, 10) + 1)
 
 # %% ../../nbs/charts/16_chart_data.ipynb #4bc3831e
