@@ -42,7 +42,7 @@ ANSWERS = {
     "this is a view of a run, to look at: make its Loop to go back or branch": "这里只能查看：要回退或分支，请建立它的 Loop",
     "a view of a run, to look at: make its Loop to go back or branch": "这里只能查看：要回退或分支，请建立它的 Loop",
     "a preview: nothing changes until you press the button": "预览：按下按钮之前什么都不会改变",
-    "a preview: nothing changes here; make the Loop of this run to apply a theta":
+    "a preview: nothing changes here; make the Loop of this run to apply θ":
         "预览：这里什么都不会改变；要应用 θ，请建立这个运行的 Loop",
     "press a round": "点选一轮", "there is nothing left to rate here": "这里没有待评的样本了",
     "there is nothing to take back": "没有可以撤销的评分", "taken back: a sample of another round": "已撤销：另一轮的样本",
@@ -312,7 +312,7 @@ BESIDE |= {
 # %% ../../nbs/charts/02_glossary.ipynb #83b28911
 BESIDE |= {
     "n sampled": "采样数", "n kept": "保留数", "n rejected": "剔除数", "n quarantined": "隔离数",
-    "heldout accuracy": "留出准确率", "heldout loss": "留出损失", "score mean": "平均得分", "unique ratio": "不同样本的比例",
+    "score mean": "平均得分", "unique ratio": "不同样本的比例",
     "train loss": "训练损失", "What a round is worth as training data": "一轮作为训练数据的价值",
     "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1":
         "模型有多犹豫：温度 1 时所采词元的 -log p 的平均"}

@@ -81,7 +81,7 @@ class Explorer(RoundView):
 NOT_YET = "nothing is scored yet: make a round first"
 NO_CHANGE = "this is a view of a run: make its Loop to change it"
 PREVIEW = "a preview: nothing changes until you press the button"
-ONLY_A_PREVIEW = "a preview: nothing changes here; make the Loop of this run to apply a theta"
+ONLY_A_PREVIEW = "a preview: nothing changes here; make the Loop of this run to apply θ"
 
 # %% ../../nbs/views/06_explore.ipynb #3060c331
 @patch_to(Explorer)
