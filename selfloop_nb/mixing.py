@@ -165,6 +165,7 @@ def _training_rows(table, number:int, weights:list|None=None):
                  token_ids=pyarrow.list_(pyarrow.int64()))
     missing = dict(finished=[True] * n, token_ids=[None] * n)
     def column(name):
+        "A column of the table, or what stands in its place."
         if name in known.column_names: return known[name].cast(types[name])
         return pyarrow.array(missing[name], types[name])
     rows = {name: column(name) for name in types}

@@ -41,6 +41,7 @@ def _received():
     import dill
     arrived = queue.SimpleQueue()
     def read():
+        "In a thread: whoever sends is heard, and his end is noticed at once."
         while size := sys.stdin.buffer.readline(): arrived.put(sys.stdin.buffer.read(int(size)))
         os._exit(1)
     threading.Thread(target=read, daemon=True).start()

@@ -260,6 +260,7 @@ def forgetting_quickly(
 ):
     "A block in which its `zero_grad` takes no walk through the model."
     def zero_grad(set_to_none=True):
+        "No gradient at these weights any more."
         for weight in trained: weight.grad = None
     model.zero_grad = zero_grad
     try: yield
@@ -293,6 +294,7 @@ def turn(self, should_stop):
 def left_for(self, should_stop)->"Callable": # -> bool
     "`should_stop`, asked without the right to train: in a pause it waits, and others may train meanwhile."
     def asked():
+        "Ask, while others may train."
         self.lock.release()
         try: return should_stop()
         finally: self.lock.acquire()
