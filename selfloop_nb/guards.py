@@ -247,6 +247,7 @@ class MeasureGuard(Guard):
 
     @property
     def needs(self)->tuple:
+        "The column of the history that it watches, and what to do where the run has none."
         return f"heldout_{self.name}", f"give held-out rows and a measure, Loop(measures={{{self.name!r}: ...}})"
 
     def __call__(self, history):

@@ -165,6 +165,7 @@ def _training_rows(table, number:int, weights:list|None=None):
                  token_ids=pyarrow.list_(pyarrow.int64()))
     missing = dict(finished=[True] * n, token_ids=[None] * n)
     def column(name):
+        "A column of the table, or what stands in its place."
         if name in known.column_names: return known[name].cast(types[name])
         return pyarrow.array(missing[name], types[name])
     rows = {name: column(name) for name in types}
@@ -216,6 +217,7 @@ def _rows_of(row:dict, rows:Callable)->list:
                      "or a list of such")
 
 def _is_row(row)->bool:
+    "Is it a row that can be trained on?"
     return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in ("prompt", "completion"))
 
 # %% ../nbs/08_mixing.ipynb #c9d832f5

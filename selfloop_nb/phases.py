@@ -73,18 +73,6 @@ class Settings:
         for name, value in given.items(): object.__setattr__(self, name, value)
         self.select.check_range(*self.score.range)
 
-    def check(self, model:LanguageModel, task:Task):
-        "Raise `ValueError` where the settings do not fit the model or the task."
-        self.tune.check(model, task)
-        asked = dict(score=self.score, audit=self.audit) if needs_samples(self.mix) else {}
-        for name, scorer in asked.items():
-            if scorer is not None: check_scorer(scorer, task, name)
-        if asked: check_rule(self.select, task)
-        if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
-        if self.initial is not None: self.initial.check(model, task)
-        check_prompts(model, task, self.sampling)
-        if self.measures: check_questions(model, task, self.sampling)
-
 # %% ../nbs/12_phases.ipynb #fa13399a
 def _broken_rules(s:Settings):
     "(field, what it must be) of every field that cannot be what it is."
@@ -95,6 +83,20 @@ def _broken_rules(s:Settings):
         trains = not isinstance(how, type) and callable(getattr(how, "train", None))
         if not trains: yield name, "a way to train, such as FineTune(...)"
     if not are_guards(s.guards): yield "guards", "a tuple of guards, such as (DriftGuard(),), or ()"
+
+# %% ../nbs/12_phases.ipynb #600f8d70
+@patch_to(Settings)
+def check(self, model:LanguageModel, task:Task):
+    "Raise `ValueError` where the settings do not fit the model or the task."
+    self.tune.check(model, task)
+    asked = dict(score=self.score, audit=self.audit) if needs_samples(self.mix) else {}
+    for name, scorer in asked.items():
+        if scorer is not None: check_scorer(scorer, task, name)
+    if asked: check_rule(self.select, task)
+    if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
+    if self.initial is not None: self.initial.check(model, task)
+    check_prompts(model, task, self.sampling)
+    if self.measures: check_questions(model, task, self.sampling)
 
 # %% ../nbs/12_phases.ipynb #e7e46364
 @patch_to(Settings)
@@ -121,9 +123,8 @@ def config(self)->dict:
 @patch_to(Settings)
 def scorers_of(self, phase:str)->list:
     "The scorers that work in a phase."
-    asked = []
-    if phase == "score": asked = [self.score, self.audit]
-    if phase == "measure": asked = [measure.function for measure in self.measures.values()]
+    measures = [measure.function for measure in self.measures.values()]
+    asked = dict(score=[self.score, self.audit], measure=measures).get(phase, [])
     return [scorer for scorer in asked if isinstance(scorer, Scorer)]
 
 # %% ../nbs/12_phases.ipynb #414466d0
@@ -178,20 +179,12 @@ class RoundDraft:
         last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
         with kept_generators(self.seed_of("your own ask")): return task.round_prompts(self.number, last)
 
-# %% ../nbs/12_phases.ipynb #4edac251
-@patch_to(RoundDraft)
-def let_go(self):
-    "Take away what the round, which is committed, was made from."
-    asked = dict(scores=self.settings.score, audit=self.settings.audit)
-    if self.sampled: end_samples(self.store, self.sampled, self.parent.id, asked)
-
 # %% ../nbs/12_phases.ipynb #a0ae35ca
 @patch_to(RoundDraft, as_prop=True)
 def origin(self)->str:
     "Id of the round whose model the training starts from."
     return self.parent.id if self.settings.tune.start == "previous" else self.store.rounds()[0].id
 
-# %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)
 def seed_of(self, phase:str)->int:
     "The seed of a random choice in this round."
@@ -203,7 +196,6 @@ def emit(self, kind:str, phase:str, **data):
     "Tell the listeners of something that happens in this round."
     self.control.emit(kind, self.number, phase, **data)
 
-# %% ../nbs/12_phases.ipynb #e7a4fbcf
 @patch_to(RoundDraft)
 def say(self, phase:str, text:str):
     "A message about this round."
@@ -227,6 +219,13 @@ def phase(self,
     del args # a table that nobody else holds makes room for the next
     return self._read(draft, name)
 
+@patch_to(RoundDraft)
+def _read(self, draft:Draft, name:str)->object:
+    "What a phase has made, from the disk."
+    if name == "tune": return self.load(draft.folder)
+    if name == "measure": return draft.phases[name]["info"]
+    return draft.table("samples.parquet")
+
 # %% ../nbs/12_phases.ipynb #4f17c4da
 @patch_to(RoundDraft)
 def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
@@ -247,14 +246,6 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     give_back()
     return made
 
-# %% ../nbs/12_phases.ipynb #0df054ec
-@patch_to(RoundDraft)
-def _read(self, draft:Draft, name:str)->object:
-    "What a phase has made, from the disk."
-    if name == "tune": return self.load(draft.folder)
-    if name == "measure": return draft.phases[name]["info"]
-    return draft.table("samples.parquet")
-
 # %% ../nbs/12_phases.ipynb #c13068a4
 @patch_to(RoundDraft)
 def record(self,
@@ -272,6 +263,12 @@ def record(self,
     tokens = {name: phase["tokens"] for name, phase in phases.items()}
     return Round(self.id, self.number, self.parent and self.parent.id, self.store.branch, self.config, seeds,
         counts, metrics, seconds, tokens, warnings)
+
+@patch_to(RoundDraft)
+def let_go(self):
+    "Take away what the round, which is committed, was made from."
+    asked = dict(scores=self.settings.score, audit=self.settings.audit)
+    if self.sampled: end_samples(self.store, self.sampled, self.parent.id, asked)
 
 # %% ../nbs/12_phases.ipynb #8f07238a
 def sample(round:RoundDraft, model:LanguageModel, task:Task)->Made:
@@ -303,6 +300,7 @@ def judge(
     context = scorer_context(round, model)
     def paid(kind): return lambda part: journal(round.sampled, kind, part)
     def score(seen):
+        "Q of what it may see: of the answers, where there are thoughts."
         scorer = settings.score.bound(context, seen)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
@@ -317,7 +315,9 @@ def judge(
     warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score)]))
     return Made(("samples.parquet",), metrics=context.notes, warning=warning)
 
-def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples with the check's verdicts; why it has none
+# %% ../nbs/12_phases.ipynb #f7518d90
+def _checked(round:RoundDraft, samples, task:Task)->tuple: # the samples, and why the check is silent
+    "The samples with the verdicts of the task's check."
     if task.check is None: return samples, ""
     verdicts = task.correct(samples, round.workers, round.control.should_stop)
     return with_column(samples, "correct", verdicts), task.why_silent(samples, verdicts)

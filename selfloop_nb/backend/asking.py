@@ -53,6 +53,7 @@ class Line:
 
 # %% ../../nbs/backend/29_asking.ipynb #2ea139a1
 class _NoDetours(urllib.request.HTTPRedirectHandler):
+    "A redirect is not followed: it could lead a key to another address."
     def redirect_request(self, *about): return None
 
 # %% ../../nbs/backend/29_asking.ipynb #2cd1d2ed

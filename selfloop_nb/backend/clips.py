@@ -130,5 +130,6 @@ def fingerprint(self)->str:
 
 @patch_to(Clips)
 def _is_inside(self, name:str)->bool:
+    "Does the folder have this recording?"
     try: return bool(self.file(name))
     except ValueError: return False

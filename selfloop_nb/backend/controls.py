@@ -24,6 +24,7 @@ class Controls:
 
     @cached_property
     def others(self)->dict: # name -> the one that nobody types
+        "What stands in a text in the place of each control token."
         return {name: f"{HIDDEN}{i}\ue001" for i, name in enumerate(self.names)}
 
     @cached_property

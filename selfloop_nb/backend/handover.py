@@ -85,6 +85,7 @@ def _train_rank(
 )->tuple|None: # losses, statistics; None of all but the first
     "In one of the processes."
     def tell(*word):
+        "A word to whoever waits, from the first process alone."
         if rank == 0: progress(word)
     with together(rank, how.processes, place) as team:
         tuned, losses, statistics = train(lm, rows, how, seed, tell, should_stop, checkpoints, team)

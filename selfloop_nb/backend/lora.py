@@ -112,6 +112,7 @@ class Adapter:
             return cls(origin, {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())})
 
     def write(self, folder:Path):
+        "Put its files into a folder."
         for name, data in self.files.items(): (folder / name).write_bytes(data)
 
 # %% ../../nbs/backend/09_lora.ipynb #e28eced2

@@ -41,6 +41,7 @@ def _received():
     import dill
     arrived = queue.SimpleQueue()
     def read():
+        "In a thread: whoever sends is heard, and his end is noticed at once."
         while size := sys.stdin.buffer.readline(): arrived.put(sys.stdin.buffer.read(int(size)))
         os._exit(1)
     threading.Thread(target=read, daemon=True).start()
@@ -103,6 +104,7 @@ class _Crew:
         self.words, self.processes = queue.SimpleQueue(), []
 
     def begin(self, n:int):
+        "A thread behind each process, as many as there are pieces at most."
         for _ in range(min(n, self.n_left)): threading.Thread(target=self._stand_behind, daemon=True).start()
 
 # %% ../../nbs/backend/24_processes.ipynb #a7b8e3aa

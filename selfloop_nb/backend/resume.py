@@ -119,6 +119,7 @@ class Resumable(OwnSteps):
 # %% ../../nbs/backend/17_resume.ipynb #293d4d93
 @patch_to(Resumable)
 def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+    "The Trainer's would unpickle. What it needs later is held until it asks for it."
     self.resumed = read_state(Path(resume_from_checkpoint))
     load_weights(self.model, self.resumed.pop("weights"))
     self.listener.losses[:] = self.resumed["losses"]
@@ -127,12 +128,14 @@ def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
 
 @patch_to(Resumable)
 def _load_optimizer_and_scheduler(self, checkpoint):
+    "Those that the checkpoint has."
     if checkpoint is None: return
     self.optimizer.load_state_dict(self.resumed.pop("optimizer"))
     self.lr_scheduler.load_state_dict(self.resumed.pop("schedule"))
 
 @patch_to(Resumable)
 def _load_rng_state(self, checkpoint):
+    "The generators of random numbers, as they stood then."
     if checkpoint is not None: set_generators(self.resumed["now"])
 
 # %% ../../nbs/backend/17_resume.ipynb #53584240

@@ -52,6 +52,7 @@ def check_model(
 ENCODED_AT_ONCE = 10_000 # rows
 
 def _encoded(lm, table)->IdRows:
+    "The token ids of these rows."
     rows = IdRows()
     for prompt, ids in zip(table["prompt"][:], row_ids(lm, table)): rows.append(encode_row(lm, prompt, *ids))
     return rows
@@ -189,6 +190,7 @@ def cut_step(
 )->list: # of `IdRows`; the step as it is where it fits, else parts of rows of similar length, of at least one row
     "Cut a step into parts that fit into the memory."
     def fits(part):
+        "Has the part room for its places, and for its logits?"
         width, read = _widths(part)
         if len(part) * (width + read) > most_places: return False
         if len(part) * width * n_tokens <= MOST_LOGITS: return True # wherever the labels begin

@@ -180,6 +180,7 @@ def check_settings(
 
 # %% ../../nbs/backend/14_strangers.ipynb #1538aec6
 def _or_ask(name:str)->str:
+    "The fix that each refusal of a file names."
     return f"take it out, or load the model with allow=({name!r:.80},) where you trust whom it comes from"
 
 # %% ../../nbs/backend/14_strangers.ipynb #c8be6e96

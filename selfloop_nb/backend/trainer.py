@@ -107,6 +107,7 @@ def _listener()->type: # of `TrainerCallback`; one class for all trainings, sinc
     "What hears of each step."
     from transformers import TrainerCallback
     class Listener(TrainerCallback):
+        "Tells each loss, and stops before the next step where it was asked to."
         def __init__(self, losses, on_loss, should_stop):
             self.losses, self.stop = losses, False
             self.on_loss, self.should_stop = on_loss, should_stop
@@ -182,6 +183,7 @@ class OwnSteps:
     casts_to = None # a type in which it computes, other than that of the weights
 
     def _get_train_sampler(self, *given):
+        "Rows in an order of its own, where one was given."
         sampler = super()._get_train_sampler(*given)
         if self.order is not None: sampler.generator = self.order
         return sampler
@@ -196,6 +198,7 @@ class OwnSteps:
 MADE_AT_ONCE = 2**15 # numbers
 
 def _n_numbers(batch:dict)->int:
+    "How many numbers a batch holds."
     tensors = [tensor for part in batch.get("parts", [batch]) for tensor in part.values()]
     return sum(tensor.numel() for tensor in tensors if hasattr(tensor, "numel"))
 
@@ -257,6 +260,7 @@ def forgetting_quickly(
 ):
     "A block in which its `zero_grad` takes no walk through the model."
     def zero_grad(set_to_none=True):
+        "No gradient at these weights any more."
         for weight in trained: weight.grad = None
     model.zero_grad = zero_grad
     try: yield
@@ -290,6 +294,7 @@ def turn(self, should_stop):
 def left_for(self, should_stop)->"Callable": # -> bool
     "`should_stop`, asked without the right to train: in a pause it waits, and others may train meanwhile."
     def asked():
+        "Ask, while others may train."
         self.lock.release()
         try: return should_stop()
         finally: self.lock.acquire()

@@ -133,6 +133,7 @@ def _tied_by_hand(model, made)->tuple: # two names; empty for none
 
 # %% ../../nbs/backend/07_whole.ipynb #528dae37
 def _shapes(model)->dict: # name -> shape; without poolers, which are never asked
+    "The sizes of a model's weights."
     return {name: tuple(weight.shape) for name, weight in model.state_dict().items() if ".pooler." not in name}
 
 def _is_tied(model)->bool:

@@ -21,12 +21,13 @@ _CARD = "margin:3px 0;padding:1px 7px;line-height:1.35"
 # %% ../../nbs/charts/20_cards.ipynb #ab002acc
 def sample_card(
     row:dict, # of a selected sample table
+    place:str="", # where it stands in that table, in words
 )->str: # HTML
     "One sample as a card; all of its text is escaped."
     colour = _COLOURS.get(row["state"], "#777777")
-    score = f"{row['score']:.3g}" if math.isfinite(row["score"]) else "no score"
+    score = f"Q {row['score']:.3g}" if math.isfinite(row["score"]) else "no score"
     reason = f" · {escape(row['reason'])}" if row["reason"] else ""
-    verdict = f"<span style='color:{colour}'><b>{escape(row['state'])}</b></span> {score}{reason}"
+    verdict = f"<span style='color:{colour}'><b>{escape(row['state'])}</b></span> {score}{reason}{place}"
     text = _sample_text(row, PROMPT, COMPLETION)
     return f"<div style='border-left:5px solid {colour};{_CARD}'>{text}{_whole_text(row)}<br>{verdict}</div>"
 

@@ -12,7 +12,7 @@ import math, re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from ..backend.columns import number_column
+from ..backend.columns import arrow_column, number_column
 from ..backend.core import patch_to
 from ..backend.counters import least_of
 from ..backend.thoughts import answered_row
@@ -72,6 +72,7 @@ class RoundScores:
         self.table = theta_table(self.preview, self.edges[0], self.edges[-1], self.theta)
 
     def _count(self, scores):
+        "How many of the scores lie in each bar."
         import numpy
         return numpy.histogram(drawable(scores), self.edges)[0]
 
@@ -142,13 +143,24 @@ def cards(self,
     name:str,          # of the round, in words
     bar:Bar|None=None, # None: the first of the round
 )->dict: # title, rows
-    "Some samples of a bar, or of the round."
-    rows = range(len(self.samples)) if bar is None else bar.rows(self.scores)
-    shown = rows[:CARDS]
+    "Some samples of a bar, or of the round; copies of what is shown already come last."
+    import numpy
+    rows = numpy.arange(len(self.samples)) if bar is None else numpy.array(bar.rows(self.scores), dtype=int)
+    copied = _where_copied(self.samples)[rows]
+    shown = rows[copied.argsort(kind="stable")[:CARDS]].tolist()
     found = f"{len(shown)} of {len(rows):,}"
+    if copied.any(): found += ", copies last"
     if bar is None: title = f"{name}: the first {found}"
     else: title = f"{name}, score {bar.low:.3g} to {bar.high:.3g}: {found} · Esc: the whole round"
     return dict(title=title, rows=[sample_row(self.samples[i]) for i in shown])
+
+# %% ../../nbs/charts/16_chart_data.ipynb #301e6f69
+def _where_copied(samples)->"numpy.ndarray": # of bool
+    "Which samples were dropped as copies; none where nothing is selected yet."
+    import numpy
+    from pyarrow import compute
+    if "reason" not in samples.column_names: return numpy.zeros(len(samples), dtype=bool)
+    return compute.equal(arrow_column(samples, "reason"), "duplicate").fill_null(False).to_numpy()
 
 # %% ../../nbs/charts/16_chart_data.ipynb #023237da
 ROUND_BARS = 24 # of each round
@@ -212,6 +224,7 @@ def thinned(
     return [point["step"] for point in some], json_numbers(point["loss"] for point in some)
 
 def _some(points:list, most:int)->list:
+    "As many of the points as may be drawn."
     return points if len(points) <= max(most, 10) else _peaks(points, 2 * len(points) // max(most, 10) + 1)
 
 # %% ../../nbs/charts/16_chart_data.ipynb #4bc3831e

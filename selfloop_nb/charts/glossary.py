@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BUTTONS', 'FIELDS', 'ANSWERS', 'TITLES', 'AXES', 'LINES', 'HINTS', 'SAID', 'STATUS', 'WARNINGS', 'ERRORS', 'REPORT',
-           'TIPS', 'TREE', 'BROWSER', 'RATED', 'BESIDE', 'LESSONS', 'ZH']
+           'TIPS', 'TREE', 'BROWSER', 'RATED', 'BESIDE', 'ZH']
 
 # %% ../../nbs/charts/02_glossary.ipynb #a8e490f4
 BUTTONS = {
@@ -42,6 +42,8 @@ ANSWERS = {
     "this is a view of a run, to look at: make its Loop to go back or branch": "这里只能查看：要回退或分支，请建立它的 Loop",
     "a view of a run, to look at: make its Loop to go back or branch": "这里只能查看：要回退或分支，请建立它的 Loop",
     "a preview: nothing changes until you press the button": "预览：按下按钮之前什么都不会改变",
+    "a preview: nothing changes here; make the Loop of this run to apply θ":
+        "预览：这里什么都不会改变；要应用 θ，请建立这个运行的 Loop",
     "press a round": "点选一轮", "there is nothing left to rate here": "这里没有待评的样本了",
     "there is nothing to take back": "没有可以撤销的评分", "taken back: a sample of another round": "已撤销：另一轮的样本",
     "that key came too early: wait for the next sample": "按键太早：请等下一个样本", "no sample fits": "没有符合的样本",
@@ -122,8 +124,11 @@ SAID = {
     "{n} of the {all} samples in this file": "此文件中的 {n} 个样本，共 {all} 个",
     "A line a run; the band goes from the lowest seed to the highest.": "每个运行一条线；色带从最低的种子到最高的种子。",
     "{n} more characters": "还有 {n} 个字符", "{name}: the first {n} of {all}": "{name}：前 {n} 个，共 {all} 个",
+    "{name}: the first {n} of {all}, copies last": "{name}：前 {n} 个，共 {all} 个，重复的在最后",
     "{name}, score {low} to {high}: {n} of {all} · Esc: the whole round":
-        "{name}，得分 {low} 至 {high}：{n} / {all} · Esc：整轮"}
+        "{name}，得分 {low} 至 {high}：{n} / {all} · Esc：整轮",
+    "{name}, score {low} to {high}: {n} of {all}, copies last · Esc: the whole round":
+        "{name}，得分 {low} 至 {high}：{n} / {all}，重复的在最后 · Esc：整轮"}
 
 # %% ../../nbs/charts/02_glossary.ipynb #d2677ccd
 STATUS = {
@@ -141,7 +146,10 @@ WARNINGS = {
     "only {rate} of the samples were kept, less than {least}": "只保留了 {rate} 的样本，不到 {least}",
     "all scores of the round are {score}: Q tells nothing apart": "本轮所有得分都是 {score}：Q 什么也分不出来",
     "{share} of the {what} were cut off at max_new_tokens={n}: give them more room with Sampling(max_new_tokens=...)":
-        "{share} 的 {what} 在 max_new_tokens={n} 处被截断：用 Sampling(max_new_tokens=...) 给它们更多空间",
+        "{share} 的 {what} 在 max_new_tokens={n} 处被截断：用 Sampling(max_new_tokens=...) 给它们更多空间"}
+
+# %% ../../nbs/charts/02_glossary.ipynb #54625269
+WARNINGS |= {
     "the judge lets {share} of its controls pass, answers without content: do not believe it":
         "评判者放过了 {share} 的空洞对照回答：不要相信它",
     "Q has risen by {q} standard deviations and the audit by {audit} only: look at what Q rewards":
@@ -155,7 +163,10 @@ WARNINGS = {
         "Q 上升了 {q} 个标准差，而审计下降了 {audit}：模型在学着讨好 Q",
     "the audit failed on all {n} samples": "审计在全部 {n} 个样本上失败",
     "the audit failed on {n} of {all} samples: what it says of the others may not hold for all":
-        "审计在 {all} 个样本中的 {n} 个上失败：它对其余样本的说法未必适用于全部",
+        "审计在 {all} 个样本中的 {n} 个上失败：它对其余样本的说法未必适用于全部"}
+
+# %% ../../nbs/charts/02_glossary.ipynb #2a5454e8
+WARNINGS |= {
     "the KL divergence from M_0 is {kl} nats a token, over {bound}: the model has gone far from where it began":
         "与 M_0 的 KL 散度为每词元 {kl} 奈特，超过 {bound}：模型已远离起点",
     "M_0 finds the samples less likely than its own by {fall} nats a token, over {bound}":
@@ -303,7 +314,7 @@ BESIDE |= {
 # %% ../../nbs/charts/02_glossary.ipynb #83b28911
 BESIDE |= {
     "n sampled": "采样数", "n kept": "保留数", "n rejected": "剔除数", "n quarantined": "隔离数",
-    "heldout accuracy": "留出准确率", "heldout loss": "留出损失", "score mean": "平均得分", "unique ratio": "不同样本的比例",
+    "score mean": "平均得分", "unique ratio": "不同样本的比例",
     "train loss": "训练损失", "What a round is worth as training data": "一轮作为训练数据的价值",
     "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1":
         "模型有多犹豫：温度 1 时所采词元的 -log p 的平均"}
@@ -316,75 +327,6 @@ BESIDE |= {
     "Signs of a collapse: loss on real text, repetition, drift from M_0, what one try and many tries solve":
         "模型崩溃的迹象：真实文本上的损失、重复、与 M_0 的漂移、一次和多次尝试各解出多少"}
 
-# %% ../../nbs/charts/02_glossary.ipynb #e67339b7
-LESSONS = {
-    "`{name}` is not there: a cell above that makes it was not run, or was stopped. Run the cells above this one "
-    "(in JupyterLab: Run > Run All Above Selected Cell), then this one again.":
-        "`{name}` 不存在：上面定义它的单元格没有运行，或被中断了。请先运行上面的单元格"
-        "（JupyterLab：Run > Run All Above Selected Cell），再运行这一个。",
-    "Stopped. What was done is on the disk: run this cell again, and it goes on from there.":
-        "已停止。做完的部分已存盘：再运行这个单元格，会从那里继续。",
-    "`{name}` is not installed in the Python of this kernel, {python}. Choose the kernel in which selfloop_nb was "
-    "installed (`make lab` opens it), or run `%pip install {package}` in a cell, and restart the kernel.":
-        "这个内核的 Python（{python}）里没有安装 `{name}`。请选择装有 selfloop_nb 的内核（`make lab` 会打开它），"
-        "或在单元格里运行 `%pip install {package}`，然后重启内核。",
-    "This lab and the selfloop_nb that is installed are not of one version ({version} is installed): install the one "
-    "that the lab came with, and restart the kernel.":
-        "这份实验与所安装的 selfloop_nb（{version}）不是同一版本：请安装实验附带的版本，然后重启内核。",
-    "What this cell claims does not show with the sizes of the first cell. Put them back as they were and run all "
-    "cells again; or take it for a finding, and look how far it is from what is claimed.":
-        "按第一个单元格的规模，这个单元格的主张没有显现。把规模改回原样并重新运行所有单元格；"
-        "或者把它当作一个发现，看看它离主张有多远。",
-    "there is no {path} in {folder}: copy the folder nbs/course/recorded beside the lab, or run the lab with "
-    "recorded = False":
-        "{folder} 里没有 {path}：把文件夹 nbs/course/recorded 复制到实验旁边，或以 recorded = False 运行实验",
-    "what was recorded is {names}, and the lab is set to {name}: put the first cell back as it was, with quick = "
-    "False, or run the lab with recorded = False":
-        "记录的是 {names}，而实验设成了 {name}：把第一个单元格改回原样（quick = False），或以 recorded = False 运行实验",
-    "{name} of what was recorded is {was}, and here it is {value}: put the first cell back as it was, with quick = "
-    "False, or run the lab with recorded = False":
-        "记录中的 {name} 是 {was}，而这里是 {value}：把第一个单元格改回原样（quick = False），或以 recorded = False 运行实验",
-    "Not right yet": "还不对", "Not answered yet": "还没有作答",
-    "`{name}` is still empty: it wants {what}": "`{name}` 还是空的：需要{what}",
-    "a number": "一个数", "a share, from 0 to 1": "一个比例，从 0 到 1", "the number of a row": "行号",
-    "a sentence, in quotation marks": "一句话，放在引号里", "a function: write its body in place of `...`": "一个函数：把 `...` 换成函数体",
-    "`{name}` is {kind}, and a number is wanted: {fix}": "`{name}` 是{kind}，需要的是一个数：{fix}",
-    "leave off the quotation marks": "去掉引号", "put a number": "写一个数",
-    "{text} is {value}, without quotation marks": "{text} 就是 {value}，不要引号",
-    "a point in place of the comma, and no quotation marks": "小数用点不用逗号，也不要引号",
-    "the minus of the keyboard, and no quotation marks": "用键盘上的减号，不要引号",
-    "leave off the quotation marks, and Python works it out": "去掉引号，让 Python 来算",
-    "call it, with its brackets": "加上括号来调用它",
-    "the number itself, not whether something holds": "写出数本身，而不是某事是否成立",
-    "this one is too large for a computer to count with": "这个数太大，计算机无法计算",
-    "take the one number out of its brackets": "把这个数从括号里取出来", "take the one number that is asked for": "取出所问的那一个数",
-    "True or False": "True 或 False", "a dict": "字典", "a set": "集合", "a complex number": "复数",
-    "a function": "函数", "the class {kind}": "类 {kind}",
-    "a list of {n}": "含 {n} 个元素的列表", "a tuple of {n}": "含 {n} 个元素的元组",
-    "`{name}` is text, and a number is wanted: {fix}": "`{name}` 是文本，需要的是一个数：{fix}",
-    "`{name}` is nan, no number at all: something was divided by nothing?": "`{name}` 是 nan，不是数：是不是除以了零？",
-    "`{name}` is infinite: it wants a number that one can write down": "`{name}` 是无穷大：需要一个能写下来的数",
-    "`{name}` is {value}: a share lies between 0 and 1": "`{name}` 是 {value}：比例在 0 与 1 之间",
-    "`{name}` is {value}: a share lies between 0 and 1; if per cent are meant, {value} % is {part}":
-        "`{name}` 是 {value}：比例在 0 与 1 之间，{value} % 就是 {part}",
-    "`{name}` is rounded too far: {value} has not digits enough, let Python work it out":
-        "`{name}` 舍入过多：{value} 的位数不够，让 Python 来算",
-    "`{name}` is {kind}, and a function is wanted: give the function, not what it returns":
-        "`{name}` 是{kind}，需要的是函数：给出函数本身，而不是它的返回值",
-    "`{name}` is called with {n} arguments, and is written as `{call}`": "`{name}` 会以 {n} 个参数调用，而它写作 `{call}`",
-    "`{name}` is called with 1 argument, and is written as `{call}`": "`{name}` 会以 1 个参数调用，而它写作 `{call}`",
-    "`{name}` is called as `{asked}`, and is written as `{call}`": "`{name}` 会以 `{asked}` 调用，而它写作 `{call}`",
-    "`{name}` returns nothing, at least for some inputs: did you forget `return`?":
-        "`{name}` 没有返回值，至少对某些输入如此：是不是忘了 `return`？",
-    "`{name}` prints {text} and returns nothing: write `return` in place of `print`":
-        "`{name}` 打印了 {text} 却没有返回值：把 `print` 换成 `return`",
-    "`{name}` changes what it is given: let it make a new list, others still need the old one":
-        "`{name}` 改动了传入的数据：请新建一个列表，别处还要用原来的",
-    "`{name}` returns {n} numbers for {rows} rows: one for each row that it is given":
-        "`{name}` 对 {rows} 行返回了 {n} 个数：每行一个",
-    "`{name}` returns {kind}, and one number a row is wanted, in a list: {fix}": "`{name}` 返回{kind}，需要的是每行一个数的列表：{fix}",
-    "return a list": "返回一个列表", "put `list(...)` around it": "外面套上 `list(...)`"}
-
 # %% ../../nbs/charts/02_glossary.ipynb #8b419b8e
 ZH = {**BUTTONS, **FIELDS, **ANSWERS, **TITLES, **AXES, **LINES, **HINTS, **SAID, **STATUS, **WARNINGS, **ERRORS,
-      **REPORT, **TIPS, **TREE, **BROWSER, **RATED, **BESIDE, **LESSONS}
+      **REPORT, **TIPS, **TREE, **BROWSER, **RATED, **BESIDE}

@@ -264,6 +264,10 @@ def _numbers(r:Round, parent:Round|None)->str:
     rows = {"θ": [theta_of(r.config), theta_before]}
     for name in (*COUNTS, *METRICS):
         if math.isnan(now.get(name, math.nan)): continue
-        rows[name.replace("_", " ")] = [now[name], before.get(name, math.nan)]
+        rows[_in_words(name)] = [now[name], before.get(name, math.nan)]
     table = pandas.DataFrame.from_dict(rows, orient="index", columns=["this round", "the one before"])
     return html_table(table, CELL)
+
+def _in_words(column:str)->str:
+    "A column of the history as the charts call it."
+    return column.replace("heldout", "held-out").replace("_", " ")

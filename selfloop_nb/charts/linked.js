@@ -6,7 +6,7 @@ function card(row, say) {
     const length = row.thought.length + (row.more.thought ?? 0);
     const thought = length ? folded("thought", say("thought", { n: number(length) }), written("pre", "thought")) : "";
     const text = html("pre", { lang: row.lang }, written("span", "prompt"), thought, written("b", "completion"));
-    const score = known(row.score) ? ` ${number(row.score)}` : "", why = row.reason ? ` · ${plain(row.reason)}` : "";
+    const score = known(row.score) ? ` Q ${number(row.score)}` : "", why = row.reason ? ` · ${plain(row.reason)}` : "";
     const verdict = html("small", {}, html("b", {}, say(row.state)), score, why, row.place ?? "");
     const sound = row.sound ? html("audio", { controls: "", preload: "none", src: row.sound }) : "";
     const unheard = row.unheard ? html("i", {}, plain(row.unheard)) : "";

@@ -93,6 +93,7 @@ class Monitor(NamedTuple):
     columns:tuple # of the history, without which there is nothing to draw; none: own measures
 
     def is_drawable(self, history)->bool:
+        "Does the history have what it is drawn from?"
         return _known(history, *self.columns) if self.columns else bool(own_measures(history))
 
 # %% ../../nbs/charts/10_monitors.ipynb #b07537bf

@@ -40,6 +40,7 @@ def right_by_score(
         i = min(max(int((score - edges[0]) / width), 0), n - 1)
         by_bin.setdefault(i, []).append(bool(r))
     def made(i, verdicts):
+        "A bin: the share in it that is right, with Wilson's interval."
         n_rated, n_right = len(verdicts), sum(verdicts)
         return ScoreBin(edges[i], width, n_rated, n_right / n_rated, *wilson(n_right, n_rated))
     return [made(i, verdicts) for i, verdicts in sorted(by_bin.items())]

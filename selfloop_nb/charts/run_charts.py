@@ -71,14 +71,17 @@ def histories(self)->dict:
 
 # %% ../../nbs/charts/12_run_charts.ipynb #b2d7a611
 def _draw_scores(data:RunData, **style):
+    "The scores of the newest round."
     newest = max(data.scores, default=0)
     return plots.score_histogram(data.scores.get(newest), data.thetas().get(newest), data.score_range(), **style)
 
 # %% ../../nbs/charts/12_run_charts.ipynb #71fdf15c
 def _draw_rounds(data:RunData, **style):
+    "The scores of all rounds."
     return plots.score_ridgeline(data.scores, data.thetas(), data.score_range(), **style)
 
 def _draw_losses(data:RunData, **style):
+    "The losses of all trainings."
     return plots.training_loss_plot(data.losses, **style)
 
 # %% ../../nbs/charts/12_run_charts.ipynb #17abe72d

@@ -22,6 +22,7 @@ class NotRight(SelfloopError):
     heading = "Not right yet"
 
     def _render_traceback_(self)->list: # IPython asks for it
+        "What stands in a notebook in the place of a traceback."
         return [f"{shown(self.heading)}: {shown(str(self))}"]
 
 # %% ../../nbs/teaching/04_answers.ipynb #4c64e70c

@@ -51,6 +51,7 @@ def _table(columns:list, rows:list)->str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 def _cell(value)->str:
+    "A value as a cell of a table in Markdown."
     if isinstance(value, bool) or value is None: return "–" if value is None else str(value).lower()
     if isinstance(value, float): return f"{value:.4g}" if math.isfinite(value) else "–"
     return str(value) if isinstance(value, int) else plain(value)

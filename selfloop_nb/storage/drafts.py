@@ -37,6 +37,7 @@ class Parts(MutableMapping):
 
 # %% ../../nbs/storage/05_drafts.ipynb #e8ba6363
 def _take_links_away(folder:Path):
+    "A link could have files outside of the draft written over."
     for path in disk.below(folder):
         if disk.is_link(path): disk.unlink(path)
 
@@ -66,6 +67,7 @@ class Draft:
     def table(self, name:str): return read_table(self.folder / name)
 
     def write_table(self, name:str, table):
+        "Write a table, while the run is still held by this program."
         check_lock(self.lock)
         write_file(self.folder / name, table_bytes(table))
 

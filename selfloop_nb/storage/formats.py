@@ -214,6 +214,7 @@ def plain_table(
 
 # %% ../../nbs/storage/18_formats.ipynb #d09e77f2
 def _say_unasked(name:str):
+    "Warn of texts without a prompt."
     warnings.warn(f"{name}: there is no column 'prompt', so nothing is asked, and the model does not see the column "
                   "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
 
@@ -222,6 +223,7 @@ def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(r
 
 # %% ../../nbs/storage/18_formats.ipynb #82dec67f
 def _no_steps(name:str)->str:
+    "Why labels of single steps are refused."
     return (f"{name}: completions with a label for each step (stepwise supervision) cannot be learnt from here, "
             "where Q judges whole samples: join the steps of the right ones into a column 'completion'")
 

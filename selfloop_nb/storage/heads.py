@@ -33,6 +33,7 @@ class Move:
 
     @classmethod
     def now(cls, branch:str, origin:str|None, to:str, why:str)->"Move":
+        "A move that this process makes now."
         return cls(disk.now(), branch, origin, to, why, this_process())
 
 # %% ../../nbs/storage/06_heads.ipynb #bd568ec9

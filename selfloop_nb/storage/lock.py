@@ -118,6 +118,7 @@ def _open_lock(folder:Path)->int:
 
 # %% ../../nbs/storage/04_lock.ipynb #f84f62c3
 def _warn_without_lock(name:str, problem:str):
+    "Warn of a file system that knows no locks."
     warnings.warn(
         f"run {name!r} cannot be locked here ({problem}): take care that one program alone writes to it. "
         f"Where a second one begins, the first stops before its next write", stacklevel=5)

@@ -30,6 +30,7 @@ class FolderCopies:
     def __str__(self): return str(self.path)
 
     def names(self)->list:
+        "The records of rounds that it has."
         records = [f"rounds/{id}/round.json" for id in disk.listed(self.path / "rounds")]
         return [name for name in records if disk.is_file(self.path / name)]
 
@@ -45,16 +46,19 @@ class ArchiveCopies:
     def __str__(self): return str(self.path)
 
     def names(self)->list:
+        "The records of rounds that it has."
         with zipfile.ZipFile(self.path) as archive: names = archive.namelist()
         return [name for name in names if name.endswith("/round.json") and name.count("/") == 2]
 
     def read(self, name:str)->bytes:
+        "A small file, whole."
         with self.open(name) as file: data = file.read(MOST_TEXT + 1)
         if len(data) <= MOST_TEXT: return data
         raise DamagedRunError(f"{name} in {self.path.name} is larger than {MOST_TEXT:,} bytes")
 
     @contextmanager
     def open(self, name:str):
+        "A file, to be read piece by piece."
         try:
             with zipfile.ZipFile(self.path) as archive:
                 check_entry(archive.getinfo(name), self.path)

@@ -64,6 +64,7 @@ def _journal_name(kind:str, scorer)->str: return f"{kind}-{short_hash(scorer.des
 
 # %% ../../nbs/storage/27_sampled.ipynb #71240c85
 def _journals_in(draft:Draft)->set: # of names
+    "The files of scores that were paid for."
     return {name for name in disk.names(draft.folder) if name.startswith(("scores-", "audit-"))}
 
 # %% ../../nbs/storage/27_sampled.ipynb #e9388116

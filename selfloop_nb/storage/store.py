@@ -373,6 +373,7 @@ def _likeliest_before(self, id:str)->str|None:
     number = int(id.partition("-")[0]) if id[:4].isdigit() else -1
     records = [self._whole(other) for other in self.ids() if other != id]
     def newness(record):
+        "Of this branch first, then by number, then by when it was written."
         written = disk.stat(self.folder(record.id) / "round.json").st_mtime_ns
         return record.branch == self.branch, record.number, written
     earlier = [record for record in records if record is not None and record.number < number]

@@ -40,6 +40,7 @@ def added_to(
     return Added(check_name(about["origin"], "round"), str(about["weights"]))
 
 def _not_read(folder:Path, why)->DamagedRunError:
+    "The error of a record that names no weights."
     return DamagedRunError(f"{ADDED}/made.json of round {folder.name} cannot be read: {why}")
 
 # %% ../../nbs/storage/07_stored.ipynb #14c9c344

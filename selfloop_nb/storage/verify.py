@@ -277,6 +277,7 @@ def _other_setting(name:str, before, now)->list: # of texts
     return [_told(part, *values) for part, values in changed.items()]
 
 def _told(part:str, before:str, now:str)->str:
+    "A setting that is another, in words; code is not shown."
     if part.endswith((".code", ".holds")): return f"{part} is another"
     return f"{part} is {now[:60]}, before {before[:60]}"
 

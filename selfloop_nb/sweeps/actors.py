@@ -17,6 +17,7 @@ from ..storage.verify import computing
 # %% ../../nbs/sweeps/06_actors.ipynb #3a0ee206
 @cache
 def _versions()->dict:
+    "What has to be the same wherever a piece of work is done, and where this is."
     return {**environment(), "selfloop_nb": own_code(), "host": socket.gethostname()}
 
 # %% ../../nbs/sweeps/06_actors.ipynb #572e01f7

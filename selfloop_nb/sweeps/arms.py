@@ -312,6 +312,7 @@ def run_seed(
 def halter(should_stop:Callable)->Callable:
     "A listener that ends a loop at its next event once it is asked to."
     def listen(event):
+        "Raise, once the end was asked for."
         if not should_stop(): return
         raise Stopped("the sweep was stopped; what was committed stays, and the same call goes on from there")
     return listen

@@ -174,6 +174,7 @@ class _Together:
     cluster:RayCluster
 
     def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
+        "Each piece is done by several processes together, see `workers.Here`."
         yield from self.cluster.done_as(Gang, work, common, keys, piece, progress, should_stop)
 
 # %% ../../nbs/sweeps/08_cluster.ipynb #f73d56d1

@@ -91,19 +91,23 @@ class Server:
 
     def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
         "Chunks of samples are drawn by the server; all other pieces are done here, see `workers.Here`."
-        if getattr(work, "work", work) is not sample_chunk:
-            yield from HERE.map(work, common, keys, piece, progress, should_stop)
-            return
-        self.serve(common["lm"], common["sampling"])
-        asking = _Asking(self, common, keys, piece)
-        asking.begin()
-        try:
-            while asking.n_left:
-                if should_stop(): raise Stopped("stopped while the server draws; what was committed stays")
-                for key, signed, drawn in asking.ready():
-                    if progress: progress(sum(row["n_tokens"] for row in drawn))
-                    yield key, (signed, drawn)
-        finally: asking.ended.set()
+        if getattr(work, "work", work) is sample_chunk: return self._chunks(common, keys, piece, progress, should_stop)
+        return HERE.map(work, common, keys, piece, progress, should_stop)
+
+# %% ../../nbs/sweeps/09_server.ipynb #2b28cd44
+@patch_to(Server)
+def _chunks(self, common:dict, keys, piece:Callable, progress, should_stop:Callable): # yields what `map` does
+    "Chunks of samples, as they come from the server."
+    self.serve(common["lm"], common["sampling"])
+    asking = _Asking(self, common, keys, piece)
+    asking.begin()
+    try:
+        while asking.n_left:
+            if should_stop(): raise Stopped("stopped while the server draws; what was committed stays")
+            for key, signed, drawn in asking.ready():
+                if progress: progress(sum(row["n_tokens"] for row in drawn))
+                yield key, (signed, drawn)
+    finally: asking.ended.set()
 
 # %% ../../nbs/sweeps/09_server.ipynb #1db7d735
 @patch_to(Server)

@@ -77,6 +77,7 @@ def table(self)->"pandas.DataFrame": # one row an arm
 # %% ../../nbs/sweeps/03_sweep.ipynb #d232c38c
 @patch_to(Sweep)
 def _repr_html_(self):
+    "The table, what is said of the controls, and which arms ended early."
     words = "".join(f"{escape(line)}<br>" for found in self.verdicts.values() for line in found.lines)
     ends = [f"{name}, seed {seed}: ended {why}" for (name, seed), why in self.ended.items()]
     return self.table.round(3).to_html(escape=True) + words + "".join(f"{escape(end)}<br>" for end in ends)
@@ -138,6 +139,7 @@ class _Axis:
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #6f85ba86
 def _places(done:Sweep)->dict: # name of an arm -> axis -> where it lies
+    "Where each arm lies in the grid."
     return {arm.name: {"arm": arm.name, **arm.place} for arm in done.arms}
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #db57c47c

@@ -131,6 +131,7 @@ def _pair_trainer_class():
     "TRL's trainer for rows of token ids; one class for all rounds, since a class a round is never given back."
     trl = import_extra("trl", "preferences")
     class PairTrainer(Resumable, trl.DPOTrainer):
+        "Takes the rows as they are: they are token ids already."
         def _prepare_dataset(self, dataset, *rest, **more): return dataset
     return PairTrainer
 

@@ -53,6 +53,7 @@ def check_turns(
 
 # %% ../../nbs/training/04_round_models.ipynb #973ec744
 def _asked_of(task:Task): # yields what a row is called in errors, and its prompt
+    "Every prompt of a task."
     tables = {"D_train": task.train, "prompts": task.prompts, "held-out": task.heldout, "sealed": task.sealed}
     for name, table in tables.items():
         prompts = [] if table is None else table["prompt"][:]

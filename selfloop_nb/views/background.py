@@ -75,6 +75,7 @@ def _do(self, work, apart:bool=False):
 
 @patch_to(Worker)
 def _tell(self):
+    "Tell the listeners that the worker begins, or is done."
     for listener in list(self.listeners): listener()
 
 # %% ../../nbs/views/01_background.ipynb #0c0d991e
@@ -215,6 +216,7 @@ def _look(self):
 
 @patch_to(Watcher)
 def _watch(self):
+    "In a thread: look again and again, as long as there is anybody to tell."
     while not self.closed.wait(self.seconds) and self.on_change() is not None: self._compare()
 
 # %% ../../nbs/views/01_background.ipynb #142c81bb

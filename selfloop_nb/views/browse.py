@@ -44,9 +44,11 @@ def find_samples(
 
 # %% ../../nbs/views/07_browse.ipynb #90311ec6
 def _with_value(rows:list, values:list, wanted:str)->list:
+    "Those with this state, or this reason."
     return [i for i in rows if values[i] == wanted]
 
 def _between(rows:list, scores:list, low:float, high:float)->list:
+    "Those with a score from one bound to the other."
     return [i for i in rows if low <= scores[i] <= high]
 
 def _with_text(rows:list, samples, text:str)->list:
@@ -213,7 +215,7 @@ def cards(self)->str: # HTML
     for i in self.shown:
         sample = self.samples[i]
         others, label = self._others(sample["prompt"]) if self.beside.value else ([], "")
-        parts.append(sample_card(sample))
+        parts.append(sample_card(sample, f" · #{i}"))
         for other in others: parts.append(f"<div style='margin-left:32px'>{label}: {sample_card(other)}</div>")
     return "".join(parts) or "<i>no sample fits</i>"
 

@@ -101,9 +101,11 @@ class Comparison(View):
         return settings_table(had)
 
     def _listen(self, event):
+        "Something has happened in one of the loops."
         if event.kind in ("round", "rewind"): self._changed("runs")
 
     def _changed(self, what:str):
+        "Have something drawn anew."
         self.publisher.tell(what)
         self.publisher.settle()
 

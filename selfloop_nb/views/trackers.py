@@ -76,6 +76,7 @@ def _work(self):
 
 @patch_to(Tracker)
 def _failed(self, error:BaseException):
+    "A tracker that fails is told of, and never ends a run."
     self._say("failed", f"{self.name} failed, and the run goes on: {type(error).__name__}: {error!s:.200}")
 
 # %% ../../nbs/views/11_trackers.ipynb #943cc378
@@ -93,15 +94,18 @@ def close(self,
 
 # %% ../../nbs/views/11_trackers.ipynb #eab82e35
 def _trackio(**settings):
+    "What logs to it, and what ends it."
     trackio = import_extra("trackio", "trackio")
     trackio.init(**{"project": "selfloop", **settings})
     return lambda metrics, step: trackio.log(metrics, step=step), trackio.finish
 
 def _wandb(**settings):
+    "What logs to it, and what ends it."
     run = import_extra("wandb", "wandb").init(**{"project": "selfloop", **settings})
     return lambda metrics, step: run.log(metrics, step=step), run.finish
 
 def _mlflow(project:str="selfloop", **settings):
+    "What logs to it, and what ends it."
     mlflow = import_extra("mlflow", "mlflow")
     mlflow.set_experiment(project)
     run = mlflow.start_run(**settings).info.run_id
@@ -109,6 +113,7 @@ def _mlflow(project:str="selfloop", **settings):
 
 # %% ../../nbs/views/11_trackers.ipynb #67cc5dc1
 def _tensorboard(project:str="runs/tensorboard", **settings):
+    "What logs to it, and what ends it."
     import_extra("tensorboard", "tensorboard")
     writer = import_extra("torch.utils.tensorboard", "tensorboard").SummaryWriter(project, **settings)
     def log(metrics, step):
