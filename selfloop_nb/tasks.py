@@ -266,9 +266,10 @@ def from_dataset(
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
+    _check_table(prompts, "prompts", ("prompt",))
     heldout = _clean_table(heldout, "heldout")
-    if check is None and prompts is not None and "answer" in prompts.column_names: check = _check_answers(prompts)
-    if check is None and prompts is not None: say_unchecked(prompts.column_names)
+    if check is None and "answer" in prompts.column_names: check = _check_answers(prompts)
+    if check is None: say_unchecked(prompts.column_names)
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)

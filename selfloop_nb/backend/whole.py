@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['why_no_tokenizer', 'why_not_whole', 'why_not_the_same_again', 'sees_ahead', 'was_changed_by_hand', 'why_not_computed',
-           'check_form', 'check_same', 'without_poolers', 'quiet', 'settings_as_they_are', 'own_memory']
+           'check_form', 'check_same', 'without_poolers', 'quiet', 'settings_as_they_are', 'weights_that_stay',
+           'own_memory']
 
 # %% ../../nbs/backend/07_whole.ipynb #e00bad7c
 import threading
@@ -296,6 +297,16 @@ def settings_as_they_are(
     finally:
         contradict, model.generation_config = model.generation_config is not own, own
     if contradict: own.to_json_file(Path(folder) / "generation_config.json")
+
+# %% ../../nbs/backend/07_whole.ipynb #5b8e21d2
+def weights_that_stay(
+    model, # of transformers
+):
+    "Have an RWKV leave its weights as they are."
+    if model.config.model_type != "rwkv" or not model.config.rescale_every: return
+    model.base_model.train()._rescale_layers() # it may have been asked before
+    model.eval()
+    model.config.rescale_every = 0
 
 # %% ../../nbs/backend/07_whole.ipynb #36fd4cfe
 def own_memory(

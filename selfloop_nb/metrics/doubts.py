@@ -7,14 +7,14 @@ __all__ = ['MOST_ROWS', 'LOOKED_AT', 'come_back', 'doubts', 'check_rule', 'check
            'taught_otherwise']
 
 # %% ../../nbs/metrics/12_doubts.ipynb #1494000e
-import math, unicodedata
+import math, re, unicodedata
 from contextlib import contextmanager
 
 from ..backend.columns import arrow_column, number_column, some_rows
 from ..backend.controls import n_ids
 from ..backend.core import ScoringError
 from ..backend.rows import MOST_LOGITS
-from ..backend.thoughts import split_thought
+from ..backend.thoughts import split_thought, without_thoughts
 from ..backend.tokens import Reader
 from ..backend.turns import (
     TAGS, before_answer, framed, given_by, names_read, read_turns, thought_put, writes_date)
@@ -24,7 +24,7 @@ from ..records import SAMPLE_COLUMNS
 from ..sampling import Sampling
 from ..scorers.likelihoods import completion_logprobs
 from ..scoring import Scorer
-from ..storage.misread import spelt, unseen
+from ..storage.misread import of_other_form, spelt, unseen
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
 
@@ -143,13 +143,24 @@ def _unreachable(lm:LanguageModel, task:Task)->str:
             "write them as the model does, or give a check of your own")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #255bf507
-def _worked_out(task:Task)->str:
+def _worked_out(task:Task, name:str, table)->str:
     "References that are whole solutions, with which no completion is compared rightly; '' where they are not."
-    texts = [text for value in _some(task.prompts, "answer").values() for text in answer_texts(value)]
-    worked = [text for text in texts if "####" in text]
+    texts = [text for value in _some(table, "answer").values() for text in answer_texts(value)]
+    worked = [text for text in texts if re.search(r"####|\w\s.*\\boxed", text, re.DOTALL)]
     if task.check is not exact_answer or not worked: return ""
-    return (f"prompts: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and "
-            "the check wants completions that equal all of it: keep what follows ####, or give a check of your own")
+    return (f"{name}: {len(worked)} of {len(texts)} references are whole solutions, such as {worked[0]!r:.60}, and the "
+            "check wants completions that equal all of it: keep the answer alone, or give a check of your own")
+
+# %% ../../nbs/metrics/12_doubts.ipynb #5b8e21a2
+def _of_other_form(task:Task, train:dict)->str:
+    "References of a form that no completion of D_train has; '' where some has."
+    if task.check is not exact_answer: return ""
+    answers = [answer_texts(value) for value in _some(task.prompts, "answer").values()]
+    apart = of_other_form(list(filter(None, answers)), without_thoughts(list(train.values())))
+    if apart is None: return ""
+    return (f"prompts: the references are such as {apart[0]!r:.40}, and no completion of D_train has that form, such "
+            f"as {apart[1]!r:.60}, while the check wants completions that equal a reference: write both alike, or give "
+            "a check of your own, which finds the answer in a completion")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #79f8f5fc
 def _without_language(lm:LanguageModel)->str:
@@ -255,7 +266,9 @@ def doubts(
     found += [_put_unread(lm, prompts, sampling.templates), _unreachable_stop(lm, sampling.stop)]
     found += [_spelt_out(lm, "Sampling(templates=...)", "template", dict(enumerate(sampling.templates)))]
     found += [_passed_by(lm, "D_train", _some(task.train, "prompt")), _passed_by(lm, "prompts", prompts)]
-    found += [_spelt_out(lm, "D_train", "completion", train), _worked_out(task), _unreachable(lm, task)]
+    found += [_spelt_out(lm, "D_train", "completion", train), _unreachable(lm, task)]
+    found += [_worked_out(task, "prompts", task.prompts), _worked_out(task, "held-out", task.heldout)]
+    found += [_of_other_form(task, train)]
     found += [_second_thought(lm, _some(task.train, "prompt"), train)]
     found += [_without_thought(lm, train), _unseen("D_train", train), _unseen("held-out", heldout)]
     found += [*_asked_otherwise(lm), _without_language(lm)]

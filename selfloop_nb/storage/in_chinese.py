@@ -338,6 +338,12 @@ ERRORS |= {
         "{a}：{b} 一轮接一轮地往下走，运行恢复时又从头开始，结果就不同：用 random 或 numpy.random 抽取（它们的数属于这一轮），或在函数里生成它",
     "{a}: the model does not see the column {b}, of which the prompt of row {c} says nothing: write it into the "
     "prompts where it belongs to what is asked": "{a}：模型看不到列 {b}，第 {c} 行的提示里也没有它的内容：如果它属于所问的内容，请写进提示",
+    "prompts, column 'answer': none of {a} answers is known, such as {b}, so that no completion is right or wrong: "
+    "give answers, or leave the column out":
+        "prompts 的列 'answer'：{a} 个答案都未知（如 {b}），因此没有回答能算对或错：请给出答案，或去掉这一列",
+    "{a}: the column 'answer' holds several classes a row, and a completion is right that says any one of them: where "
+    "all are meant, give a check of your own":
+        "{a}：列 'answer' 每行有几个类别，写出其中任何一个就算对：若要全部写出，请给出自己的 check",
     "prompts, column 'answer': the answers are numbers, such as {a} beside the {b} {c}, and only the number is right: "
     "where they count the {b}, put the text or the letter that the model is to write in their place":
         "prompts 的列 'answer'：答案是数，如 {b} {c} 旁的 {a}，只有写出这个数才算对：如果它是 {b} 的序号，请换成模型该写的文本或字母",
