@@ -23,7 +23,7 @@ from .backend.weights import as_trained, idle_steps, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .guards import are_guards
-from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check, taught_otherwise
+from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -46,6 +46,7 @@ from .storage.store import Run
 from .storage.verify import set_otherwise
 from .tasks import Task, table_hash
 from .training.round_models import INITIAL, write_model
+from .training.written import taught_otherwise
 from .tuning import Tuner, TuningData
 
 # %% ../nbs/12_phases.ipynb #11ff151b
@@ -81,6 +82,7 @@ class Settings:
             if scorer is not None: check_scorer(scorer, task, name)
         if asked: check_rule(self.select, task)
         if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
+        if hasattr(self.tune, "check_sampling"): self.tune.check_sampling(self.sampling)
         if self.initial is not None: self.initial.check(model, task)
         check_prompts(model, task, self.sampling)
         if self.measures: check_questions(model, task, self.sampling)
@@ -191,7 +193,6 @@ def origin(self)->str:
     "Id of the round whose model the training starts from."
     return self.parent.id if self.settings.tune.start == "previous" else self.store.rounds()[0].id
 
-# %% ../nbs/12_phases.ipynb #22d6bf66
 @patch_to(RoundDraft)
 def seed_of(self, phase:str)->int:
     "The seed of a random choice in this round."
@@ -203,7 +204,6 @@ def emit(self, kind:str, phase:str, **data):
     "Tell the listeners of something that happens in this round."
     self.control.emit(kind, self.number, phase, **data)
 
-# %% ../nbs/12_phases.ipynb #e7a4fbcf
 @patch_to(RoundDraft)
 def say(self, phase:str, text:str):
     "A message about this round."

@@ -210,6 +210,10 @@ ERRORS |= {
     "the prompts bring completions beside the column 'answer': the answers are the references, and the completions "
     "are left out":
         "prompts 除列 'answer' 外还带有回答：答案用作参考，回答不采用",
+    "n_samples={a}: with {b} ways to ask, DPO finds no two samples that are asked alike: give Sampling(n_samples={c})":
+        "n_samples={a}：有 {b} 种问法，DPO 找不到两个问法相同的样本：请用 Sampling(n_samples={c})",
+    "{a}={b}: a prompt's samples are the same, and DPO finds none that is worse: give another {c}":
+        "{a}={b}：同一题的样本都相同，DPO 找不到更差的：请换一个 {c}",
     "prompts, column 'answer': {a} of {b} are empty, and only an empty completion is right there: where the answer is "
     "not known, leave the row out, or make it None":
         "prompts 的列 'answer'：{b} 个中有 {a} 个是空的，那里只有空的回答才算对：答案未知的行请去掉，或设为 None",
