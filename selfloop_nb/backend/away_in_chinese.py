@@ -212,6 +212,12 @@ ERRORS |= {
         "prompts 除列 'answer' 外还带有回答：答案用作参考，回答不采用",
     "n_samples={a}: with {b} ways to ask, DPO finds no two samples that are asked alike: give Sampling(n_samples={c})":
         "n_samples={a}：有 {b} 种问法，DPO 找不到两个问法相同的样本：请用 Sampling(n_samples={c})",
+    "{a}: nothing is learnt from the column 'rejected', what was chosen is the completion: DPO and SPIN pair samples "
+    "of the model's own":
+        "{a}：列 'rejected' 不会学到，选中的就是回答：DPO 和 SPIN 用模型自己的样本配对",
+    "{a}: the column 'role' says that a row is one message, which is learnt by itself: give a row for each "
+    "conversation, its messages in a column 'messages'":
+        "{a}：列 'role' 表明每行是一条消息，会单独学习：请每个对话一行，消息放在列 'messages' 里",
     "{a}={b}: a prompt's samples are the same, and DPO finds none that is worse: give another {c}":
         "{a}={b}：同一题的样本都相同，DPO 找不到更差的：请换一个 {c}",
     "prompts, column 'answer': {a} of {b} are empty, and only an empty completion is right there: where the answer is "

@@ -70,7 +70,7 @@ def _choice_columns(columns:list)->list: # of names; empty where the choices hav
 def _is_in(value, prompt:str)->bool:
     "Does a prompt begin to say what stands beside it?"
     texts = [text.strip() for text in answer_texts(value)]
-    begins = [text[:40] in prompt or text.startswith(prompt.strip() or " ") for text in texts if text]
+    begins = [text[:40] in prompt or text.startswith(prompt.strip()) for text in texts if text]
     return not begins or any(begins) # or the prompt begins it, as in a column that holds both prompt and answer
 
 # %% ../../nbs/storage/29_misread.ipynb #d6f279cb
@@ -82,13 +82,23 @@ def _say_beside(table, name:str):
     prompts = [prompt if isinstance(prompt, str) else "" for prompt in table["prompt"][:LOOKED_AT]]
     for columns in groups:
         values = zip(prompts, *(table[column][:LOOKED_AT] for column in columns))
-        row = next((i for i, (prompt, *several) in enumerate(values) if not _is_in(several, prompt)), None)
+        row = next((i for i, (prompt, *several) in enumerate(values) if prompt and not _is_in(several, prompt)), None)
         if row is None: continue
         called = " or ".join(map(repr, columns))
         warnings.warn(f"{name}: the model does not see the column {called}, of which the prompt of row {row} says "
                       "nothing: write it into the prompts where it belongs to what is asked", stacklevel=5)
 
 # %% ../../nbs/storage/29_misread.ipynb #1f37fa16
+def _say_beside_learnt(columns:list, name:str):
+    "Warn of columns by which others learn, and nobody here."
+    if "rejected" in columns and name == "train":
+        warnings.warn(f"{name}: nothing is learnt from the column 'rejected', what was chosen is the completion: DPO "
+                      "and SPIN pair samples of the model's own", stacklevel=5)
+    if not {"role", "completion"} <= set(columns): return
+    warnings.warn(f"{name}: the column 'role' says that a row is one message, which is learnt by itself: give a row "
+                  "for each conversation, its messages in a column 'messages'", stacklevel=5)
+
+# %% ../../nbs/storage/29_misread.ipynb #5b8e21i1
 def _say_empty(table, name:str):
     "Warn of empty completions, such as the gaps of a CSV file are."
     types = {column: getattr(feature, "dtype", "") for column, feature in table.features.items()}
@@ -109,6 +119,7 @@ def say_misread(
     _say_unsaid(columns, name)
     _say_beside(table, name)
     _say_empty(table, name)
+    _say_beside_learnt(columns, name)
     for column in columns:
         meant = column.strip().lower()
         if meant == column or meant in columns or meant not in ("completion", "answer", "weight"): continue
