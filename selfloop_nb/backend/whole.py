@@ -74,7 +74,20 @@ def why_not_whole(
     if fault := _counts_other_layers(model.config): return fault
     if getattr(model.config, "return_dict", True) is False:
         return "its config has it answer in a tuple; set model.config.return_dict = True"
-    return why_no_tokenizer(tokenizer)
+    return why_no_tokenizer(tokenizer) or _why_not_read_again(model)
+
+# %% ../../nbs/backend/07_whole.ipynb #5b8e21j1
+def _why_not_read_again(model)->str:
+    "What transformers would refuse of a model's own generation settings where it reads them again."
+    from transformers.utils import logging
+    told = logging.get_verbosity()
+    logging.set_verbosity_error() # of what it only doubts, it says something whenever they are used
+    try: model.generation_config.validate()
+    except Exception as error:
+        return (f"its generation settings are written, and not read again ({error!s:.80}); set "
+                "model.generation_config = transformers.GenerationConfig()")
+    finally: logging.set_verbosity(told)
+    return ""
 
 # %% ../../nbs/backend/07_whole.ipynb #25457636
 def why_not_the_same_again(
