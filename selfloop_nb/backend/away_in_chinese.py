@@ -210,8 +210,9 @@ ERRORS |= {
     "the prompts bring completions beside the column 'answer': the answers are the references, and the completions "
     "are left out":
         "prompts 除列 'answer' 外还带有回答：答案用作参考，回答不采用",
-    "n_samples={a}: with {b} ways to ask, DPO finds no two samples that are asked alike: give Sampling(n_samples={c})":
-        "n_samples={a}：有 {b} 种问法，DPO 找不到两个问法相同的样本：请用 Sampling(n_samples={c})",
+    "n_samples={a}: DPO pairs samples that are asked alike, and with so few no template is taken twice: give "
+    "Sampling(n_samples={b})":
+        "n_samples={a}：DPO 把问法相同的样本配对，这么少时没有模板用到两次：请用 Sampling(n_samples={b})",
     "{a}: nothing is learnt from the column 'rejected', what was chosen is the completion: DPO and SPIN pair samples "
     "of the model's own":
         "{a}：列 'rejected' 不会学到，选中的就是回答：DPO 和 SPIN 用模型自己的样本配对",

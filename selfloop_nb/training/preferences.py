@@ -256,8 +256,8 @@ class DPO(_Preferring):
         "Raise `ValueError` where no two samples could differ that are asked alike."
         n, ways = sampling.n_samples, len(sampling.templates)
         if n <= ways:
-            raise ValueError(f"n_samples={n!r}: with {ways} ways to ask, DPO finds no two samples that are asked "
-                             f"alike: give Sampling(n_samples={2 * ways})")
+            raise ValueError(f"n_samples={n!r}: DPO pairs samples that are asked alike, and with so few no template is "
+                             f"taken twice: give Sampling(n_samples={2 * ways})")
         for name, alike in dict(temperature=0, top_k=1).items():
             if getattr(sampling, name) != alike: continue
             raise ValueError(f"{name}={alike}: a prompt's samples are the same, and DPO finds none that is worse: "
