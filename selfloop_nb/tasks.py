@@ -312,8 +312,9 @@ def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."
     for i, value in enumerate(prompts["answer"][:]):
         if not isinstance(value, dict) or "text" in value: continue
-        raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
-                         "give texts, or numbers, or a check of your own that reads it")
+        part = next((name for name, said in value.items() if answer_texts(said)), next(iter(value), ""))
+        raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: give texts or "
+                         f"numbers, such as what stands under {part!r}, or a check of your own that reads it")
     say_odd_answers(prompts["answer"][:])
     say_contradictions(prompts)
     say_indices(prompts)
