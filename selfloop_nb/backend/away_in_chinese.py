@@ -213,6 +213,9 @@ ERRORS |= {
     "n_samples={a}: DPO pairs samples that are asked alike, and with so few no template is taken twice: give "
     "Sampling(n_samples={b})":
         "n_samples={a}：DPO 把问法相同的样本配对，这么少时没有模板用到两次：请用 Sampling(n_samples={b})",
+    "prompts, column 'answer', row {a}: {b} has lists in a list, and a completion is right that says any one value, "
+    "such as {c}: where all of it is the answer, write it as text, json.dumps(...)":
+        "prompts 的列 'answer'，第 {a} 行：{b} 是列表的列表，写出其中任何一个值（如 {c}）就算对：若整体才是答案，请写成文本，json.dumps(...)",
     "{a}: nothing is learnt from the column 'rejected', what was chosen is the completion: DPO and SPIN pair samples "
     "of the model's own":
         "{a}：列 'rejected' 不会学到，选中的就是回答：DPO 和 SPIN 用模型自己的样本配对",

@@ -197,6 +197,20 @@ def _as_seen(row:dict)->dict:
     return {**row, **{name: without_unseen(text) for name, text in texts.items()}}
 
 # %% ../../nbs/storage/29_misread.ipynb #7c56634d
+def _say_nested(answers:list):
+    "Warn of references that are tables, such as a grid of numbers, any one cell of which is right."
+    row = next((row for row, value in enumerate(answers) if _is_nested(value)), None)
+    texts = [] if row is None else answer_texts(answers[row])
+    if not texts: return
+    warnings.warn(f"prompts, column 'answer', row {row}: {answers[row]!r:.60} has lists in a list, and a completion is "
+                  f"right that says any one value, such as {texts[0]!r:.40}: where all of it is the answer, write it "
+                  "as text, json.dumps(...)", stacklevel=5)
+
+def _is_nested(value)->bool:
+    "Is it a list with lists in it?"
+    return isinstance(value, list) and any(isinstance(part, list) for part in value)
+
+# %% ../../nbs/storage/29_misread.ipynb #5b8e21k1
 def say_odd_answers(answers:list):
     "Warn of references that are not what was meant: empty fields of a CSV file, and whole numbers as decimals in one."
     texts = [answer.strip() for answer in answers if isinstance(answer, str)]
@@ -205,6 +219,7 @@ def say_odd_answers(answers:list):
         warnings.warn(f"prompts, column 'answer': decimals as large as {large:.0f} have lost their last digits, as "
                       "whole numbers of pandas do where one is missing: write them as text", stacklevel=4)
     _say_unseen(answers)
+    _say_nested(answers)
     gaps = [text for text in texts if text in ("nan", "NaN", "None", "null", "<NA>")]
     if 0 < len(gaps) < len(texts):
         warnings.warn(f"prompts, column 'answer': {len(gaps)} of {len(answers)} are the text {gaps[0]!r}, as programs "

@@ -66,7 +66,7 @@ REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", 
 # %% ../../nbs/storage/15_tables.ipynb #0fe45d22
 def called_references(columns:list)->list:
     "Columns that seem to hold references under another name."
-    return [column for column in columns if column.strip().lower() in REFERENCES]
+    return [column for column in columns if column.strip().lower().replace(" ", "_") in REFERENCES]
 
 # %% ../../nbs/storage/15_tables.ipynb #6d376683
 def _say_numbers(prompts):
