@@ -69,9 +69,14 @@ def _choice_columns(columns:list)->list: # of names; empty where the choices hav
 # %% ../../nbs/storage/29_misread.ipynb #8b18bd07
 def _is_in(value, prompt:str)->bool:
     "Does a prompt begin to say what stands beside it?"
-    texts = [text.strip() for text in answer_texts(value)]
-    begins = [text[:40] in prompt or text.startswith(prompt.strip()) for text in texts if text]
+    asked, texts = _words(prompt), list(filter(None, map(_words, answer_texts(value))))
+    begins = [text[:40] in asked or text.startswith(asked) for text in texts]
     return not begins or any(begins) # or the prompt begins it, as in a column that holds both prompt and answer
+
+# %% ../../nbs/storage/29_misread.ipynb #5b8e21m1
+def _words(text:str)->str:
+    "A text without what does not count: capitals, and how its words are parted."
+    return " ".join(text.lower().split())
 
 # %% ../../nbs/storage/29_misread.ipynb #d6f279cb
 def _say_beside(table, name:str):
@@ -262,8 +267,9 @@ def say_indices(
     choices = map(answer_texts, zip(*(prompts[name][:] for name in columns)))
     rows = list(zip(prompts["answer"][:], choices))
     known = [(answer, texts) for answer, texts in rows if answer is not None and texts]
-    def counts(answer, texts): return _word(answer).isdecimal() and _word(answer) not in texts
-    if not known or not all(counts(*row) for row in known): return
+    numbers = [_word(answer) for answer, _ in known]
+    def counts(number, texts): return number.isdecimal() and int(number) <= len(texts) and number not in texts
+    if not known or not all(counts(number, texts) for number, (_, texts) in zip(numbers, known)): return
     answer, texts = known[0]
     warnings.warn(f"prompts, column 'answer': the answers are numbers, such as {_word(answer)} beside the {column} "
                   f"{texts!r:.60}, and only the number is right: where they count the {column}, put the text or the "
