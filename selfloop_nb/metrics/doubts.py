@@ -176,13 +176,13 @@ def _without_room(lm:LanguageModel, task:Task, sampling:Sampling, name:str, tabl
             f"Sampling(max_new_tokens={max(size for size, *_ in odd)})")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #5b8e21f3
-def _behind_stop(name:str, texts:dict, stop:tuple)->str:
-    "Texts that go on behind a stop string; '' where there are none."
-    odd = {row: end for row, text in texts.items() for end in stop if text.partition(end)[2].strip()}
+def _with_stop(name:str, texts:dict, stop:tuple)->str:
+    "Texts that hold a stop string; '' where there are none."
+    odd = {row: end for row, text in texts.items() for end in stop if end in text}
     if not odd: return ""
     row, end = next(iter(odd.items()))
-    return (f"{name}: {len(odd)} of {len(texts)} go on behind {end!r:.40}, such as row {row}, "
-            f"{texts[row]!r:.60}, where samples end: none says the rest; give another Sampling(stop=...)")
+    return (f"{name}: {len(odd)} of {len(texts)} hold {end!r:.40}, such as row {row}, {texts[row]!r:.60}, where samples "
+            "end, and are learnt without it: leave out what begins there, or give another Sampling(stop=...)")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #79f8f5fc
 def _without_language(lm:LanguageModel)->str:
@@ -292,8 +292,9 @@ def doubts(
     found += [_worked_out(task, "prompts", task.prompts), _worked_out(task, "held-out", task.heldout)]
     found += [_of_other_form(task, train), _without_room(lm, task, sampling, "prompts", task.prompts)]
     found += [_without_room(lm, task, sampling, "held-out", task.heldout)]
-    found += [_behind_stop("D_train, completions", train, sampling.stop)]
-    if task.check is exact_answer: found += [_behind_stop("prompts, answers", answers, sampling.stop)]
+    found += [_with_stop("D_train, completions", train, sampling.stop)]
+    stripped = {row: text.strip() for row, text in answers.items()} # as the check compares them
+    if task.check is exact_answer: found += [_with_stop("prompts, answers", stripped, sampling.stop)]
     found += [_second_thought(lm, _some(task.train, "prompt"), train)]
     found += [_without_thought(lm, train), _unseen("D_train", train), _unseen("held-out", heldout)]
     found += [*_asked_otherwise(lm), _without_language(lm)]
