@@ -181,8 +181,8 @@ def _with_stop(name:str, texts:dict, stop:tuple)->str:
     odd = {row: end for row, text in texts.items() for end in stop if end in text}
     if not odd: return ""
     row, end = next(iter(odd.items()))
-    return (f"{name}: {len(odd)} of {len(texts)} hold {end!r:.40}, such as row {row}, {texts[row]!r:.60}, where samples "
-            "end, and are learnt without it: leave out what begins there, or give another Sampling(stop=...)")
+    return (f"{name}: {len(odd)} of {len(texts)} hold {end!r:.40}, such as row {row}, {texts[row]!r:.60}, where "
+            "samples end, and are learnt without it: leave out what begins there, or give another Sampling(stop=...)")
 
 # %% ../../nbs/metrics/12_doubts.ipynb #79f8f5fc
 def _without_language(lm:LanguageModel)->str:
