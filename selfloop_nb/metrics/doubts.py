@@ -232,6 +232,21 @@ def _asked_otherwise(lm:LanguageModel)->list: # of texts
                      "template_kwargs={'date_string': '26 Jul 2024'} where the template reads that")
     return found
 
+# %% ../../nbs/metrics/12_doubts.ipynb #5b8e21n1
+# How transcripts end, of HH-RLHF, Alpaca, Llama 2, Zephyr and ChatML, where the assistant is to go on.
+_ANSWERS = re.compile(
+    r"(?:^(?:### )?(?:Assistant|Response):|\[/INST\]|<\|assistant\|>|<\|im_start\|>assistant)\s*\Z", re.MULTILINE)
+
+# %% ../../nbs/metrics/12_doubts.ipynb #5b8e21n2
+def _turns_in_a_turn(lm:LanguageModel, prompts:dict)->str:
+    "Prompts that are transcripts, which a chat template puts into one turn; '' where there are none."
+    odd = [row for row, text in prompts.items() if _ANSWERS.search(text)] if lm.tokenizer.chat_template else []
+    if not odd: return ""
+    text = prompts[odd[0]]
+    return (f"prompts: {len(odd)} of {len(prompts)} are transcripts, such as row {odd[0]}, {text[:20]!r} to "
+            f"{text[-20:]!r}, and the chat template of {lm.name} puts all of it into one turn of the user: make lists "
+            "of messages of them, or load the model with chat=False")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #6b1f0e17
 def _without_thought(lm:LanguageModel, texts:dict)->str:
     "Completions of D_train before which the chat template would write an empty thought; '' where there are none."
@@ -297,7 +312,7 @@ def doubts(
     if task.check is exact_answer: found += [_with_stop("prompts, answers", stripped, sampling.stop)]
     found += [_second_thought(lm, _some(task.train, "prompt"), train)]
     found += [_without_thought(lm, train), _unseen("D_train", train), _unseen("held-out", heldout)]
-    found += [*_asked_otherwise(lm), _without_language(lm)]
+    found += [*_asked_otherwise(lm), _without_language(lm), _turns_in_a_turn(lm, prompts)]
     return list(filter(None, found))
 
 # %% ../../nbs/metrics/12_doubts.ipynb #60123426
