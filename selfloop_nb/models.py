@@ -24,7 +24,8 @@ from .backend.strangers import (
 from .backend.tokens import Reader, TextAsIds, character_tokenizer, prompt_batch, word_tokenizer
 from .backend.turns import drops_question, template_fault, with_settings, with_system, without_template
 from .backend.weights import first_weights, on_same_weights, with_weights, without_weights
-from .backend.whole import own_memory, quiet, settings_as_they_are, why_not_whole, without_poolers
+from .backend.whole import (
+    own_memory, quiet, settings_as_they_are, weights_that_stay, why_not_whole, without_poolers)
 from .text import answer_texts
 
 # %% ../nbs/04_models.ipynb #0c5f037c
@@ -45,6 +46,7 @@ class LanguageModel(TextAsIds):
         plain_fields(self)
         if not self.chat: self.tokenizer = without_template(self.tokenizer)
         self.check()
+        weights_that_stay(self.model)
         if self.tokenizer.pad_token_id is None: self.tokenizer.pad_token = self.tokenizer.eos_token
         if self.template_kwargs: self.tokenizer = with_settings(self.tokenizer, self.template_kwargs, self.name)
         if self.system is not None: self.tokenizer = with_system(self.tokenizer, self.system, self.name)

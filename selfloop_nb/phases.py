@@ -23,7 +23,7 @@ from .backend.weights import as_trained, idle_steps, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .guards import are_guards
-from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check, taught_otherwise
+from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -46,6 +46,7 @@ from .storage.store import Run
 from .storage.verify import set_otherwise
 from .tasks import Task, table_hash
 from .training.round_models import INITIAL, write_model
+from .training.written import taught_otherwise
 from .tuning import Tuner, TuningData
 
 # %% ../nbs/12_phases.ipynb #11ff151b
@@ -77,9 +78,7 @@ class Settings:
 def _broken_rules(s:Settings):
     "(field, what it must be) of every field that cannot be what it is."
     if not isinstance(s.sampling, Sampling): yield "sampling", "Sampling(...)"
-    for name in ("tune", "initial"):
-        how = getattr(s, name)
-        if how is None and name == "initial": continue # the model is M_0 as it comes
+    for name, how in dict(tune=s.tune, initial=s.initial or s.tune).items(): # None: M_0 is the model as it comes
         trains = not isinstance(how, type) and callable(getattr(how, "train", None))
         if not trains: yield name, "a way to train, such as FineTune(...)"
     if not are_guards(s.guards): yield "guards", "a tuple of guards, such as (DriftGuard(),), or ()"
@@ -94,6 +93,7 @@ def check(self, model:LanguageModel, task:Task):
         if scorer is not None: check_scorer(scorer, task, name)
     if asked: check_rule(self.select, task)
     if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
+    if hasattr(self.tune, "check_sampling"): self.tune.check_sampling(self.sampling)
     if self.initial is not None: self.initial.check(model, task)
     check_prompts(model, task, self.sampling)
     if self.measures: check_questions(model, task, self.sampling)

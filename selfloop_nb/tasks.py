@@ -266,9 +266,10 @@ def from_dataset(
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
+    _check_table(prompts, "prompts", ("prompt",))
     heldout = _clean_table(heldout, "heldout")
-    if check is None and prompts is not None and "answer" in prompts.column_names: check = _check_answers(prompts)
-    if check is None and prompts is not None: say_unchecked(prompts.column_names)
+    if check is None and "answer" in prompts.column_names: check = _check_answers(prompts)
+    if check is None: say_unchecked(prompts.column_names)
     sealed = _clean_table(sealed, "sealed")
     if check is not None and heldout is not None: heldout = _with_answers(heldout)
     if check is not None and sealed is not None: sealed = _with_answers(sealed)
@@ -311,8 +312,9 @@ def _check_answers(prompts)->Callable:
     "The check for prompts with answers; raises `ValueError` for answers that are neither texts nor numbers."
     for i, value in enumerate(prompts["answer"][:]):
         if not isinstance(value, dict) or "text" in value: continue
-        raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: "
-                         "give texts, or numbers, or a check of your own that reads it")
+        part = next((name for name, said in value.items() if answer_texts(said)), next(iter(value), ""))
+        raise ValueError(f"prompts, column 'answer', row {i}: {value!r:.60}, which no text equals: give texts or "
+                         f"numbers, such as what stands under {part!r}, or a check of your own that reads it")
     say_odd_answers(prompts["answer"][:])
     say_contradictions(prompts)
     say_indices(prompts)

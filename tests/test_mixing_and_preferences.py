@@ -154,8 +154,8 @@ def test_pairs_that_cannot_be_formed_cost_no_round():
     message = r"no pair could be formed from 20 prompts \(no sample scores lower: 20\): draw more samples"
     with pytest.raises(EmptyRoundError, match=message): loop.step()
     assert [r.number for r in loop.rounds] == [0]
-    single = paired(sampling=Sampling(n_samples=1))
-    with pytest.raises(EmptyRoundError, match="only one sample"): single.step()
+    for few in (dict(n_samples=1), dict(n_samples=2, templates=("{prompt}", "1+{prompt}")), dict(temperature=0)):
+        with pytest.raises(ValueError, match="DPO"): paired(sampling=Sampling(**few))
 
 
 def test_spin_without_references():

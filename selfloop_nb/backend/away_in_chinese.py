@@ -218,6 +218,20 @@ ERRORS |= {
     "the prompts bring completions beside the column 'answer': the answers are the references, and the completions "
     "are left out":
         "prompts 除列 'answer' 外还带有回答：答案用作参考，回答不采用",
+    "n_samples={a}: DPO pairs samples that are asked alike, and with so few no template is taken twice: give "
+    "Sampling(n_samples={b})":
+        "n_samples={a}：DPO 把问法相同的样本配对，这么少时没有模板用到两次：请用 Sampling(n_samples={b})",
+    "prompts, column 'answer', row {a}: {b} has lists in a list, and a completion is right that says any one value, "
+    "such as {c}: where all of it is the answer, write it as text, json.dumps(...)":
+        "prompts 的列 'answer'，第 {a} 行：{b} 是列表的列表，写出其中任何一个值（如 {c}）就算对：若整体才是答案，请写成文本，json.dumps(...)",
+    "{a}: nothing is learnt from the column 'rejected', what was chosen is the completion: DPO and SPIN pair samples "
+    "of the model's own":
+        "{a}：列 'rejected' 不会学到，选中的就是回答：DPO 和 SPIN 用模型自己的样本配对",
+    "{a}: the column 'role' says that a row is one message, which is learnt by itself: give a row for each "
+    "conversation, its messages in a column 'messages'":
+        "{a}：列 'role' 表明每行是一条消息，会单独学习：请每个对话一行，消息放在列 'messages' 里",
+    "{a}={b}: a prompt's samples are the same, and DPO finds none that is worse: give another {c}":
+        "{a}={b}：同一题的样本都相同，DPO 找不到更差的：请换一个 {c}",
     "prompts, column 'answer': {a} of {b} are empty, and only an empty completion is right there: where the answer is "
     "not known, leave the row out, or make it None":
         "prompts 的列 'answer'：{b} 个中有 {a} 个是空的，那里只有空的回答才算对：答案未知的行请去掉，或设为 None",
@@ -308,3 +322,18 @@ ERRORS |= {
     "function={a}: give one of a sample table": "function={a}：给样本表的函数",
     "rule={a}: give a function of the round's number": "rule={a}：给轮的编号的函数",
     "{a}={b}: give a function": "{a}={b}：给一个函数"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #5b7e2c12
+ERRORS |= {
+    "tune={a}(...): its train() {b}": "tune={a}(...)：它的 train() {b}",
+    "gave a model of another form: the weight {a} was {b} and is {c}; give back a copy with the same weights, "
+    "model.copy(), trained":
+        "给出的模型形状不同：权重 {a} 原为 {b}，现为 {c}；请返回权重相同的副本 model.copy()，训练之后的",
+    "gave metrics={a}: return a dict, name -> number": "给出 metrics={a}：应返回字典，名称 -> 数",
+    "gave the loss {a}: {b}": "给出的损失是 {a}：{b}",
+    "gave the losses {a}: {b}": "给出的损失列表是 {a}：{b}",
+    "return a list with a dict a step, such as dict(step=1, loss=2.3, lr=0.001), or []":
+        "应返回列表，每步一个字典，如 dict(step=1, loss=2.3, lr=0.001)，或 []",
+    "gave the statistics {a}: return a dict such as dict(n_tokens=1000)":
+        "给出的统计是 {a}：应返回字典，如 dict(n_tokens=1000)",
+    "gave {a}={b}: it must be a number": "给出 {a}={b}：必须是数"}

@@ -64,8 +64,13 @@ def generation_settings(
 def own_settings_aside(
     model, # of transformers
 ):
-    "Without the model's own generation settings."
+    "Without the model's own generation settings, and the balance of its experts, which a training asks for."
     from transformers import GenerationConfig
+    config = model.config.get_text_config()
+    asked = getattr(config, "output_router_logits", False)
     own, model.generation_config = model.generation_config, GenerationConfig()
+    if asked: config.output_router_logits = False # transformers counts the tokens of before, which it reads no more
     try: yield
-    finally: model.generation_config = own
+    finally:
+        model.generation_config = own
+        if asked: config.output_router_logits = asked

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['why_no_tokenizer', 'why_not_whole', 'why_not_the_same_again', 'sees_ahead', 'was_changed_by_hand', 'why_not_computed',
-           'check_form', 'check_same', 'without_poolers', 'quiet', 'settings_as_they_are', 'own_memory']
+           'check_form', 'check_same', 'without_poolers', 'quiet', 'settings_as_they_are', 'weights_that_stay',
+           'own_memory']
 
 # %% ../../nbs/backend/07_whole.ipynb #e00bad7c
 import threading
@@ -73,7 +74,20 @@ def why_not_whole(
     if fault := _counts_other_layers(model.config): return fault
     if getattr(model.config, "return_dict", True) is False:
         return "its config has it answer in a tuple; set model.config.return_dict = True"
-    return why_no_tokenizer(tokenizer)
+    return why_no_tokenizer(tokenizer) or _why_not_read_again(model)
+
+# %% ../../nbs/backend/07_whole.ipynb #5b8e21j1
+def _why_not_read_again(model)->str:
+    "What transformers would refuse of a model's own generation settings where it reads them again."
+    from transformers.utils import logging
+    told = logging.get_verbosity()
+    logging.set_verbosity_error() # of what it only doubts, it says something whenever they are used
+    try: model.generation_config.validate()
+    except Exception as error:
+        return (f"its generation settings are written, and not read again ({error!s:.80}); set "
+                "model.generation_config = transformers.GenerationConfig()")
+    finally: logging.set_verbosity(told)
+    return ""
 
 # %% ../../nbs/backend/07_whole.ipynb #25457636
 def why_not_the_same_again(
@@ -297,6 +311,16 @@ def settings_as_they_are(
     finally:
         contradict, model.generation_config = model.generation_config is not own, own
     if contradict: own.to_json_file(Path(folder) / "generation_config.json")
+
+# %% ../../nbs/backend/07_whole.ipynb #5b8e21d2
+def weights_that_stay(
+    model, # of transformers
+):
+    "Have an RWKV leave its weights as they are."
+    if model.config.model_type != "rwkv" or not model.config.rescale_every: return
+    model.base_model.train()._rescale_layers() # it may have been asked before
+    model.eval()
+    model.config.rescale_every = 0
 
 # %% ../../nbs/backend/07_whole.ipynb #36fd4cfe
 def own_memory(

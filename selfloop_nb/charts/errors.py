@@ -288,9 +288,9 @@ ERRORS |= {
         "train，列 'weight'，第 {a} 行：{b}：应为不小于 0 的有限数",
     "{a} digits give {b} problems, {c} are asked for: use more digits or fewer problems":
         "{a} 位数有 {b} 道题，要求 {c} 道：用更多位数或更少的题",
-    "prompts, column 'answer', row {a}: {b}, which no text equals: give texts, or numbers, or a check of your own "
-    "that reads it":
-        "prompts，列 'answer'，第 {a} 行：{b}，没有文本等于它：给文本、数，或能读它的自己的检查"}
+    "prompts, column 'answer', row {a}: {b}, which no text equals: give texts or numbers, such as what stands under "
+    "{c}, or a check of your own that reads it":
+        "prompts，列 'answer'，第 {a} 行：{b}，没有文本等于它：给文本或数，如 {c} 下的内容，或能读它的自己的检查"}
 
 # %% ../../nbs/charts/01_errors.ipynb #bc72a311
 ERRORS |= {

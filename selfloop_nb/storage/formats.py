@@ -150,6 +150,9 @@ def _said_before(asked:list, answer:list)->list:
     return answer[:-1] if is_repeated else asked + answer[:-1]
 
 # %% ../../nbs/storage/18_formats.ipynb #442962bc
+_ANSWERS = "\n\nAssistant:" # of HH-RLHF: two answers that begin alike are answers from there on
+
+# %% ../../nbs/storage/18_formats.ipynb #5b8e21e6
 def _of_pair(row:dict, place:str, asks:bool)->dict:
     "A row of `chosen` and `rejected` that both begin with the prompt."
     chosen, rejected = row.get("chosen"), row.get("rejected")
@@ -159,7 +162,9 @@ def _of_pair(row:dict, place:str, asks:bool)->dict:
     if chosen == rejected: raise ValueError(f"{place}: chosen and rejected are the same, so no prompt shows in them")
     n = 0
     while n < min(len(chosen), len(rejected)) and chosen[n] == rejected[n]: n += 1
-    if isinstance(chosen, str): n = max(chosen.rfind(" ", 0, n), 0) # a word is not cut in two
+    if isinstance(chosen, str):
+        answered = chosen.rfind(_ANSWERS, 0, n)
+        n = max(chosen.rfind(" ", 0, n), 0) if answered < 0 else answered + len(_ANSWERS) # a word is not cut in two
     if not n:
         raise ValueError(f"{place}: chosen and rejected begin differently, so no prompt shows in them: "
                          f"give what is asked in a column 'prompt' (there are {', '.join(sorted(row))})")

@@ -344,6 +344,12 @@ ERRORS |= {
         "{a}：{b} 一轮接一轮地往下走，运行恢复时又从头开始，结果就不同：用 random 或 numpy.random 抽取（它们的数属于这一轮），或在函数里生成它",
     "{a}: the model does not see the column {b}, of which the prompt of row {c} says nothing: write it into the "
     "prompts where it belongs to what is asked": "{a}：模型看不到列 {b}，第 {c} 行的提示里也没有它的内容：如果它属于所问的内容，请写进提示",
+    "prompts, column 'answer': none of {a} answers is known, such as {b}, so that no completion is right or wrong: "
+    "give answers, or leave the column out":
+        "prompts 的列 'answer'：{a} 个答案都未知（如 {b}），因此没有回答能算对或错：请给出答案，或去掉这一列",
+    "{a}: the column 'answer' holds several classes a row, and a completion is right that says any one of them: where "
+    "all are meant, give a check of your own":
+        "{a}：列 'answer' 每行有几个类别，写出其中任何一个就算对：若要全部写出，请给出自己的 check",
     "prompts, column 'answer': the answers are numbers, such as {a} beside the {b} {c}, and only the number is right: "
     "where they count the {b}, put the text or the letter that the model is to write in their place":
         "prompts 的列 'answer'：答案是数，如 {b} {c} 旁的 {a}，只有写出这个数才算对：如果它是 {b} 的序号，请换成模型该写的文本或字母",
@@ -371,21 +377,6 @@ ERRORS |= {
     "rows={a} gave no row for any of {b} kept samples, and nothing new would be learnt: give a dict with `prompt` and "
     "`completion`, or a list of such, for some of them":
         "rows={a} 对 {b} 个保留的样本一行也没有给出，学不到新东西：至少对一些样本给出含 `prompt` 和 `completion` 的字典或其列表"}
-
-# %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c12
-ERRORS |= {
-    "tune={a}(...): its train() {b}": "tune={a}(...)：它的 train() {b}",
-    "gave a model of another form: the weight {a} was {b} and is {c}; give back a copy with the same weights, "
-    "model.copy(), trained":
-        "给出的模型形状不同：权重 {a} 原为 {b}，现为 {c}；请返回权重相同的副本 model.copy()，训练之后的",
-    "gave metrics={a}: return a dict, name -> number": "给出 metrics={a}：应返回字典，名称 -> 数",
-    "gave the loss {a}: {b}": "给出的损失是 {a}：{b}",
-    "gave the losses {a}: {b}": "给出的损失列表是 {a}：{b}",
-    "return a list with a dict a step, such as dict(step=1, loss=2.3, lr=0.001), or []":
-        "应返回列表，每步一个字典，如 dict(step=1, loss=2.3, lr=0.001)，或 []",
-    "gave the statistics {a}: return a dict such as dict(n_tokens=1000)":
-        "给出的统计是 {a}：应返回字典，如 dict(n_tokens=1000)",
-    "gave {a}={b}: it must be a number": "给出 {a}={b}：必须是数"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #5b7e2c13
 ERRORS |= {

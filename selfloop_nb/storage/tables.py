@@ -60,12 +60,13 @@ def _named(names:list, value):
 REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", "gold", "target", "expected", "label",
               "expected_answer", "response", "output", "labels", "correct_answer", "final_answer", "gold_answer",
               "truth", "gt", "ground_truths", "reference_answer", "expected_output", "targets", "answer_key",
-              "answerkey", "summary", "highlights", "translation"}
+              "answerkey", "summary", "highlights", "translation", "correct_answers", "best_answer", "answers_spans",
+              "gold_label", "correct_option", "final_decision", "long_answer", "canonical_solution", "solutions"}
 
 # %% ../../nbs/storage/15_tables.ipynb #0fe45d22
 def called_references(columns:list)->list:
     "Columns that seem to hold references under another name."
-    return [column for column in columns if column.strip().lower() in REFERENCES]
+    return [column for column in columns if column.strip().lower().replace(" ", "_") in REFERENCES]
 
 # %% ../../nbs/storage/15_tables.ipynb #6d376683
 def _say_numbers(prompts):
@@ -87,6 +88,9 @@ def _class_names(table, name:str)->"datasets.Dataset":
         if names is None: continue
         warnings.warn(f"{name}: the column {column!r} holds classes by number, and is read as their names "
                       f"({', '.join(names[:3])}, ...): cast it to int64 where the numbers are meant", stacklevel=4)
+        if column == "answer" and hasattr(feature, "feature"):
+            warnings.warn(f"{name}: the column 'answer' holds several classes a row, and a completion is right that "
+                          "says any one of them: where all are meant, give a check of your own", stacklevel=4)
         texts = [_named(names, value) for value in table[column][:]]
         table = table.remove_columns(column).add_column(column, texts)
     return table

@@ -22,7 +22,7 @@ from ..backend.weights import with_weights
 from ..backend.workers import never
 from ..models import LanguageModel
 from ..records import KEPT
-from ..sampling import generate_samples, room_for
+from ..sampling import Sampling, generate_samples, room_for
 from ..storage.drafts import Parts
 from ..tasks import Task
 from ..text import import_extra
@@ -252,6 +252,17 @@ class DPO(_Preferring):
     def reference(self, lm, data:TuningData)->LanguageModel:
         "Where training starts."
         return lm
+
+    def check_sampling(self, sampling:Sampling):
+        "Raise `ValueError` where no two samples could differ that are asked alike."
+        n, ways = sampling.n_samples, len(sampling.templates)
+        if n <= ways:
+            raise ValueError(f"n_samples={n!r}: DPO pairs samples that are asked alike, and with so few no template is "
+                             f"taken twice: give Sampling(n_samples={2 * ways})")
+        for name, alike in dict(temperature=0, top_k=1).items():
+            if getattr(sampling, name) != alike: continue
+            raise ValueError(f"{name}={alike}: a prompt's samples are the same, and DPO finds none that is worse: "
+                             f"give another {name}")
 
 # %% ../../nbs/training/01_preferences.ipynb #ea86d530
 def _weighing(train, say:Callable):
