@@ -102,6 +102,8 @@ def test_notebooks_are_clean(tmp_path):
 def test_notebook_is_fit_to_commit(path):
     nb = json.loads(path.read_text(encoding="utf-8"))
     assert "widgets" not in nb["metadata"], "saved widget state: run `make clean-notebooks`"
+    ids = [cell["id"] for cell in nb["cells"]]
+    assert len(set(ids)) == len(ids), "two cells have one id"
     assert path.stat().st_size < (200_000 if module_of(path) else 1_500_000)
     for output in (output for cell in nb["cells"] for output in cell.get("outputs", [])):
         data = {kind: data for kind, data in output.get("data", {}).items() if kind not in ("image/png", "image/jpeg")}

@@ -3,7 +3,7 @@ import json, math, queue, resource, shutil, sys, threading, time
 from pathlib import Path
 
 import pytest
-import selfloop_nb.scoring as scoring
+from selfloop_nb.backend import scores
 from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
 from waiting import wait_until
@@ -191,7 +191,7 @@ class Impatient(queue.SimpleQueue):
 def test_a_scorer_that_hangs_on_one_sample(tmp_path, monkeypatch):
     judge = judge_by_sample(hangs="1-sample-9-2", seconds=0.5)
     Impatient.hanging = judge.hanging
-    monkeypatch.setattr(scoring.queue, "SimpleQueue", Impatient)
+    monkeypatch.setattr(scores.queue, "SimpleQueue", Impatient)
     loop = small_loop(tmp_path / "run", score=judge)
     loop.step()
     row, = (row for row in loop.samples() if row["state"] == "quarantined")
