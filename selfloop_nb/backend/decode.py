@@ -191,7 +191,7 @@ def read(self, input_ids)->"torch.Tensor": # logits, prefixes x vocabulary
     self.ids = input_ids
     logits = self._called(self.model._prefill(input_ids, self.how, self.inputs))
     self._keep_logits(1)
-    return logits
+    return logits if self.are_apart or self.n_rows > FEWEST else self._part_at_once(logits)
 
 # %% ../../nbs/backend/12_decode.ipynb #77927f0b
 @patch_to(Decoder)
@@ -206,6 +206,15 @@ def _repeated(self, input_ids)->"torch.Tensor":
 def _keep_logits(self, n:int):
     "Ask for the last logits alone, where the model can be asked."
     if "logits_to_keep" in self.inputs: self.inputs["logits_to_keep"] = n
+
+# %% ../../nbs/backend/12_decode.ipynb #c00f84f1
+@patch_to(Decoder)
+def _part_at_once(self, logits)->"torch.Tensor": # logits, rows x vocabulary
+    "Give each row a prefix of its own."
+    self.inputs = rows_of(self.inputs, self.prefix_of, len(self.ids))
+    self.ids, logits = (values.index_select(0, self.prefix_of) for values in (self.ids, logits))
+    self.prefix_of, self.are_apart = self.rows, True
+    return logits
 
 # %% ../../nbs/backend/12_decode.ipynb #7f1ff112
 @patch_to(Decoder)
