@@ -128,6 +128,7 @@ def sample_rows(lm:LanguageModel, read:Reader, prompts:list, written, stop:tuple
     "The samples of what was written: (token ids, log-probabilities) a request."
     ends, pad = set(lm.eos_ids), padding_of(lm)
     rows, said = [], {} # of a prompt's samples, many are equal
+    prompts = list(prompts) # they stay as long as their `id` is asked for
     for before, (tokens, logprobs) in zip(prompts, written):
         key = id(before), *tokens
         if key not in said:
