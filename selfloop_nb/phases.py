@@ -25,7 +25,7 @@ from .backend.workers import HERE
 from .guards import are_guards
 from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
-from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
+from .metrics.measures import Answers, as_measures, ask_heldout, check_questions, measure_answers
 from .metrics.monitors import add_monitors
 from .mixing import Mix, as_mix, needs_samples
 from .models import LanguageModel
@@ -379,11 +379,11 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     if task.heldout is None: return Made()
     sampling, measures = round.settings.sampling, round.settings.measures
     heldout = asked_in_turn(task.heldout, sampling.templates)
-    metrics = dict(heldout_loss=completion_loss(model, heldout, round.workers, round.control.should_stop))
-    if task.check is None and not measures: return Made(metrics=metrics)
+    stop, workers = round.control.should_stop, round.workers
+    if task.check is None and not measures:
+        return Made(metrics=dict(heldout_loss=completion_loss(model, heldout, workers, stop)))
     def progress(done, total): round.emit("progress", "measure", done=done, total=total)
-    answers = answer(model, task, heldout, sampling, progress, round.control.should_stop, round.workers)
-    metrics |= answer_metrics(answers)
+    answers, metrics = ask_heldout(model, task, heldout, sampling, progress, stop, workers)
     found = measure_answers(answers, measures, scorer_context(round, lambda: model))
     silent = task.why_silent(answers, answers["correct"][:]) if task.check is not None else ""
     if silent: found.warnings.insert(0, f"held-out: {silent}")

@@ -91,11 +91,14 @@ def plan_chunks(
     seed:int,
     *place,               # of the chunks' seeds, such as the round and the phase
     alike:bool=False,     # only requests of one length in a chunk?
-)->list: # of `Chunk`; every request is in exactly one
+    known=(),             # requests that are not drawn
+)->list: # of `Chunk`; every other request is in exactly one
     "Cut the requests into chunks of similar length."
     import numpy
     groups = []
-    for i in map(int, numpy.argsort(lengths, kind="stable")): # of equal ones the first comes first
+    by_length = map(int, numpy.argsort(lengths, kind="stable")) # of equal ones the first comes first
+    for i in by_length:
+        if i in known: continue
         longest = lengths[i] + max_new_tokens # the requests come in the order of their length
         is_full = not groups or longest * (len(groups[-1]) + 1) > tokens_per_batch
         if is_full or alike and lengths[groups[-1][0]] != lengths[i]: groups.append(array("q"))
@@ -297,11 +300,14 @@ def _check_asked(prompts):
     check_texts(prompts, "prompt", "prompts")
 
 # %% ../nbs/05_sampling.ipynb #46ea1c72
-def plan_drawing(lm:LanguageModel, sampling:Sampling, lengths:list, max_new_tokens:int, seed:int, place:tuple)->tuple:
+def plan_drawing(
+    lm:LanguageModel, sampling:Sampling, lengths:list, max_new_tokens:int, seed:int, place:tuple, known=(),
+)->tuple:
     "What draws a chunk, and the chunks: of a session, in which samples take the places of others, they are large."
     draw, at_once = (sample_session, CHUNKS_A_SESSION) if can_refill(lm, sampling) else (sample_chunk, 1)
     n_tokens = at_once * sampling.tokens_per_batch
-    return draw, plan_chunks(lengths, max_new_tokens, n_tokens, seed, *place, alike=reads_padding(lm.model))
+    alike = reads_padding(lm.model)
+    return draw, plan_chunks(lengths, max_new_tokens, n_tokens, seed, *place, alike=alike, known=known)
 
 def _made_from(lm:LanguageModel, sampling:Sampling, max_new_tokens:int, workers)->Callable:
     "(chunk, its prompts' token ids) -> hash: a chunk of a draft is taken where it would be drawn from just the same."
@@ -324,6 +330,7 @@ def generate_samples(
     should_stop:Callable=never, # is asked at each token; then `Stopped` is raised
     written:Callable=lambda rows: None, # the first eight samples of each chunk, as it is drawn: prompt, completion
     workers=HERE,          # who draws the chunks, see `workers.Here`
+    known:dict|None=None,  # number of a sample -> its (token ids, log-probabilities): such are not drawn
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
     check_model(lm)
@@ -331,19 +338,25 @@ def generate_samples(
     if not isinstance(sampling, Sampling): raise ValueError(f"sampling={sampling!r:.60}: give Sampling(...)")
     check_sizes(max_new_tokens=max_new_tokens)
     place, parts = checked_place(place), {} if parts is None else parts
+    known = known or {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)
     ids = _fitting_ids(lm, requests, max_new_tokens, workers, should_stop)
-    draw, chunks = plan_drawing(lm, sampling, ids.lengths(), max_new_tokens, seed, place)
+    draw, chunks = plan_drawing(lm, sampling, ids.lengths(), max_new_tokens, seed, place, known)
     def show(asked, drawn):
         written([dict(prompt=requests[r].text, completion=row["completion"]) for r, row in zip(asked[:8], drawn)])
     made_from = _made_from(lm, sampling, max_new_tokens, workers)
     drawing = Drawing(chunks, ids, made_from, parts, max_new_tokens, progress, show)
+    if known: drawing.put(list(known), _known_rows(lm, ids.some(list(known)), known, sampling))
     common = dict(lm=lm, sampling=sampling, max_new_tokens=max_new_tokens)
     do_pieces(workers, draw, common, drawing.left(), drawing.piece, drawing.take, drawing.counter.add, should_stop)
     return with_thoughts(lm, _table(prompts, requests, drawing.in_order(), "-".join(map(str, place))))
 
 # %% ../nbs/05_sampling.ipynb #ad628264
+def _known_rows(lm:LanguageModel, ids:list, known:dict, sampling:Sampling)->list:
+    "The samples that need not be drawn."
+    return sample_rows(lm, Reader(lm), ids, known.values(), sampling.stop)
+
 def _table(prompts, requests:Requests, rows, place:str)->"datasets.Dataset":
     "The sample table: a prompt's columns beside what the model wrote."
     return table_of(_columns(as_arrow(prompts), requests, rows, place))

@@ -475,7 +475,7 @@ def full_in_tuning(work):
 FULL = {
     "sample": (sampling, "sample_chunk", full_in_sampling, "a smaller Sampling\\(tokens_per_batch"),
     "tune": (tuning, "fine_tune", full_in_tuning, "a smaller FineTune\\(batch_size"),
-    "measure": (phases, "completion_loss", lambda work: out_of_memory, "a smaller Sampling"),
+    "measure": (phases, "ask_heldout", lambda work: out_of_memory, "a smaller Sampling"),
 }
 
 

@@ -122,13 +122,19 @@ def left(self)->list: # of chunk ids
 # %% ../../nbs/backend/23_drawing.ipynb #4fa8dca3
 @patch_to(Drawing)
 def _put(self, id:int, drawn:list):
-    "Take the rows of a chunk, and show its first samples."
+    "Take the rows of a chunk."
     if len(drawn) != len(self.chunks[id].requests):
         raise ValueError(f"chunk {id} has {len(self.chunks[id].requests)} requests, and {len(drawn)} rows were drawn")
+    self.put(self.chunks[id].requests, drawn)
+
+# %% ../../nbs/backend/23_drawing.ipynb #f2dab278
+@patch_to(Drawing)
+def put(self, asked, drawn:list):
+    "Put the rows of some requests in their places, and show them."
     written = _written(drawn)
     for name, came in self.columns.items(): came += written[name].chunks
-    self.places.extend(self.chunks[id].requests)
-    self.show(self.chunks[id].requests, drawn)
+    self.places.extend(asked)
+    self.show(asked, drawn)
     self.counter.end(len(drawn) * self.room)
 
 # %% ../../nbs/backend/23_drawing.ipynb #d3f71e9e

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ENCODED_AT_ONCE', 'MOST_LOGITS', 'LOGITS', 'PLACES', 'encode_row', 'check_model', 'encode_rows', 'collate',
            'shorter_logits', 'completion_cross_entropy', 'weighted_cross_entropy', 'with_balance', 'cut_step',
-           'completion_loss']
+           'likeliest', 'read_completions', 'completion_loss']
 
 # %% ../../nbs/backend/18_rows.ipynb #ecab6a0c
 import inspect, math
@@ -206,15 +206,28 @@ def cut_step(
 # %% ../../nbs/backend/18_rows.ipynb #c8062781
 LOGITS, PLACES = 2**25, 2**12 # at most so many at a time: 128 MiB; more places would be no quicker
 
-def _even_batches(lm, rows:IdRows): # yields `IdRows`
+def _even_batches(lm, rows:IdRows)->list: # of arrays of places
     "The rows by length, cut into batches."
     by_length = rows.lists["input_ids"].lengths().argsort(kind="stable")
     longest = max(rows.lists[name].lengths().max() for name in ("input_ids", "labels"))
     size = max(1, min(LOGITS // len(lm.tokenizer), PLACES) // int(longest))
-    for at in range(0, len(rows), size): yield rows.some(by_length[at:at + size])
+    return [by_length[at:at + size] for at in range(0, len(rows), size)]
+
+# %% ../../nbs/backend/18_rows.ipynb #76dfc14e
+def likeliest(
+    logits, # rows x the last places x vocabulary
+    labels, # rows x places, -100 where nothing is counted
+)->dict: # place of a row -> log-probabilities of its tokens
+    "The rows of which each token is the likeliest one."
+    labels = labels[:, -logits.shape[1]:]
+    counted = labels != -100
+    rows = ((logits.argmax(-1) == labels) | ~counted).all(1).nonzero()[:, 0]
+    scores, places = logits[rows].float(), labels[rows].clamp(min=0)
+    own = scores.gather(-1, places[..., None])[..., 0] - scores.logsumexp(-1)
+    return {row: values[mask].tolist() for row, values, mask in zip(rows.tolist(), own, counted[rows])}
 
 # %% ../../nbs/backend/18_rows.ipynb #b16a34a4
-def _summed_loss(lm, rows:IdRows)->tuple: # nats, tokens
+def _summed_loss(lm, rows:IdRows)->tuple: # nats, tokens, what `likeliest` finds
     "The loss of one batch, summed over the tokens of the completions."
     import torch
     lm.model.eval()
@@ -224,7 +237,24 @@ def _summed_loss(lm, rows:IdRows)->tuple: # nats, tokens
         labels = batch.pop("labels")
         logits = lm.model(**batch, use_cache=False).logits
         loss = completion_cross_entropy(logits, labels, "sum").item()
-    return loss, (labels != -100).sum().item()
+        return loss, (labels != -100).sum().item(), likeliest(logits, labels)
+
+# %% ../../nbs/backend/18_rows.ipynb #655d7be1
+def read_completions(
+    lm:"selfloop_nb.models.LanguageModel", # stays as it is
+    table, # prompt, completion
+    workers=HERE, should_stop:Callable=never, # as for `completion_loss`
+)->tuple: # nats a token of the completions; row -> (token ids, log-probabilities) of those that are the likeliest
+    "The mean loss on the completions of a table, and which of them the model would write itself."
+    rows = encode_rows(lm, table)
+    batches = _even_batches(lm, rows)
+    pieces = [dict(rows=rows.some(places)) for places in batches]
+    found = answers_of(workers, _summed_loss, dict(lm=lm), pieces, should_stop)
+    own = {int(places[i]): logprobs for places, part in zip(batches, found) for i, logprobs in part[2].items()}
+    written = {row: (_labelled(rows.lists["labels"][row]), own[row]) for row in sorted(own)}
+    return sum(part[0] for part in found) / sum(part[1] for part in found), written
+
+def _labelled(labels:list)->list: return [label for label in labels if label != -100]
 
 # %% ../../nbs/backend/18_rows.ipynb #792331a5
 def completion_loss(
@@ -234,6 +264,4 @@ def completion_loss(
     should_stop:Callable=never, # is asked between two batches
 )->float: # nats a token of the completions
     "The mean loss on the completions of a table."
-    batches = [dict(rows=rows) for rows in _even_batches(lm, encode_rows(lm, table))]
-    found = answers_of(workers, _summed_loss, dict(lm=lm), batches, should_stop)
-    return sum(loss for loss, _ in found) / sum(n_tokens for _, n_tokens in found)
+    return read_completions(lm, table, workers, should_stop)[0]

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..backend.core import SelfloopError, whole_number
-from ..backend.rows import completion_loss
-from .measures import answer, answer_metrics, measure_answers
+from .measures import ask_heldout, measure_answers
 from ..sampling import asked_in_turn, check_prompts
 from ..storage.evidence import metric_named
 from ..storage.sealed import Unsealed, read_sealed, write_sealed
@@ -160,9 +159,8 @@ def _ask(loop, chosen:Unsealed):
 # %% ../../nbs/metrics/10_sealed.ipynb #a77c4697
 def _measured(loop, model, rows)->tuple: # `Answers`, and the metrics of the sealed rows
     "One model's answers and metrics."
-    answers = answer(model, loop.task, rows, loop.sampling)
+    answers, metrics = ask_heldout(model, loop.task, rows, loop.sampling)
     found = measure_answers(answers, loop.measures)
-    metrics = {**answer_metrics(answers), **found.metrics}
-    named = {name.replace("heldout_", "sealed_", 1): value for name, value in metrics.items()}
-    named.pop("max_new_tokens", None)
-    return found, dict(sealed_loss=completion_loss(model, rows), **named)
+    metrics = {**metrics, **found.metrics}
+    metrics.pop("max_new_tokens", None)
+    return found, {name.replace("heldout_", "sealed_", 1): value for name, value in metrics.items()}
