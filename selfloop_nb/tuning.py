@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from numbers import Real
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar
@@ -24,7 +23,6 @@ from .backend.resume import Resumable
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy,
     with_balance)
-from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,

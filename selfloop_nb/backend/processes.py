@@ -109,9 +109,9 @@ class _Crew:
 
 # %% ../../nbs/backend/24_processes.ipynb #a7b8e3aa
 @patch_to(_Crew)
-def next_word(self, seconds:float=0.1)->tuple|None:
-    "What is said next; None where nobody says anything for so long."
-    try: word = self.words.get(timeout=seconds)
+def next_word(self)->tuple|None:
+    "What is said next; None where nobody says anything for a tenth of a second."
+    try: word = self.words.get(timeout=0.1)
     except queue.Empty: return None
     self.n_left -= word[0] == "made"
     return word
