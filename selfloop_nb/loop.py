@@ -16,9 +16,10 @@ from .backend.core import (
     SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no)
 from .backend.workers import HERE, checked_workers
 from .guards import GUARDS, StopRules, check_guards, check_rules
+from .metrics.about_q import idle_audit
 from .metrics.anew import drawn_anew
 from .metrics.basic import counted
-from .metrics.doubts import doubts, idle_audit
+from .metrics.doubts import doubts
 from .metrics.measures import lower_is_better
 from .metrics.redrawn import say_if_other
 from .metrics.sealed import unseal
@@ -78,7 +79,8 @@ class Loop:
         self.settings = Settings(score, select, mix, tune, sampling, initial, guards, audit, drift, measures)
         self.settings.check(model, task)
         self.control = Control([ProgressBar()] if yes_or_no(progress, "progress") else [])
-        self._next, self._halt = self.settings, False # of the next round; does a guard ask for an end?
+        self.next_settings = self.settings # of the next round: those of the last one, and what `change` asked for since
+        self._halt = False                 # does a guard ask for an end?
         self.loops = WeakValueDictionary()            # those of this run, by branch
         self._temporary = TemporaryFolder() if store is None else None
         self._open(Path(self._temporary.name) / "run" if store is None else user_path(store), branch)
@@ -92,11 +94,6 @@ class Loop:
 def config(self)->dict:
     "All settings that make a round, as plain JSON."
     return {**self.settings.config(), **self.task.config()}
-
-@patch_to(Loop, as_prop=True)
-def next_settings(self)->Settings:
-    "The settings of the next round: those of the last one, and what `change` has asked for since."
-    return self._next
 
 @patch_to(Loop, as_prop=True)
 def model(self)->LanguageModel:
@@ -141,7 +138,7 @@ def _new_round(self, parent:Round|None)->RoundDraft:
     "The draft of the next round: the one that was begun, or a new one; raises where the task was given other data."
     if any(now is not before for now, before in zip(self._tables(), self._opened_with)):
         check_belongs(self.store, dict(task=self._task()))
-    self.settings = self._next
+    self.settings = self.next_settings
     load = partial(self.models.read, self.store)
     return RoundDraft(self.store, parent, self.settings, self.seed, self.control, load, self.task, self.workers)
 
@@ -377,7 +374,7 @@ def _on_branch(self, name:str, settings:Settings)->"Loop":
     "This loop on another branch: model, task, folder and lock are shared; settings, control and place are its own."
     settings.check(self.models.given, self.task)
     other = copy.copy(self)
-    other.settings = other._next = settings
+    other.settings = other.next_settings = settings
     is_shown = any(isinstance(listener, ProgressBar) for listener in self.listeners)
     other.control = Control([ProgressBar()] if is_shown else [])
     other.models = self.models.apart()
@@ -393,8 +390,8 @@ def change(self,
     """Other settings from the next round on; the round under way and those that are done keep theirs.
 
     Raises `ValueError` for what does not fit; then nothing is changed."""
-    settings = self._next.changed(**changed)
+    settings = self.next_settings.changed(**changed)
     settings.check(self.models.given, self.task)
     for text in high_rate(self.models.given, changed.get("tune")): self.emit("message", text=text)
-    self._next = settings
+    self.next_settings = settings
     if not self.at_work: self.settings = settings

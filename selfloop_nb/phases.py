@@ -23,9 +23,9 @@ from .backend.weights import as_trained, idle_steps, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .guards import are_guards
-from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
+from .metrics.about_q import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
-from .metrics.measures import Answers, as_measures, ask_heldout, check_questions, measure_answers
+from .metrics.measures import as_measures, ask_heldout, check_questions, measure_answers
 from .metrics.monitors import add_monitors
 from .mixing import Mix, as_mix, needs_samples
 from .models import LanguageModel
@@ -38,7 +38,6 @@ from .selection import KeepRule, as_rule, select_samples
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
 from .storage.disk import disk
 from .storage.drafts import Draft
-from .storage.evidence import REDRAWN
 from .storage.files import write_file
 from .storage.identity import describe
 from .storage.sampled import end_samples, journal, parts_of, samples_draft, weights_of
@@ -167,17 +166,20 @@ class RoundDraft:
     @property
     def id(self)->str: return self.draft.id
 
-    def _free_id(self)->str:
-        "The id of the round: of its parent and settings, and of how often it was made before."
-        parent = self.parent.id if self.parent else None
-        for n_made in itertools.count():
-            id = f"{self.number:04d}-{short_hash([parent, self.config, n_made])}"
-            if not self.store.is_committed(id): return id
+# %% ../nbs/12_phases.ipynb #471338e4
+@patch_to(RoundDraft)
+def _free_id(self)->str:
+    "The id of the round: of its parent and settings, and of how often it was made before."
+    parent = self.parent.id if self.parent else None
+    for n_made in itertools.count():
+        id = f"{self.number:04d}-{short_hash([parent, self.config, n_made])}"
+        if not self.store.is_committed(id): return id
 
-    def _asked(self, task:Task)->"datasets.Dataset":
-        "The prompts of the round."
-        last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
-        with kept_generators(self.seed_of("your own ask")): return task.round_prompts(self.number, last)
+@patch_to(RoundDraft)
+def _asked(self, task:Task)->"datasets.Dataset":
+    "The prompts of the round."
+    last = self.store.samples(self.number - 1) if task.ask and self.parent.has_samples else None
+    with kept_generators(self.seed_of("your own ask")): return task.round_prompts(self.number, last)
 
 # %% ../nbs/12_phases.ipynb #a0ae35ca
 @patch_to(RoundDraft, as_prop=True)
@@ -387,14 +389,5 @@ def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
     found = measure_answers(answers, measures, scorer_context(round, lambda: model))
     silent = task.why_silent(answers, answers["correct"][:]) if task.check is not None else ""
     if silent: found.warnings.insert(0, f"held-out: {silent}")
-    return _save_answers(round, found, metrics)
-
-# %% ../nbs/12_phases.ipynb #dd0f657c
-def _save_answers(round:RoundDraft, found:Answers, metrics:dict)->Made:
-    "Write the answers, and the draws of metrics of the whole table."
-    round.draft.write_table("heldout.parquet", found.table)
-    files = ["heldout.parquet"]
-    if found.redrawn:
-        write_file(round.draft.folder / REDRAWN, json.dumps(found.redrawn))
-        files.append(REDRAWN)
-    return Made(tuple(files), metrics=metrics | found.metrics, warning="\n".join(found.warnings))
+    files = found.write(round.draft)
+    return Made(files, metrics=metrics | found.metrics, warning="\n".join(found.warnings))

@@ -25,7 +25,6 @@ from .storage.identity import describe
 from .storage.misread import (
     say_contradictions, say_indices, say_misread, say_odd_answers, say_unchecked, why_wrong)
 from .text import answer_texts, clean_text, composed, extractor, import_extra
-from .text import last_number # its former place
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass

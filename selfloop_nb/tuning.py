@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from numbers import Real
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .backend.core import LATER, patch_to, plain_arguments, plain_fields, plain_scalar
@@ -24,7 +23,6 @@ from .backend.resume import Resumable
 from selfloop_nb.backend.rows import (
     collate, completion_cross_entropy, cut_step, encode_rows, shorter_logits, weighted_cross_entropy,
     with_balance)
-from .backend.rows import completion_loss, encode_row # their former place
 from .backend.team import Team
 from .backend.trainer import (
     OPTIMIZERS, check_optimizer, compute_once, compute_twice, loss_listener, memory_errors, on_one_device,
@@ -126,23 +124,26 @@ class FineTune(Tuner):
         if (self.steps is None) == (self.epochs is None):
             both = f"steps={self.steps!r}, epochs={self.epochs!r}"
             raise ValueError(f"{both}: give one of the two and set the other to None")
-        check_setting(self, "freeze", all(isinstance(part, str) for part in self.freeze), "names of parts")
-        check_setting(self, "steps", self.steps is None or self.steps >= 1, "at least 1")
-        check_setting(self, "epochs", self.epochs is None or self.epochs > 0, "above 0")
-        check_setting(self, "batch_size", self.batch_size >= 1, "at least 1")
-        check_setting(self, "lr", 0 < self.lr < math.inf, "above 0")
-        check_setting(self, "warmup", 0 <= self.warmup < 1, "in [0, 1)")
-        check_setting(self, "weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
-        check_setting(self, "start", self.start in ("previous", "base"), "'previous' or 'base'")
-        check_setting(self, "betas", _are_betas(self.betas), "two numbers of at least 0 and below 1")
-        check_setting(self, "lora", self.lora is None or isinstance(self.lora, LoRA), "LoRA(...), or None")
-        check_setting(self, "tokens_at_once", self.tokens_at_once is None or self.tokens_at_once >= 1, "at least 1")
-        check_setting(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
-        check_setting(self, "processes", self.processes >= 1, "at least 1")
-        is_own = self.processes == 1 or type(self) is FineTune
-        check_setting(self, "processes", is_own, "1 with DPO and SPIN, which are trained in one process")
+        for name, ok, rule in _rules(self): check_setting(self, name, ok, rule)
 
-# %% ../nbs/09_tuning.ipynb #128c5da3
+# %% ../nbs/09_tuning.ipynb #76ca2603
+def _rules(s:FineTune): # yields (setting, is it kept?, the rule)
+    "What settings must be."
+    yield "freeze", all(isinstance(part, str) for part in s.freeze), "names of parts"
+    yield "steps", s.steps is None or s.steps >= 1, "at least 1"
+    yield "epochs", s.epochs is None or s.epochs > 0, "above 0"
+    yield "batch_size", s.batch_size >= 1, "at least 1"
+    yield "lr", 0 < s.lr < math.inf, "above 0"
+    yield "warmup", 0 <= s.warmup < 1, "in [0, 1)"
+    yield "weight_decay", 0 <= s.weight_decay < math.inf, "0 or more"
+    yield "start", s.start in ("previous", "base"), "'previous' or 'base'"
+    yield "betas", _are_betas(s.betas), "two numbers of at least 0 and below 1"
+    yield "lora", s.lora is None or isinstance(s.lora, LoRA), "LoRA(...), or None"
+    yield "tokens_at_once", s.tokens_at_once is None or s.tokens_at_once >= 1, "at least 1"
+    yield "optimizer", s.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"
+    yield "processes", s.processes >= 1, "at least 1"
+    yield "processes", s.processes == 1 or type(s) is FineTune, "1 with DPO and SPIN, which are trained in one process"
+
 def _are_betas(betas)->bool:
     "Are these two means that AdamW can keep?"
     are_numbers = len(betas) == 2 and all(isinstance(beta, (int, float)) for beta in betas)

@@ -76,7 +76,8 @@ def near_and_far(rng, n):
 
 def test_near_duplicates_are_datasketchs():
     from datasketch import MinHash, MinHashLSH
-    from selfloop_nb.text import jaccard, near_duplicates, runs
+    from selfloop_nb.backend.ngrams import jaccard, near_duplicates
+    from selfloop_nb.text import runs
     texts = list(near_and_far(random.Random(0), 150))
     sets = [set(runs(text, 3)) for text in texts]
     index = MinHashLSH(params=(16, 4), num_perm=64)

@@ -332,7 +332,7 @@ def test_a_redirect_is_not_followed_and_takes_no_key_along(monkeypatch):
         http.end_headers()
     there = Plain(send_on)
     with pytest.raises(SelfloopError, match=f"sends /version on to '{other.url}/elsewhere': give the address"):
-        Server(there.url, key="A_KEY").line.ask("/version")
+        Server(there.url, key="A_KEY").connection.ask("/version")
     assert there.headers[0]["Authorization"] == "Bearer sk-very-secret" and not other.headers
 
 
@@ -344,7 +344,7 @@ def test_a_key_that_a_server_says_again_is_not_shown(code, monkeypatch):
         http.end_headers()
         http.wfile.write(b"no such key: my-very-own-key")
     with pytest.raises(SelfloopError, match="no such key: .redacted.") as said:
-        Server(Plain(echo).url, key="A_KEY", tries=1).line.ask("/version")
+        Server(Plain(echo).url, key="A_KEY", tries=1).connection.ask("/version")
     assert "very-own" not in str(said.value)
 
 
@@ -354,7 +354,7 @@ def test_a_server_is_left_alone_for_as_long_as_it_says_but_not_for_ever():
         http.send_header("Retry-After", "7")
         http.end_headers()
         http.wfile.write(b"\x1b[31mloading\x1b[0m api_key=sk-12345678901234567890")
-    rests, line = [], Server(Plain(busy).url, tries=3).line
+    rests, line = [], Server(Plain(busy).url, tries=3).connection
     with pytest.raises(SelfloopError, match="503: .*loading") as said: line.ask("/version", rest=rests.append)
     assert rests == [7, 7] and "\x1b" not in str(said.value) and "sk-1234" not in str(said.value)
 
@@ -370,10 +370,10 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
         except OSError: pass
     there = Plain(on_and_on)
     with pytest.raises(SelfloopError, match="an answer that did not end in 0.2 s"):
-        Server(there.url, tries=1, seconds=0.2).line.ask("/version")
+        Server(there.url, tries=1, seconds=0.2).connection.ask("/version")
     monkeypatch.setattr(asking, "LONGEST_ANSWER", 1000)
     with pytest.raises(SelfloopError, match="an answer of more than 1,000 bytes"):
-        Server(there.url, tries=1).line.ask("/version")
+        Server(there.url, tries=1).connection.ask("/version")
     def bomb(http):
         http.send_response(200)
         http.send_header("Content-Encoding", "gzip")
@@ -381,7 +381,7 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
         http.wfile.write(gzip.compress(b" " * 10**6))
     monkeypatch.setattr(asking, "LONGEST_ANSWER", 10_000)
     with pytest.raises(SelfloopError, match="a packed answer that is torn, or too long"):
-        Server(Plain(bomb).url, tries=1).line.ask("/version")
+        Server(Plain(bomb).url, tries=1).connection.ask("/version")
     stop.set()
 
 

@@ -83,19 +83,19 @@ class Processes:
         "Have the pieces done, see `workers.Here`; the first error, or a stop, ends all of them."
         import torch
         job = packed(work=work, common=common, threads=torch.get_num_threads(), is_told=progress is not None)
-        crew = _Crew(job, list(keys), piece)
+        pool = _Pool(job, list(keys), piece)
         try:
-            crew.begin(self.n)
-            while crew.n_left:
+            pool.begin(self.n)
+            while pool.n_left:
                 if should_stop(): raise Stopped("stopped; what was committed stays, the same call goes on from there")
-                kind, *what = crew.next_word() or [""]
+                kind, *what = pool.next_word() or [""]
                 if kind == "told": progress(*what)
                 if kind == "failed": raise what[0]
                 if kind == "made": yield tuple(what)
-        finally: crew.end()
+        finally: pool.end()
 
 # %% ../../nbs/backend/24_processes.ipynb #db35c6c7
-class _Crew:
+class _Pool:
     "The processes of a job, and what they say."
     def __init__(self, job:bytes, keys:list, piece:Callable):
         self.job, self.piece = job, piece
@@ -108,16 +108,16 @@ class _Crew:
         for _ in range(min(n, self.n_left)): threading.Thread(target=self._stand_behind, daemon=True).start()
 
 # %% ../../nbs/backend/24_processes.ipynb #a7b8e3aa
-@patch_to(_Crew)
-def next_word(self, seconds:float=0.1)->tuple|None:
-    "What is said next; None where nobody says anything for so long."
-    try: word = self.words.get(timeout=seconds)
+@patch_to(_Pool)
+def next_word(self)->tuple|None:
+    "What is said next; None where nobody says anything for a tenth of a second."
+    try: word = self.words.get(timeout=0.1)
     except queue.Empty: return None
     self.n_left -= word[0] == "made"
     return word
 
 # %% ../../nbs/backend/24_processes.ipynb #5c3a2dc5
-@patch_to(_Crew)
+@patch_to(_Pool)
 def end(self):
     "Kill the processes; no other is begun."
     with self.turn:
@@ -125,7 +125,7 @@ def end(self):
         for process in self.processes: process.kill()
 
 # %% ../../nbs/backend/24_processes.ipynb #586b6bcc
-@patch_to(_Crew)
+@patch_to(_Pool)
 def _next_piece(self)->tuple|None:
     "A key and its piece, packed; None where nothing is left."
     with self.turn:
@@ -134,7 +134,7 @@ def _next_piece(self)->tuple|None:
         return key, packed(**self.piece(key))
 
 # %% ../../nbs/backend/24_processes.ipynb #5da08bc2
-@patch_to(_Crew)
+@patch_to(_Pool)
 def _hire(self):
     "Begin a process; none where all is over."
     with self.turn:
@@ -143,7 +143,7 @@ def _hire(self):
         return self.processes[-1]
 
 # %% ../../nbs/backend/24_processes.ipynb #b847750b
-@patch_to(_Crew)
+@patch_to(_Pool)
 def _stand_behind(self):
     "In a thread: hand pieces to a process, and pass on what it says."
     try:
@@ -158,7 +158,7 @@ def _stand_behind(self):
     except BaseException as error: self.words.put(("failed", error))
 
 # %% ../../nbs/backend/24_processes.ipynb #38f34883
-@patch_to(_Crew)
+@patch_to(_Pool)
 def _heard(self, lines, key)->object:
     "The answer to a piece; on the way, how many tokens are written."
     import dill

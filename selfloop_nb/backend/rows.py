@@ -40,13 +40,10 @@ def encode_row(
     return dict(input_ids=read, decoder_input_ids=fed, labels=labels)
 
 # %% ../../nbs/backend/18_rows.ipynb #0602c01b
-def check_model(
-    model,
-    name:str="lm", # what it is given as, for errors
-):
+def check_model(lm):
     "Raise `ValueError` for what is no language model, such as the name of one."
-    if hasattr(model, "ids_of_prompts"): return # or whatever else can be asked like one
-    raise ValueError(f"{name}={model!r:.60}: give LanguageModel(model, tokenizer), or load_model(...)")
+    if hasattr(lm, "ids_of_prompts"): return # or whatever else can be asked like one
+    raise ValueError(f"lm={lm!r:.60}: give LanguageModel(model, tokenizer), or load_model(...)")
 
 # %% ../../nbs/backend/18_rows.ipynb #2512f5b4
 ENCODED_AT_ONCE = 10_000 # rows

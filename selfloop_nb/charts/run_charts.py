@@ -114,15 +114,13 @@ CHARTS = tuple(_EVERY_RUN)
 # %% ../../nbs/charts/12_run_charts.ipynb #e7aad32f
 def run_charts(
     run:Run,
-    others:dict={},          # name -> Run
-    names:tuple|None=None,   # which charts; None: `CHARTS`, and the monitors that there are numbers for
+    others:dict={}, # name -> Run
     **style,
 )->dict: # name -> (figure, caption)
-    "The charts of a run with their captions."
+    "The charts of a run with their captions: `CHARTS`, and the monitors that there are numbers for."
     data = RunData(run, others)
-    if names is None: names = (*CHARTS, *monitors_of(data.history))
     charts = {}
-    for name in names:
+    for name in (*CHARTS, *monitors_of(data.history)):
         draw, caption = (_EVERY_RUN | _MONITORS)[name]
         charts[name] = draw(data, **style), f"{_filled(caption, data)}. {_whereabouts(data)}"
     return charts

@@ -268,15 +268,8 @@ def _which_errors(paired:float, unpaired:float, truth:tuple, one:list, other:lis
     "Which other numbers these are."
     n = len(one)
     if paired < 0 or unpaired < 0: return "a standard error is never below 0"
-    if _are(paired, unpaired, *truth[::-1]): return "the two are the wrong way round"
-    if _are(paired, unpaired, truth[1], truth[1]): return "both are unpaired: subtract seed by seed first"
-    if _are(paired, unpaired, truth[0], truth[0]): return "both are paired: unpaired, each arm has a spread of its own"
-    if _are(paired, unpaired, *(error * math.sqrt(n) for error in truth)):
-        return f"these are spreads of single seeds: that of a mean of {n} is smaller by sqrt({n})"
-    if _are(paired, unpaired, *(error * math.sqrt((n - 1) / n) for error in truth)):
-        return f"the spread is divided by n: from a sample of {n} it is n - 1"
-    if _are(paired, unpaired, *(error ** 2 for error in truth)): return "these are variances: take the root"
-    if _are(paired, unpaired, *(error / math.sqrt(n) for error in truth)): return f"divide by sqrt({n}), not by {n}"
+    for others, words in _other_pairs(*truth, n).items():
+        if _are(paired, unpaired, *others): return words
     for name, value, wanted in zip(("paired", "unpaired"), (paired, unpaired), truth):
         if not math.isclose(value, wanted, rel_tol=0.02): check_rounding(name, value, wanted)
     gap = abs(sum(one) / n - sum(other) / n)
@@ -293,6 +286,18 @@ def _which_errors(paired:float, unpaired:float, truth:tuple, one:list, other:lis
     if math.isclose(paired, truth[0], rel_tol=0.02):
         return "`unpaired` is another number: the errors of both means, put together as sqrt(a**2 + b**2)"
     return "`paired` is another number: the standard error of the differences, seed by seed"
+
+# %% ../../nbs/teaching/13_how_many.ipynb #1a573e85
+def _other_pairs(paired:float, unpaired:float, n:int)->dict: # both numbers -> what they are
+    "What is given in place of both errors of `n` seeds."
+    def both(factor): return paired * factor, unpaired * factor
+    return {(unpaired, paired): "the two are the wrong way round",
+            (unpaired, unpaired): "both are unpaired: subtract seed by seed first",
+            (paired, paired): "both are paired: unpaired, each arm has a spread of its own",
+            both(math.sqrt(n)): f"these are spreads of single seeds: that of a mean of {n} is smaller by sqrt({n})",
+            both(math.sqrt((n - 1) / n)): f"the spread is divided by n: from a sample of {n} it is n - 1",
+            (paired ** 2, unpaired ** 2): "these are variances: take the root",
+            both(1 / math.sqrt(n)): f"divide by sqrt({n}), not by {n}"}
 
 # %% ../../nbs/teaching/13_how_many.ipynb #6af1e207
 def _other_unpaired(one:list, other:list)->dict: # value -> what it is

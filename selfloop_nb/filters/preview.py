@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ..backend.columns import arrow_column, number_column
 from ..backend.core import patch_to
 from ..backend.counters import least_of, n_of_share
+from ..backend.ngrams import number_ngrams, number_units
 from ..selection import drop_reasons
-from ..text import number_ngrams, number_units
 
 # %% ../../nbs/filters/03_preview.ipynb #41719a71
 class ThresholdPreview:

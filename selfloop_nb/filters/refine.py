@@ -15,9 +15,10 @@ from dataclasses import InitVar, dataclass, field
 from ..backend.columns import check_listed_texts
 from ..backend.core import check_sizes, natural_number, patch_to, plain_fields, short_hash
 from ..backend.counters import n_of_share
+from ..backend.ngrams import near_duplicates
 from ..records import KEPT, REJECTED
 from ..selection import KeepRule, as_rule, with_copies
-from ..text import known_runs, near_duplicates, runs, segment
+from ..text import known_runs, runs, segment
 
 # %% ../../nbs/filters/01_refine.ipynb #e0ac5e9c
 @dataclass(frozen=True)

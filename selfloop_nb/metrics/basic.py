@@ -11,8 +11,8 @@ import math
 from collections import Counter
 
 from ..backend.columns import Cells, arrow_column, coded, numbered, numbered_rows
+from ..backend.ngrams import count_ngrams, number_units
 from ..records import count_states, where_kept
-from ..text import count_ngrams, number_units
 
 # %% ../../nbs/metrics/01_basic.ipynb #b69ae38b
 def distinct(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ..backend.columns import check_listed_texts
 from ..backend.core import plain_arguments, seeded
-from ..text import near_duplicates, number_ngrams, number_units
+from ..backend.ngrams import near_duplicates, number_ngrams, number_units
 
 # %% ../../nbs/metrics/02_diversity.ipynb #465c58ed
 def _counts(units, starts, n:int)->tuple:

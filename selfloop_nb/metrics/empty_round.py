@@ -46,14 +46,12 @@ def nothing_kept(
     metrics = sample_metrics(samples)
     names = dict(lowest="score_min", median="score_p50", best="score_max")
     scores = ", ".join(f"{name}: {_at_most(metrics[column])}" for name, column in names.items())
-    ways = [_way_out(samples, select)]
-    reasons = round_counts(samples)["reasons"]
+    reasons, ways = round_counts(samples)["reasons"], []
+    if cut := cut_off(samples):
+        ways.append(room_advice(cut["cut_share"], cut["max_new_tokens"], thinking=cut.get("unclosed_share", 0.0)))
+    if "not rated" in reasons: ways.append("Have more of them rated (a larger n in human(n=...))")
     if max(reasons, key=reasons.get, default="") == "broken text":
-        ways = ["Most are bytes that are no characters: initial=FineTune(...) trains M_0 first", *ways]
-    if "not rated" in samples["reason"][:]: ways = ["Have more of them rated (a larger n in human(n=...))", *ways]
-    cut = cut_off(samples)
-    if cut:
-        advice = room_advice(cut["cut_share"], cut["max_new_tokens"], thinking=cut.get("unclosed_share", 0.0))
-        ways = [advice, *ways]
+        ways.append("Most are bytes that are no characters: initial=FineTune(...) trains M_0 first")
+    ways.append(_way_out(samples, select))
     return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; "
             f"reasons: {reasons}. {'. '.join(way[0].upper() + way[1:] for way in ways)}; round {last} stays")

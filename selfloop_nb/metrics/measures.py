@@ -7,7 +7,7 @@ __all__ = ['TAKEN', 'LOST', 'Measure', 'as_measures', 'Measured', 'answers_known
            'check_questions', 'Answers', 'measure_answers', 'lower_is_better']
 
 # %% ../../nbs/metrics/08_measures.ipynb #bc3e6a00
-import math, re
+import json, math, re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -26,7 +26,9 @@ from ..people.agreement import wilson
 from ..records import questions
 from ..sampling import GREEDY, Sampling, check_prompts, cut_off, generate_samples, room_for
 from ..scoring import Context, Scorer, score_samples
-from ..storage.evidence import drawn_rows, ends_of, row_interval
+from ..storage.drafts import Draft
+from ..storage.evidence import REDRAWN, drawn_rows, ends_of, row_interval
+from ..storage.files import write_file
 from ..tasks import Task
 
 # %% ../../nbs/metrics/08_measures.ipynb #831883a3
@@ -222,6 +224,17 @@ def add(self,
     if not found.why: return
     what = f"{metric} is missing" if math.isnan(found.value) else metric
     self.warnings.append(redact(" ".join(f"{what}: {found.why}".split()))[:300])
+
+# %% ../../nbs/metrics/08_measures.ipynb #10837e6e
+@patch_to(Answers)
+def write(self,
+    draft:Draft, # of the round
+)->tuple: # names of files
+    "Write the answers, and the draws of metrics of the whole table."
+    draft.write_table("heldout.parquet", self.table)
+    if not self.redrawn: return ("heldout.parquet",)
+    write_file(draft.folder / REDRAWN, json.dumps(self.redrawn))
+    return "heldout.parquet", REDRAWN
 
 # %% ../../nbs/metrics/08_measures.ipynb #935f54c0
 def measure_answers(

@@ -64,14 +64,13 @@ def ends_of(
 # %% ../../nbs/storage/17_evidence.ipynb #ddeb0f9e
 def row_interval(
     values:list, # one a row; None and nan are left out
-    draws:int=DRAWS,
     share:float=0.95,
 )->tuple: # mean, lower and upper end; nan where no value is known
     "The mean over rows with its bootstrap interval (Efron and Tibshirani 1993, chapter 13)."
     import numpy
     known = numpy.array([value for value in values if value is not None and math.isfinite(value)], dtype=float)
     if not len(known): return math.nan, math.nan, math.nan
-    means = [known[rows].mean() for rows in drawn_rows(len(known), draws)]
+    means = [known[rows].mean() for rows in drawn_rows(len(known))]
     return float(known.mean()), *ends_of(means, share)
 
 # %% ../../nbs/storage/17_evidence.ipynb #0674efaa

@@ -215,32 +215,49 @@ def _is_nested(value)->bool:
     "Is it a list with lists in it?"
     return isinstance(value, list) and any(isinstance(part, list) for part in value)
 
-# %% ../../nbs/storage/29_misread.ipynb #5b8e21k1
-def say_odd_answers(answers:list):
-    "Warn of references that are not what was meant: empty fields of a CSV file, and whole numbers as decimals in one."
-    texts = [answer.strip() for answer in answers if isinstance(answer, str)]
+# %% ../../nbs/storage/29_misread.ipynb #a696290b
+def _say_lost_digits(answers:list):
+    "Warn of whole numbers that are too large for the decimals they have become."
     large = next((a for a in answers if isinstance(a, float) and a.is_integer() and abs(a) >= 2**53), None)
-    if large:
-        warnings.warn(f"prompts, column 'answer': decimals as large as {large:.0f} have lost their last digits, as "
-                      "whole numbers of pandas do where one is missing: write them as text", stacklevel=4)
-    _say_unseen(answers)
-    _say_nested(answers)
+    if not large: return
+    warnings.warn(f"prompts, column 'answer': decimals as large as {large:.0f} have lost their last digits, as "
+                  "whole numbers of pandas do where one is missing: write them as text", stacklevel=5)
+
+def _texts_in(answers:list)->list: return [answer.strip() for answer in answers if isinstance(answer, str)]
+
+# %% ../../nbs/storage/29_misread.ipynb #34d38e64
+def _say_gaps(answers:list):
+    "Warn of texts that programs write where something is missing."
+    texts = _texts_in(answers)
     gaps = [text for text in texts if text in ("nan", "NaN", "None", "null", "<NA>")]
-    if 0 < len(gaps) < len(texts):
-        warnings.warn(f"prompts, column 'answer': {len(gaps)} of {len(answers)} are the text {gaps[0]!r}, as programs "
-                      "write what is missing, and a completion that says it is right there: where the answer is not "
-                      "known, leave the row out, or make it None", stacklevel=4)
-    if not any(map(answer_texts, answers)):
-        warnings.warn(f"prompts, column 'answer': none of {len(answers)} answers is known, such as {answers[0]!r:.60}, "
-                      "so that no completion is right or wrong: give answers, or leave the column out", stacklevel=4)
+    if not 0 < len(gaps) < len(texts): return
+    warnings.warn(f"prompts, column 'answer': {len(gaps)} of {len(answers)} are the text {gaps[0]!r}, as programs "
+                  "write what is missing, and a completion that says it is right there: where the answer is not "
+                  "known, leave the row out, or make it None", stacklevel=5)
+
+def _say_unknown(answers:list):
+    "Warn where no answer is known."
+    if any(map(answer_texts, answers)): return
+    warnings.warn(f"prompts, column 'answer': none of {len(answers)} answers is known, such as {answers[0]!r:.60}, "
+                  "so that no completion is right or wrong: give answers, or leave the column out", stacklevel=5)
+
+# %% ../../nbs/storage/29_misread.ipynb #9e78d6d3
+def _say_empty_answers(answers:list):
+    "Warn of empty fields of a CSV file, and of the decimals that whole numbers beside them become."
+    texts = _texts_in(answers)
     n_empty, given = texts.count(""), list(filter(None, texts))
     if not n_empty: return
     warnings.warn(f"prompts, column 'answer': {n_empty} of {len(answers)} are empty, and only an empty completion is "
-                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=4)
+                  "right there: where the answer is not known, leave the row out, or make it None", stacklevel=5)
     if not given or not all(re.fullmatch(r"-?\d+\.0", text) for text in given): return
     warnings.warn(f"prompts, column 'answer': whole numbers are written as {given[0]!r}, as pandas does where one is "
                   "missing, and no other completion is right: give pandas.read_csv(...), or write them without .0",
-                  stacklevel=4)
+                  stacklevel=5)
+
+# %% ../../nbs/storage/29_misread.ipynb #5b8e21k1
+def say_odd_answers(answers:list):
+    "Warn of references that are not what was meant."
+    for say in (_say_lost_digits, _say_unseen, _say_nested, _say_gaps, _say_unknown, _say_empty_answers): say(answers)
 
 # %% ../../nbs/storage/29_misread.ipynb #7bc38bcc
 def say_contradictions(

@@ -113,7 +113,8 @@ def forms_of(
     told:dict|None=None, # what a chat model was told besides: system, template_kwargs; None: it is none
 )->dict: # name -> rows; a form without rows is left out
     "Samples in the usual forms."
-    talks, told = told is not None or any(read_turns(row["prompt"]) for row in rows), told or {}
+    talks = told is not None or any(read_turns(row["prompt"]) for row in rows)
+    told = told or {}
     spoken = [row for row in rows if _is_answered(row, True)]
     rows = [row for row in rows if _is_answered(row, talks)]
     forms = dict(messages=[as_messages(row, told) for row in _kept(spoken)],

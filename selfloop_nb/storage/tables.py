@@ -306,18 +306,24 @@ def _column_rows(data:dict, name:str, what:str)->list: # of dicts
     if {"columns", "data"} <= data.keys(): return [dict(zip(data["columns"], row)) for row in data["data"]] # of pandas
     if len(tables) > 1:
         raise ValueError(f"{name}: {what} holds several tables, {tables}: give the rows of one")
+    columns = _columns(data, name, what)
+    labels = next(iter(columns.values()))
+    return [{column: values[label] for column, values in columns.items()} for label in labels]
+
+# %% ../../nbs/storage/15_tables.ipynb #6f9838e0
+def _columns(data:dict, name:str, what:str)->dict: # name -> value by label
+    "The columns of a dict; raises `ValueError` where there are none, or they have different rows."
     columns = {column: _by_label(values) for column, values in data.items()}
-    odd = [column for column, values in columns.items() if values is None]
-    if odd or not columns:
+    if not columns or None in columns.values():
         fix = f", such as what stands under {max(data, key=lambda part: _length(data[part]))!r}" if data else ""
         if all(isinstance(value, (str, int, float)) for value in data.values()): fix = ", of one row: [{...}]"
         raise ValueError(f"{name}: {what} is no table of columns (it has {list(data)}): give a list of dicts{fix}")
-    labels = next(iter(columns.values()))
+    first, labels = next(iter(columns.items()))
     for column, values in columns.items():
         if set(values) == set(labels): continue
         raise ValueError(f"{name}: the columns of {what} have different rows: {column!r} has {len(values)}, "
-                         f"{next(iter(columns))!r} has {len(labels)}")
-    return [{column: values[label] for column, values in columns.items()} for label in labels]
+                         f"{first!r} has {len(labels)}")
+    return columns
 
 # %% ../../nbs/storage/15_tables.ipynb #b45dd9d9
 def _length(thing)->int: return len(thing) if isinstance(thing, (list, tuple, dict)) else 0

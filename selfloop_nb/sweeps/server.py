@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from ..backend.asking import Away, Line, checked_url, shown
+from ..backend.asking import Away, Connection, checked_url, shown
 from ..backend.controls import n_ids
 from ..backend.core import (
     SelfloopError, Stopped, derive_seed, fixed_path, patch_to, plain_arguments, short_hash)
@@ -80,14 +80,14 @@ class Server:
     ):
         if hand_over and folder is None: raise ValueError("hand_over needs a folder=... that the server sees, too")
         if at_once < 1: raise ValueError(f"at_once={at_once!r}: it must be at least 1")
-        self.line = Line(checked_url(url), seconds, tries, key)
+        self.connection = Connection(checked_url(url), seconds, tries, key)
         self.folder, self.hand_over = folder and fixed_path(folder), hand_over
         self.model, self.at_once = model, at_once
         self.served = self.note = "" # hash of the weights that it has; what a reader of the round must know
         self.shown = None # the settings of sampling with which it has shown that
         self.seen, self.turn = {}, threading.Lock() # answer -> its request: what identifies them, as numbers
 
-    def __repr__(self)->str: return f"Server({self.line.url!r})"
+    def __repr__(self)->str: return f"Server({self.connection.url!r})"
 
     def map(self, work:Callable, common:dict, keys, piece:Callable, progress=None, should_stop:Callable=never):
         "Chunks of samples are drawn by the server; all other pieces are done here, see `workers.Here`."
@@ -123,7 +123,7 @@ def serve(self, lm:LanguageModel, sampling):
         make_folder(self.folder)
         folder = self.folder / weights[:16]
         if not disk.is_dir(folder): write_folder(folder, lm.save) # one that is there is whole
-        self.hand_over(self.line.url, folder)
+        self.hand_over(self.connection.url, folder)
     self._compare(lm, dict(temperature=0))
     if sampling.temperature: self._compare(lm, _drawn_how(sampling))
     self.note = self._about()
@@ -145,8 +145,8 @@ def _compare(self, lm:LanguageModel, how:dict):
     asked = lm.prompt_ids("1+1=")
     most = min(16, lm.context - len(asked))
     how = dict(how, max_tokens=most)
-    def check(said): return _as_drawn(said, asked, most, n_ids(lm.tokenizer), self.line.url)
-    self._check_likely(lm, asked, *self.line.ask("/v1/completions", self._body(lm, asked, 0, how), check))
+    def check(said): return _as_drawn(said, asked, most, n_ids(lm.tokenizer), self.connection.url)
+    self._check_likely(lm, asked, *self.connection.ask("/v1/completions", self._body(lm, asked, 0, how), check))
 
 # %% ../../nbs/sweeps/09_server.ipynb #282eb252
 @patch_to(Server)
@@ -158,16 +158,16 @@ def _check_likely(self, lm:LanguageModel, asked:list, ids:list, noted:list):
     ours = [logits[len(asked) - 1 + n, token].item() for n, token in enumerate(ids)]
     apart = sum(abs(a - b) for a, b in zip(ours, noted)) / len(ids)
     if apart <= TOLERANCE * max(1, math.sqrt(8 / len(ids))): return # a mean of few is less certain
-    raise SelfloopError(f"the server at {self.line.url} writes as another model: its tokens are {apart:.2f} nats less "
-                        "or more likely to it. Give it this round's weights (hand_over=...), of the same type; if they "
-                        "are, have it tell likelihoods as they are before temperature and cuts (in vLLM, "
+    raise SelfloopError(f"the server at {self.connection.url} writes as another model: its tokens are {apart:.2f} "
+                        "nats less or more likely to it. Give it this round's weights (hand_over=...), of the same "
+                        "type; if they are, have it tell likelihoods as they are before temperature and cuts (in vLLM, "
                         "--logprobs-mode raw_logprobs)")
 
 # %% ../../nbs/sweeps/09_server.ipynb #1d8a27c1
 @patch_to(Server)
 def _about(self)->str:
     "What a reader of the round must know."
-    try: version = str(self.line.ask("/version").get("version", "unknown"))
+    try: version = str(self.connection.ask("/version").get("version", "unknown"))
     except SelfloopError: version = "of an unknown version"
     return f"samples were drawn by a server, {self.model} ({shown(version)[:40]}): not bit-exact"
 
@@ -192,10 +192,10 @@ def sample(self, lm:LanguageModel, asked:list, seed:int, sampling, max_new_token
     def check(said):
         "The tokens of an answer; raises `Away` where it is none to this request."
         self._check_name(str(said.get("id", "")), name)
-        drawn = _as_drawn(said, asked, max_new_tokens, n_ids(lm.tokenizer), self.line.url)
+        drawn = _as_drawn(said, asked, max_new_tokens, n_ids(lm.tokenizer), self.connection.url)
         _check_end(said, drawn[0], max_new_tokens, ended)
         return drawn
-    return self.line.ask("/v1/completions", self._body(lm, asked, seed, how), check, name, rest)
+    return self.connection.ask("/v1/completions", self._body(lm, asked, seed, how), check, name, rest)
 
 # %% ../../nbs/sweeps/09_server.ipynb #b9fca07d
 @patch_to(Server)
@@ -301,7 +301,7 @@ def _checked_verdicts(verdicts:dict)->dict:
 def _verdict(self, text:str, verdicts:dict, least:float)->float:
     "The mean of the verdicts' values by their probability; nan where all of them together are improbable."
     body = dict(model=self.model, messages=[dict(role="user", content=text)], max_tokens=1, temperature=0)
-    found = self.line.ask("/v1/chat/completions", {**body, "logprobs": True, "top_logprobs": 20}, self._likeliest)
+    found = self.connection.ask("/v1/chat/completions", {**body, "logprobs": True, "top_logprobs": 20}, self._likeliest)
     shares = dict.fromkeys(verdicts, 0.0)
     for token, logprob in found:
         word = next((word for word in verdicts if word.strip().lower() == token.strip().lower()), None)
@@ -319,7 +319,7 @@ def _likeliest(self, said:dict)->list: # of (token, log-probability)
     logprobs = _only_choice(said).get("logprobs")
     try: listed = [(one["token"], one["logprob"]) for one in logprobs["content"][0]["top_logprobs"]]
     except (KeyError, IndexError, TypeError):
-        raise SelfloopError(f"the server at {self.line.url} gives no top_logprobs, which a judge needs") from None
+        raise SelfloopError(f"the server at {self.connection.url} gives no top_logprobs, which a judge needs") from None
     if all(isinstance(token, str) and _is_logprob(logprob) for token, logprob in listed): return listed
     raise Away("tokens that are no texts, or numbers that are no likelihoods")
 
@@ -330,6 +330,6 @@ def update_from_disk(
     seconds:float=600.0,
 ):
     "Have SGLang read its weights from a folder; for `Server(hand_over=...)`."
-    said = Line(checked_url(url), seconds, 3, "").ask("/update_weights_from_disk", dict(model_path=str(folder)))
+    said = Connection(checked_url(url), seconds, 3, "").ask("/update_weights_from_disk", dict(model_path=str(folder)))
     if said.get("success", True): return
     raise SelfloopError(f"the server did not take the weights: {shown(str(said.get('message')))}")

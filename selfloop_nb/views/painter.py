@@ -91,21 +91,26 @@ def _as_picture(answer:dict)->dict:
     return {name: base64.b64decode(text) for name, text in answer.items()}
 
 # %% ../../nbs/views/03_painter.ipynb #4c1b7743
-class _Studio:
+class _PainterProcess:
     "The painter's process, one for all views of a kernel."
     process, turn = None, threading.Lock()
 
     @classmethod
     def ask(cls, request:dict)->dict:
         "Have a request answered there; raises `OSError` where no process can be had."
-        for _ in range(2):
-            with cls.turn:
-                if cls.process is None or cls.process.poll() is not None: cls.process = _begin_process()
-                try:
-                    if line := _exchange(cls.process, json.dumps(request)): return _as_picture(json.loads(line))
-                except BrokenPipeError: pass
-                end_process(cls.process)
+        line = json.dumps(request)
+        with cls.turn: answer = cls._answer(line) or cls._answer(line) # one that has died is replaced
+        if answer: return _as_picture(json.loads(answer))
         raise OSError("the painter's process ends at once")
+
+    @classmethod
+    def _answer(cls, line:str)->str: # '' where the process has died
+        "What the process answers; it is begun where there is none."
+        if cls.process is None or cls.process.poll() is not None: cls.process = _begin_process()
+        try: answer = _exchange(cls.process, line)
+        except BrokenPipeError: answer = ""
+        if not answer: end_process(cls.process)
+        return answer
 
 # %% ../../nbs/views/03_painter.ipynb #5033cdfb
 def _begin_process():
@@ -168,7 +173,7 @@ def _next(self)->dict|None:
 def _paint(self, request:dict)->dict:
     "What was asked for; what goes wrong is an answer too."
     if self.apart:
-        try: return _Studio.ask(request)
+        try: return _PainterProcess.ask(request)
         except OSError: self.apart = False # no process can be had: from now on it is done here
         except Exception as error: return _failure(error)
     try: return paint(request)

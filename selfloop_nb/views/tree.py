@@ -49,8 +49,6 @@ class RunTree(View):
     @property
     def reads_only(self)->bool: return not hasattr(self.source, "branch")
 
-    def _say(self, text:str): self.answer.value = f"<i>{escape(text)}</i>"
-
 # %% ../../nbs/views/09_tree.ipynb #bd12a45f
 @patch_to(RunTree)
 def refresh(self):
