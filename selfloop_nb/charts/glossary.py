@@ -58,7 +58,7 @@ TITLES = {
     "held-out measures": "留出指标", "Q and audit, rise in std. dev.": "Q 与审计的上升（标准差）", "training loss": "训练损失",
     "drift from M_0, nats a token": "相对 M_0 的漂移（奈特/词元）", "one try, many tries": "一次与多次尝试",
     "one try, many tries on held-out problems": "留出题上的一次与多次尝试", "Q and audit: gap {gap}": "Q 与审计：差距 {gap}",
-    "share at or above a score": "不低于某得分的比例", "would keep {kept} of {all}": "将保留 {kept} / {all}",
+    "what each θ would keep": "各个 θ 将保留多少", "would keep {kept} of {all}": "将保留 {kept} / {all}",
     "WOULD KEEP NOTHING of {all}": "{all} 个中一个也不会保留", "NOTHING KEPT of {n} samples": "{n} 个样本中一个也没保留",
     "kept {kept} of {all} ({share})": "保留 {kept} / {all}（{share}）", "nothing to show yet": "还没有可显示的内容",
     "right and wrong are not both there": "对与错没有同时出现", "ROC, AUC = {auc}": "ROC，AUC = {auc}",

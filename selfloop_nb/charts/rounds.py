@@ -13,7 +13,7 @@ import itertools, math, textwrap
 import matplotlib
 import matplotlib.ticker
 
-from .look import ALARM, COLOURS, STATE_LOOK, canvas, line_look, line_name
+from .look import ALARM, COLOURS, STATE_LOOK, canvas, line_look, line_name, percent
 from .scales import FARTHEST, drawable, score_bins
 from ..records import KEPT, QUARANTINED, REJECTED
 
@@ -23,7 +23,9 @@ def finish(ax, title:str, ylabel:str, share:bool=False, empty:str="nothing to sh
     ax.set_title(title)
     ax.set(xlabel="round", ylabel=ylabel)
     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(8, integer=True, min_n_ticks=1))
-    if share: ax.set_ylim(-0.03, 1.03)
+    if share:
+        ax.set_ylim(-0.03, 1.03)
+        percent(ax)
     if not any(len(line.get_xdata()) for line in ax.get_lines()):
         ax.text(0.5, 0.5, empty, ha="center", va="center", transform=ax.transAxes, alpha=0.7)
     named = [line for line in ax.get_lines() if line.get_label() and not line.get_label().startswith("_")]
