@@ -300,8 +300,6 @@ ERRORS |= {
     "n_prompts={a} but the task has {b} prompts: use 1 to {c}": "n_prompts={a}，而任务有 {b} 个提示：用 1 至 {c}",
     "{a} lacks the column {b}: it has {c}; rename what is meant, such as {d}":
         "{a} 缺少列 {b}：它有 {c}；把所指的列改名，如 {d}",
-    "prompts=None: give what a round asks, a table or a file; prompts=train asks what D_train asks":
-        "prompts=None：请给出每一轮问什么，一张表或一个文件；prompts=train 问 D_train 所问的",
     "reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'":
         "没有安装 reasoning-gym：pip install 'selfloop_nb[reasoning]'"}
 
