@@ -267,7 +267,7 @@ def from_dataset(
 )->Task:
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
     if prompts is None:
-        raise ValueError("prompts=None: give what a round asks, a table or a file; prompts=train asks what D_train asks")
+        raise ValueError("prompts=None: give what a round asks, a table or file; prompts=train asks what D_train asks")
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
     _check_table(prompts, "prompts", ("prompt",))

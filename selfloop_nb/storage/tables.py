@@ -41,7 +41,7 @@ def _instead(source)->str:
         return f"one of its parts, such as data[{next(iter(source), 'train')!r}]"
     if hasattr(source, "to_frame"): return "a DataFrame, such as data.to_frame('prompt')" # a Series
     if isinstance(source, (list, tuple)) and all(isinstance(text, str) for text in source):
-        return "dicts, such as [{'prompt': text} for text in texts]"
+        return "rows with a column, such as Dataset.from_dict(dict(prompt=texts))"
     if hasattr(source, "take") and not hasattr(source, "ndim"): return "some of its rows, such as list(data.take(1000))"
     return "a Dataset, a list of dicts, a DataFrame or a file"
 
