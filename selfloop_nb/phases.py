@@ -313,7 +313,7 @@ def judge(
     if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"))
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
-    if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
+    if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1, silent), samples)
     warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score)]))
     return Made(("samples.parquet",), metrics=context.notes, warning=warning)
 

@@ -31,6 +31,7 @@ from .backend.turns import framed
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
 from .models import LanguageModel
 from .storage.identity import describe
+from .storage.tables import renaming
 from .tasks import Task
 
 # %% ../nbs/05_sampling.ipynb #3aa82d4e
@@ -296,7 +297,8 @@ def _check_asked(prompts):
     if not hasattr(prompts, "select_columns"):
         raise ValueError(f"prompts={prompts!r:.60}: give a Dataset with the column prompt, such as task.prompts")
     if "prompt" not in prompts.column_names:
-        raise ValueError(f"prompts lacks the column 'prompt': it has {prompts.column_names}; rename what is meant")
+        raise ValueError(f"prompts lacks the column 'prompt': it has {prompts.column_names}; rename what is "
+                         f"meant, such as {renaming(prompts.column_names, 'prompt')}")
     check_texts(prompts, "prompt", "prompts")
 
 # %% ../nbs/05_sampling.ipynb #46ea1c72

@@ -24,6 +24,7 @@ from .storage.formats import plain_table
 from .storage.identity import describe
 from .storage.misread import (
     say_contradictions, say_indices, say_misread, say_odd_answers, say_unchecked, why_wrong)
+from .storage.tables import renaming
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
@@ -69,7 +70,8 @@ def _check_table(table, name:str, columns:tuple, optional:bool=False):
         raise ValueError(f"{name} is empty: give at least one row with the columns {list(columns)}{other}")
     for column in columns:
         if column not in table.column_names:
-            raise ValueError(f"{name} lacks the column {column!r}: it has {table.column_names}; rename what is meant")
+            raise ValueError(f"{name} lacks the column {column!r}: it has {table.column_names}; rename "
+                             f"what is meant, such as {renaming(table.column_names, column)}")
     for column in columns: check_texts(table, column, name)
 
 # %% ../nbs/03_tasks.ipynb #053d8511
@@ -254,7 +256,7 @@ def _labelled(rows:list)->"datasets.Dataset|None":
 # %% ../nbs/03_tasks.ipynb #cee31eb6
 def from_dataset(
     train,         # D_train with `prompt` and `completion`, or in another form of TRL's; None for a model that comes trained
-    prompts,       # with `prompt` and any further columns; their completions become references, the column `answer`
+    prompts=None,  # what a round asks: `prompt` and any further columns; their completions become references, the column `answer`
     heldout=None,  # with `prompt` and `completion`, or in another form of TRL's
     check:Callable|None=None, # row -> bool; None: exact match where the prompts have a column `answer`, or completions
     name:str="task",          # letters, digits, dot, dash, underscore
@@ -263,6 +265,8 @@ def from_dataset(
     ask:Callable|None=None,   # which prompts a round may ask, such as `Staircase()`; None: all
 )->Task:
     "A task from your own data; raises `ValueError` naming the table, and the row, where something is wrong."
+    if prompts is None:
+        raise ValueError("prompts=None: give what a round asks, a table or file; prompts=train asks what D_train asks")
     train = _clean_table(train, "train")
     prompts = _with_references(_clean_table(prompts, "prompts"))
     _check_table(prompts, "prompts", ("prompt",))

@@ -39,12 +39,19 @@ def settings_table(
     settings = dict.fromkeys(setting for seeds in stories.values() for story in seeds for setting in story)
     rows = {setting: [_told(seeds, setting) for seeds in stories.values()] for setting in settings}
     different = {setting: row for setting, row in rows.items() if len(set(row)) > 1}
+    different = {setting: row for setting, row in different.items() if not _goes_without(setting, different)}
     return pandas.DataFrame.from_dict(different, orient="index", columns=list(stories))
 
 # %% ../../nbs/charts/09_comparison.ipynb #1a4844b0
 def _told(stories:list, setting:str)->str:
     "What some seeds say of a setting, each different story once."
     return " | ".join(dict.fromkeys(story.get(setting, ABSENT) for story in stories))
+
+# %% ../../nbs/charts/09_comparison.ipynb #390a2251
+def _goes_without(setting:str, different:dict)->bool:
+    "Is it the code of a function, which is another one wherever its scorer has another name?"
+    owner, found, _ = setting.partition(".function.")
+    return bool(found) and f"{owner}.name" in different
 
 # %% ../../nbs/charts/09_comparison.ipynb #d642c4f8
 # column of the history -> title, what the scale measures, and whether it is a share
@@ -152,9 +159,9 @@ def ecdf_plot(
             theta = thetas.get(name, math.nan)
             if not math.isfinite(theta): continue
             ax.axvline(drawable(theta), color=look["color"], linestyle=":", linewidth=1.5, label="_")
-        plots.finish(ax, title, "share at or below")
+        plots.finish(ax, title, "share at or below", share=True)
         ax.xaxis.set_major_locator(matplotlib.ticker.AutoLocator())
-        ax.set(xlabel="score Q(s), dotted: θ", xlim=(low, high), ylim=(-0.03, 1.03))
+        ax.set(xlabel="score Q(s), dotted: θ", xlim=(low, high))
     return ax.figure
 
 # %% ../../nbs/charts/09_comparison.ipynb #4c8a7768

@@ -298,7 +298,8 @@ ERRORS |= {
         "{a} 用 {c} 给出 {b} 道不同的题，要求 {d} 道：少要一些，或让题更难",
     "prompts: the columns {a} are names of the sample table; rename them": "prompts：列 {a} 是样本表的列名；请改名",
     "n_prompts={a} but the task has {b} prompts: use 1 to {c}": "n_prompts={a}，而任务有 {b} 个提示：用 1 至 {c}",
-    "{a} lacks the column {b}: it has {c}; rename what is meant": "{a} 缺少列 {b}：它有 {c}；把所指的列改名",
+    "{a} lacks the column {b}: it has {c}; rename what is meant, such as {d}":
+        "{a} 缺少列 {b}：它有 {c}；把所指的列改名，如 {d}",
     "reasoning-gym is not installed: pip install 'selfloop_nb[reasoning]'":
         "没有安装 reasoning-gym：pip install 'selfloop_nb[reasoning]'"}
 

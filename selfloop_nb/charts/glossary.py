@@ -20,6 +20,7 @@ FIELDS = {
     "top k": "每题前 k 个", "wanted precision": "期望的精确率", "scores of round": "得分的轮次",
     "search in the text": "在文本中搜索", "score from": "得分从", "score to": "到",
     "click here, then g, b, s, u": "点这里，再按 g、b、s、u",
+    "click here, then u": "点这里，再按 u",
     "all": "全部", "kept": "保留", "rejected": "剔除", "quarantined": "隔离", "best first": "最好的在前",
     "worst first": "最差的在前", "as written": "按写出的顺序", "random": "随机", "near theta": "靠近 θ"}
 
@@ -58,7 +59,7 @@ TITLES = {
     "held-out measures": "留出指标", "Q and audit, rise in std. dev.": "Q 与审计的上升（标准差）", "training loss": "训练损失",
     "drift from M_0, nats a token": "相对 M_0 的漂移（奈特/词元）", "one try, many tries": "一次与多次尝试",
     "one try, many tries on held-out problems": "留出题上的一次与多次尝试", "Q and audit: gap {gap}": "Q 与审计：差距 {gap}",
-    "share at or above a score": "不低于某得分的比例", "would keep {kept} of {all}": "将保留 {kept} / {all}",
+    "what each θ would keep": "各个 θ 将保留多少", "would keep {kept} of {all}": "将保留 {kept} / {all}",
     "WOULD KEEP NOTHING of {all}": "{all} 个中一个也不会保留", "NOTHING KEPT of {n} samples": "{n} 个样本中一个也没保留",
     "kept {kept} of {all} ({share})": "保留 {kept} / {all}（{share}）", "nothing to show yet": "还没有可显示的内容",
     "right and wrong are not both there": "对与错没有同时出现", "ROC, AUC = {auc}": "ROC，AUC = {auc}",
@@ -77,7 +78,8 @@ AXES = {
 
 # %% ../../nbs/charts/02_glossary.ipynb #41fd7ac3
 LINES = {
-    "kept ({n})": "保留（{n}）", "rejected ({n})": "剔除（{n}）", "quarantined ({n})": "隔离（{n}）", "median": "中位数",
+    "kept ({n})": "保留（{n}）", "rejected ({n})": "剔除（{n}）", "copies, unfinished ({n})": "重复或未写完（{n}）",
+    "quarantined ({n})": "隔离（{n}）", "median": "中位数",
     "10 to 90 %": "10 至 90 %", "mean": "平均", "mean (band: 10 to 90 %)": "平均（带：10 至 90 %）", "precision": "精确率",
     "accept rate": "保留率", "right": "正确", "right of these": "其中正确", "unique": "不同", "distinct-2": "distinct-2",
     "agreement": "一致性", "audit": "审计", "chance": "随机", "one": "一次", "any of k": "k 次中任一次", "majority": "多数",
@@ -253,7 +255,8 @@ TREE |= {
 
 # %% ../../nbs/charts/02_glossary.ipynb #43f94ce2
 BROWSER = {
-    "any state": "任意状态", "any reason": "任意原因", "alone": "单独", "beside round {n_round}": "与第 {n_round} 轮并列",
+    "any state": "任意状态", "any reason": "任意原因", "no round beside": "不并列其他轮",
+    "beside round {n_round}": "与第 {n_round} 轮并列",
     "longest first": "最长的在前", "good": "好", "bad": "差", "{n_this} of {n_all}": "第 {n_this} 个，共 {n_all} 个",
     "{n_this} of {n_all} rated": "已评 {n_this} / {n_all}", "nothing to rate": "没有可评的",
     "rejected, score {score}, {reason}": "剔除，得分 {score}，{reason}", "rejected, {reason}": "剔除，{reason}",
@@ -313,9 +316,8 @@ BESIDE |= {
 
 # %% ../../nbs/charts/02_glossary.ipynb #83b28911
 BESIDE |= {
-    "n sampled": "采样数", "n kept": "保留数", "n rejected": "剔除数", "n quarantined": "隔离数",
-    "score mean": "平均得分", "unique ratio": "不同样本的比例",
-    "train loss": "训练损失", "What a round is worth as training data": "一轮作为训练数据的价值",
+    "sampled": "采样数", "share kept": "保留率", "mean score": "平均得分",
+    "What a round is worth as training data": "一轮作为训练数据的价值",
     "How undecided the model is: mean of -log p of the sampled tokens, at temperature 1":
         "模型有多犹豫：温度 1 时所采词元的 -log p 的平均"}
 

@@ -1,7 +1,9 @@
 function render({ model, el }) {
     el.classList.add("selfloop-keys");
     el.dataset.stills = "2"; // the plain outputs below stay out of sight
-    el.textContent = model.get("words").hint;
+    const say = () => el.textContent = model.get("words")[model.get("said")] ?? "";
+    model.on("change:words change:said", say);
+    say();
     const press = event => {
         const key = event.key.toLowerCase(), isTyped = event.target.matches("input, select, textarea");
         if (isTyped || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;

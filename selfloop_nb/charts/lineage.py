@@ -264,10 +264,19 @@ def _numbers(r:Round, parent:Round|None)->str:
     rows = {"θ": [theta_of(r.config), theta_before]}
     for name in (*COUNTS, *METRICS):
         if math.isnan(now.get(name, math.nan)): continue
-        rows[_in_words(name)] = [now[name], before.get(name, math.nan)]
+        rows[_in_words(name)] = [_written(name, numbers.get(name, math.nan)) for numbers in (now, before)]
     table = pandas.DataFrame.from_dict(rows, orient="index", columns=["this round", "the one before"])
     return html_table(table, CELL)
 
+_CALLED = {"accept_rate": "share kept", "precision": "right among the kept", "score_mean": "mean score",
+           "distinct_2": "distinct-2", "unique_ratio": "unique samples", "train_loss": "training loss"}
+_SHARES = {"accept_rate", "precision", "heldout_accuracy", "distinct_2", "unique_ratio", "agreement"}
+
 def _in_words(column:str)->str:
     "A column of the history as the charts call it."
-    return column.replace("heldout", "held-out").replace("_", " ")
+    return _CALLED.get(column, column.removeprefix("n_").replace("heldout", "held-out").replace("_", " "))
+
+def _written(column:str, value:float):
+    "A number as the charts write it: shares in per cent."
+    is_share = column in _SHARES and not math.isnan(value)
+    return f"{100 * value:.3g} %" if is_share else value

@@ -100,7 +100,7 @@ Object.assign(Room.prototype, {
         const counts = { theta: number(theta), n: number(n), all: number(scores.n), share: share(n / scores.n) };
         const parts = [this.say(verb, counts)];
         if (known(table.right[0])) parts.push(this.say("right", { share: share(table.right[j]) }));
-        return [...parts, this.say("distinct", { value: number(table.distinct[j]) })].join(" · ");
+        return [...parts, this.say("distinct", { value: share(table.distinct[j]) })].join(" · ");
     },
     moveTheta(theta) {
         const { table, scores } = this;

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import matplotlib
 
-from .look import COLOURS, RENDERING, Chart, canvas, look
+from .look import COLOURS, RENDERING, Chart, canvas, look, percent
 from .scales import drawable, score_bins
 from ..people.agreement import keep_rates, roc, wilson
 
@@ -71,6 +71,7 @@ def _draw_bins(ax, bins:list, theta:float, n_rated:int):
     if math.isfinite(theta): ax.axvline(drawable(theta), color=COLOURS[1], linestyle="--")
     ax.set_title(f"{n_rated:,} rated samples, by score" if n_rated else "nothing is rated yet")
     ax.set(ylim=(0, 1.12), yticks=[0, 0.25, 0.5, 0.75, 1], xlabel="score Q(s); dashed: θ", ylabel="right, people say")
+    percent(ax)
 
 # %% ../../nbs/charts/08_ratings.ipynb #549462ce
 def rating_plot(

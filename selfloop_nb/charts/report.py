@@ -25,7 +25,8 @@ from ..storage.store import Run
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#1a1a1a;background:#fff}
 h1{margin-bottom:0} h2{margin-top:2em}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:1.5em}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:1.5em}
+.whole{grid-column:1/-1}
 figure{margin:0;break-inside:avoid} img{width:100%} figcaption{color:#555;font-size:.85em}
 table{border-collapse:collapse;font-size:.85em;font-variant-numeric:tabular-nums}
 th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}
@@ -57,7 +58,7 @@ def _made_of(run:Run, rounds:list)->str:
 
 def _heading(run:Run, rounds:list)->str:
     "Which run this is, and what its guards have said."
-    begun = shown(f"branch {run.branch}, {len(rounds)} rounds, begun {run.info.get('created', '–')}")
+    begun = shown(f"branch {run.branch}, {max(len(rounds) - 1, 0)} rounds, begun {run.info.get('created', '–')}")
     about = f"<h1>{escape(run.name)}</h1><p>{escape(_made_of(run, rounds))}<br>{escape(begun)}</p>"
     warnings = [escape(shown(line)) for line in warning_lines(rounds)]
     return "\n".join([about, *(f"<p class=warn>{text}</p>" for text in warnings)])
@@ -87,7 +88,8 @@ def _figures(run:Run, others:dict)->str:
     figures = []
     for name, (figure, caption) in run_charts(run, others).items():
         data = base64.b64encode(png(figure, dpi=110)).decode()
-        figures.append(f"<figure><img alt='{escape(name)}' src='data:image/png;base64,{data}'>"
+        whole = " class=whole" if name == "collapse" else "" # several charts in one
+        figures.append(f"<figure{whole}><img alt='{escape(name)}' src='data:image/png;base64,{data}'>"
                        f"<figcaption>{escape(shown(caption))}</figcaption></figure>")
     return f"{_h2('Figures')}<div class=charts>{''.join(figures)}</div>"
 
@@ -102,8 +104,10 @@ def _samples(run:Run, rounds:list, n:int)->str:
 
 # %% ../../nbs/charts/13_report.ipynb #a498d568
 def _cards(samples, state:str, n:int)->str:
-    "Some samples of a state, with score and reason."
+    "Some samples of a state, with score and reason; copies last, which say nothing new."
+    reasons = samples["reason"][:]
     places = [place for place, s in enumerate(samples["state"][:]) if s == state]
+    places.sort(key=lambda place: reasons[place] == "duplicate")
     if not places: return f"<p>{escape(shown(f'No sample was {state}.'))}</p>"
     return "".join(_card(samples[place]) for place in places[:n])
 

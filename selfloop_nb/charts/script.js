@@ -72,13 +72,13 @@ class Chart { // hears each event for which it has a method of that name
     later() { this.due ??= requestAnimationFrame(() => this.show(this)); } // in the next frame, and once only
     frame(xs, ys) { // axes, with their scales; without ys there are rows
         const { width, height } = this, letter = parseFloat(getComputedStyle(this.svg).fontSize);
-        Object.assign(this, { xs, letter, left: 3.2 * letter, right: width - 0.9 * letter });
+        Object.assign(this, { xs, letter, left: 3.4 * letter, right: width - 0.9 * letter });
         Object.assign(this, { top: 0.6 * letter, bottom: height - 1.6 * letter });
         this.x = scale(...xs, this.left, this.right);
         this.y = ys && scale(...ys, this.bottom, this.top);
         for (const t of ys ? ticks(...ys, Math.max(3, Math.floor(height / (2.5 * letter)))) : []) {
             this.add("line", { class: "grid", x1: this.left, x2: this.right, y1: this.y(t), y2: this.y(t) });
-            const text = this.panel.percent ? String(Math.round(100 * t)) : number(t);
+            const text = this.panel.percent ? Math.round(100 * t) + " %" : number(t);
             this.label(this.left - 5, this.y(t) + letter / 3, "end", text);
         }
         const along = ticks(...xs, Math.max(2, Math.floor(width / (5 * letter))));

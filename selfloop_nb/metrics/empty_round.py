@@ -8,6 +8,7 @@ __all__ = ['nothing_kept']
 # %% ../../nbs/metrics/07_empty_round.ipynb #9840028a
 import math
 
+from ..backend.columns import Cells
 from ..filters.preview import ThresholdPreview
 from ..guards import room_advice
 from .basic import round_counts, sample_metrics
@@ -36,22 +37,30 @@ def _way_out(samples, select:KeepRule)->str:
     if len(scores) <= 1: found += ", in fact all, as all scores are equal: where Q is a check, train M_0 longer first"
     return f"lower theta ({found}; {change}), or sample more"
 
+# %% ../../nbs/metrics/07_empty_round.ipynb #6197020e
+def _first_of(samples)->str:
+    "A sample to see: the first that says something."
+    i = next((i for i, text in enumerate(Cells(samples, "completion")) if text.strip()), 0)
+    prompt, completion = (Cells(samples, name)[i] for name in ("prompt", "completion"))
+    return f"such as {prompt!r:.60}: {completion!r:.80}"
+
 # %% ../../nbs/metrics/07_empty_round.ipynb #5c7dbe72
 def nothing_kept(
     samples,         # a selected sample table, none of it kept
     select:KeepRule, # the rule that kept none
     last:int,        # number of the round before, which stays
+    why:str="",      # what the task's check says of it
 )->str:
     "The words of an `EmptyRoundError`."
     metrics = sample_metrics(samples)
     names = dict(lowest="score_min", median="score_p50", best="score_max")
     scores = ", ".join(f"{name}: {_at_most(metrics[column])}" for name, column in names.items())
-    reasons, ways = round_counts(samples)["reasons"], []
+    reasons, ways = round_counts(samples)["reasons"], [why] if why else []
     if cut := cut_off(samples):
         ways.append(room_advice(cut["cut_share"], cut["max_new_tokens"], thinking=cut.get("unclosed_share", 0.0)))
     if "not rated" in reasons: ways.append("Have more of them rated (a larger n in human(n=...))")
     if max(reasons, key=reasons.get, default="") == "broken text":
         ways.append("Most are bytes that are no characters: initial=FineTune(...) trains M_0 first")
     ways.append(_way_out(samples, select))
-    return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; "
-            f"reasons: {reasons}. {'. '.join(way[0].upper() + way[1:] for way in ways)}; round {last} stays")
+    return (f"nothing was kept of {len(samples)} samples with {select}; scores: {scores}; reasons: {reasons}; "
+            f"{_first_of(samples)}. {'. '.join(way[0].upper() + way[1:] for way in ways)}; round {last} stays")

@@ -194,7 +194,11 @@ ERRORS |= {
         "{a}：每一步都有标签的内容（逐步监督）在这里学不了，因为 Q 评判整个样本：把正确的各步连成一列 'completion'",
     "{a}: {b} is no JSON ({c})": "{a}：{b} 不是 JSON（{c}）",
     "{a}: {b} is no table; give {c}": "{a}：{b} 不是表；给{c}",
+    "prompts=None: give what a round asks, a table or file; prompts=train asks what D_train asks":
+        "prompts=None：请给出每一轮问什么，一张表或一个文件；prompts=train 问 D_train 所问的",
     "the dict": "这个 dict",
+    "rows with a column, such as Dataset.from_dict(dict(prompt=texts))":
+        "有列的行，如 Dataset.from_dict(dict(prompt=texts))",
     "a Dataset, a list of dicts, a DataFrame or a file": "Dataset、dict 的列表、DataFrame 或文件",
     "one of its parts, such as data[{a}]": "它的一部分，如 data[{a}]",
     "a DataFrame, such as data.to_frame('prompt')": "DataFrame，如 data.to_frame('prompt')"}

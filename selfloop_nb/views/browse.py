@@ -145,7 +145,7 @@ def _offer_others(self):
     "The rounds that can stand beside the one that is shown; the one that does stays."
     numbers = [n for _, n in self.rounds.options if n != self.rounds.value]
     beside = self.beside.value if self.beside.value in numbers else 0
-    offer(self.beside, [("alone", 0), *((f"beside round {n}", n) for n in numbers)], beside)
+    offer(self.beside, [("no round beside", 0), *((f"beside round {n}", n) for n in numbers)], beside)
 
 @patch_to(Browser)
 def keep_up(self):
@@ -248,7 +248,7 @@ def _filters(self):
     def field(hint, width): return ipywidgets.Text(placeholder=hint, continuous_update=False, layout={"width": width})
     self.state = choice([("any state", ""), *((state, state) for state in STATES)], "110px")
     self.reason = choice([("any reason", "")], "160px")
-    self.beside = choice([("alone", 0)], "140px")
+    self.beside = choice([("no round beside", 0)], "150px")
     self.order = choice(ORDERS, "120px")
     self.text = field("search in the text", "170px")
     self.low, self.high = field("score from", "90px"), field("score to", "90px")

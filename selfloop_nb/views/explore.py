@@ -36,13 +36,12 @@ def choice_table(
 # %% ../../nbs/views/06_explore.ipynb #f36e629f
 def _choice_cells(metrics:KeptMetrics)->list: # of texts
     "What a rule would keep, as texts."
-    shares = metrics.accept_rate, metrics.precision
-    return [f"{metrics.n_kept:,}", *map(_percent, shares), _small(metrics.distinct_2), _number(metrics.mean_tokens),
+    shares = metrics.accept_rate, metrics.precision, metrics.distinct_2
+    return [f"{metrics.n_kept:,}", *map(_percent, shares), _number(metrics.mean_tokens),
             *map(_percent, metrics.shares.values())]
 
-def _percent(value:float)->str: return "–" if math.isnan(value) else f"{value:.1%}"
+def _percent(value:float)->str: return "–" if math.isnan(value) else f"{100 * value:.1f} %"
 def _number(value:float)->str: return "–" if math.isnan(value) else f"{value:.1f}"
-def _small(value:float)->str: return "–" if math.isnan(value) else f"{value:.3g}"
 
 # %% ../../nbs/views/06_explore.ipynb #2ffc9454
 def _table_row(texts:list, tag:str)->str: # HTML
