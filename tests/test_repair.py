@@ -267,6 +267,18 @@ def test_a_place_that_is_away_stops_nothing(tmp_path):
     assert mirror.wait() and verify(tmp_path / "drive" / "copy").n_rounds == 3
 
 
+def test_whatever_stops_a_mirror_is_said_and_ends_nothing(whole, tmp_path, monkeypatch):
+    from selfloop_nb.storage.mirror import Mirror
+    mirror = Mirror(whole[0], tmp_path / "copy")
+    def fails(self): raise MemoryError
+    with monkeypatch.context() as changed:
+        changed.setattr(Mirror, "_catch_up", fails)
+        mirror.follow()
+        assert not mirror.wait() and mirror.problem == "MemoryError"
+    mirror.follow()
+    assert mirror.wait() and mirror.problem == "" and verify(tmp_path / "copy").is_whole
+
+
 def test_a_mirror_goes_on_in_the_next_kernel(tmp_path):
     loop = tiny_loop(tmp_path / "run")
     loop.mirror(tmp_path / "copy").wait()
