@@ -295,8 +295,7 @@ def load_model(
     import torch
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
-    name = os.path.expanduser(str(name))
-    _check_place(name)
+    name = _place_of(name)
     local = Path(name).is_dir()
     if local: check_folder(Path(name), tuple(allow))
     if local: try_apart(Path(name), "selfloop_nb.models:try_out", dtype=dtype, chat=chat)
@@ -310,12 +309,15 @@ def load_model(
     return LanguageModel(model.to(device), tokenizer, label, pretrained, system, chat, template_kwargs)
 
 # %% ../nbs/04_models.ipynb #b3861eec
-def _check_place(name:str):
-    "Raise `SelfloopError` for a path that leads to no folder, which no hub has either."
+def _place_of(name)->str:
+    "A folder, or a name on the hub; raises `SelfloopError` for a path that leads nowhere, which no hub has either."
+    if not isinstance(name, str | os.PathLike):
+        raise ValueError(f"name={name!r:.80}: it must be a folder, or a name on the hub")
+    name = os.path.expanduser(name)
     path = Path(name)
     if path.is_file(): raise SelfloopError(f"{name!r} is a file: give the folder that it lies in")
     is_path = path.is_absolute() or name.startswith(".") or "\\" in name or name.count("/") > 1
-    if name.strip() and (path.is_dir() or not is_path): return
+    if name.strip() and (path.is_dir() or not is_path): return name
     raise SelfloopError(f"there is no folder {name!r}: give one with config.json, tokenizer and *.safetensors, "
                         "or a name on the hub")
 

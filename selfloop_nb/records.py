@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'REJECTED', 'QUARANTINED', 'STATES', 'SAMPLE_COLUMNS', 'ABSENT', 'FORMAT', 'HISTORY_COLUMNS', 'questions',
-           'count_states', 'as_verdicts', 'where_kept', 'kept_so_far', 'Round', 'theta_of', 'score_range_of', 'name_of',
-           'is_as_it_came', 'settings_used', 'flat_settings', 'changed_settings', 'with_seal', 'has_its_seal',
-           'as_written', 'loss_in', 'Format', 'history_row', 'history_frame']
+           'count_states', 'as_verdicts', 'where_kept', 'kept_so_far', 'Round', 'setting_of', 'theta_of',
+           'score_range_of', 'name_of', 'is_as_it_came', 'settings_used', 'flat_settings', 'changed_settings',
+           'with_seal', 'has_its_seal', 'as_written', 'loss_in', 'Format', 'history_row', 'history_frame']
 
 # %% ../nbs/01_records.ipynb #760063ac
 import json, math
@@ -119,15 +119,21 @@ class Round:
         return _record_in(parse_json(text, dict, as_written=True))
 
 # %% ../nbs/01_records.ipynb #1e3309db
+def setting_of(
+    config:dict, # of a round; it may come from a stranger's file
+    name:str,    # such as "select"
+)->dict:
+    "One of a round's settings; empty where there is none, or one that is no table."
+    setting = config.get(name)
+    return setting if isinstance(setting, dict) else {}
+
 def theta_of(config:dict)->float:
     "The theta of a round's settings; nan where its keep rule has none."
-    rule = config.get("select")
-    return _as_float(rule.get("theta") if isinstance(rule, dict) else None)
+    return _as_float(setting_of(config, "select").get("theta"))
 
 def score_range_of(config:dict)->tuple:
     "The range that a round's scorer declares."
-    score = config.get("score")
-    bounds = score.get("range") if isinstance(score, dict) else None
+    bounds = setting_of(config, "score").get("range")
     low, high = map(_as_float, bounds) if isinstance(bounds, list | tuple) and len(bounds) == 2 else (math.nan,) * 2
     return (-math.inf, math.inf) if math.isnan(low) or math.isnan(high) else (low, high)
 
@@ -149,8 +155,8 @@ def is_as_it_came(
     first:dict,  # metrics of round 0
 )->bool:
     "Is M_0 the model as it came? The settings name a training all the same, `FineTune`, which always has losses."
-    how = config.get("initial")
-    return isinstance(how, dict) and how.get("kind") == "FineTune" and math.isnan(_as_float(first.get("train_loss")))
+    how = setting_of(config, "initial")
+    return how.get("kind") == "FineTune" and math.isnan(_as_float(first.get("train_loss")))
 
 def settings_used(
     config:dict, # of a round

@@ -128,6 +128,23 @@ def test_exit_codes(tmp_path, monkeypatch, capsys):
     assert error.value.code == 2
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error: an illegal memory access"), MemoryError(), KeyError("x")])
+def test_whatever_fails_is_said_in_json(error, tmp_path, monkeypatch, capsys):
+    "A program that reads the output finds one object, and a person the place."
+    def fails(*args, **more): raise error
+    monkeypatch.setattr(Loop, "start", fails)
+    assert main(["run", plan_in(tmp_path), "--json"]) == FAILED
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["error"].startswith(type(error).__name__) and "Traceback" in err
+
+
+def test_a_tracker_that_is_missing_is_said_before_anything_is_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert main(["run", plan_in(tmp_path, more='[track]\nkind = "wandb"\n')]) == FAILED
+    assert "pip install 'selfloop_nb[wandb]'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.toml"]
+
+
 def test_the_doctor_tells_what_is_there(capsys):
     assert main(["doctor", "--json"]) == OK
     said = json.loads(capsys.readouterr().out)

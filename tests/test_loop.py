@@ -145,8 +145,23 @@ def test_settings_changed_in_mid_round_count_from_the_next(tmp_path):
     def change(event):
         if event.kind == "loss" and event.round == 1: loop.change(select=Threshold(0.0))
     loop.on(change)
-    loop.run(rounds=2)
+    loop.run(rounds=1)
+    assert loop.select == Threshold(0.0) and "theta=0" in repr(loop), "what is shown is what comes next"
+    assert loop.branch("other").select == Threshold(0.0), "and so is what begins here"
+    loop.run(rounds=1)
     assert [r.config["select"]["theta"] for r in loop.rounds[1:]] == [1.0, 0.0]
+
+
+def test_what_is_changed_in_a_round_that_fails_holds_for_a_branch(tmp_path):
+    loop = small_loop(tmp_path / "run")
+    loop.start()
+    def change(event):
+        if event.kind != "scored": return
+        loop.change(select=Threshold(0.0))
+        raise KeyboardInterrupt
+    loop.on(change)
+    with pytest.raises(KeyboardInterrupt): loop.step()
+    assert loop.branch("other").select == Threshold(0.0)
 
 
 def test_loops_that_run_at_once_and_whoever_draws_meanwhile_change_nothing(tmp_path):

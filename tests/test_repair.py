@@ -1,7 +1,7 @@
 """What is lost is fetched by its hash or made again; a second place keeps up; a machine that draws other samples is
 told of.
 """
-import gc, json, os, shutil, sys, zipfile
+import errno, gc, json, os, shutil, sys, zipfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +120,17 @@ def test_what_was_put_back_is_the_file_or_nothing(harm, whole, copy):
     assert list(done.left) == [name] and not done.mended and "NOT mended" in str(done)
     assert set(files_of(copy)) - {name} == set(before) - {name}, "and nothing is left lying about"
     assert repair(copy, [liar, archive]).mended == {name: str(archive)}
+
+
+def test_a_disk_that_is_full_is_not_told_as_a_copy_that_is_missing(whole, copy, monkeypatch):
+    "Whoever reads that no place has a file may throw the archive away that has it."
+    next(copy.glob("rounds/0001-*/losses.jsonl")).unlink()
+    def full(handle): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as changed:
+        changed.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device while writing a copy.*losses.jsonl"):
+            repair(copy, whole[1])
+    assert not list(copy.rglob("*.tmp")) and repair(copy, whole[1]).is_whole and verify(copy).is_whole
 
 
 def test_a_source_cannot_write_outside(whole, copy, tmp_path):
@@ -254,6 +265,18 @@ def test_a_place_that_is_away_stops_nothing(tmp_path):
     (tmp_path / "away").rename(tmp_path / "drive")
     mirror.follow()
     assert mirror.wait() and verify(tmp_path / "drive" / "copy").n_rounds == 3
+
+
+def test_whatever_stops_a_mirror_is_said_and_ends_nothing(whole, tmp_path, monkeypatch):
+    from selfloop_nb.storage.mirror import Mirror
+    mirror = Mirror(whole[0], tmp_path / "copy")
+    def fails(self): raise MemoryError
+    with monkeypatch.context() as changed:
+        changed.setattr(Mirror, "_catch_up", fails)
+        mirror.follow()
+        assert not mirror.wait() and mirror.problem == "MemoryError"
+    mirror.follow()
+    assert mirror.wait() and mirror.problem == "" and verify(tmp_path / "copy").is_whole
 
 
 def test_a_mirror_goes_on_in_the_next_kernel(tmp_path):

@@ -475,3 +475,20 @@ def test_losses_and_sealed_tests_that_are_none_are_damage_in_words(run):
     for odd in wrong:
         (run / "sealed.json").write_text(json.dumps({**good, **odd}))
         with pytest.raises(DamagedRunError, match="sealed.json"): read_sealed(run)
+
+
+@pytest.mark.parametrize("odd", ["a text", True, [1], {"measures": 5}])
+def test_settings_of_a_stranger_that_are_no_tables_are_none(odd, run):
+    "A record may tell anything of how a round was made: who looks at it, or goes on with it, is told no bare error."
+    from selfloop_nb import explore
+    from selfloop_nb.storage.evidence import control_kind, metrics_of
+    for path in records(run):
+        record = json.loads(path.read_text())
+        record["config"] = dict.fromkeys([*record["config"], "measures"], odd)
+        path.write_text(json.dumps({name: value for name, value in record.items() if name != "sealed"}))
+    opened = open_run(run)
+    assert control_kind(opened.store) == "" and [m.name for m in metrics_of(opened.store)] == ["accuracy", "loss"]
+    explore(opened)
+    with pytest.warns(UserWarning, match="initial is not used"): loop = tiny_loop(run)
+    loop.prune(keep=1)
+    with pytest.raises(SelfloopError, match="was made with tune="): loop.remake(1)

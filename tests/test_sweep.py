@@ -170,6 +170,33 @@ def test_processes_give_the_same_rounds(tmp_path, undisturbed):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_arms_keep_as_many_weights_as_their_loop(workers, tmp_path):
+    "A loop that is told not to fill the disk does not fill it with arms."
+    from selfloop_nb import sweep, verify
+    loop = small_loop(tmp_path / "run", keep=1)
+    sweep(loop, rounds=3, seeds=[0, 1], workers=workers, progress=False, theta=[0.0])
+    for folder in (tmp_path / "run", tmp_path / "run-seed-1"):
+        assert verify(folder).is_whole and len(times(folder)) == 4
+        assert len(list(folder.glob("rounds/*/model"))) <= 3, "M_0, the best, the newest"
+
+
+def test_arms_are_drawn_by_the_workers_of_their_loop(tmp_path):
+    from selfloop_nb import controls, sweep
+    class Counted(Here):
+        "Counts who asks."
+        asked = 0
+        def map(self, *args, **how):
+            Counted.asked += 1
+            return super().map(*args, **how)
+    loop = small_loop(tmp_path / "run", workers=Counted())
+    done = sweep(loop, rounds=1, seeds=[0, 1], progress=False, theta=[0.0])
+    assert Counted.asked and all(run.rounds for runs in done.runs.values() for run in runs)
+    before = Counted.asked
+    controls(loop).run(1)
+    assert Counted.asked > before
+
+
 def test_a_function_makes_the_loop_of_a_seed(tmp_path):
     from selfloop_nb import sweep, tiny_llama
     def first(seed):

@@ -127,6 +127,20 @@ def test_weights_that_are_no_numbers_are_found_before_generation(good_model, tmp
     assert "progress" not in kinds
 
 
+@pytest.mark.parametrize("odd", [None, 5, ["a"], b"model"])
+def test_what_is_no_name_is_looked_for_on_no_hub(odd):
+    from selfloop_nb import load_model
+    with pytest.raises(ValueError, match="it must be a folder, or a name on the hub"): load_model(odd)
+
+
+def test_a_folder_without_weights_is_not_searched(tmp_path):
+    "As a home, where `load_model(\"~\")` went through all files, and named one of them."
+    from selfloop_nb import load_model
+    (tmp_path / "deep").mkdir()
+    os.mkfifo(tmp_path / "deep" / "pipe")
+    with pytest.raises(SelfloopError, match=r"has no \*.safetensors"): load_model(tmp_path)
+
+
 def test_a_name_without_a_hub_is_an_error_in_words(monkeypatch):
     from huggingface_hub import constants
     from selfloop_nb import load_model

@@ -201,6 +201,7 @@ ERRORS |= {
     "the chat template of {a} came with a run from elsewhere and is left out: load_model(..., "
     "allow=('chat_template',)) takes it":
         "{a} 的对话模板来自别处的运行，没有采用：load_model(..., allow=('chat_template',)) 会采用它",
+    "name={a}: it must be a folder, or a name on the hub": "name={a}：须是文件夹，或 hub 上的名字",
     "initial is not used: the model comes trained, and the task has no D_train":
         "initial 没有用到：模型已训练过，而任务没有 D_train"}
 

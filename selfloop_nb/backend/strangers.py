@@ -225,13 +225,13 @@ def check_hub(
 # %% ../../nbs/backend/14_strangers.ipynb #2c27f3eb
 def check_files(folder:Path):
     "Raise `SelfloopError` where a folder has no weights that can be read safely, or takes them from elsewhere."
-    for path in sorted(folder.rglob("*")):
-        if not (path.is_file() or path.is_dir()): raise SelfloopError(f"{path.name} in {folder.name} is no plain file")
-        if path.name.endswith(".index.json"): _check_index(path)
     if (folder / "adapter_config.json").exists():
         raise SelfloopError(f"{folder.name} is an adapter of another model: load that one with peft, "
                             "and give LanguageModel(model.merge_and_unload(), tokenizer)")
-    if not any(folder.glob("*.safetensors")): raise SelfloopError(_no_safetensors(folder))
+    if not any(folder.glob("*.safetensors")): raise SelfloopError(_no_safetensors(folder)) # before a home is searched
+    for path in sorted(folder.rglob("*")):
+        if not (path.is_file() or path.is_dir()): raise SelfloopError(f"{path.name} in {folder.name} is no plain file")
+        if path.name.endswith(".index.json"): _check_index(path)
 
 # %% ../../nbs/backend/14_strangers.ipynb #7ed1e0c4
 def _check_index(index:Path):

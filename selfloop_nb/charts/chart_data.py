@@ -20,7 +20,7 @@ from .monitors import live_monitors
 from .rounds import own_measures
 from .scales import drawable, score_bins
 from ..filters.preview import ThresholdPreview
-from ..records import kept_so_far, score_range_of, theta_of
+from ..records import kept_so_far, score_range_of, setting_of, theta_of
 from ..storage.files import read_numbers
 from ..storage.store import Run
 
@@ -55,7 +55,7 @@ class RoundScores:
         group:str|None=None, # a column whose shares are followed, see `ThresholdPreview`
     ):
         import numpy
-        used = config.get("select", {})
+        used = setting_of(config, "select")
         rule = {name: used[name] for name in ("unique", "finished", "max_tokens") if name in used}
         self.samples, self.preview = samples, ThresholdPreview(samples, group, **rule)
         self.scores = number_column(samples, "score")

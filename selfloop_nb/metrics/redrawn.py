@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from ..backend.core import SelfloopError
 from ..backend.workers import never
-from ..records import Round
+from ..records import Round, setting_of
 from ..sampling import Sampling, plan_drawing, room_for
 from ..storage.identity import describe
 
@@ -20,8 +20,7 @@ def recorded_sampling(
     config:dict, # of a round
 )->Sampling|None:
     "The settings as they were; None where they are not those of this version."
-    recorded = config.get("sampling")
-    if not isinstance(recorded, dict): return None
+    recorded = setting_of(config, "sampling")
     names = [field.name for field in fields(Sampling)]
     given = {name: recorded[name] for name in names if name in recorded}
     try: sampling = Sampling(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})

@@ -199,7 +199,7 @@ def write_folder(
     fill:Callable, # is given an empty folder to write into
 ):
     "Write a folder whole or not at all, in place of one that is there; an `OSError` names the path and the bytes."
-    temporary = beside(path)
+    temporary, old = beside(path), beside(path)
     try:
         disk.mkdir(temporary)
         fill(temporary)
@@ -208,7 +208,7 @@ def write_folder(
             if disk.is_file(file): _let_read(file, readers)
             sync(file)
         sync(temporary)
-        if disk.exists(path): disk.rmtree(path)
+        if disk.exists(path): disk.replace(path, old)
         disk.replace(temporary, path)
         sync(path.parent)
     except Exception as error:
@@ -216,7 +216,9 @@ def write_folder(
         if not number: raise
         full = OSError(number, os.strerror(number))
         raise write_error(full, path, f"a folder, after {_size(temporary):,} bytes") from error
-    finally: disk.rmtree(temporary, ignore_errors=True)
+    finally:
+        if disk.exists(old) and not disk.exists(path): disk.replace(old, path)
+        for left in (temporary, old): disk.rmtree(left, ignore_errors=True)
 
 # %% ../../nbs/storage/02_files.ipynb #f7fceca1
 def sweep(folder:Path):

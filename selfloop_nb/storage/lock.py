@@ -7,6 +7,7 @@ __all__ = ['TRUST', 'lock_file', 'is_alone', 'check_owner', 'this_process', 'Run
 
 # %% ../../nbs/storage/04_lock.ipynb #79bd79f3
 import errno, os, platform, secrets, stat, threading, warnings, weakref
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -243,6 +244,7 @@ if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_let_go)
 def at_work(self,
     name:str, # of the run, for the error
     control,  # of who wants to work
+    settle:Callable=lambda: None, # is called at the end, before another may begin
 ):
     "The right to work on the run; raises `RunLockedError` while another has it or is at it."
     self.check()
@@ -254,7 +256,9 @@ def at_work(self,
         lost = _folder_error(self.folder, error)
         if lost: raise lost from error
         raise
-    finally: self.turn.release()
+    finally:
+        settle()
+        self.turn.release()
 
 # %% ../../nbs/storage/04_lock.ipynb #9e350140
 @patch_to(RunLock)

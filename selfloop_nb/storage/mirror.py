@@ -33,7 +33,8 @@ class Mirror:
         self.lag, self.problem = len(self.run.ids()), ""
         self.has_begun = False # was it there before? A place that was and is not is away, and is not made anew
         self.same = set()      # ids of rounds that were compared
-        self.changed, self.thread = threading.Event(), None
+        self.changed, self.thread = False, None # is there anything to copy? who does
+        self.gate = threading.Lock()            # of these two
         self.lock = threading.Lock()
 
     def __repr__(self):
@@ -126,7 +127,7 @@ def catch_up(self)->int: # how many rounds are missing still
     "Copy what is missing, here and now; raises nothing, `problem` says what is in the way."
     with self.lock:
         try: self._catch_up()
-        except (SelfloopError, OSError) as error: self.problem = str(error)
+        except Exception as error: self.problem = str(error) or type(error).__name__ # nobody waits for its thread
         else: self.problem = ""
         return self.lag
 
@@ -152,10 +153,11 @@ def _catch_up(self):
 @patch_to(Mirror)
 def follow(self):
     "Catch up, beside what else is done."
-    self.changed.set()
-    if self.thread is not None and self.thread.is_alive(): return
-    self.thread = threading.Thread(target=self._follow, daemon=True, name="selfloop-mirror")
-    self.thread.start()
+    with self.gate:
+        self.changed = True
+        if self.thread is not None and self.thread.is_alive(): return
+        self.thread = threading.Thread(target=self._follow, daemon=True, name="selfloop-mirror")
+        self.thread.start()
 
 # %% ../../nbs/storage/24_mirror.ipynb #128498d0
 @patch_to(Mirror)
@@ -168,15 +170,22 @@ def hear(self,
 @patch_to(Mirror)
 def _follow(self):
     "Catch up until nothing has changed meanwhile."
-    while self.changed.is_set():
-        self.changed.clear()
-        self.catch_up()
+    while self._is_due(): self.catch_up()
+
+@patch_to(Mirror)
+def _is_due(self)->bool:
+    "Has anything changed? Where nothing has, the thread is over for whoever looks, before more can change."
+    with self.gate:
+        due, self.changed = self.changed, False
+        if not due: self.thread = None
+    return due
 
 # %% ../../nbs/storage/24_mirror.ipynb #1305bd7b
 @patch_to(Mirror)
 def wait(self, seconds:float=None)->bool: # is all there?
     "Wait until nothing is being copied any more."
-    if self.thread is not None: self.thread.join(seconds)
+    thread = self.thread
+    if thread is not None: thread.join(seconds)
     return self.lag == 0
 
 # %% ../../nbs/storage/24_mirror.ipynb #9fe5e050

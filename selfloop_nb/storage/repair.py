@@ -16,7 +16,7 @@ from ..records import Format, Round
 from .archive import check_entry
 from .disk import GONE, disk
 from selfloop_nb.storage.files import (
-    MOST_TEXT, beside, damaged_files, force, make_folder, open_file, read_file, sync, through_link,
+    MOST_TEXT, beside, damaged_files, force, make_folder, open_file, read_file, sync, through_link, write_error,
     write_file)
 from .lock import RunLock
 from .store import Run
@@ -104,22 +104,30 @@ def places_of(
     return [FolderCopies(folder) for folder in folders if folder.resolve() != run.resolve()]
 
 # %% ../../nbs/storage/23_repair.ipynb #9d8729e5
-def _copy_in(source, target:Path, sha:str)->bool: # was it the file?
-    "Write what is read from an open file in the place of `target`, if it has this hash."
-    make_folder(target.parent)
+def _pieces(place, name:str): # yields bytes
+    "A file of a place; it ends where it cannot be read on, so that its hash is another."
+    try:
+        with place.open(name) as source:
+            while piece := source.read(2**20): yield piece
+    except _UNREADABLE: return
+
+def _copy_in(pieces, target:Path, sha:str)->bool: # was it the file?
+    "Write pieces in the place of `target`, if they have this hash; an `OSError` names the file."
     temporary, digest = beside(target), hashlib.sha256()
     try:
+        make_folder(target.parent)
         handle = open_file(target.parent, temporary.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with disk.file(handle, "wb") as file:
-            while chunk := source.read(2**20):
-                digest.update(chunk)
-                file.write(chunk)
+            for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
             file.flush()
             force(file.fileno(), target)
         if digest.hexdigest() != sha: return False
         disk.replace(temporary, target)
         sync(target.parent)
         return True
+    except OSError as error: raise write_error(error, target, "a copy") from error
     finally: disk.remove(temporary)
 
 # %% ../../nbs/storage/23_repair.ipynb #4afad9c6
@@ -128,13 +136,9 @@ def fetch(
     sha:str,      # its SHA-256
     places:dict,  # place -> its files by hash
 )->str: # the place that had it; '' for none
-    "Put a file back from one of some places."
+    "Put a file back from one of some places; raises `OSError` where it cannot be written."
     for place, index in places.items():
-        if sha not in index: continue
-        try:
-            with place.open(index[sha]) as source:
-                if _copy_in(source, target, sha): return str(place)
-        except _UNREADABLE: continue
+        if sha in index and _copy_in(_pieces(place, index[sha]), target, sha): return str(place)
     return ""
 
 # %% ../../nbs/storage/23_repair.ipynb #c25239c7

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, redacted
-from ..records import Round, as_written, changed_settings, is_as_it_came, loss_in, name_of
+from ..records import Round, as_written, changed_settings, is_as_it_came, loss_in, name_of, setting_of
 from .disk import GONE, disk
 from .environment import environment
 from .files import read_file
@@ -236,7 +236,7 @@ def began_at_0(
     record:Round,
 )->bool:
     "Was this round trained by an older version, whose warm-up began at a learning rate of 0?"
-    how = record.config.get("tune" if record.number else "initial", {})
+    how = setting_of(record.config, "tune" if record.number else "initial")
     if not how.get("warmup"): return False
     try: losses = read_file(run.folder(record.id), "losses.jsonl").decode()
     except FileNotFoundError: return False
@@ -294,6 +294,7 @@ def say_other_initial(
         warnings.warn(f"initial is not used: M_0 of run {run.name!r} is the model as it came; "
                       "use another store to train it", stacklevel=5)
     if untrained or before == initial: return
-    others = [f"{name}={before.get(name)!r}" for name in before if before.get(name) != initial.get(name)]
+    told = setting_of(first.config, "initial") or {"initial": before} # a stranger may have written it
+    others = [f"{name}={told[name]!r}" for name in told if told[name] != initial.get(name)]
     warnings.warn(f"initial is not used: M_0 of run {run.name!r} was trained already, with {', '.join(others)[:200]}; "
                   "use another store to train it anew", stacklevel=5)

@@ -19,7 +19,8 @@ from ..storage.identity import describe
 from ..storage.lend import adopt, lend
 from ..storage.lock import RunLock
 from ..storage.store import Run
-from .arms import Arm, SeedRun, branch_of, halter, open_arm, run_arm, run_seed, run_shared
+from .arms import (
+    Arm, SeedRun, beside_settings, branch_of, halter, open_arm, run_arm, run_seed, run_shared)
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #68795b06
 def make_loop(
@@ -35,7 +36,8 @@ def make_loop(
 # %% ../../nbs/sweeps/02_seeds.ipynb #ae9aab0e
 def parts_of(loop:Loop)->dict:
     "A loop's parts, as `make_loop` takes them."
-    return dict(model=loop.model, task=loop.task, store=loop.store.path, **vars(loop.settings))
+    parts = dict(model=loop.model, task=loop.task, store=loop.store.path)
+    return {**parts, **vars(loop.settings), **beside_settings(loop)}
 
 # %% ../../nbs/sweeps/02_seeds.ipynb #9f0cb094
 def _parts_for(source, seed:int):
@@ -129,7 +131,8 @@ class _Sweep:
     def __init__(self, loop, source:dict, seeds:list, workers, arms:list, rounds:int, shared:int):
         self.loop, self.seeds = loop, seeds
         self.workers, self.arms = workers, arms
-        self.source = {**source, "store": Path(source["store"]).resolve()}
+        source = {**source, "store": Path(source["store"]).resolve()}
+        self.source = {name: part for name, part in source.items() if name != "workers"} # whoever has an arm does it
         self.rounds, self.shared = rounds, shared
         self.runs, self.ends = {}, {} # seed -> its run; seed, number of an arm -> how it ended
 

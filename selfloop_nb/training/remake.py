@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..backend.core import SelfloopError, derive_seed, kept_generators, whole_number
 from ..mixing import no_rows
 from ..models import LanguageModel
-from ..records import Round
+from ..records import Round, setting_of
 from ..selection import kept_rows
 from ..storage.disk import disk
 from ..storage.files import damaged_files, read_table, sync
@@ -39,7 +39,7 @@ def starts_from(
 )->Round|None:
     "The round whose model a round was trained from; None for M_0."
     if record.parent is None: return None
-    if record.config.get("tune", {}).get("start", "previous") == "previous": return store.record(record.parent)
+    if setting_of(record.config, "tune").get("start", "previous") == "previous": return store.record(record.parent)
     return lineage(store, record.id)[0]
 
 # %% ../../nbs/training/06_remake.ipynb #12c90147

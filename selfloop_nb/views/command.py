@@ -7,7 +7,7 @@ __all__ = ['KINDS', 'RUN', 'FIRST', 'OK', 'FAILED', 'WRONG', 'DAMAGED', 'INTERRU
            'plan_faults', 'read_plan', 'loop_of', 'run_plan', 'report_run', 'verify_run', 'doctor', 'main']
 
 # %% ../../nbs/views/12_command.ipynb #3c99984b
-import argparse, difflib, inspect, json, math, os, platform, shutil, sys, tomllib
+import argparse, difflib, inspect, json, math, os, platform, shutil, sys, tomllib, traceback
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -174,20 +174,23 @@ INTERRUPTED = 130
 def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     "Begin the run of a plan, or go on with it up to the rounds that the plan has."
     plan = read_plan(path)
+    tracker = _tracker(plan) # first: where its package is missing, nothing is made
+    try: return _run_in_short(_run_of(plan, path, goes_on, tracker)), OK
+    finally:
+        if tracker: tracker.close() # what it was told is there, however the run ends
+
+def _run_of(plan:dict, path, goes_on:bool, tracker)->"selfloop_nb.Loop":
+    "The loop of a plan, when it has run."
     about = {**RUN, **plan["run"]}
     loop = loop_of(plan)
     n_more = about["rounds"] - max(0, len(loop.rounds) - 1)
     if loop.rounds and not goes_on:
         raise PlanError(f"{about['store']} holds a run already: "
                         f"go on with `selfloop resume {path}`, or name another store")
-    tracker = _tracker(plan)
     if tracker: loop.on(tracker)
-    try:
-        loop.start()
-        if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
-    finally:
-        if tracker: tracker.close() # what it was told is there, however the run ends
-    return _run_in_short(loop), OK
+    loop.start()
+    if n_more > 0: loop.run(n_more, about["target"], about["patience"], about["minutes"])
+    return loop
 
 # %% ../../nbs/views/12_command.ipynb #14d03c1b
 def _tracker(plan:dict):
@@ -276,6 +279,9 @@ def main(
     except KeyboardInterrupt: said, code = dict(error="interrupted; what was committed stays"), INTERRUPTED
     except PlanError as error: said, code = dict(error=str(error)), WRONG
     except (SelfloopError, OSError, ImportError, ValueError) as error: said, code = dict(error=f"{error}"), FAILED
+    except Exception as error: # of torch, of a scorer: whoever looks for its cause needs the place
+        traceback.print_exc()
+        said, code = dict(error=f"{type(error).__name__}: {error}"), FAILED
     if asked.json: print(json.dumps(said, allow_nan=False))
     elif "error" in said: print(for_terminal(said["error"]), file=sys.stderr)
     else: print(for_terminal("\n".join(_lines(said))))

@@ -47,11 +47,12 @@ def _is_metric(value)->bool: return isinstance(value, (int, float)) and math.isf
 @patch_to(Tracker)
 def _put(self, metrics:dict, step:int):
     "Have metrics handed on, without waiting; the oldest go where too many wait."
-    while True:
+    while self.thread.is_alive():
         try: return self.waiting.put_nowait((metrics, step))
         except queue.Full: self._say("full", f"{self.name} is slow: metrics are left out there; the run folder has all")
         try: self.waiting.get_nowait()
         except queue.Empty: pass
+    self._say("ended", f"{self.name} has ended: metrics since are left out there; the run folder has all")
 
 @patch_to(Tracker)
 def _say(self, what:str, text:str):
