@@ -270,11 +270,12 @@ def language_model(self,
 # %% ../nbs/13_loop.ipynb #9dd11aa7
 @patch_to(Loop)
 def turn(self):
-    """The right to work on the run.
-
-    Raises `RunLockedError` while another has it or is at it, `SelfloopError` where the folder is gone."""
+    "The right to work on the run; raises `RunLockedError` while another has it, `SelfloopError` where it is gone."
     self.store.heads # asked first: it knows whether the folder is still there
-    return self.lock.at_work(self.store.name, self.control)
+    return self.lock.at_work(self.store.name, self.control, self._settle)
+
+@patch_to(Loop)
+def _settle(self): self.settings = self._next # what was asked for meanwhile
 
 @patch_to(Loop, as_prop=True)
 def at_work(self)->bool:
@@ -331,7 +332,6 @@ def _rounds(self, rounds:int, rules:StopRules):
         record = self._round()
         if self._end(record, rules(self.store.rows(), time.monotonic() - began)): return
 
-# %% ../nbs/13_loop.ipynb #310eca38
 @patch_to(Loop)
 def _end(self, record:Round, why:str)->str:
     "Why the run ends after a round, told to the listeners; '' where it goes on."

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 from ..backend.core import DamagedRunError, SelfloopError, parse_json, patch_to
+from ..records import setting_of
 from .files import read_file
 from .store import Run
 
@@ -94,9 +95,9 @@ def metrics_of(
     "The held-out metrics that a run has."
     rows = run.rows()
     if not rows: return []
-    measures = run.rounds()[-1].config.get("measures", {})
+    measures = setting_of(run.rounds()[-1].config, "measures")
     names = [name for name in dict.fromkeys([*order, *measures]) if name in measures]
-    own = [Metric(name, bool(measures[name].get("lower_is_better"))) for name in names]
+    own = [Metric(name, bool(setting_of(measures, name).get("lower_is_better"))) for name in names]
     all_metrics = [Metric("accuracy"), *own, Metric("loss", True)]
     return [metric for metric in all_metrics if any(_is_known(row, metric) for row in rows)]
 
@@ -242,14 +243,11 @@ def control_kind(
     rounds = run.rounds()
     if len(rounds) < 2: return ""
     config = rounds[-1].config
-    if _kind(config.get("mix")) == "OnlyTrain": return ONLY_TRAIN
-    rule = config.get("select")
-    if _kind(rule) == "Chance": return CHANCE
-    keeps_all = _kind(rule) == "Threshold" and rule.get("theta") == "-inf"
+    if setting_of(config, "mix").get("kind") == "OnlyTrain": return ONLY_TRAIN
+    rule = setting_of(config, "select")
+    if rule.get("kind") == "Chance": return CHANCE
+    keeps_all = rule.get("kind") == "Threshold" and rule.get("theta") == "-inf"
     return NO_FILTER if keeps_all else ""
-
-# %% ../../nbs/storage/17_evidence.ipynb #7bd7a49f
-def _kind(setting)->str: return setting.get("kind", "") if isinstance(setting, dict) else ""
 
 # %% ../../nbs/storage/17_evidence.ipynb #1a6ba19b
 def controls_beside(
@@ -270,7 +268,8 @@ def _is_control_of(other:Run, run:Run)->bool:
     if other.rounds()[0].id != run.rounds()[0].id: return False
     own, theirs = run.rounds()[-1].config, other.rounds()[-1].config
     changed = {name for name in {*own, *theirs} if own.get(name) != theirs.get(name)}
-    if _kind(theirs["select"]) == "Chance" and theirs["select"]["rule"] != own["select"]: return False
+    rule = setting_of(theirs, "select")
+    if rule.get("kind") == "Chance" and rule.get("rule") != own.get("select"): return False
     return changed in ({"mix"}, {"select"})
 
 # %% ../../nbs/storage/17_evidence.ipynb #930ae856

@@ -20,7 +20,7 @@ from ..charts.words import session_look
 from ..people.agreement import (
     AgreementMetrics, ThetaSuggestion, agreement_metrics, judged, rater_kappa, suggest_theta)
 from ..people.scorer import asked_at, run_ratings, wanted
-from ..records import KEPT, score_range_of, theta_of
+from ..records import KEPT, score_range_of, setting_of, theta_of
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
 from ..storage.store import Run
 from .background import weakly
@@ -228,7 +228,7 @@ def _show_agreement(self):
 
 # %% ../../nbs/views/08_rate.ipynb #b6fba92b
 @patch_to(Rater)
-def _people_are_q(self)->bool: return self.config.get("score", {}).get("name") == "human"
+def _people_are_q(self)->bool: return setting_of(self.config, "score").get("name") == "human"
 
 # %% ../../nbs/views/08_rate.ipynb #760792f9
 @patch_to(Rater)
