@@ -292,6 +292,11 @@ class Window(_Mix):
                          "a share of D_train is real_share=...")
     def rounds(self, n:int)->int: return min(n, self.n)
 
+    def check(self, tune, task):
+        "Raise `ValueError` also where nobody would look back."
+        check_read(tune, f"mix=Window({self.n})")
+        super().check(tune, task)
+
 # %% ../nbs/08_mixing.ipynb #3572e87e
 @dataclass(frozen=True)
 class Replace(_Mix):

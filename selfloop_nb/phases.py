@@ -312,7 +312,7 @@ def judge(
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1), samples)
-    warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score)]))
+    warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score), settings.select.note(samples)]))
     return Made(("samples.parquet",), metrics=context.notes, warning=warning)
 
 # %% ../nbs/12_phases.ipynb #f7518d90

@@ -34,7 +34,8 @@ def _message(message, place:str)->dict:
     if isinstance(role, str): role = _ROLES.get(role.lower(), role)
     if not isinstance(role, str) or not role.replace("_", "").replace("-", "").isalnum():
         raise ValueError(f"{place}: its role is {role!r:.60}; use 'system', 'user', 'assistant' or 'tool'")
-    text = _text_of(content, place)
+    text, thought = _text_of(content, place), _thought_of(content)
+    if thought: message.setdefault("reasoning_content", thought)
     if not text.strip() and not message.get("tool_calls"):
         raise ValueError(f"{place}: the message of the {role} holds no text: leave it out, or say something in it")
     if message.get("weight", 1) not in (0, 1):
@@ -47,10 +48,26 @@ def _text_of(content, place:str)->str:
     "The text of a message; also where it comes in parts."
     if isinstance(content, str): return content
     parts = content if isinstance(content, list) else [content]
-    for part in parts:
+    said = [part for part in parts if not _is_thought(part)]
+    for part in said:
         if isinstance(part, dict) and isinstance(part.get("text"), str): continue
         raise ValueError(f"{place}: {part!r:.60} is no text, and this library reads and writes text only")
-    return "".join(part["text"] for part in parts)
+    return "".join(part["text"] for part in said)
+
+# %% ../../nbs/storage/18_formats.ipynb #ec5cf288
+def _is_thought(part)->bool:
+    "Is this part of a message what its writer has thought?"
+    return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
+
+def _thought_of(content)->str: # '' where there is none
+    "What the parts of a message say of thoughts."
+    parts = [part for part in content if _is_thought(part)] if isinstance(content, list) else []
+    return "".join(_inside(part) for part in parts)
+
+def _inside(part:dict)->str:
+    "The text of a thought, also where that comes in parts itself."
+    said = next(filter(None, map(part.get, ("thinking", "reasoning", "text"))), "")
+    return said if isinstance(said, str) else "".join(one["text"] for one in said)
 
 # %% ../../nbs/storage/18_formats.ipynb #e17d1171
 def is_conversation(value)->bool:
@@ -75,7 +92,8 @@ def _prompt(messages:list, row:dict, place:str)->str:
         raise ValueError(f"{place}: the prompt ends with the turn of the {last}: its last message must be the user's, "
                          "or a tool's, so that there is something to answer")
     names = [name for name in ("tools", "chat_template_kwargs") if row.get(name)]
-    return write_turns(messages, {name: _without_none(_parsed(row[name], f"{place}, {name}")) for name in names})
+    said = [{name: value for name, value in message.items() if name != "weight"} for message in messages]
+    return write_turns(said, {name: _without_none(_parsed(row[name], f"{place}, {name}")) for name in names})
 
 # %% ../../nbs/storage/18_formats.ipynb #b9f50ba2
 def _parsed(value, place:str):
