@@ -27,7 +27,7 @@ from .metrics.doubts import beyond_range, check_rule, check_scorer, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import Answers, answer, answer_metrics, as_measures, check_questions, measure_answers
 from .metrics.monitors import add_monitors
-from .mixing import Mix, as_mix, needs_samples
+from .mixing import Mix, as_mix, needs_samples, weighed_apart
 from .models import LanguageModel
 from .opened import Control
 from .records import Round, where_kept
@@ -152,8 +152,7 @@ class RoundDraft:
     ):
         self.store, self.parent = store, parent
         self.settings, self.seed = settings, seed
-        self.control, self.load = control, load
-        self.workers = workers
+        self.control, self.load, self.workers = control, load, workers
         self.number = parent.number + 1 if parent else 0
         for phase in ("score", "measure"): look_again(settings.scorers_of(phase))
         self.config = {**settings.config(), **task.config()}
@@ -347,7 +346,8 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
     result = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
     tuned, losses, statistics = as_trained(result, how, model)
     made = save(round, tuned, losses, statistics, model)
-    made.warning = "\n".join(filter(None, [why_unchanged(model, tuned, losses), idle_steps(losses)]))
+    apart = weighed_apart(round.settings.mix, round.store.rounds()[1:], round.config["score"])
+    made.warning = "\n".join(filter(None, [why_unchanged(model, tuned, losses), idle_steps(losses), apart]))
     return made
 
 def adopt(round:RoundDraft, model:LanguageModel)->Made:

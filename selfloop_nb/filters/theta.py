@@ -40,9 +40,12 @@ class AcceptanceTarget(KeepRule):
         return Threshold(theta, self.unique, self.finished, self.max_tokens)(samples)
 
     def note(self, samples)->str:
-        "What is to be said where ties keep far more than the share."
-        n_asked = samples["state"][:].count(KEPT) + samples["reason"][:].count(Threshold.reason)
-        return note_of_ties(self, samples, n_of_share(self.share, len(samples)), n_asked)
+        "What is to be said where ties keep far more than the share, or where there are fewer."
+        n, n_kept = n_of_share(self.share, len(samples)), samples["state"][:].count(KEPT)
+        n_asked = n_kept + samples["reason"][:].count(Threshold.reason)
+        if n <= n_asked or n_kept < n_asked: return note_of_ties(self, samples, n, n_asked)
+        return (f"AcceptanceTarget({self.share:g}) keeps whatever Q says: it asks for {n} samples, and {n_asked} could be "
+                "kept; draw more, Sampling(n_samples=...), or ask for less")
 
 # %% ../../nbs/filters/02_theta.ipynb #cbb7f407
 @plain_arguments

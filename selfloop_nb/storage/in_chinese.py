@@ -386,16 +386,3 @@ ERRORS |= {
     "completion with the same ones is right: take them out":
         "prompts 的列 'answer'：{b} 个中有 {a} 个含有看不见的字符，例如第 {d} 行 {e} 中的 {c}，只有含同样字符的回答才算对："
         "请去掉它们"}
-
-# %% ../../nbs/storage/28_in_chinese.ipynb #6d1eca94
-ERRORS |= {
-    "{a}({b}) asks for {c} of {d} samples and has kept {e}: so many score {f} or more, and Q does not tell them apart; "
-    "give Threshold(...), or a finer Q":
-        "{a}({b}) 要从 {d} 个样本中取 {c} 个，却保留了 {e} 个：有这么多样本得分不低于 {f}，Q 分不出它们；请用 Threshold(...)，或更细的 Q",
-    "TopK({a}) keeps whatever Q says: no prompt has more than {b} samples; give a smaller k, or draw more, "
-    "Sampling(n_samples=...)":
-        "TopK({a}) 不论 Q 怎么说都保留：没有提示有超过 {b} 个样本；减小 k，或多抽样本，Sampling(n_samples=...)",
-    "{a} learns pairs with TRL, which does not compute {b} as it computes itself ({c}: {d}): use FineTune(...), or "
-    "another model":
-        "{a} 用 TRL 学习样本对，而 TRL 计算 {b} 的方式与模型自己不同（{c}：{d}）：用 FineTune(...)，或换一个模型",
-    "{a}={b}: it must be a function": "{a}={b}：必须是函数"}
