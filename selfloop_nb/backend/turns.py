@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'FORMS', 'TAGS', 'SECONDS_TO_ASK', 'conversation', 'turn_end', 'write_turns', 'read_turns',
            'framed', 'turns_of', 'given_by', 'ask', 'with_system', 'without_template', 'names_read', 'with_settings',
-           'thought_begun', 'continued', 'before_answer', 'thought_put', 'answer_lead', 'writes_date', 'template_fault',
-           'drops_question', 'lost_message', 'form_of']
+           'thought_begun', 'continued', 'before_answer', 'thought_put', 'answer_lead', 'ends_trimmed', 'writes_date',
+           'template_fault', 'drops_question', 'lost_message', 'form_of']
 
 # %% ../../nbs/backend/03_turns.ipynb #5f4b9265
 import ctypes, json, math, re, threading, time
@@ -238,10 +238,15 @@ def continued(
     "A completion of somebody else's as it goes on from what is asked."
     tags = thought_begun(asked)
     if lead.strip() and completion.startswith(tuple(begin for begin, _ in TAGS)): return completion # as in gpt-oss
-    if tags is None: return completion if not completion or completion[0].isspace() else lead + completion
+    if tags is None: return completion if not completion or _has_lead(completion, lead) else lead + completion
     begin, end = tags
     if completion.lstrip().startswith(begin): return completion.lstrip().removeprefix(begin).lstrip("\n")
     return completion if end in completion else f"{end}\n\n{completion}"
+
+# %% ../../nbs/backend/03_turns.ipynb #6c0ea5d5
+def _has_lead(completion:str, lead:str)->bool:
+    "Does a completion bring what parts it from what is asked, where that is white space?"
+    return completion[0].isspace() and not lead.strip()
 
 # %% ../../nbs/backend/03_turns.ipynb #71120a86
 def _between(tokenizer)->str: # '' where there is no template, or nothing stands there
@@ -287,6 +292,18 @@ def answer_lead(
 )->str: # mostly white space; '' where there is none
     "What the chat template writes before an answer by itself, behind the name of who answers."
     return _lead(tokenizer, str(tokenizer.chat_template)) if tokenizer.chat_template else ""
+
+# %% ../../nbs/backend/03_turns.ipynb #7ed1a278
+def ends_trimmed(
+    tokenizer,
+)->tuple: # two bools: those at the beginning, those at the end
+    "Does the chat template take white space from the ends of an answer?"
+    from jinja2 import TemplateError
+    if not tokenizer.chat_template: return False, False
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": f"\t{PROBE}\t"}]
+    try: told = tokenizer.apply_chat_template(turns, tokenize=False)
+    except TemplateError: return False, False
+    return PROBE in told and f"\t{PROBE}" not in told, PROBE in told and f"{PROBE}\t" not in told
 
 # %% ../../nbs/backend/03_turns.ipynb #b561609a
 def writes_date(

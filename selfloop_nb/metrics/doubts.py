@@ -21,7 +21,7 @@ from ..records import SAMPLE_COLUMNS
 from ..sampling import Sampling, room_for
 from ..scoring import Scorer
 from ..storage.identity import describe
-from ..storage.misread import of_other_form, spelt, unseen
+from ..storage.misread import of_other_form, spelt, trimmed, unseen
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
 
@@ -309,7 +309,7 @@ def doubts(
     found += [_unread(lm, "prompts", prompts), _spelt_out(lm, "prompts", "prompt", prompts)]
     found += [_put_unread(lm, prompts, sampling.templates), _unreachable_stop(lm, sampling.stop)]
     found += [_spelt_out(lm, "Sampling(templates=...)", "template", dict(enumerate(sampling.templates)))]
-    found += [_passed_by(lm, "D_train", asked), _passed_by(lm, "prompts", prompts)]
+    found += [_passed_by(lm, "D_train", asked), _passed_by(lm, "prompts", prompts), trimmed(lm, train)]
     found += [_spelt_out(lm, "D_train", "completion", plain), _unreachable(lm, task)]
     found += [_worked_out(task, "prompts", task.prompts), _worked_out(task, "held-out", task.heldout)]
     found += [_of_other_form(task, train), _without_room(lm, task, sampling, "prompts", task.prompts)]

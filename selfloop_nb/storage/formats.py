@@ -231,6 +231,7 @@ def plain_table(
     if {"completions", "labels"} <= columns and not asks: raise ValueError(_no_steps(name))
     form = None if _needs_no_change(rows, columns) else _form(columns, asks)
     if asks and form is _of_text: _say_unasked(name)
+    if not asks and form is _of_text: _say_unlearnt(columns, name)
     if form: rows = _formed(form, rows, name, asks)
     if _is_unpaired(rows): return as_dataset(_only_good(rows, name, asks), name)
     return as_dataset(rows if form else source, name)
@@ -240,6 +241,17 @@ def _say_unasked(name:str):
     "Warn of texts without a prompt."
     warnings.warn(f"{name}: there is no column 'prompt', so nothing is asked, and the model does not see the column "
                   "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
+
+# %% ../../nbs/storage/18_formats.ipynb #2924b926
+_LABELS = ("label", "labels", "label_text", "class", "category", "target", "answer", "sentiment")
+
+def _say_unlearnt(columns:set, name:str):
+    "Warn of labels beside texts, as for a classifier."
+    named = [column for column in _LABELS if column in columns]
+    if not named: return
+    warnings.warn(f"{name}: there is no column 'prompt', so the texts are learnt, and nothing of the column {named[0]!r}: "
+                  f"where it is the answer to a text, rename 'text' to 'prompt' and {named[0]!r} to 'completion'",
+                  stacklevel=5)
 
 # %% ../../nbs/storage/18_formats.ipynb #6ab01e6c
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
