@@ -65,8 +65,7 @@ class Settings:
     measures:dict=field(default_factory=dict) # name -> metric of the answers to held-out data
 
     def __post_init__(self):
-        for name, rule in _broken_rules(self):
-            raise ValueError(f"{name}={getattr(self, name)!r:.80}: it must be {rule}")
+        for name, rule in _broken_rules(self): raise ValueError(f"{name}={vars(self)[name]!r:.80}: it must be {rule}")
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
         if self.audit is not None: given["audit"] = as_scorer(self.audit, "audit")
@@ -152,7 +151,8 @@ class RoundDraft:
     ):
         self.store, self.parent = store, parent
         self.settings, self.seed = settings, seed
-        self.control, self.load, self.workers = control, load, workers
+        self.control, self.load = control, load
+        self.workers = workers
         self.number = parent.number + 1 if parent else 0
         for phase in ("score", "measure"): look_again(settings.scorers_of(phase))
         self.config = {**settings.config(), **task.config()}

@@ -362,9 +362,9 @@ ERRORS |= {
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #82a37d67
 ERRORS |= {
-    "D_train: {a} of {b} completions begin or end with white space, such as row {c}, {d}, which the chat template of {e} "
-    "takes from an answer, and the model learns to write it: take it out":
+    "D_train: {a} of {b} completions begin or end with white space, such as row {c}, {d}, which the chat template of "
+    "{e} takes from an answer, and the model learns to write it: take it out":
         "D_train：{b} 条回答中有 {a} 条首尾带空白，例如第 {c} 行 {d}；{e} 的聊天模板会去掉回答首尾的空白，而模型会学着写它：请去掉",
-    "{a}: there is no column 'prompt', so the texts are learnt, and nothing of the column {b}: where it is the answer to a "
-    "text, rename 'text' to 'prompt' and {c} to 'completion'":
+    "{a}: there is no column 'prompt', so the texts are learnt, and nothing of the column {b}: where it is the answer "
+    "to a text, rename 'text' to 'prompt' and {c} to 'completion'":
         "{a}：没有列 'prompt'，所以学的是文本本身，列 {b} 一点也没学到：若它是对文本的回答，请把 'text' 改名为 'prompt'，{c} 改名为 'completion'"}

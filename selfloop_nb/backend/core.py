@@ -117,7 +117,7 @@ def yes_or_no(value, name:str)->bool:
 
 # %% ../../nbs/00_core.ipynb #12ae9288
 def plain_arguments(function):
-    "A decorator: arguments annotated as int, float or bool become plain; `ValueError` for what is none, or no function."
+    "A decorator: arguments annotated as int, float or bool become plain; `ValueError` for what is no such thing."
     signature = inspect.signature(function)
     kinds = {name: get_args(p.annotation) or (p.annotation,) for name, p in signature.parameters.items()}
     @functools.wraps(function)

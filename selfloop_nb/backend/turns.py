@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PROBE', 'OPENING', 'FORMS', 'TAGS', 'SECONDS_TO_ASK', 'conversation', 'turn_end', 'write_turns', 'read_turns',
            'framed', 'turns_of', 'given_by', 'ask', 'with_system', 'without_template', 'names_read', 'with_settings',
-           'thought_begun', 'continued', 'before_answer', 'thought_put', 'answer_lead', 'ends_trimmed', 'writes_date',
-           'template_fault', 'drops_question', 'lost_message', 'form_of']
+           'thought_begun', 'continued', 'before_answer', 'thought_put', 'answer_lead', 'writes_date', 'template_fault',
+           'drops_question', 'lost_message', 'form_of']
 
 # %% ../../nbs/backend/03_turns.ipynb #5f4b9265
 import ctypes, json, math, re, threading, time
@@ -292,18 +292,6 @@ def answer_lead(
 )->str: # mostly white space; '' where there is none
     "What the chat template writes before an answer by itself, behind the name of who answers."
     return _lead(tokenizer, str(tokenizer.chat_template)) if tokenizer.chat_template else ""
-
-# %% ../../nbs/backend/03_turns.ipynb #7ed1a278
-def ends_trimmed(
-    tokenizer,
-)->tuple: # two bools: those at the beginning, those at the end
-    "Does the chat template take white space from the ends of an answer?"
-    from jinja2 import TemplateError
-    if not tokenizer.chat_template: return False, False
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": f"\t{PROBE}\t"}]
-    try: told = tokenizer.apply_chat_template(turns, tokenize=False)
-    except TemplateError: return False, False
-    return PROBE in told and f"\t{PROBE}" not in told, PROBE in told and f"{PROBE}\t" not in told
 
 # %% ../../nbs/backend/03_turns.ipynb #b561609a
 def writes_date(

@@ -44,8 +44,8 @@ class AcceptanceTarget(KeepRule):
         n, n_kept = n_of_share(self.share, len(samples)), samples["state"][:].count(KEPT)
         n_asked = n_kept + samples["reason"][:].count(Threshold.reason)
         if n <= n_asked or n_kept < n_asked: return note_of_ties(self, samples, n, n_asked)
-        return (f"AcceptanceTarget({self.share:g}) keeps whatever Q says: it asks for {n} samples, and {n_asked} could be "
-                "kept; draw more, Sampling(n_samples=...), or ask for less")
+        return (f"AcceptanceTarget({self.share:g}) keeps whatever Q says: it asks for {n} samples, and {n_asked} could "
+                "be kept; draw more, Sampling(n_samples=...), or ask for less")
 
 # %% ../../nbs/filters/02_theta.ipynb #cbb7f407
 @plain_arguments

@@ -249,9 +249,9 @@ def _say_unlearnt(columns:set, name:str):
     "Warn of labels beside texts, as for a classifier."
     named = [column for column in _LABELS if column in columns]
     if not named: return
-    warnings.warn(f"{name}: there is no column 'prompt', so the texts are learnt, and nothing of the column {named[0]!r}: "
-                  f"where it is the answer to a text, rename 'text' to 'prompt' and {named[0]!r} to 'completion'",
-                  stacklevel=5)
+    warnings.warn(f"{name}: there is no column 'prompt', so the texts are learnt, and nothing of the column "
+                  f"{named[0]!r}: where it is the answer to a text, rename 'text' to 'prompt' and {named[0]!r} to "
+                  "'completion'", stacklevel=5)
 
 # %% ../../nbs/storage/18_formats.ipynb #6ab01e6c
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)

@@ -10,7 +10,7 @@ __all__ = ['LOOKED_AT', 'CHOICES', 'TRIED_AGAIN', 'FEWEST', 'say_misread', 'unse
 import re, unicodedata, warnings
 
 from ..backend.columns import Cells
-from ..backend.turns import answer_lead, ends_trimmed
+from ..backend.turns import PROBE, answer_lead
 from .tables import as_meant, called_references, narrow_decimals
 from ..text import answer_texts
 
@@ -313,10 +313,22 @@ def trimmed(
     texts:dict, # row -> completion of D_train
 )->str: # '' where there is nothing to say
     "What is to be said of completions with white space at their ends, which the chat template takes away."
-    lead, (first, last) = answer_lead(lm.tokenizer), ends_trimmed(lm.tokenizer)
-    def is_odd(text): return first and text[:1].isspace() and text != lead + text.lstrip() or last and text[-1:].isspace()
+    lead, (first, last) = answer_lead(lm.tokenizer), _ends_trimmed(lm.tokenizer)
+    def is_odd(text):
+        "Is there white space where the template has none?"
+        return first and text[0].isspace() and text != lead + text.lstrip() or last and text[-1].isspace()
     odd = [row for row, text in texts.items() if text.strip() and is_odd(text)]
     if not odd: return ""
     return (f"D_train: {len(odd)} of {len(texts)} completions begin or end with white space, such as row {odd[0]}, "
-            f"{texts[odd[0]]!r:.60}, which the chat template of {lm.name} takes from an answer, and the model learns to "
-            "write it: take it out")
+            f"{texts[odd[0]]!r:.60}, which the chat template of {lm.name} takes from an answer, and the model learns "
+            "to write it: take it out")
+
+# %% ../../nbs/storage/29_misread.ipynb #46d7772b
+def _ends_trimmed(tokenizer)->tuple: # two bools: those at the beginning, those at the end
+    "Does the chat template take white space from the ends of an answer?"
+    from jinja2 import TemplateError
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": f"\t{PROBE}\t"}]
+    try: told = tokenizer.apply_chat_template(turns, tokenize=False) if tokenizer.chat_template else ""
+    except TemplateError: return False, False
+    before, answer, after = told.partition(PROBE)
+    return bool(answer) and not before.endswith("\t"), bool(answer) and not after.startswith("\t")
