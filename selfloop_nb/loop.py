@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from .backend.core import (
     SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no)
 from .backend.workers import HERE, checked_workers
+from .charts.markup import for_terminal
 from .guards import GUARDS, StopRules, check_guards, check_rules
 from .metrics.about_q import idle_audit
 from .metrics.anew import drawn_anew
@@ -86,8 +87,8 @@ class Loop:
         self._open(Path(self._temporary.name) / "run" if store is None else user_path(store), branch)
 
     def __repr__(self):
-        place = f"{self.store.name!r}, branch {self.store.branch!r}"
-        return f"<Loop {place}: {len(self.rounds)} rounds, Q = {self.score.name}, {self.select}{self.control.asides()}>"
+        done = f"{self.store.name!r}, branch {self.store.branch!r}: {len(self.rounds)} rounds"
+        return for_terminal(f"<Loop {done}, Q = {self.score.name}, {self.select}{self.control.asides()}>")
 
 # %% ../nbs/13_loop.ipynb #7ecf656b
 @patch_to(Loop)
@@ -178,8 +179,7 @@ def _commit(self, round:RoundDraft, counts:dict, metrics:dict)->Round:
 def start(self)->Round:
     "Train M_0 on D_train, or take the model as it comes; record it as round 0. Does nothing where that is done."
     self.control.clear()
-    with self.control.work():
-        return self.rounds[0] if self.store.head else self._begin()
+    with self.control.work(): return self.rounds[0] if self.store.head else self._begin()
 
 # %% ../nbs/13_loop.ipynb #de034c78
 @patch_to(Loop)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['draw_rows', 'n_of_train', 'within_budget', 'sample_weights', 'Mix', 'learns_from_mix', 'check_read', 'Accumulate',
-           'Window', 'Replace', 'OnlyTrain', 'needs_samples', 'no_rows', 'OwnMix', 'as_mix', 'KeptTables']
+           'Window', 'Replace', 'OnlyTrain', 'needs_samples', 'no_rows', 'OwnMix', 'as_mix', 'weighed_apart',
+           'KeptTables']
 
 # %% ../nbs/08_mixing.ipynb #d16a5953
 import math
@@ -292,6 +293,11 @@ class Window(_Mix):
                          "a share of D_train is real_share=...")
     def rounds(self, n:int)->int: return min(n, self.n)
 
+    def check(self, tune, task):
+        "Raise `ValueError` also where nobody would look back."
+        check_read(tune, f"mix=Window({self.n})")
+        super().check(tune, task)
+
 # %% ../nbs/08_mixing.ipynb #3572e87e
 @dataclass(frozen=True)
 class Replace(_Mix):
@@ -357,6 +363,22 @@ def as_mix(mix)->Mix:
     if takes(mix, 3) and not is_class: return OwnMix(mix)
     raise ValueError(f"mix={mix!r:.80}: give a mix such as Accumulate(), or a function of D_train, "
                      "the kept tables and a seed")
+
+# %% ../nbs/08_mixing.ipynb #e7d3ce5d
+def weighed_apart(
+    mix:Mix,
+    earlier:list, # records of the rounds before, from round 1 on
+    score,        # of this round's config
+)->str: # '' where there is nothing to say
+    "What is to be said where the mix weighs samples by the scores of several Qs."
+    mix = getattr(mix, "mix", mix) # of `LearnOnly`
+    if getattr(mix, "weights", None) is None: return ""
+    n_used = mix.rounds(len(earlier) + 1) - 1
+    used = earlier[max(0, len(earlier) - n_used):] if n_used > 0 else []
+    others = [str(record.number) for record in used if record.config["score"] != score]
+    if not others: return ""
+    return (f"weights={_name(mix.weights)}: the samples of rounds {', '.join(others)} have the scores of another Q, "
+            "and weigh by them beside this round's: leave weights out, or learn from this round alone, mix=Window(1)")
 
 # %% ../nbs/08_mixing.ipynb #db0f775c
 class KeptTables:

@@ -27,7 +27,7 @@ from .metrics.about_q import beyond_range, check_rule, check_scorer, naming_chec
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import as_measures, ask_heldout, check_questions, measure_answers
 from .metrics.monitors import add_monitors
-from .mixing import Mix, as_mix, needs_samples
+from .mixing import Mix, as_mix, needs_samples, weighed_apart
 from .models import LanguageModel
 from .opened import Control
 from .records import Round, where_kept
@@ -64,8 +64,7 @@ class Settings:
     measures:dict=field(default_factory=dict) # name -> metric of the answers to held-out data
 
     def __post_init__(self):
-        for name, rule in _broken_rules(self):
-            raise ValueError(f"{name}={getattr(self, name)!r:.80}: it must be {rule}")
+        for name, rule in _broken_rules(self): raise ValueError(f"{name}={vars(self)[name]!r:.80}: it must be {rule}")
         given = dict(score=as_scorer(self.score), guards=tuple(self.guards))
         given.update(select=as_rule(self.select), mix=as_mix(self.mix))
         if self.audit is not None: given["audit"] = as_scorer(self.audit, "audit")
@@ -314,7 +313,7 @@ def judge(
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1, silent), samples)
-    warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score)]))
+    warning = "\n".join(filter(None, [silent, beyond_range(samples, settings.score), settings.select.note(samples)]))
     return Made(("samples.parquet",), metrics=context.notes, warning=warning)
 
 # %% ../nbs/12_phases.ipynb #f7518d90
@@ -349,7 +348,8 @@ def tune(round:RoundDraft, model:LanguageModel, data:TuningData, how:Tuner)->Mad
     result = how.train(model, data, round.seed_of("tune"), on_loss, round.control.should_stop)
     tuned, losses, statistics = as_trained(result, how, model)
     made = save(round, tuned, losses, statistics, model)
-    made.warning = "\n".join(filter(None, [why_unchanged(model, tuned, losses), idle_steps(losses)]))
+    apart = weighed_apart(round.settings.mix, round.store.rounds()[1:], round.config["score"])
+    made.warning = "\n".join(filter(None, [why_unchanged(model, tuned, losses), idle_steps(losses), apart]))
     return made
 
 def adopt(round:RoundDraft, model:LanguageModel)->Made:

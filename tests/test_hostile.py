@@ -176,3 +176,10 @@ def test_a_terminal_is_given_no_codes(capsys):
     ProgressBar()(Event("message", 1, "measure", dict(text="guard: \x1b]0;title\x07\x1b[31mred\u202e")))
     said = "".join(capsys.readouterr())
     assert "guard: \\x1b]0;title\\x07\\x1b[31mred\\u202e" in said and not INVISIBLE.search(said)
+
+
+def test_a_loop_tells_its_name_and_that_of_q_without_codes():
+    from selfloop_nb import Scorer
+    from small import half_digits, small_loop
+    loop = small_loop(score=Scorer("\x1b[31mred\u202e", half_digits, (0, 1)))
+    assert "Q = \\x1b[31mred\\u202e" in repr(loop) and not INVISIBLE.search(repr(loop))

@@ -338,3 +338,34 @@ ERRORS |= {
     "gave the statistics {a}: return a dict such as dict(n_tokens=1000)":
         "给出的统计是 {a}：应返回字典，如 dict(n_tokens=1000)",
     "gave {a}={b}: it must be a number": "给出 {a}={b}：必须是数"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #6d1eca94
+ERRORS |= {
+    "{a}({b}) asks for {c} of {d} samples and has kept {e}: so many score {f} or more, and Q does not tell them apart; "
+    "give Threshold(...), or a finer Q":
+        "{a}({b}) 要从 {d} 个样本中取 {c} 个，却保留了 {e} 个：有这么多样本得分不低于 {f}，Q 分不出它们；请用 Threshold(...)，或更细的 Q",
+    "TopK({a}) keeps whatever Q says: no prompt has more than {b} samples; give a smaller k, or draw more, "
+    "Sampling(n_samples=...)":
+        "TopK({a}) 不论 Q 怎么说都保留：没有提示有超过 {b} 个样本；减小 k，或多抽样本，Sampling(n_samples=...)",
+    "{a} learns pairs with TRL, which does not compute {b} as it computes itself ({c}: {d}): use FineTune(...), or "
+    "another model":
+        "{a} 用 TRL 学习样本对，而 TRL 计算 {b} 的方式与模型自己不同（{c}：{d}）：用 FineTune(...)，或换一个模型",
+    "{a}={b}: it must be a function": "{a}={b}：必须是函数"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #0f8f4457
+ERRORS |= {
+    "AcceptanceTarget({a}) keeps whatever Q says: it asks for {b} samples, and {c} could be kept; draw more, "
+    "Sampling(n_samples=...), or ask for less":
+        "AcceptanceTarget({a}) 不论 Q 怎么说都保留：它要 {b} 个样本，而可保留的只有 {c} 个；多抽样本，Sampling(n_samples=...)，或少要一些",
+    "weights={a}: the samples of rounds {b} have the scores of another Q, and weigh by them beside this round's: leave "
+    "weights out, or learn from this round alone, mix=Window(1)":
+        "weights={a}：第 {b} 轮的样本带着另一个 Q 的分数，与本轮的样本一起按分数加权：去掉 weights，或只向本轮学习，mix=Window(1)"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #82a37d67
+ERRORS |= {
+    "D_train: {a} of {b} completions begin or end with white space, such as row {c}, {d}, which the chat template of "
+    "{e} takes from an answer, and the model learns to write it: take it out":
+        "D_train：{b} 条回答中有 {a} 条首尾带空白，例如第 {c} 行 {d}；{e} 的聊天模板会去掉回答首尾的空白，而模型会学着写它：请去掉",
+    "{a}: there is no column 'prompt', so the texts are learnt, and nothing of the column {b}: where it is the answer "
+    "to a text, rename 'text' to 'prompt' and {c} to 'completion'":
+        "{a}：没有列 'prompt'，所以学的是文本本身，列 {b} 一点也没学到：若它是对文本的回答，请把 'text' 改名为 'prompt'，{c} 改名为 'completion'"}

@@ -11,6 +11,7 @@ __all__ = ['LATER', 'MOST_DEPTH', 'whole_text', 'plain_scalar', 'whole_number', 
 
 # %% ../../nbs/00_core.ipynb #2f331b3f
 import functools, hashlib, inspect, json, operator, os, random, re, sys
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -54,8 +55,7 @@ def _held(n:int, name:str)->int: # a seed may be larger: it is hashed
 
 def natural_number(value, name:str)->int: # 0 or more
     "A plain Python int of at least 0; raises `ValueError` for anything else."
-    number = whole_number(value, name)
-    if number >= 0: return number
+    if (number := whole_number(value, name)) >= 0: return number
     raise ValueError(f"{name}={value!r}: it must be 0 or more")
 
 def check_sizes(**sizes):
@@ -117,7 +117,7 @@ def yes_or_no(value, name:str)->bool:
 
 # %% ../../nbs/00_core.ipynb #12ae9288
 def plain_arguments(function):
-    "A decorator: arguments annotated as int, float or bool become plain Python values, or raise `ValueError`."
+    "A decorator: arguments annotated as int, float or bool become plain; `ValueError` for what is no such thing."
     signature = inspect.signature(function)
     kinds = {name: get_args(p.annotation) or (p.annotation,) for name, p in signature.parameters.items()}
     @functools.wraps(function)
@@ -130,6 +130,7 @@ def plain_arguments(function):
 
 def _plain_argument(value, name:str, kinds:tuple):
     "The value of an argument; a whole number stays one, as it stands in records."
+    if kinds == (Callable,) and not callable(value): raise ValueError(f"{name}={value!r:.60}: it must be a function")
     if isinstance(value, str) and str in kinds or not {bool, int, float} & set(kinds): return value
     value = plain_scalar(value)
     plain = _plain_field(value, name, kinds)
@@ -141,8 +142,7 @@ def derive_seed(
     *place,   # where the random choice is made, such as (round, phase, chunk); numbers and strings
 )->int: # in [0, 2**31)
     "A seed for one place of a run: SHA-256 of the run's seed and the place."
-    text = json.dumps([whole_number(seed, "seed"), *place])
-    digest = hashlib.sha256(text.encode()).digest()
+    digest = hashlib.sha256(json.dumps([whole_number(seed, "seed"), *place]).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 def seeded(seed:int)->random.Random: # a user's: Python takes -1 for 1

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from .columns import as_arrow, as_table, check_texts, column_of, part_of
-from .core import usual_defaults
+from .core import plain_arguments, usual_defaults
 from .ids import IdLists, IdRows
 from .tokens import n_places, places, row_ids, with_encoder
 from .workers import HERE, answers_of, ids_in_pieces, never
@@ -254,6 +254,7 @@ def read_completions(
 def _labelled(labels:list)->list: return [label for label in labels if label != -100]
 
 # %% ../../nbs/backend/18_rows.ipynb #792331a5
+@plain_arguments
 def completion_loss(
     lm:"selfloop_nb.models.LanguageModel", # stays as it is
     table, # prompt, completion

@@ -238,10 +238,15 @@ def continued(
     "A completion of somebody else's as it goes on from what is asked."
     tags = thought_begun(asked)
     if lead.strip() and completion.startswith(tuple(begin for begin, _ in TAGS)): return completion # as in gpt-oss
-    if tags is None: return completion if not completion or completion[0].isspace() else lead + completion
+    if tags is None: return completion if not completion or _has_lead(completion, lead) else lead + completion
     begin, end = tags
     if completion.lstrip().startswith(begin): return completion.lstrip().removeprefix(begin).lstrip("\n")
     return completion if end in completion else f"{end}\n\n{completion}"
+
+# %% ../../nbs/backend/03_turns.ipynb #6c0ea5d5
+def _has_lead(completion:str, lead:str)->bool:
+    "Does a completion bring what parts it from what is asked, where that is white space?"
+    return completion[0].isspace() and not lead.strip()
 
 # %% ../../nbs/backend/03_turns.ipynb #71120a86
 def _between(tokenizer)->str: # '' where there is no template, or nothing stands there

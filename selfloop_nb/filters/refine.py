@@ -44,6 +44,8 @@ class Refinement(KeepRule):
         "Raise `ValueError` where the inner rule does not fit the scorer's range."
         self.rule.check_range(low, high)
 
+    def note(self, samples)->str: return self.rule.note(samples)
+
 # %% ../../nbs/filters/01_refine.ipynb #258f4eb5
 @patch_to(Refinement)
 def __call__(self,

@@ -13,8 +13,8 @@ from ..backend.columns import check_lists
 from ..backend.core import patch_to, plain_arguments
 from ..backend.counters import n_of_share
 from ..people.agreement import suggest_theta
-from ..records import as_verdicts
-from ..selection import KeepRule, Threshold, drop_reasons
+from ..records import KEPT, as_verdicts
+from ..selection import KeepRule, Threshold, drop_reasons, note_of_ties
 
 # %% ../../nbs/filters/02_theta.ipynb #558e6d16
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class AcceptanceTarget(KeepRule):
         n_wanted = min(n_of_share(self.share, len(samples)), len(scores))
         theta = scores[n_wanted - 1] if scores else math.inf
         return Threshold(theta, self.unique, self.finished, self.max_tokens)(samples)
+
+    def note(self, samples)->str:
+        "What is to be said where ties keep far more than the share, or where there are fewer."
+        n, n_kept = n_of_share(self.share, len(samples)), samples["state"][:].count(KEPT)
+        n_asked = n_kept + samples["reason"][:].count(Threshold.reason)
+        if n <= n_asked or n_kept < n_asked: return note_of_ties(self, samples, n, n_asked)
+        return (f"AcceptanceTarget({self.share:g}) keeps whatever Q says: it asks for {n} samples, and {n_asked} could "
+                "be kept; draw more, Sampling(n_samples=...), or ask for less")
 
 # %% ../../nbs/filters/02_theta.ipynb #cbb7f407
 @plain_arguments

@@ -17,7 +17,7 @@ from ..backend.turns import (
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..sampling import Sampling, room_for
-from ..storage.misread import of_other_form, spelt, unseen
+from ..storage.misread import of_other_form, spelt, trimmed, unseen
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
 
@@ -320,7 +320,8 @@ def _in_asking(lm:LanguageModel, sampling:Sampling, texts:_Texts)->list:
         _unreachable_stop(lm, sampling.stop),
         _spelt_out(lm, "Sampling(templates=...)", "template", dict(enumerate(sampling.templates))),
         _passed_by(lm, "D_train", texts.asked),
-        _passed_by(lm, "prompts", texts.prompts)]
+        _passed_by(lm, "prompts", texts.prompts),
+        trimmed(lm, texts.train)]
 
 # %% ../../nbs/metrics/12_doubts.ipynb #81c8ece9
 def _in_checking(lm:LanguageModel, task:Task, sampling:Sampling, texts:_Texts)->list:

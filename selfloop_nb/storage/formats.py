@@ -34,7 +34,8 @@ def _message(message, place:str)->dict:
     if isinstance(role, str): role = _ROLES.get(role.lower(), role)
     if not isinstance(role, str) or not role.replace("_", "").replace("-", "").isalnum():
         raise ValueError(f"{place}: its role is {role!r:.60}; use 'system', 'user', 'assistant' or 'tool'")
-    text = _text_of(content, place)
+    text, thought = _text_of(content, place), _thought_of(content)
+    if thought: message.setdefault("reasoning_content", thought)
     if not text.strip() and not message.get("tool_calls"):
         raise ValueError(f"{place}: the message of the {role} holds no text: leave it out, or say something in it")
     if message.get("weight", 1) not in (0, 1):
@@ -47,10 +48,26 @@ def _text_of(content, place:str)->str:
     "The text of a message; also where it comes in parts."
     if isinstance(content, str): return content
     parts = content if isinstance(content, list) else [content]
-    for part in parts:
+    said = [part for part in parts if not _is_thought(part)]
+    for part in said:
         if isinstance(part, dict) and isinstance(part.get("text"), str): continue
         raise ValueError(f"{place}: {part!r:.60} is no text, and this library reads and writes text only")
-    return "".join(part["text"] for part in parts)
+    return "".join(part["text"] for part in said)
+
+# %% ../../nbs/storage/18_formats.ipynb #ec5cf288
+def _is_thought(part)->bool:
+    "Is this part of a message what its writer has thought?"
+    return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
+
+def _thought_of(content)->str: # '' where there is none
+    "What the parts of a message say of thoughts."
+    parts = [part for part in content if _is_thought(part)] if isinstance(content, list) else []
+    return "".join(_inside(part) for part in parts)
+
+def _inside(part:dict)->str:
+    "The text of a thought, also where that comes in parts itself."
+    said = next(filter(None, map(part.get, ("thinking", "reasoning", "text"))), "")
+    return said if isinstance(said, str) else "".join(one["text"] for one in said)
 
 # %% ../../nbs/storage/18_formats.ipynb #e17d1171
 def is_conversation(value)->bool:
@@ -75,7 +92,8 @@ def _prompt(messages:list, row:dict, place:str)->str:
         raise ValueError(f"{place}: the prompt ends with the turn of the {last}: its last message must be the user's, "
                          "or a tool's, so that there is something to answer")
     names = [name for name in ("tools", "chat_template_kwargs") if row.get(name)]
-    return write_turns(messages, {name: _without_none(_parsed(row[name], f"{place}, {name}")) for name in names})
+    said = [{name: value for name, value in message.items() if name != "weight"} for message in messages]
+    return write_turns(said, {name: _without_none(_parsed(row[name], f"{place}, {name}")) for name in names})
 
 # %% ../../nbs/storage/18_formats.ipynb #b9f50ba2
 def _parsed(value, place:str):
@@ -213,6 +231,7 @@ def plain_table(
     if {"completions", "labels"} <= columns and not asks: raise ValueError(_no_steps(name))
     form = None if _needs_no_change(rows, columns) else _form(columns, asks)
     if asks and form is _of_text: _say_unasked(name)
+    if not asks and form is _of_text: _say_unlearnt(columns, name)
     if form: rows = _formed(form, rows, name, asks)
     if _is_unpaired(rows): return as_dataset(_only_good(rows, name, asks), name)
     return as_dataset(rows if form else source, name)
@@ -222,6 +241,17 @@ def _say_unasked(name:str):
     "Warn of texts without a prompt."
     warnings.warn(f"{name}: there is no column 'prompt', so nothing is asked, and the model does not see the column "
                   "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
+
+# %% ../../nbs/storage/18_formats.ipynb #2924b926
+_LABELS = ("label", "labels", "label_text", "class", "category", "target", "answer", "sentiment")
+
+def _say_unlearnt(columns:set, name:str):
+    "Warn of labels beside texts, as for a classifier."
+    named = [column for column in _LABELS if column in columns]
+    if not named: return
+    warnings.warn(f"{name}: there is no column 'prompt', so the texts are learnt, and nothing of the column "
+                  f"{named[0]!r}: where it is the answer to a text, rename 'text' to 'prompt' and {named[0]!r} to "
+                  "'completion'", stacklevel=5)
 
 # %% ../../nbs/storage/18_formats.ipynb #6ab01e6c
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)

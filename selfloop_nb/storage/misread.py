@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['LOOKED_AT', 'CHOICES', 'TRIED_AGAIN', 'LONGER_SHARE', 'MOST_READ', 'FEWEST', 'say_misread', 'unseen',
            'without_unseen', 'spelt', 'why_wrong', 'say_odd_answers', 'say_contradictions', 'say_indices',
-           'say_unchecked', 'of_other_form']
+           'say_unchecked', 'of_other_form', 'trimmed']
 
 # %% ../../nbs/storage/29_misread.ipynb #e84c90b5
 import re, unicodedata, warnings
 
 from ..backend.columns import Cells
+from ..backend.turns import PROBE, answer_lead
 from .tables import as_meant, called_references, narrow_decimals
 from ..text import answer_texts
 
@@ -349,3 +350,29 @@ def of_other_form(
     are_numbers = not any(re.search(r"[^\W\d]", text) for text in known) and not known & {""}
     are_apart = are_numbers and not set(map(_form, known)) & set(map(_form, taught))
     return (answers[0][0], completions[0]) if are_classes or are_apart else None
+
+# %% ../../nbs/storage/29_misread.ipynb #437836d5
+def trimmed(
+    lm:"selfloop_nb.models.LanguageModel",
+    texts:dict, # row -> completion of D_train
+)->str: # '' where there is nothing to say
+    "What is to be said of completions with white space at their ends, which the chat template takes away."
+    lead, (first, last) = answer_lead(lm.tokenizer), _ends_trimmed(lm.tokenizer)
+    def is_odd(text):
+        "Is there white space where the template has none?"
+        return first and text[0].isspace() and text != lead + text.lstrip() or last and text[-1].isspace()
+    odd = [row for row, text in texts.items() if text.strip() and is_odd(text)]
+    if not odd: return ""
+    return (f"D_train: {len(odd)} of {len(texts)} completions begin or end with white space, such as row {odd[0]}, "
+            f"{texts[odd[0]]!r:.60}, which the chat template of {lm.name} takes from an answer, and the model learns "
+            "to write it: take it out")
+
+# %% ../../nbs/storage/29_misread.ipynb #46d7772b
+def _ends_trimmed(tokenizer)->tuple: # two bools: those at the beginning, those at the end
+    "Does the chat template take white space from the ends of an answer?"
+    from jinja2 import TemplateError
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": f"\t{PROBE}\t"}]
+    try: told = tokenizer.apply_chat_template(turns, tokenize=False) if tokenizer.chat_template else ""
+    except TemplateError: return False, False
+    before, answer, after = told.partition(PROBE)
+    return bool(answer) and not before.endswith("\t"), bool(answer) and not after.startswith("\t")
