@@ -275,7 +275,7 @@ def turn(self):
     return self.lock.at_work(self.store.name, self.control, self._settle)
 
 @patch_to(Loop)
-def _settle(self): self.settings = self._next # what was asked for meanwhile
+def _settle(self): self.settings = self.next_settings # what was asked for meanwhile
 
 @patch_to(Loop, as_prop=True)
 def at_work(self)->bool:

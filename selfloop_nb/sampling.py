@@ -12,6 +12,7 @@ import itertools, math
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from .backend.columns import VALUES_AT_ONCE, Cells, as_arrow, check_texts, repeated, table_of
 from .backend.context import counted_places, most_tokens
@@ -332,7 +333,7 @@ def generate_samples(
     should_stop:Callable=never, # is asked at each token; then `Stopped` is raised
     written:Callable=lambda rows: None, # the first eight samples of each chunk, as it is drawn: prompt, completion
     workers=HERE,          # who draws the chunks, see `workers.Here`
-    known:dict|None=None,  # number of a sample -> its (token ids, log-probabilities): such are not drawn
+    known:dict=MappingProxyType({}), # number of a sample -> its (token ids, log-probabilities): such are not drawn
 )->"datasets.Dataset": # the sample table, in the order of the prompts
     "Draw the samples of a round."
     check_model(lm)
@@ -340,7 +341,6 @@ def generate_samples(
     if not isinstance(sampling, Sampling): raise ValueError(f"sampling={sampling!r:.60}: give Sampling(...)")
     check_sizes(max_new_tokens=max_new_tokens)
     place, parts = checked_place(place), {} if parts is None else parts
-    known = known or {}
     max_new_tokens = sampling.max_new_tokens or max_new_tokens
     requests = Requests(Cells(prompts, "prompt"), sampling.n_samples, sampling.templates)
     ids = _fitting_ids(lm, requests, max_new_tokens, workers, should_stop)
@@ -349,16 +349,12 @@ def generate_samples(
         written([dict(prompt=requests[r].text, completion=row["completion"]) for r, row in zip(asked[:8], drawn)])
     made_from = _made_from(lm, sampling, max_new_tokens, workers)
     drawing = Drawing(chunks, ids, made_from, parts, max_new_tokens, progress, show)
-    if known: drawing.put(list(known), _known_rows(lm, ids.some(list(known)), known, sampling))
+    if known: drawing.put(known, sample_rows(lm, Reader(lm), ids.some([*known]), known.values(), sampling.stop))
     common = dict(lm=lm, sampling=sampling, max_new_tokens=max_new_tokens)
     do_pieces(workers, draw, common, drawing.left(), drawing.piece, drawing.take, drawing.counter.add, should_stop)
     return with_thoughts(lm, _table(prompts, requests, drawing.in_order(), "-".join(map(str, place))))
 
 # %% ../nbs/05_sampling.ipynb #ad628264
-def _known_rows(lm:LanguageModel, ids:list, known:dict, sampling:Sampling)->list:
-    "The samples that need not be drawn."
-    return sample_rows(lm, Reader(lm), ids, known.values(), sampling.stop)
-
 def _table(prompts, requests:Requests, rows, place:str)->"datasets.Dataset":
     "The sample table: a prompt's columns beside what the model wrote."
     return table_of(_columns(as_arrow(prompts), requests, rows, place))
