@@ -349,7 +349,9 @@ def generate_samples(
         written([dict(prompt=requests[r].text, completion=row["completion"]) for r, row in zip(asked[:8], drawn)])
     made_from = _made_from(lm, sampling, max_new_tokens, workers)
     drawing = Drawing(chunks, ids, made_from, parts, max_new_tokens, progress, show)
-    if known: drawing.put(known, sample_rows(lm, Reader(lm), ids.some([*known]), known.values(), sampling.stop))
+    if known:
+        asked = list(known)
+        drawing.put(asked, sample_rows(lm, Reader(lm), ids.some(asked), known.values(), sampling.stop))
     common = dict(lm=lm, sampling=sampling, max_new_tokens=max_new_tokens)
     do_pieces(workers, draw, common, drawing.left(), drawing.piece, drawing.take, drawing.counter.add, should_stop)
     return with_thoughts(lm, _table(prompts, requests, drawing.in_order(), "-".join(map(str, place))))
