@@ -267,6 +267,22 @@ def test_a_place_that_is_away_stops_nothing(tmp_path):
     assert mirror.wait() and verify(tmp_path / "drive" / "copy").n_rounds == 3
 
 
+def test_a_mirror_follows_whichever_loop_makes_the_rounds(tmp_path):
+    "A branch, a control, a loop that was made anew: their rounds are the run's."
+    from selfloop_nb import controls
+    loop = tiny_loop(tmp_path / "run")
+    loop.run(rounds=1)
+    mirror = loop.mirror(tmp_path / "copy")
+    assert mirror.wait()
+    def n_copied(): return verify(tmp_path / "copy").n_rounds if mirror.wait() else 0
+    loop.branch("beside").step()
+    assert n_copied() == 3
+    tiny_loop(tmp_path / "run").step()
+    assert n_copied() == 4
+    controls(loop).run(1)
+    assert n_copied() == len(loop.store.all_rounds()) > 4
+
+
 def test_whatever_stops_a_mirror_is_said_and_ends_nothing(whole, tmp_path, monkeypatch):
     from selfloop_nb.storage.mirror import Mirror
     mirror = Mirror(whole[0], tmp_path / "copy")

@@ -168,6 +168,7 @@ class RunLock:
         lock.folder, lock.pid = place, disk.process()
         lock.turn = threading.Lock() # of the loops of this process
         lock.made = set()            # ids of the rounds that were committed under it
+        lock.followers = []          # are called after each work on the run, whichever loop has done it
         lock.handle = _open_lock(place)
         lock.signature = _sign(lock.handle, place / "lock")
         lock._close = weakref.finalize(lock, disk.close, lock.handle)
@@ -259,6 +260,12 @@ def at_work(self,
     finally:
         settle()
         self.turn.release()
+        self.moved()
+
+@patch_to(RunLock)
+def moved(self):
+    "Tell those who follow the run that something may have changed in it."
+    for follow in list(self.followers): follow()
 
 # %% ../../nbs/storage/04_lock.ipynb #9e350140
 @patch_to(RunLock)

@@ -161,13 +161,6 @@ def follow(self):
 
 # %% ../../nbs/storage/24_mirror.ipynb #128498d0
 @patch_to(Mirror)
-def hear(self,
-    event, # of a loop
-):
-    "Follow where a round was committed, or a head has moved."
-    if event.kind in ("round", "rewind", "branch"): self.follow()
-
-@patch_to(Mirror)
 def _follow(self):
     "Catch up until nothing has changed meanwhile."
     while self._is_due(): self.catch_up()
@@ -193,9 +186,11 @@ def mirrored(
     loop,
     folder, # a new one, or one that was its run's mirror before
 )->Mirror: # `lag`: how many rounds it is behind; `problem`: why; `wait()`: until it is not
-    "Have each committed round copied to a second place, beside the work; a place that is away stops nothing."
+    """Have each committed round copied to a second place, beside the work, whichever loop of this kernel makes it.
+
+    A place that is away stops nothing."""
     mirror = Mirror(loop, folder)
     loop.control.beside.append(mirror)
-    loop.on(mirror.hear)
+    loop.lock.followers.append(mirror.follow)
     mirror.follow()
     return mirror

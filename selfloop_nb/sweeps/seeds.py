@@ -185,6 +185,7 @@ def _take(self, key:tuple, end:list):
     folder = self._folder(seed, k)
     self.runs[seed].lock = RunLock(self.runs[seed].path)
     adopt(self.runs[seed], Run(folder), end[0])
+    self.runs[seed].lock.moved()
     self.runs[seed].lock = None
     disk.rmtree(folder)
     self.ends[key] = end
