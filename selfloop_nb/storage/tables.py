@@ -80,7 +80,7 @@ def renaming(
     "How to come by a column that is called otherwise: by pandas."
     meant = [*called_references(columns), *(c for c in columns if c.strip().lower() == "answer")]
     if wanted == "prompt": meant = [name for name in ASKED if name in map(str.lower, columns)]
-    name = next((c for c in columns if c.lower() in {m.lower() for m in meant}), "its name")
+    name = next((c for c in columns if c.lower() in {m.lower() for m in meant}), "column")
     return f"pandas.read_csv(file).rename(columns={{{name!r}: {wanted!r}}})"
 
 # %% ../../nbs/storage/15_tables.ipynb #6d376683
