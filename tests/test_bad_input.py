@@ -717,7 +717,7 @@ def test_a_guard_with_nothing_to_watch_is_said(name, guard):
 def test_what_is_called_is_named_where_it_is_no_function(name):
     lm, asked = selfloop_nb.tiny_llama(small_task()), Dataset.from_list([{"prompt": "1+1="}])
     for wrong in (None, "print"):
-        with refuse("ValueError", f"{name}={wrong!r}: it must be a function"):
+        with refuse("ValueError", f"{name}={wrong!r}: give a function"):
             selfloop_nb.generate_samples(lm, asked, **{name: wrong})
-    with refuse("ValueError", "on_loss=None: it must be a function"):
+    with refuse("ValueError", "on_loss=None: give a function"):
         selfloop_nb.fine_tune(lm, Dataset.from_list(ONE), on_loss=None)

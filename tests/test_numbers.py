@@ -63,7 +63,8 @@ def given():
 def call(function, given, **named):
     "Call with what else it needs."
     for parameter in inspect.signature(function).parameters.values():
-        needed = parameter.default is parameter.empty and parameter.name not in named
+        is_asked = parameter.default is parameter.empty or parameter.name == "prompts" # which has a default to say more
+        needed = is_asked and parameter.name not in named
         if needed and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             named[parameter.name] = given.get(parameter.name, Anything())
     return function(**named)

@@ -349,8 +349,7 @@ ERRORS |= {
         "TopK({a}) 不论 Q 怎么说都保留：没有提示有超过 {b} 个样本；减小 k，或多抽样本，Sampling(n_samples=...)",
     "{a} learns pairs with TRL, which does not compute {b} as it computes itself ({c}: {d}): use FineTune(...), or "
     "another model":
-        "{a} 用 TRL 学习样本对，而 TRL 计算 {b} 的方式与模型自己不同（{c}：{d}）：用 FineTune(...)，或换一个模型",
-    "{a}={b}: it must be a function": "{a}={b}：必须是函数"}
+        "{a} 用 TRL 学习样本对，而 TRL 计算 {b} 的方式与模型自己不同（{c}：{d}）：用 FineTune(...)，或换一个模型"}
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #0f8f4457
 ERRORS |= {

@@ -130,7 +130,7 @@ def plain_arguments(function):
 
 def _plain_argument(value, name:str, kinds:tuple):
     "The value of an argument; a whole number stays one, as it stands in records."
-    if kinds == (Callable,) and not callable(value): raise ValueError(f"{name}={value!r:.60}: it must be a function")
+    if kinds == (Callable,) and not callable(value): raise ValueError(f"{name}={value!r:.60}: give a function")
     if isinstance(value, str) and str in kinds or not {bool, int, float} & set(kinds): return value
     value = plain_scalar(value)
     plain = _plain_field(value, name, kinds)
