@@ -5,6 +5,7 @@ import torch
 from datasets import Dataset
 from selfloop_nb import LanguageModel, addition, tiny_llama, tiny_t5
 from selfloop_nb import sampling as sampling_module
+from selfloop_nb.backend.workers import Here
 from selfloop_nb.metrics import measures
 from selfloop_nb.metrics.measures import answer, ask_heldout
 from selfloop_nb.sampling import Sampling
@@ -91,6 +92,15 @@ def test_who_writes_otherwise(learnt, n_written):
         n_written.clear()
         ask_heldout(other, task, asked, Sampling())
         assert sum(n_written) == len(asked)
+
+
+def test_a_server_writes_all(learnt, n_written):
+    "What another engine writes is not mixed with what is computed here."
+    task, lm, asked = learnt
+    elsewhere = Here()
+    elsewhere.draws = "by a server"
+    ask_heldout(lm, task, asked, Sampling(), workers=elsewhere)
+    assert sum(n_written) == len(asked)
 
 
 def test_completions_without_end(learnt):

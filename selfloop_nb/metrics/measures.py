@@ -190,6 +190,7 @@ def ask_heldout(
 )->tuple: # the table of answers; heldout_loss, and what `answer_metrics` says
     "Greedy answers to held-out data, and the loss on its completions."
     loss, likeliest = read_completions(model, heldout, workers, should_stop)
+    if getattr(workers, "draws", ""): likeliest = None # a server writes all by itself
     answers = answer(model, task, heldout, sampling, progress, should_stop, workers, likeliest)
     return answers, dict(heldout_loss=loss, **answer_metrics(answers))
 
