@@ -43,7 +43,9 @@ def settings():
 
 
 class Anything:
-    "Stands for every other argument: the number is looked at first."
+    "Stands for every other argument, functions too: the number is looked at first."
+
+    def __call__(self): raise NotImplementedError
 
 
 @pytest.fixture(scope="module")

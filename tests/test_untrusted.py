@@ -1,5 +1,5 @@
 "A run folder, an archive or a model from a stranger does no harm, and nothing goes out to the network."
-import json, math, queue, resource, shutil, sys, threading, time
+import json, math, os, queue, resource, shutil, sys, threading, time
 from pathlib import Path
 
 import pytest
