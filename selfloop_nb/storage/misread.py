@@ -217,7 +217,7 @@ def _why_longer(task, rows, wrong:list)->str: # '' where there is nothing to say
     if task.correct(tried) != [True, False]: return "" # it looks for the reference already, or for something else
     return (f"{len(longer)} of {min(len(wrong), MOST_READ)} wrong answers hold their reference and more, such as "
             f"{text!r:.60} for {reference!r:.40}: ask for the answer alone, or give a check that looks for it, such as "
-            "check=lambda row: row['answer'] in row['completion']")
+            "check=lambda row: row['answer'] in re.findall(r'\\w+', row['completion'])")
 
 # %% ../../nbs/storage/29_misread.ipynb #f9327bd2
 MOST_READ = 1000 # wrong answers that are looked through
