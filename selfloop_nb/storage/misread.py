@@ -187,7 +187,7 @@ def why_wrong(
     verdicts:list, # what that gave
 )->str: # '' where there is nothing to say
     "Why answers are wrong that look right: they hold what nobody sees, or more than their reference."
-    texts = [row["completion"] for row in rows] if isinstance(rows, list) else Cells(rows, "completion")
+    texts = _values(rows, "completion")
     wrong = [(i, text) for i, (text, is_right) in enumerate(zip(texts, verdicts)) if is_right is False]
     odd = [(i, text) for i, text in wrong if unseen(text)]
     if not any(task.correct([_as_seen(rows[i]) for i, _ in odd[:TRIED_AGAIN]])): return _why_longer(task, rows, wrong)
@@ -197,6 +197,11 @@ def why_wrong(
 
 # %% ../../nbs/storage/29_misread.ipynb #4a7c2d04
 TRIED_AGAIN = 20
+
+def _values(rows, name:str)->"Sequence":
+    "A column of a table, or of a list of dicts; None where a row has no such value."
+    if isinstance(rows, list): return [row.get(name) for row in rows]
+    return Cells(rows, name) if name in rows.column_names else [None] * len(rows)
 
 def _as_seen(row:dict)->dict:
     "A row with what is seen of its completion alone."
@@ -209,7 +214,8 @@ _A_SENTENCE = "The answer to this is: {}"
 
 def _why_longer(task, rows, wrong:list)->str: # '' where there is nothing to say
     "Why answers are wrong that hold their reference: the check asks for the reference alone."
-    found = ((i, text, _reference_in(rows[i], text)) for i, text in wrong[:MOST_READ])
+    answers = _values(rows, "answer")
+    found = ((i, text, _reference_in(answers[i], text)) for i, text in wrong[:MOST_READ])
     longer = [(i, text, reference) for i, text, reference in found if reference]
     if len(longer) <= LONGER_SHARE * min(len(wrong), MOST_READ): return ""
     i, text, reference = longer[0]
@@ -222,9 +228,9 @@ def _why_longer(task, rows, wrong:list)->str: # '' where there is nothing to say
 # %% ../../nbs/storage/29_misread.ipynb #f9327bd2
 MOST_READ = 1000 # wrong answers that are looked through
 
-def _reference_in(row:dict, text:str)->str:
+def _reference_in(answer, text:str)->str:
     "The reference that stands in a longer text as words of their own; '' where none does. A letter may be any word."
-    for reference in map(str.strip, answer_texts(row.get("answer"))):
+    for reference in map(str.strip, answer_texts(answer)):
         if reference not in text or (len(reference) < 2 and not reference.isdigit()): continue
         if re.search(rf"(?<!\w){re.escape(reference)}(?!\w)", text): return reference
     return ""

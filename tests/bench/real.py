@@ -1,7 +1,7 @@
 """How far from what the machine can do: sampling and a round of the demo against a Llama written by hand, a real model
 (SmolLM2-135M) against `generate` with its own loop, rows that have ended, threads beside busy processes. Ratios of CPU
 seconds, each from alternating runs; names of rows as arguments run these alone."""
-import os, random, statistics, subprocess, sys, time
+import gc, os, random, statistics, subprocess, sys, time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
@@ -16,12 +16,26 @@ from timing import cpu_seconds, say
 
 
 def ratio(ours, theirs, repeats=5, prepare=lambda: None):
-    "Median CPU seconds of both, alternating, once to warm up; `prepare` is done before ours, and not counted."
+    """The median of ours / theirs, and of the CPU seconds of both. They alternate, after once to warm up, and each of ours
+    is held against theirs right before and after it: a shared machine is quicker at one minute than at another.
+    `prepare` is done before ours, and not counted. Garbage is collected between them, as timeit has it: a walk through all
+    that is imported takes as long as a twentieth of a round, and would fall to one or the other."""
     def once(work):
+        gc.collect()
+        gc.disable()
+        try: return cpu_seconds(work)[0]
+        finally: gc.enable()
+    def mine():
         prepare()
-        return cpu_seconds(work)[0]
-    taken = [(once(ours), cpu_seconds(theirs)[0]) for _ in range(repeats + 1)][1:]
-    return tuple(map(statistics.median, zip(*taken)))
+        return once(ours)
+    mine(), once(theirs)
+    given, taken = [once(theirs)], []
+    for _ in range(repeats):
+        taken.append(mine())
+        given.append(once(theirs))
+    beside = map(statistics.mean, zip(given, given[1:]))
+    shares = [of_ours / of_theirs for of_ours, of_theirs in zip(taken, beside)]
+    return tuple(map(statistics.median, (shares, taken, given)))
 
 
 def demo():
@@ -37,9 +51,10 @@ def demo_sampling():
     loop = demo()
     bare, lm = BareRound(loop.task, loop.language_model(0)), loop.language_model(0)
     model, prompts = BareLlama(lm.model), loop.task.round_prompts(1)
-    ours, theirs = ratio(lambda: s.generate_samples(lm, prompts, max_new_tokens=4), lambda: bare.sample(model))
+    def ours(): s.generate_samples(lm, prompts, max_new_tokens=4)
+    figures = ratio(ours, lambda: bare.sample(model), repeats=15)
     text = "sampling of the demo: {:.2f} x a script by hand ({:.3f} and {:.3f} CPU seconds)"
-    say(text.format(ours / theirs, ours, theirs))
+    say(text.format(*figures))
 
 
 def demo_round():
@@ -49,11 +64,11 @@ def demo_round():
     def back():
         loop.rewind(0)
         loop.model_of(loop.rounds[-1].id)
-    mine, theirs = ratio(loop.step, bare, repeats=15, prepare=back)
+    figures = ratio(loop.step, bare, repeats=25, prepare=back)
     n_kept, by_hand, _ = bare()
     kept, accuracy = loop.rounds[1].counts["n_kept"], loop.rounds[1].metrics["heldout_accuracy"]
     text = "a round of the demo: {:.2f} x a script by hand ({:.2f} and {:.2f} CPU seconds;"
-    say(text.format(mine / theirs, mine, theirs),
+    say(text.format(*figures),
         "kept {} and {}, accuracy {:.3f} and {:.3f})".format(kept, n_kept, accuracy, by_hand))
 
 
