@@ -13,7 +13,7 @@ import json, math
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 
-from .backend.columns import arrow_column
+from .backend.columns import arrow_column, table_of
 from .backend.core import (
     SelfloopError, parse_json, patch_to, plain_scalar, redact, short_hash, whole_texts)
 
@@ -30,12 +30,11 @@ def questions(
     heldout, # prompt, completion and further columns
 )->"datasets.Dataset":
     "The held-out rows without their completions, which become the references."
-    from datasets import Dataset
     own = {*SAMPLE_COLUMNS, "correct", "score", "reason"} - {"prompt"}
     columns = heldout.to_dict()
     references = columns["completion"]
     kept = {name: values for name, values in columns.items() if name not in own}
-    return Dataset.from_dict({"answer": references, **kept, "reference": references})
+    return table_of({"answer": references, **kept, "reference": references}.items())
 
 # %% ../nbs/01_records.ipynb #e3ec4794
 def count_states(

@@ -105,12 +105,11 @@ def _checked_weights(weights:list)->list:
 def collate(
     rows:IdRows,
     lm:"selfloop_nb.models.LanguageModel",
-)->dict: # tensors, rows x (longest - 1): input_ids, labels (the token that follows), attention_mask where there is padding
+)->dict: # tensors, rows x (longest - 1): input_ids, labels (the token that follows), attention_mask
     "One batch, padded on the right."
     ids, mask = _continued(rows).without(last=1).padded(lm.tokenizer.pad_token_id) # which predicts nothing
     labels, _ = rows.lists["labels"].without(first=1).padded(-100)
-    batch = dict(input_ids=ids, labels=labels)
-    if not mask.all(): batch["attention_mask"] = mask
+    batch = dict(input_ids=ids, labels=labels, attention_mask=mask) # without, packed texts are looked for
     return with_encoder(batch, rows.lists["input_ids"], lm) if _are_read(rows) else batch
 
 # %% ../../nbs/backend/18_rows.ipynb #7c332979
