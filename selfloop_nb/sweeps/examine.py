@@ -28,7 +28,7 @@ def tries_at(
 def _samples_of(loop:Loop, number:int, n:int, temperature:float)->"datasets.Dataset":
     "So many samples of each held-out problem, by the model of a round; the same seed for every round."
     task, sampling = loop.task, loop.sampling
-    model = loop.language_model(number)
+    model = loop.models.look(loop.store, find_round(loop.store, number).id)
     heldout = questions(asked_in_turn(task.heldout, sampling.templates))
     how = Sampling(n_samples=n, temperature=temperature, stop=sampling.stop)
     samples = generate_samples(model, heldout, how, room_for(model, task, sampling), derive_seed(loop.seed, "examine"))
