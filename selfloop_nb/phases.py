@@ -89,8 +89,9 @@ def check(self, model:LanguageModel, task:Task):
     asked = dict(score=self.score, audit=self.audit) if needs_samples(self.mix) else {}
     for name, scorer in asked.items():
         if scorer is not None: check_scorer(scorer, task, name)
-    if asked: check_rule(self.select, task)
-    if asked: check_weights(self.mix, self.score)
+    if asked:
+        check_rule(self.select, task)
+        check_weights(self.mix, self.score)
     if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
     if hasattr(self.tune, "check_sampling"): self.tune.check_sampling(self.sampling)
     if self.initial is not None: self.initial.check(model, task)

@@ -160,7 +160,7 @@ def _ask(loop, chosen:Unsealed):
 # %% ../../nbs/metrics/10_sealed.ipynb #a77c4697
 def _measured(loop, model, rows)->tuple: # `Answers`, and the metrics of the sealed rows
     "One model's answers and metrics."
-    answers, metrics = ask_heldout(model, loop.task, rows, loop.sampling)
+    answers, metrics = ask_heldout(model, loop.task, rows, loop.sampling, workers=loop.workers)
     found = measure_answers(answers, loop.measures)
     metrics = {**metrics, **found.metrics}
     metrics.pop("max_new_tokens", None)
