@@ -62,7 +62,7 @@ class RoundScores:
         finite = scores[numpy.isfinite(scores)]
         self.edges = numpy.array(score_bins(near_ends(finite), score_range_of(config), BARS))
         self.scores = scores.clip(self.edges[0], self.edges[-1]) # where they are drawn
-        self.n_far = int((self.scores != scores)[numpy.isfinite(scores)].sum())
+        self.n_far = int((self.scores != drawable(scores))[numpy.isfinite(scores)].sum())
         kept = self.scores[kept_so_far(samples)]
         self.open, self.kept = self._count(self.preview.scores), self._count(kept)
         self.closed = self._count(finite) - self.open

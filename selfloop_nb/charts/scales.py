@@ -39,7 +39,7 @@ def score_bins(
 def near_ends(
     scores, # an array, finite
 )->list: # the lowest and the highest, or what is nearer; empty where there are none
-    "The ends of an axis on which most scores can be told apart: no farther off than twice the width of the middle 96 %."
+    "The ends of an axis on which most scores can be told apart: at most twice the width of the middle 96 % beyond it."
     import numpy
     if not len(scores): return []
     scores = drawable(scores)
