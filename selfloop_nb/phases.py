@@ -23,7 +23,7 @@ from .backend.weights import as_trained, idle_steps, why_unchanged
 from .backend.whole import check_same
 from .backend.workers import HERE
 from .guards import are_guards
-from .metrics.about_q import beyond_range, check_rule, check_scorer, naming_check
+from .metrics.about_q import beyond_range, check_rule, check_scorer, check_weights, naming_check
 from .metrics.empty_round import nothing_kept
 from .metrics.measures import as_measures, ask_heldout, check_questions, measure_answers
 from .metrics.monitors import add_monitors
@@ -89,7 +89,9 @@ def check(self, model:LanguageModel, task:Task):
     asked = dict(score=self.score, audit=self.audit) if needs_samples(self.mix) else {}
     for name, scorer in asked.items():
         if scorer is not None: check_scorer(scorer, task, name)
-    if asked: check_rule(self.select, task)
+    if asked:
+        check_rule(self.select, task)
+        check_weights(self.mix, self.score)
     if hasattr(self.mix, "check"): self.mix.check(self.tune, task)
     if hasattr(self.tune, "check_sampling"): self.tune.check_sampling(self.sampling)
     if self.initial is not None: self.initial.check(model, task)

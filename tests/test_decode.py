@@ -1,12 +1,18 @@
 """What is read once and leaves when it has ended writes the same: the same tokens as `generate` with its own loop, and
 the same log-probabilities to the last bit, whatever the family, the type, the batch; and the network reads less for it.
 """
+from copy import deepcopy
+
 import pytest, torch, transformers
+from datasets import Dataset
+
 from plain import plain_rows
 from selfloop_nb import Sampling
 from selfloop_nb.backend import decode
+from selfloop_nb.backend.rows import read_completions
 from selfloop_nb.backend.tokens import prompt_batch
 from selfloop_nb.backend.core import TrainingError
+from selfloop_nb.metrics.measures import ask_heldout
 from selfloop_nb.models import LanguageModel, tiny_llama
 from selfloop_nb.sampling import GREEDY, sample_chunk
 from selfloop_nb.training.encoder_decoder import tiny_t5
@@ -187,3 +193,14 @@ def test_weights_that_are_no_numbers_are_no_samples():
     lm.model.get_input_embeddings().weight.data.fill_(float("nan"))
     with pytest.raises(TrainingError, match="probabilities are no numbers"):
         sample_chunk(lm, asked(lm), 3, Sampling(), ROOM)
+
+
+def test_answers_of_no_numbers_are_no_empty_answers():
+    "Of no numbers the first token is the largest: where that is the end, an empty completion would be the likeliest."
+    lm, empty = of_family("Llama"), Dataset.from_list([dict(prompt="1+2=", completion="", answer="")])
+    lm.tokenizer = deepcopy(TOKENIZER)
+    lm.tokenizer.eos_token = lm.tokenizer.convert_ids_to_tokens(0)
+    lm.model.get_input_embeddings().weight.data.fill_(float("nan"))
+    assert list(read_completions(lm, empty)[1]) == [0], "the loss takes it for the likeliest"
+    with pytest.raises(TrainingError, match="probabilities are no numbers"):
+        ask_heldout(lm, TASK, empty, Sampling(max_new_tokens=4))

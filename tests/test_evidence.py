@@ -310,6 +310,19 @@ def test_a_sealed_test_is_opened_once_and_written_down(tmp_path):
     assert json.loads(next((tmp_path / "copies").rglob("sealed.json")).read_text())["round"] == best.id
 
 
+def test_a_sealed_test_is_asked_as_held_out_data_is(tmp_path):
+    "Of the same rows both say the same, also of a model that never ends: its answers have the same room."
+    from selfloop_nb import FineTune, from_dataset
+    task = small_task()
+    twice = from_dataset(task.train, task.prompts, task.heldout, task.check, "twice", sealed=task.heldout)
+    loop = small_loop(tmp_path / "run", task=twice, initial=FineTune(steps=1))
+    metrics = loop.start().metrics
+    asked = {name: value for name, value in metrics.items() if name.startswith("heldout_")}
+    assert asked["heldout_cut_share"] > 0.5
+    assert loop.unseal(round=0).metrics == {name.replace("heldout_", "sealed_"): asked[name] for name in asked}
+    assert [row["completion"] for row in loop.sealed.answers] == loop.answers(0)["completion"][:]
+
+
 def test_a_measured_prompt_that_leaves_no_room_is_named_before_anything_is_done(tmp_path):
     "The room is the loop's: a prompt that is only measured does not make it smaller."
     from datasets import Dataset

@@ -162,6 +162,15 @@ def test_an_output_that_a_cell_has_put_anew_is_renewed_no_more(tmp_path, monkeyp
     assert len(room.static) == 6, "twice in one run of a cell, and once in another cell"
 
 
+def test_what_a_picture_warns_of_stands_above_the_charts(tmp_path, monkeypatch):
+    "Such as letters that no font has: below it would be one of the outputs that they hide, and the last one seen."
+    view, cell, order = explore(small_loop(tmp_path / "run")), Cell(monkeypatch), []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: order.append("shown") or Shown())
+    monkeypatch.setattr(type(view), "plain", lambda self: order.append("drawn") or [{"text/plain": "picture"}])
+    cell.run(view)
+    assert order == ["drawn", "shown", "shown"]
+
+
 def test_a_saved_notebook_has_the_round_that_is_said_to_be_done(tmp_path, monkeypatch):
     room, cell = dashboard(small_loop(tmp_path / "run")), Cell(monkeypatch)
     cell.run(room)

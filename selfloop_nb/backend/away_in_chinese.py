@@ -358,7 +358,10 @@ ERRORS |= {
         "AcceptanceTarget({a}) 不论 Q 怎么说都保留：它要 {b} 个样本，而可保留的只有 {c} 个；多抽样本，Sampling(n_samples=...)，或少要一些",
     "weights={a}: the samples of rounds {b} have the scores of another Q, and weigh by them beside this round's: leave "
     "weights out, or learn from this round alone, mix=Window(1)":
-        "weights={a}：第 {b} 轮的样本带着另一个 Q 的分数，与本轮的样本一起按分数加权：去掉 weights，或只向本轮学习，mix=Window(1)"}
+        "weights={a}：第 {b} 轮的样本带着另一个 Q 的分数，与本轮的样本一起按分数加权：去掉 weights，或只向本轮学习，mix=Window(1)",
+    "weights='score': the scores of {a} go from {b} to {c}, and no sample would weigh anything: give a function of the "
+    "score, such as weights=math.exp":
+        "weights='score'：{a} 的分数在 {b} 到 {c} 之间，没有样本会有权重：给一个分数的函数，如 weights=math.exp"}
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #82a37d67
 ERRORS |= {
@@ -367,4 +370,8 @@ ERRORS |= {
         "D_train：{b} 条回答中有 {a} 条首尾带空白，例如第 {c} 行 {d}；{e} 的聊天模板会去掉回答首尾的空白，而模型会学着写它：请去掉",
     "{a}: there is no column 'prompt', so the texts are learnt, and nothing of the column {b}: where it is the answer "
     "to a text, rename 'text' to 'prompt' and {c} to 'completion'":
-        "{a}：没有列 'prompt'，所以学的是文本本身，列 {b} 一点也没学到：若它是对文本的回答，请把 'text' 改名为 'prompt'，{c} 改名为 'completion'"}
+        "{a}：没有列 'prompt'，所以学的是文本本身，列 {b} 一点也没学到：若它是对文本的回答，请把 'text' 改名为 'prompt'，{c} 改名为 'completion'",
+    "{a}: messages hold {b} beside role and content, which is left out, as no chat template is known to read it: put "
+    "what the model is to read into the content, and what its template needs into a column 'chat_template_kwargs'":
+        "{a}：消息在 role 和 content 之外还有 {b}，已知的聊天模板都不读它，因此略去：让模型读的写进 content，模板要用的写进列 "
+        "'chat_template_kwargs'"}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_TOGETHER', 'FEWEST', 'rows_of', 'has_state', 'can_take_out', 'each_once', 'noise_of', 'Written', 'own_logprobs',
-           'Decoder', 'fewer_rows', 'Watch']
+           'Decoder', 'no_numbers', 'fewer_rows', 'Watch']
 
 # %% ../../nbs/backend/12_decode.ipynb #0e32801b
 from collections.abc import Callable
@@ -235,13 +235,14 @@ def draw(self, logits)->"torch.Tensor": # tokens
         tokens = scores.softmax(-1)[self.prefix_of].div_(noise).argmax(-1)
     else: tokens = scores.argmax(-1)[self.prefix_of]
     logprobs = own_logprobs(logits, self.prefix_of, tokens)
-    if not logprobs.isfinite().all(): raise _no_numbers()
+    if not logprobs.isfinite().all(): raise no_numbers()
     self.written.add(self.rows, tokens, logprobs)
     self.progress(len(tokens))
     return tokens
 
 # %% ../../nbs/backend/12_decode.ipynb #a9b3f20e
-def _no_numbers()->TrainingError:
+def no_numbers()->TrainingError:
+    "The error of a model that is broken: its samples would be whatever comes first."
     return TrainingError("while it writes, the model's probabilities are no numbers: one that was trained has "
                          "diverged, lower the learning rate; one that was loaded overflows, "
                          "give it in bfloat16 or float32")

@@ -7,11 +7,13 @@ __all__ = ['WRITTEN', 'checked_place', 'Counter', 'own_tokens', 'up_to_stop', 's
            'sampling_notes']
 
 # %% ../../nbs/backend/23_drawing.ipynb #b8d592cd
+import math
 from array import array
 from collections.abc import Callable
 
 from .columns import taken
 from .core import patch_to
+from .decode import no_numbers
 
 # %% ../../nbs/backend/23_drawing.ipynb #640b3dbb
 def checked_place(place)->tuple: # the same
@@ -70,9 +72,10 @@ def sample_row(
     tokens:list, completion:str, finished:bool, # what it wrote, what that says, did it end?
     logprobs:list, # of its tokens, and of whatever fills it up
 )->dict: # a row of the sample table; its log-probability is the mean over its tokens
-    "One sample."
+    "One sample; raises `TrainingError` where its tokens were no choice: with no numbers, the first one is taken."
     n = len(tokens)
-    logprob = sum(logprobs[:n]) / n if n else float("nan")
+    logprob = sum(logprobs[:n]) / n if n else math.nan
+    if n and not math.isfinite(logprob): raise no_numbers()
     return dict(completion=completion, token_ids=tokens, n_tokens=n, logprob=logprob, finished=finished)
 
 # %% ../../nbs/backend/23_drawing.ipynb #196c70cc

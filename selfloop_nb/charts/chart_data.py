@@ -18,7 +18,7 @@ from ..backend.counters import least_of
 from ..backend.thoughts import answered_row
 from .monitors import live_monitors
 from .rounds import own_measures
-from .scales import drawable, score_bins
+from .scales import drawable, near_ends, score_bins
 from ..filters.preview import ThresholdPreview
 from ..records import kept_so_far, score_range_of, setting_of, theta_of
 from ..storage.files import read_numbers
@@ -36,7 +36,7 @@ def theta_table(
 )->"numpy.ndarray": # 4 x thetas, float64: theta, kept, the share of these that is right, distinct-2
     "What each theta would keep; its size does not depend on how many samples there are."
     import numpy
-    scores = numpy.unique(preview.scores)
+    scores = numpy.unique(preview.scores.clip(low, high))
     thetas = scores if len(scores) <= MOST_THETAS else numpy.linspace(low, high, MOST_THETAS)
     if math.isfinite(theta): thetas = numpy.union1d(thetas, [theta])
     n_kept = numpy.searchsorted(-preview.scores, [-least_of(theta) for theta in thetas], side="right")
@@ -58,10 +58,11 @@ class RoundScores:
         used = setting_of(config, "select")
         rule = {name: used[name] for name in ("unique", "finished", "max_tokens") if name in used}
         self.samples, self.preview = samples, ThresholdPreview(samples, group, **rule)
-        self.scores = number_column(samples, "score")
-        finite = self.scores[numpy.isfinite(self.scores)]
-        ends = [finite.min(), finite.max()] if len(finite) else []
-        self.edges = numpy.array(score_bins(ends, score_range_of(config), BARS))
+        scores = number_column(samples, "score")
+        finite = scores[numpy.isfinite(scores)]
+        self.edges = numpy.array(score_bins(near_ends(finite), score_range_of(config), BARS))
+        self.scores = scores.clip(self.edges[0], self.edges[-1]) # where they are drawn
+        self.n_far = int((self.scores != drawable(scores))[numpy.isfinite(scores)].sum())
         kept = self.scores[kept_so_far(samples)]
         self.open, self.kept = self._count(self.preview.scores), self._count(kept)
         self.closed = self._count(finite) - self.open
@@ -74,7 +75,7 @@ class RoundScores:
     def _count(self, scores):
         "How many of the scores lie in each bar."
         import numpy
-        return numpy.histogram(drawable(scores), self.edges)[0]
+        return numpy.histogram(scores.clip(self.edges[0], self.edges[-1]), self.edges)[0]
 
 # %% ../../nbs/charts/16_chart_data.ipynb #fa5b3a59
 @patch_to(RoundScores)
@@ -100,6 +101,7 @@ def _keys(seen:RoundScores, by_theta:bool)->dict: # what is drawn -> what it is 
     if seen.closed.any(): keys["closed"] = "copies, unfinished"
     if math.isfinite(seen.table[2, :1].sum()): keys["c3"] = "right among the kept, 0 to 100 %"
     if n_unscored: keys["unscored"] = f"{n_unscored:,} without a score"
+    if seen.n_far: keys["far"] = f"{seen.n_far:,} farther off, in the outermost bars"
     return keys
 
 # %% ../../nbs/charts/16_chart_data.ipynb #ea46a7f6

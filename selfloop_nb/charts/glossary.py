@@ -116,6 +116,7 @@ SAID = {
     "from the first round on": "从第一轮开始", "nothing was sampled": "没有采样", "nothing was measured": "没有测量",
     "while the model is tuned": "模型正在微调", "no check, or no held-out data": "没有检查或留出数据",
     "written": "写出", "answer": "回答", "below θ": "低于 θ", "not kept": "未保留", "copies, unfinished": "重复或未写完",
+    "{n} farther off, in the outermost bars": "{n} 个离得更远，算在最外的柱里",
     "{n} without a score": "{n} 个没有得分", "right among the kept, 0 to 100 %": "保留中正确的比例，0 至 100 %",
     "{low} to {high}: {n}, click to read": "{low} 至 {high}：{n} 个，点击阅读", "theta": "θ",
     "θ {theta} keeps {n} of {all} ({share})": "θ {theta} 保留 {n} / {all}（{share}）",

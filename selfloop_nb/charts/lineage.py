@@ -94,7 +94,7 @@ def _turning_points(lines:list)->set:
 # %% ../../nbs/charts/14_lineage.ipynb #f690db80
 def marks_of(
     lines:list,
-)->list: # a dict a line: number of a column -> "╰", "├" or "│"
+)->list: # a dict a line: number of a column -> "╰", "├" or "│"; "╰○" and "├○" where no round follows
     "The connections from the lines to the rounds they begin on."
     home = {r.id: (place, r.number) for place, line in enumerate(lines) for r in line.rounds}
     marks = [{} for _ in lines]
@@ -102,8 +102,9 @@ def marks_of(
         if line.parent not in home: continue
         start, number = home[line.parent]
         for between in marks[start + 1:place]:
-            between[number] = "├" if between.get(number) in ("╰", "├") else "│"
-        marks[place][number] = "╰"
+            turns = between.get(number, "│") != "│"
+            between[number] = "├" + between[number][1:] if turns else "│"
+        marks[place][number] = "╰" if line.rounds else "╰○"
     return marks
 
 # %% ../../nbs/charts/14_lineage.ipynb #23befddb
@@ -173,7 +174,7 @@ def tree_text(
 def _drawn(cell:str, after:str, width:int)->str:
     "A cell of the tree, and what leads to the next."
     if cell in ("╰", "├"): return cell + "─" * (width + 1) + " "
-    leads_on = after and cell not in ("", "│")
+    leads_on = after and cell not in ("", "│", "╰○", "├○")
     return (cell + " ").ljust(width + 2, "─" if leads_on else " ") + " "
 
 # %% ../../nbs/charts/14_lineage.ipynb #632daabb
@@ -219,7 +220,7 @@ def _pill(shade:str)->str:
 # %% ../../nbs/charts/14_lineage.ipynb #9531a255
 def _html_cell(text:str, pill:str)->str:
     "A round as a pill, a connection as a line."
-    if text in ("", "╰", "├", "│"):
+    if not text.strip("╰├│○"):
         dash = "──" if text in ("╰", "├") else ""
         return f"<td style='color:#888888;text-align:left;padding-left:2em'>{text}{dash}</td>"
     look = f"padding:1px 7px;white-space:nowrap;border-radius:4px;border:1px {pill}"

@@ -14,7 +14,7 @@ import matplotlib
 import matplotlib.ticker
 
 from .look import ALARM, COLOURS, STATE_LOOK, canvas, line_look, line_name, percent
-from .scales import FARTHEST, drawable, score_bins
+from .scales import FARTHEST, drawable, near_ends, score_bins
 from ..records import KEPT, QUARANTINED, REJECTED
 
 # %% ../../nbs/charts/07_rounds.ipynb #6110a1eb
@@ -63,15 +63,18 @@ def score_histogram(
 # %% ../../nbs/charts/07_rounds.ipynb #4448dc77
 def _draw_scores(ax, scores:dict, theta:float|None, score_range:tuple):
     "Bars of both states, theta, and how many were kept."
+    import numpy
     finite = sum((scores[state] for state in _LOOKS), [])
-    edges = score_bins(finite, score_range)
-    below = 0
+    edges = score_bins(near_ends(finite), score_range)
+    n_far, below = sum(not edges[0] <= score <= edges[-1] for score in drawable(finite)), 0
     for state, (colour, hatch) in _LOOKS.items():
         if not scores[state]: continue
-        below, _, _ = ax.hist(drawable(scores[state]), edges, bottom=below, color=colour, hatch=hatch,
+        seen = numpy.clip(scores[state], edges[0], edges[-1])
+        below, _, _ = ax.hist(seen, edges, bottom=below, color=colour, hatch=hatch,
                               label=f"{state} ({len(scores[state]):,})", edgecolor=ax.get_facecolor(), linewidth=0.8)
     if theta is not None and math.isfinite(theta):
         ax.axvline(drawable(theta), color=ax.xaxis.label.get_color(), linestyle="--", label=f"θ = {theta:zg}")
+    if n_far: ax.plot([], [], " ", label=f"{n_far:,} farther off, in the outermost bars")
     _title_kept(ax, scores)
     ax.set(xlabel="score Q(s)", ylabel="samples")
     if finite: ax.legend()

@@ -191,7 +191,7 @@ class Scores extends Chart {
         this.picked = this.area();
         const { theta, right } = this.room.table, y = scale(0, 1, this.bottom, this.top); // right above each theta
         this.path("curve c3", Array.from(theta, (t, j) => [this.x(t), y(right[j])]).filter(([, y]) => known(y)));
-        if (s.own) this.upright("used", at(this.x(s.theta)));
+        if (s.own) this.upright("used", at(this.x(this.inside(s.theta))));
         this.handle = this.grip();
         this.keys.replaceChildren(...Object.entries(s.keys).map(([kind, text]) => this.key(text, kind)));
         this.mark();

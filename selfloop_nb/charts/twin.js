@@ -25,9 +25,10 @@ class Twin {
         return { title: filled(this.state.words.in_file, { n: shown.length, all: rows.length }), rows: shown };
     }
     send({ low, high, last }) { // the samples of a bar; of the round, where none is named
-        const { rows } = this.state.rounds[this.state.round];
+        const { rows, scores } = this.state.rounds[this.state.round];
+        const drawn = score => clamp(score, scores.edges[0], scores.edges.at(-1));
         const isIn = score => score >= low && (score < high || (last && score === high));
-        const found = low == null ? rows : rows.filter(row => known(row.score) && isIn(row.score));
+        const found = low == null ? rows : rows.filter(row => known(row.score) && isIn(drawn(row.score)));
         this.state.samples = this.cards(found);
         this.tell("change:samples");
     }

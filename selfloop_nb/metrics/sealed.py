@@ -150,7 +150,8 @@ def _choice(loop, round:int|None, by:str|None)->Unsealed:
 def _ask(loop, chosen:Unsealed):
     "Ask the chosen model and M_0, and note what came of it."
     rows = asked_in_turn(loop.task.sealed, loop.sampling.templates)
-    found = [_measured(loop, loop.language_model(number), rows) for number in (chosen.number, 0)]
+    models = (loop.models.look(loop.store, loop.rounds[number].id) for number in (chosen.number, 0))
+    found = [_measured(loop, model, rows) for model in models]
     (answers, chosen.metrics), (_, chosen.metrics_0) = found
     columns = [name for name in ("prompt", "completion", "reference", "correct") if name in answers.table.column_names]
     chosen.answers = answers.table.select_columns(columns).to_list()
@@ -159,7 +160,7 @@ def _ask(loop, chosen:Unsealed):
 # %% ../../nbs/metrics/10_sealed.ipynb #a77c4697
 def _measured(loop, model, rows)->tuple: # `Answers`, and the metrics of the sealed rows
     "One model's answers and metrics."
-    answers, metrics = ask_heldout(model, loop.task, rows, loop.sampling)
+    answers, metrics = ask_heldout(model, loop.task, rows, loop.sampling, workers=loop.workers)
     found = measure_answers(answers, loop.measures)
     metrics = {**metrics, **found.metrics}
     metrics.pop("max_new_tokens", None)

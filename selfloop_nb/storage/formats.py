@@ -26,6 +26,11 @@ _ROLES = {role: role for role in ("system", "developer", "user", "assistant", "t
 _ROLES |= {"human": "user", **dict.fromkeys(("gpt", "ai", "bot", "chatbot", "model"), "assistant")}
 
 # %% ../../nbs/storage/18_formats.ipynb #90bfec6b
+_ROLE_AND_TEXT = ("role", "from", "content", "value")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_CALLS = ("tools", "functions", "tool_calls", "function_calls", "tool_call_id", "tool_responses", "tool_plan")
+_READ = ("name", "recipient", "end_turn", "weight", *_THOUGHTS, *_CALLS) # of a message, beside its role and content
+
 def _message(message, place:str)->dict:
     "A message with its text; raises `ValueError` where it has neither text nor the call of a tool."
     if not isinstance(message, dict): raise ValueError(f"{place}: {message!r:.60} is no message with role and content")
@@ -41,7 +46,7 @@ def _message(message, place:str)->dict:
     if message.get("weight", 1) not in (0, 1):
         raise ValueError(f"{place}: its weight is {message['weight']!r:.40}, and a message is learnt or not, 1 or 0: "
                          "give a row's weight in a column 'weight'")
-    return {"role": role, "content": text, **message}
+    return {"role": role, "content": text, **{name: message[name] for name in message if name in _READ}}
 
 # %% ../../nbs/storage/18_formats.ipynb #8a60b6de
 def _text_of(content, place:str)->str:
@@ -256,6 +261,19 @@ def _say_unlearnt(columns:set, name:str):
 # %% ../../nbs/storage/18_formats.ipynb #6ab01e6c
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
 
+# %% ../../nbs/storage/18_formats.ipynb #aba65b77
+_TALKS = ("messages", "conversations", "prompt", "completion", "chosen", "rejected") # columns
+
+def _say_unread(rows:list, name:str):
+    "Warn of what else messages hold, which no chat template is known to read."
+    talks = [row[column] for row in rows for column in _TALKS if is_conversation(row.get(column))]
+    held = dict.fromkeys(key for talk in talks for message in talk for key in message if message[key] is not None)
+    unread = [repr(key) for key in held if key not in (*_ROLE_AND_TEXT, *_READ)]
+    if not unread: return
+    warnings.warn(f"{name}: messages hold {', '.join(unread)} beside role and content, which is left out, as no chat "
+                  "template is known to read it: put what the model is to read into the content, and what its "
+                  "template needs into a column 'chat_template_kwargs'", stacklevel=5)
+
 # %% ../../nbs/storage/18_formats.ipynb #82dec67f
 def _no_steps(name:str)->str:
     "Why labels of single steps are refused."
@@ -267,6 +285,7 @@ class _Unlearnt(Exception): "A message with the weight 0, which OpenAI writes wh
 
 def _formed(form, rows:list, name:str, asks:bool)->list:
     "The rows as prompts and completions, but those whose answer is not to be learnt."
+    _say_unread(rows, name)
     made = []
     for i, row in enumerate(rows):
         try: made.append(form(row, f"{name}, row {i}", asks))

@@ -115,6 +115,18 @@ def _say_empty(table, name:str):
     warnings.warn(f"{name}: {n_empty} of {len(table)} completions are empty, and teach to say nothing: where the "
                   "answer is not known, leave the row out", stacklevel=5)
 
+# %% ../../nbs/storage/29_misread.ipynb #5009bc90
+def _say_broken(table, name:str):
+    "Warn of texts that are not whole."
+    for column, feature in table.features.items():
+        if column not in ("prompt", "completion", "answer") or getattr(feature, "dtype", "") != "string": continue
+        odd = {row: text for row, text in enumerate(table[column][:]) if text and ("\ufffd" in text or "\x00" in text)}
+        if not odd: continue
+        row, text = next(iter(odd.items()))
+        warnings.warn(f"{name}, column {column!r}: {len(odd)} of {len(table)} texts are broken, such as row {row}, "
+                      f"{text!r:.60}: half a character, NUL, or a file in another encoding, in whose place U+FFFD is "
+                      "read. Write them as they are meant, or leave these rows out", stacklevel=5)
+
 # %% ../../nbs/storage/29_misread.ipynb #3d304a5a
 def say_misread(
     table,
@@ -126,6 +138,7 @@ def say_misread(
     _say_unsaid(columns, name)
     _say_beside(table, name)
     _say_empty(table, name)
+    _say_broken(table, name)
     _say_beside_learnt(columns, name)
     for column in columns:
         meant = column.strip().lower()

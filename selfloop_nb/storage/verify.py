@@ -175,7 +175,9 @@ def check_belongs(
 def _as_known(ours, theirs):
     "What is told of a task or model here, as far as the run tells it: one of before tells less."
     if not (isinstance(ours, dict) and isinstance(theirs, dict) and theirs): return ours
-    return {name: value for name, value in ours.items() if name in theirs or name not in TOLD_SINCE}
+    known = {name: value for name, value in ours.items() if name in theirs or name not in TOLD_SINCE}
+    if "weights" in known and "name" in theirs: known["name"] = theirs["name"] # that of its folder, which may be moved
+    return known
 
 TOLD_SINCE = ("tokenizer", "generates") # what runs of before do not tell
 

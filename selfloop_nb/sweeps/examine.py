@@ -28,11 +28,13 @@ def tries_at(
 def _samples_of(loop:Loop, number:int, n:int, temperature:float)->"datasets.Dataset":
     "So many samples of each held-out problem, by the model of a round; the same seed for every round."
     task, sampling = loop.task, loop.sampling
-    model = loop.language_model(number)
+    model = loop.models.look(loop.store, find_round(loop.store, number).id)
     heldout = questions(asked_in_turn(task.heldout, sampling.templates))
-    how = Sampling(n_samples=n, temperature=temperature, stop=sampling.stop)
-    samples = generate_samples(model, heldout, how, room_for(model, task, sampling), derive_seed(loop.seed, "examine"))
-    verdicts = task.correct(samples)
+    held = dict(stop=sampling.stop, tokens_per_batch=sampling.tokens_per_batch)
+    how = Sampling(n_samples=n, temperature=temperature, **held)
+    room, seed = room_for(model, task, sampling), derive_seed(loop.seed, "examine")
+    samples = generate_samples(model, heldout, how, room, seed, workers=loop.workers)
+    verdicts = task.correct(samples, loop.workers)
     silent = task.why_silent(samples, verdicts)
     if silent: warnings.warn(f"held-out: {silent}", stacklevel=4)
     return samples.add_column("correct", verdicts)

@@ -51,19 +51,27 @@ def ask(self,
         if self.busy: return False
         self.busy, self.error = True, None
         self.at_rest.clear()
-    begin()
-    if not apart:
-        self._do(work)
-        return True
+    try:
+        begin()
+        if apart: self._start(work)
+    except BaseException: # the request is not taken
+        self.busy = False
+        self.at_rest.set()
+        raise
+    if not apart: self._do(work)
+    return True
+
+@patch_to(Worker)
+def _start(self, work):
+    "Have it done in a thread of its own."
     dissolve_team()
     self.thread = threading.Thread(target=self._do, args=(work, True), daemon=True, name="selfloop-worker")
     self.thread.start()
-    return True
 
 # %% ../../nbs/views/01_background.ipynb #f4321f38
 @patch_to(Worker)
 def _do(self, work, apart:bool=False):
-    "One thing; what goes wrong is kept for whoever asks."
+    "One thing; what goes wrong, in it or in a listener, is kept for whoever asks."
     self._tell()
     try: work()
     except Stopped: pass
@@ -76,7 +84,9 @@ def _do(self, work, apart:bool=False):
 @patch_to(Worker)
 def _tell(self):
     "Tell the listeners that the worker begins, or is done."
-    for listener in list(self.listeners): listener()
+    for listener in list(self.listeners):
+        try: listener()
+        except Exception as error: self.error = self.error or error
 
 # %% ../../nbs/views/01_background.ipynb #0c0d991e
 @patch_to(Worker)

@@ -304,8 +304,9 @@ def _connections(marks:dict, left:dict)->str: # HTML
     half, parts = HEIGHT // 2, []
     for n, mark in marks.items():
         x = left[n] + WIDTH // 2
-        parts.append(_stroke(x, HEIGHT if mark in "├│" else half))
-        if mark in "├╰": parts.append(_stroke(x, half, turns=True))
+        parts.append(_stroke(x, HEIGHT if mark[0] in "├│" else half))
+        if mark[0] in "├╰": parts.append(_stroke(x, half, turns=True))
+        if mark[1:]: parts.append(f"<b style='position:absolute;left:{x + WIDTH // 2 - 3}px;top:0'>○</b>")
     return f"<div style='position:relative;height:{HEIGHT}px'>{''.join(parts)}</div>"
 
 # %% ../../nbs/views/09_tree.ipynb #89ea99be

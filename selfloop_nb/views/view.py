@@ -209,10 +209,10 @@ def _ipython_display_(self):
     if self.publisher is not None and not self.busy: self.publisher.flush()
     cell = _take_place(self)
     with self.publisher.turn if self.publisher is not None else nullcontext(): put_into_words(self.box)
-    if self.closed: display({"text/plain": CLOSED}, raw=True)
-    else: display(self.box)
-    if os.environ.get("SERVER_SOFTWARE", "").startswith("voila/"): return # a page of Voila is not saved
-    for output in self.plain(): self.static.append((cell, display(_no_formulas(output), raw=True, display_id=True)))
+    is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/") # whose pages are not saved
+    plain = [] if is_voila else self.plain() # what it warns of stands above: the live charts hide what is below them
+    display({"text/plain": CLOSED}, raw=True) if self.closed else display(self.box)
+    for output in plain: self.static.append((cell, display(_no_formulas(output), raw=True, display_id=True)))
 
 # %% ../../nbs/views/02_view.ipynb #99b73fcb
 _SHOWN = {} # cell -> {view: run of the cell}: what is shown is held, also where no variable holds it
