@@ -176,6 +176,7 @@ def _weighted_range(scorer:Scorer, weight:float)->list:
 
 def _checked_weight(weight)->float:
     "The weight of a term; raises `ValueError` for what is no finite number."
+    if callable(weight): raise ValueError("a scorer times a scorer is no sum: give product_of(...) with both of them")
     weight = real_number(weight, "weight")
     if math.isfinite(weight): return weight
     raise ValueError(f"weight={weight!r}: it must be finite")

@@ -109,13 +109,21 @@ ROOM_TO_THINK = 2048 # tokens of a thought and its answer, where nothing else is
 def thinks(self)->bool:
     "Will the model think before it answers? Not where the template has closed the thought, or tells it not to."
     if not self.mentions_thoughts: return False
-    asked = self.asked(["?", _QUIET])
-    is_closed = any(asked["?"].rstrip().endswith(end) for _, end in TAGS)
-    is_off = "enable_thinking" in names_read(self.tokenizer) and asked["?"] == asked[_QUIET] # as Gemma 4 by itself
-    return not is_closed and not is_off
+    asked, = self.asked(["?"]).values()
+    is_closed = any(asked.rstrip().endswith(end) for _, end in TAGS)
+    return not is_closed and not any(map(self._is_off, ("enable_thinking", "thinking")))
+
+@patch_to(TextAsIds)
+def _is_off(self, setting:str)->bool:
+    "Does the template think where a setting tells it to, and not by itself? As Gemma 4, and Granite."
+    if setting not in names_read(self.tokenizer): return False
+    ways = [write_turns([_QUESTION], more) for more in ({}, _told(setting, False), _told(setting, True))]
+    plain, off, on = map(self.asked(ways).get, ways)
+    return plain == off != on
 
 # %% ../../nbs/backend/13_thoughts.ipynb #1358d300
-_QUIET = write_turns([{"role": "user", "content": "?"}], {"chat_template_kwargs": {"enable_thinking": False}})
+_QUESTION = {"role": "user", "content": "?"}
+def _told(setting:str, value:bool)->dict: return {"chat_template_kwargs": {setting: value}}
 
 # %% ../../nbs/backend/13_thoughts.ipynb #71ae66e5
 def with_thoughts(

@@ -218,7 +218,9 @@ def _literal(value)->str:
 FORMS = ( # of thoughts: what stands before one, and between it and its answer
     ("<think>\n", "\n</think>\n\n"), ("[THINK]", "[/THINK]"), ("<thinking>\n", "\n</thinking>\n\n"),
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"), # gpt-oss
-    ("<|channel>thought\n", "\n<channel|>")) # Gemma 4
+    ("<|channel>thought\n", "\n<channel|>"), # Gemma 4
+    ("<seed:think>", "</seed:think>"), # Seed-OSS
+    ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>")) # Command A Reasoning
 TAGS = tuple((before.strip(), between.strip()) for before, between in FORMS)
 
 # %% ../../nbs/backend/03_turns.ipynb #a6108553

@@ -14,8 +14,9 @@ from dataclasses import replace
 from ..backend.core import ScoringError
 from ..backend.workers import HERE, answers_of
 from ..scoring import NoVerdict, Scorer
-from ..text import (
-    answer_texts, by_value, composed, extractor, import_extra, last_number, last_value, plain_numbers, rewrite, segment)
+from selfloop_nb.text import (
+    answer_texts, by_value, composed, extractor, import_extra, is_said, last_number, last_value, plain_numbers, rewrite,
+    segment)
 
 # %% ../../nbs/scorers/01_references.ipynb #c18ff0fe
 def references_of(
@@ -150,7 +151,7 @@ def _words(text:str)->Counter:
     "The words of a text; a number is one word, its sign and its point included."
     text = plain_numbers(text.lower())
     numbers = [number.replace(",", "") for number in _WHOLE_NUMBER.findall(text)]
-    words = [unit for unit in segment(_WHOLE_NUMBER.sub(" ", text)) if unit.isalnum()]
+    words = [unit for unit in segment(_WHOLE_NUMBER.sub(" ", text)) if is_said(unit)]
     return Counter(words + numbers)
 
 # %% ../../nbs/scorers/01_references.ipynb #875b0ba1
@@ -182,7 +183,7 @@ def chrf(
 # %% ../../nbs/scorers/01_references.ipynb #ce87870a
 class _Cut:
     "`segment`, in lower case and without marks, as rouge-score wants it."
-    def tokenize(self, text): return [u for u in segment(text.lower()) if u.isalnum()]
+    def tokenize(self, text): return [u for u in segment(text.lower()) if is_said(u)]
 
 # %% ../../nbs/scorers/01_references.ipynb #6f26f474
 def rouge(

@@ -229,7 +229,7 @@ def _check_column(values:list, place:str):
         if kind is first[0]: continue
         before = values[first[1]]
         raise ValueError(f"{place}, row {i}: {value!r:.40} is {type(value).__name__}, but row {first[1]} has "
-                         f"{type(before).__name__} ({before!r:.40}): make all of them text, or all of them numbers")
+                         f"{type(before).__name__} ({before!r:.40}): make all of them text, numbers, or lists")
 
 # %% ../../nbs/storage/15_tables.ipynb #2f1cb57e
 def _check_list(values:list, place:str):
