@@ -14,6 +14,8 @@ from selfloop_nb.training.encoder_decoder import tiny_t5
 from selfloop_nb.training.masked import MaskedLM
 from small import half_digits, small_loop, small_task
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 FEW = dict(steps=9, batch_size=16)
 
 
