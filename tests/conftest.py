@@ -9,6 +9,16 @@ SETTINGS = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "5000", "TOKENIZERS_PARALL
 for name, value in SETTINGS.items(): os.environ.setdefault(name, value)
 
 
+FIRST = ("notebooks", "docs", "browser", "strangers", "identity", "chat", "sweep", "evidence", "project") # take longest
+
+
+def pytest_collection_modifyitems(items):
+    "A file that takes long is not begun last, when nothing is left to do beside it."
+    last = len(FIRST)
+    place = {f"test_{name}": place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, last))
+
+
 def pytest_collection_finish():
     "What is there before the first test stays: a walk through a million objects takes half a second, and tests ask for many."
     gc.collect()
