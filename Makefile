@@ -5,6 +5,9 @@ PIP := -m pip install -qq --disable-pip-version-check
 NOTEBOOK := tests/tools/run_notebook.py
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# What the tests of a file share, such as the site, is made once; tests/conftest.py says which files come first.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-smollm lab test test-fast test-long test-lowest check export readme docs course course-records clean-notebooks faults clean
 export TOKENIZERS_PARALLELISM = false
@@ -25,13 +28,13 @@ lab: .venv/.done ## JupyterLab on the quickstart
 	@.venv/bin/jupyter-lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/nbs/quickstart.ipynb
 
 test: .venv/.done .venv-docs/.done ## everything but the longest (`make test-long`): the notebooks' cells, tests/, export in sync, notebooks clean, README in step; three at a time
-	@$(PY) -m pytest -n 3 -m "not long"
+	@$(PY) -m pytest -n 3 $(BY_FILE) -m "not long"
 
 test-long: .venv/.done .venv-course/.done ## what takes longest: the recipes at a small size, Notebook 7, Voila, VS Code's widgets, more clicks in JupyterLab, sweeps that are killed, the graders' own tools
-	@$(PY) -m pytest -n 2 -m long
+	@$(PY) -m pytest -n 2 $(BY_FILE) -m long
 
 test-fast: .venv/.done .venv-docs/.done ## `make test` without the notebooks
-	@$(PY) -m pytest -n 2 -m "not long" --ignore tests/test_notebooks.py
+	@$(PY) -m pytest -n 2 $(BY_FILE) -m "not long" --ignore tests/test_notebooks.py
 
 test-lowest: .venv-lowest/.done ## models, the loop and the notebooks' cells on the lowest versions that setup.py allows
 	@.venv-lowest/bin/python -m pytest -n 2 -m "not long" tests/test_models.py tests/test_loop.py tests/test_notebooks.py

@@ -16,6 +16,8 @@ from selfloop_nb.mixing import as_mix
 from selfloop_nb.selection import KeepRule, as_rule
 from small import small_loop, small_task
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 ONE = [{"prompt": "1+1=", "completion": "2"}]
 
 

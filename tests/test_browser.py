@@ -23,10 +23,10 @@ NOTHING_NOTED = dict(dialogs=[], errors=[], strangers=[])
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, stand_in):
     "A JupyterLab in the light theme; yields its address and its folder."
     folder = tmp_path_factory.mktemp("lab")
-    with lab(folder) as address: yield address, folder
+    with lab(folder, python=stand_in) as address: yield address, folder
 
 
 @pytest.fixture
@@ -96,6 +96,7 @@ def test_stop_and_step_again(open_notebook):
     nb.click("Step", says="round 1 is done")
 
 
+@pytest.mark.long
 def test_the_cell_is_run_again_while_the_loop_runs(open_notebook, tmp_path):
     slow = LOOP.replace("steps=60", "steps=3000")
     nb = open_notebook(slow + "loop.start()", "dashboard(loop)", "print(f'{len(loop.listeners)} listen')")
@@ -114,6 +115,7 @@ def test_the_cell_is_run_again_while_the_loop_runs(open_notebook, tmp_path):
     nb.page.get_by_text("1 listen", exact=True).wait_for()
 
 
+@pytest.mark.long
 def test_the_list_of_branches_leads_back(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "loop.step()\ndashboard(loop)")
     nb.says("main: round 1 is done")
@@ -140,7 +142,7 @@ run = open_run("long")
 """
 
 
-@pytest.mark.parametrize("view", ("dashboard", "browse", "tree"))
+@pytest.mark.parametrize("view", ("dashboard", *(pytest.param(v, marks=pytest.mark.long) for v in ("browse", "tree"))))
 def test_a_long_sample_is_read_to_its_end(open_notebook, tmp_path, view):
     nb = open_notebook(LONG + f"{view}(run)")
     card = nb.page.locator(".selfloop-room .card").first
@@ -250,6 +252,7 @@ def test_ten_samples_are_rated_by_keys(open_notebook, tmp_path):
     assert len(lines) == 12, "every verdict, the skip and the undo"
 
 
+@pytest.mark.long
 def test_two_views_of_one_room(open_notebook, tmp_path):
     nb = open_notebook(LOOP + "room = dashboard(loop)\nroom", "room")
     nb.says("not begun")
@@ -261,8 +264,9 @@ def test_two_views_of_one_room(open_notebook, tmp_path):
     nb.shot("8_two_views", tmp_path)
 
 
-def test_dark_theme(tmp_path):
-    with lab(tmp_path, "JupyterLab Dark") as address, browser() as page:
+@pytest.mark.long
+def test_dark_theme(tmp_path, stand_in):
+    with lab(tmp_path, "JupyterLab Dark", stand_in) as address, browser() as page:
         nb = Notebook(page, address, tmp_path, LOOP + "dashboard(loop)")
         nb.run_all()
         nb.says("not begun")

@@ -10,6 +10,8 @@ from selfloop_nb.views.command import DAMAGED, EXTRAS, FAILED, INTERRUPTED, OK, 
 from selfloop_nb.views.trackers import TRACKERS, Tracker, track
 from small import small_loop
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 PLAN = """
 [run]
 store = "{store}"

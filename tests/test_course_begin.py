@@ -16,6 +16,8 @@ from selfloop_nb.backend.core import SelfloopError
 from selfloop_nb.course.begin import begin, next_step
 from waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 SWEPT = [path for path in labs.paths() if "done = sweep(" in path.read_text(encoding="utf-8")]
 every_lab = pytest.mark.parametrize("path", labs.paths(), ids=lambda path: path.stem)
 every_sweep = pytest.mark.parametrize("path", SWEPT, ids=lambda path: path.stem)

@@ -5,6 +5,8 @@ import pytest
 import run_notebook
 from project import PROJECT
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 LABS = sorted((PROJECT / "nbs" / "course").glob("[0-9]*.ipynb"))
 MORE_SEEDS = {"03_how_many_seeds_how_many_ratings": [0, 1]}
 

@@ -182,8 +182,8 @@ def test_a_loop_that_waits_to_train_stops_when_it_is_asked_to(tmp_path):
     with one_at_a_time.turn(lambda: False):
         runs.start()
         loop.stop()
-        runs.join(60)
-        assert not runs.is_alive() and not loop.rounds
+        runs.join()
+        assert not loop.rounds
 
 
 def test_while_a_loop_is_paused_another_one_trains(tmp_path):

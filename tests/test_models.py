@@ -11,6 +11,8 @@ from selfloop_nb.training.encoder_decoder import tiny_t5
 from selfloop_nb.tuning import fine_tune
 from small import half_digits, small_loop, small_task
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 FEW = dict(steps=4, batch_size=16)
 SMALL = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
 

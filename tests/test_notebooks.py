@@ -16,6 +16,8 @@ import run_notebook
 from applications import APPLICATIONS, RECIPES
 from project import PROJECT, notebooks
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 NOTEBOOKS = notebooks(PROJECT)
 OF_APPLICATIONS = sorted({RECIPES / f"{application.notebook}.ipynb" for application in APPLICATIONS})
 assert NOTEBOOKS, "no notebook found in nbs/"

@@ -9,6 +9,8 @@ from selfloop_nb.backend.core import SelfloopError, TrainingError
 from small import small_loop, small_task
 from waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 def mixed_rows(n, weighted):
     "Sums of one to four digits: rows of many lengths."

@@ -8,6 +8,8 @@ from small import small_loop
 
 sys.path.append(str(Path(__file__).with_name("faults")))
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):

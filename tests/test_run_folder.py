@@ -7,6 +7,8 @@ import pytest
 from selfloop_nb import export_run, import_run, open_run, tree, verify
 from selfloop_nb.backend.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 TESTS = Path(__file__).parent
 sys.path.append(str(TESTS / "faults"))
 from failpoints import Failpoints, child

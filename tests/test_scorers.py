@@ -7,6 +7,8 @@ from datasets import Dataset
 from selfloop_nb.backend.core import ScoringError
 from small import small_loop, small_task
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 ENGLISH = ["The cat sat on the mat.", "A cat is on the mat", "the mat", "Dogs bark at night!", "It rains, it pours."]
 OTHER = ["模型从自己的输出中学习", "日本語です", "Это кот", "", "a"]
 

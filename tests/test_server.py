@@ -7,6 +7,8 @@ import gzip, json, math, socket, struct, threading
 from collections import Counter
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -174,14 +176,17 @@ class Singly(Here):
             yield key, (given["key"], rows)
 
 
+def few(): return small_task(n_prompts=10, n_heldout=15)
+
+
 @cache
 def model():
     "M_0, made once: a stub that still answers somebody draws from the random numbers that another would be made of."
-    return tiny_llama(small_task(), width=32)
+    return tiny_llama(few(), width=32)
 
 
 def looped(store, workers, rounds=2):
-    loop = small_loop(store, task=small_task(), model=model().copy(), score=confidence(), select=Quantile(0.5),
+    loop = small_loop(store, task=few(), model=model().copy(), score=confidence(), select=Quantile(0.5),
                       workers=workers)
     loop.run(rounds=rounds)
     return loop
@@ -205,8 +210,8 @@ def test_the_record_is_that_of_this_process(tmp_path, undisturbed):
     loop = looped(tmp_path / "run", served(stub, tmp_path))
     assert made(loop) == undisturbed
     assert any("drawn by a server, default (0.12.0): not bit-exact" in text for text in loop.rounds[1].warnings)
-    again = looped(tmp_path / "again", served(Stub(), tmp_path))
-    assert made(again) == made(loop)
+    again = looped(tmp_path / "again", served(Stub(), tmp_path), rounds=1)
+    assert made(again) == made(loop)[:2]
 
 
 def test_nothing_is_lost_or_doubled_when_each_request_fails_once(tmp_path, undisturbed):
@@ -220,13 +225,13 @@ def test_nothing_is_lost_or_doubled_when_each_request_fails_once(tmp_path, undis
     loop = looped(tmp_path / "run", served(stub, tmp_path), rounds=1)
     assert made(loop) == undisturbed[:2]
     names = loop.samples(1)["sample_id"][:]
-    assert len(names) == len(set(names)) == 80 and set(met) == set(WORDS)
+    assert len(names) == len(set(names)) == 40 and set(met) == set(WORDS)
     n_failed = sum(n for word, n in met.items() if word not in ("gzip", "drops"))
-    assert stub.n_asked >= met.total() + n_failed and n_failed > 80
+    assert stub.n_asked >= met.total() + n_failed and n_failed > 40
 
 
 def test_a_server_that_stays_away_costs_nothing_that_was_drawn(tmp_path, undisturbed):
-    stub = Stub(lambda n, tries: "busy" if n > 100 else "")
+    stub = Stub(lambda n, tries: "busy" if n > 50 else "")
     with pytest.raises(SelfloopError, match="gave no usable answer in 2 tries .503"):
         looped(tmp_path / "run", served(stub, tmp_path, tries=2), rounds=1)
     stub.fault = no_fault
@@ -258,7 +263,7 @@ def test_a_server_with_other_weights_is_refused(tmp_path):
 def test_a_server_that_begins_anew_with_other_weights_in_the_middle_of_a_round_is_found_out(tmp_path, undisturbed):
     stub = Stub()
     def fault(n, tries):
-        if n == 60: stub.lm = tiny_llama(small_task(), width=32)
+        if n == 30: stub.lm = tiny_llama(small_task(), width=32)
         return ""
     stub.fault = fault
     with pytest.raises(SelfloopError, match="writes as another model"):
@@ -283,7 +288,7 @@ def test_a_server_that_tells_likelihoods_after_the_temperature_is_refused(tmp_pa
 
 
 def drawn_with_stops(folder, workers):
-    loop = small_loop(folder / "run", task=small_task(), model=model().copy(), score=confidence(), select=Quantile(0.5),
+    loop = small_loop(folder / "run", task=few(), model=model().copy(), score=confidence(), select=Quantile(0.5),
                       sampling=Sampling(tokens_per_batch=200, stop=("1",)), workers=workers)
     loop.run(rounds=1)
     return loop.samples(1)
@@ -369,8 +374,10 @@ def test_an_answer_that_does_not_end_is_left(monkeypatch):
             while not stop.wait(0.01): http.wfile.write(b" " * 100)
         except OSError: pass
     there = Plain(on_and_on)
-    with pytest.raises(SelfloopError, match="an answer that did not end in 0.2 s"):
-        Server(there.url, tries=1, seconds=0.2).connection.ask("/version")
+    with monkeypatch.context() as hurried: # a clock on which each look is half a minute after the last
+        hurried.setattr(asking, "time", SimpleNamespace(monotonic=count(step=30).__next__))
+        with pytest.raises(SelfloopError, match="an answer that did not end in 60 s"):
+            Server(there.url, tries=1, seconds=60).connection.ask("/version")
     monkeypatch.setattr(asking, "LONGEST_ANSWER", 1000)
     with pytest.raises(SelfloopError, match="an answer of more than 1,000 bytes"):
         Server(there.url, tries=1).connection.ask("/version")

@@ -8,6 +8,8 @@ from selfloop_nb import export_run, import_run, load_model, tiny_llama
 from selfloop_nb.backend import strangers
 from selfloop_nb.backend.core import SelfloopError
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def own_cache(tmp_path_factory):
@@ -17,6 +19,12 @@ def own_cache(tmp_path_factory):
     yield
     if before is None: del os.environ["XDG_CACHE_HOME"]
     else: os.environ["XDG_CACHE_HOME"] = before
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    "A slow machine has its time, but where a test is about something that has no end."
+    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 120)
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +196,7 @@ HARM = {
 @pytest.mark.parametrize("case", HARM)
 def test_harm_is_done_elsewhere_and_named(case, theirs, monkeypatch):
     change, message = HARM[case]
-    seconds = 3 if "longer" in message else 120 # where nothing waits for them, a slow machine has its time
-    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", seconds)
+    if "longer" in message: monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 3)
     change(theirs)
     for _ in range(2):
         with pytest.raises(SelfloopError, match=message): load_model(theirs)
@@ -201,10 +208,10 @@ DROPS = "{% for m in messages %}{{ m.content[0]['text'] if m.content is not stri
 
 def test_a_wrong_value_makes_no_folder_known(theirs, monkeypatch):
     "What the trial did not come to for it is not done here, whatever else the model is asked for."
-    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 3)
     template(DROPS)(theirs)
     replaced(50, 6)(theirs)
     with pytest.raises(ValueError, match="leaves out what is asked"): load_model(theirs)
+    monkeypatch.setattr(strangers, "SECONDS_TO_LOAD", 3)
     with pytest.raises(SelfloopError, match="takes more than|takes longer than"): load_model(theirs, chat=False)
 
 

@@ -15,6 +15,8 @@ from selfloop_nb.backend.core import SelfloopError
 from small import half_digits, kill_self, small_loop, small_task
 from waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 AXES = dict(theta=[0.0, 1.0])
 
 

@@ -16,6 +16,8 @@ from small import half_digits, small_loop
 from waiting import wait_until
 from rooms import answered, click, done, room, says
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 # ---- a run that goes
 

@@ -11,6 +11,8 @@ from selfloop_nb.backend.core import SelfloopError
 from selfloop_nb.scoring import Context, as_scorer, run_scorer
 from small import half_digits, small_loop, small_task
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 
 def made(loop):
     "All that a run has made, but for the times."

@@ -77,19 +77,27 @@ def answers(address, server):
     return True
 
 
+def write_kernel(share, python):
+    "The kernel that everybody has, of this Python."
+    spec = dict(argv=[python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], **KERNEL)
+    (share / "kernels" / "python3").mkdir(parents=True)
+    (share / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+
+
 @contextmanager
-def lab(folder, theme="JupyterLab Light", **env):
-    "A JupyterLab server on a folder, with these in its environment; yields its address."
+def lab(folder, theme="JupyterLab Light", python=sys.executable):
+    "A JupyterLab server on a folder, its kernels of this Python; yields its address."
     settings = folder / ".settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True, exist_ok=True)
     no_news = {"fetchNews": "false", "checkForUpdates": False}
     (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(no_news))
+    write_kernel(folder / ".share", python)
     port = free_port()
     command = ["jupyterlab", "--no-browser", "--expose-app-in-browser", f"--port={port}",
                f"--ServerApp.root_dir={folder}", *OPEN_TO_US]
-    with serving(folder, port, command, JUPYTERLAB_SETTINGS_DIR=str(folder / ".settings"), **env) as address:
-        yield address
+    places = dict(JUPYTERLAB_SETTINGS_DIR=folder / ".settings", JUPYTER_PATH=folder / ".share")
+    with serving(folder, port, command, **places) as address: yield address
 
 
 @contextmanager
