@@ -25,6 +25,13 @@ def _without_none(data):
 _ROLES = {role: role for role in ("system", "developer", "user", "assistant", "tool")} # also as User
 _ROLES |= {"human": "user", **dict.fromkeys(("gpt", "ai", "bot", "chatbot", "model"), "assistant")}
 
+# %% ../../nbs/storage/18_formats.ipynb #3b9ea4a2
+_LEARNT = ("train", "training", "loss") # of Axolotl, and of ms-swift: is a message learnt?
+
+def _read_flag(message:dict, name:str):
+    "Make a yes or no, whether a message is learnt, the weight that it has elsewhere."
+    if isinstance(message.get(name), bool): message.setdefault("weight", int(message.pop(name)))
+
 # %% ../../nbs/storage/18_formats.ipynb #90bfec6b
 _ROLE_AND_TEXT = ("role", "from", "content", "value")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -41,6 +48,7 @@ def _message(message, place:str)->dict:
         raise ValueError(f"{place}: its role is {role!r:.60}; use 'system', 'user', 'assistant' or 'tool'")
     text, thought = _text_of(content, place), _thought_of(content)
     if thought: message.setdefault("reasoning_content", thought)
+    for name in _LEARNT: _read_flag(message, name)
     if not text.strip() and not message.get("tool_calls"):
         raise ValueError(f"{place}: the message of the {role} holds no text: leave it out, or say something in it")
     if message.get("weight", 1) not in (0, 1):
@@ -248,7 +256,8 @@ def _say_unasked(name:str):
                   "'text': rename it to 'prompt' where it holds what is asked", stacklevel=5)
 
 # %% ../../nbs/storage/18_formats.ipynb #2924b926
-_LABELS = ("label", "labels", "label_text", "class", "category", "target", "answer", "sentiment")
+_LABELS = ("label", "labels", "label_text", "class", "category", "target", "answer", "sentiment",
+           "coarse_label", "fine_label", "intent", "emotion") # of TREC, CLINC150, dair-ai
 
 def _say_unlearnt(columns:set, name:str):
     "Warn of labels beside texts, as for a classifier."
@@ -291,7 +300,8 @@ def _formed(form, rows:list, name:str, asks:bool)->list:
         try: made.append(form(row, f"{name}, row {i}", asks))
         except _Unlearnt: pass
     n = len(rows) - len(made)
-    if n: warnings.warn(f"{name}: {n} of {len(rows)} answers have the weight 0: these rows are left out", stacklevel=4)
+    if n: warnings.warn(f"{name}: {n} of {len(rows)} answers have the weight 0, or are marked as not to be learnt: these "
+                         "rows are left out", stacklevel=4)
     return made
 
 # %% ../../nbs/storage/18_formats.ipynb #90e9943f

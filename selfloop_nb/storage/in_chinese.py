@@ -209,8 +209,8 @@ ERRORS |= {
     "{a} has a transform, which changes its rows only while they are looked at: apply it with data.map(...) first":
         "{a} 带有 transform，只在查看时才改变各行：先用 data.map(...) 执行它",
     "{a}: {b} holds {c}: make all of them text, or numbers": "{a}：{b} 里有{c}：全部用文本，或全部用数",
-    "{a}, row {b}: {c} is {d}, but row {e} has {f} ({g}): make all of them text, or all of them numbers":
-        "{a}，第 {b} 行：{c} 是 {d}，而第 {e} 行是 {f}（{g}）：全部用文本，或全部用数",
+    "{a}, row {b}: {c} is {d}, but row {e} has {f} ({g}): make all of them text, numbers, or lists":
+        "{a}，第 {b} 行：{c} 是 {d}，而第 {e} 行是 {f}（{g}）：全部用文本，或全部用数，或全部用列表",
     "{a}, row {b}: its parts are {c}, those of rows before {d}, and a table would give all of them to each: write "
     "them as text, with json.dumps":
         "{a}，第 {b} 行：它的部分是 {c}，之前各行的是 {d}，表会给每一行全部的部分：用 json.dumps 写成文本"}
@@ -244,6 +244,9 @@ ERRORS |= {
     "{a} cannot be read as a table: {b}: write such values as text": "{a} 不能读成表：{b}：请把这样的值写成文本",
     "{a}: the DataFrame has columns of {b} levels, such as {c}: give it one name a column, such as data.droplevel(1, "
     "axis=1)": "{a}：DataFrame 的列有 {b} 层，如 {c}：让每列只有一个名字，如 data.droplevel(1, axis=1)",
+    "prompts, column 'answer': {a} of {b} are a list as Python prints it, such as {c}, and only a completion that prints "
+    "it so is right: where one of its texts is the answer, make it a list again, ast.literal_eval(text)":
+        "prompts 的列 'answer'：{b} 个中有 {a} 个是 Python 打印出来的列表，如 {c}，只有照样打印的回答才算对：若其中一个文本就是答案，用 ast.literal_eval(text) 变回列表",
     "prompts, column 'answer': {a} of {b} are the text {c}, as programs write what is missing, and a completion that "
     "says it is right there: where the answer is not known, leave the row out, or make it None":
         "prompts 的列 'answer'：{b} 个中有 {a} 个是文本 {c}，程序这样写缺失值，那里写出它的回答就算对：不知道答案，就去掉这一行或写 None",
@@ -273,7 +276,8 @@ ERRORS |= {
         "prompts 的列 'answer'：整数写成了 {a}，pandas 在有缺失时会这样写，于是别的回答都不算对：给出 pandas.read_csv(...)，或不带 .0 书写",
     "labelled False": "标为 False", "labelled False or not at all": "标为 False 或没有标注",
     "{a}: {b} of {c} completions are {d}": "{a}：{c} 个回答中有 {b} 个{d}",
-    "{a}: {b} of {c} answers have the weight 0: these rows are left out": "{a}：{c} 个回答中有 {b} 个权重为 0：这些行略去",
+    "{a}: {b} of {c} answers have the weight 0, or are marked as not to be learnt: these rows are left out":
+        "{a}：{c} 个回答中有 {b} 个权重为 0 或标明不学：这些行略去",
     "{a}: {b} of {c} completions are {d}: nothing is learnt from them": "{a}：{c} 个回答中有 {b} 个{d}：不从它们学习",
     "{a}: {b} of {c} completions are {d}: the prompts are asked without references":
         "{a}：{c} 个回答中有 {b} 个{d}：提问时不带参考答案",

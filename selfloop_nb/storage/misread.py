@@ -272,6 +272,17 @@ def _say_lost_digits(answers:list):
 
 def _texts_in(answers:list)->list: return [answer.strip() for answer in answers if isinstance(answer, str)]
 
+# %% ../../nbs/storage/29_misread.ipynb #4d6c59ba
+_PRINTED = re.compile(r"\[\s*'.*'\s*\]|\{\s*'.*\}|(?:\[\s*)?array\(.*\)\s*\]?", re.DOTALL)
+
+def _say_printed(answers:list):
+    "Warn of lists that a CSV file of pandas holds as Python prints them."
+    printed = [text for text in _texts_in(answers) if _PRINTED.fullmatch(text)]
+    if not printed: return
+    warnings.warn(f"prompts, column 'answer': {len(printed)} of {len(answers)} are a list as Python prints it, such as "
+                  f"{printed[0]!r:.60}, and only a completion that prints it so is right: where one of its texts is "
+                  "the answer, make it a list again, ast.literal_eval(text)", stacklevel=5)
+
 # %% ../../nbs/storage/29_misread.ipynb #34d38e64
 def _say_gaps(answers:list):
     "Warn of texts that programs write where something is missing."
@@ -304,7 +315,8 @@ def _say_empty_answers(answers:list):
 # %% ../../nbs/storage/29_misread.ipynb #5b8e21k1
 def say_odd_answers(answers:list):
     "Warn of references that are not what was meant."
-    for say in (_say_lost_digits, _say_unseen, _say_nested, _say_gaps, _say_unknown, _say_empty_answers): say(answers)
+    looks = _say_lost_digits, _say_unseen, _say_nested, _say_printed, _say_gaps, _say_unknown, _say_empty_answers
+    for say in looks: say(answers)
 
 # %% ../../nbs/storage/29_misread.ipynb #7bc38bcc
 def say_contradictions(
