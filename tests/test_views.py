@@ -166,9 +166,16 @@ def test_an_output_that_a_cell_has_put_anew_is_renewed_no_more(tmp_path, monkeyp
 
 def test_what_a_picture_warns_of_stands_above_the_charts(tmp_path, monkeypatch):
     "Such as letters that no font has: below it would be one of the outputs that they hide, and the last one seen."
-    view, cell, order = explore(small_loop(tmp_path / "run")), Cell(monkeypatch), []
-    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: order.append("shown") or Shown())
-    monkeypatch.setattr(type(view), "plain", lambda self: order.append("drawn") or [{"text/plain": "picture"}])
+    view, cell = explore(small_loop(tmp_path / "run")), Cell(monkeypatch)
+    order = []
+    def show(*args, **kwargs):
+        order.append("shown")
+        return Shown()
+    def draw(self):
+        order.append("drawn")
+        return [{"text/plain": "picture"}]
+    monkeypatch.setattr("IPython.display.display", show)
+    monkeypatch.setattr(type(view), "plain", draw)
     cell.run(view)
     assert order == ["drawn", "shown", "shown"]
 

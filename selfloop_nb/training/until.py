@@ -6,15 +6,14 @@
 __all__ = ['Until']
 
 # %% ../../nbs/training/08_until.ipynb #350d1bae
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..backend.core import derive_seed, patch_to
 from ..backend.workers import never
-from ..metrics.measures import ask_heldout
 from ..models import LanguageModel
-from ..sampling import Sampling, asked_in_turn
+from ..records import questions
+from ..sampling import GREEDY, Sampling, asked_in_turn, generate_samples, room_for
 from .masked import joint_statistics
 from ..tuning import (
     FineTune, Trained, Tuner, TuningData, check_setting, fine_tune, ignore_loss, plain_settings)
@@ -45,11 +44,13 @@ def check(self, model:LanguageModel, task):
 # %% ../../nbs/training/08_until.ipynb #a7d18dae
 def _solved(model:LanguageModel, data:TuningData, should_stop:Callable=never)->float:
     "The share of the held-out problems that greedy answers solve, asked as in every round."
-    sampling = data.sampling or Sampling()
-    asked = asked_in_turn(data.task.heldout, sampling.templates)
-    how = dict(should_stop=should_stop, workers=data.workers)
-    share = ask_heldout(model, data.task, asked, sampling, **how)[1]["heldout_accuracy"]
-    return 0.0 if math.isnan(share) else share # where nothing is known
+    task, sampling = data.task, data.sampling or Sampling()
+    asked = questions(asked_in_turn(task.heldout, sampling.templates))
+    held = dict(stop=sampling.stop, tokens_per_batch=min(GREEDY.tokens_per_batch, sampling.tokens_per_batch))
+    greedy = replace(GREEDY, max_new_tokens=room_for(model, task, sampling), **held)
+    answers = generate_samples(model, asked, greedy, should_stop=should_stop, workers=data.workers)
+    known = [verdict for verdict in task.correct(answers, data.workers, should_stop) if verdict is not None]
+    return known.count(True) / len(known) if known else 0.0
 
 # %% ../../nbs/training/08_until.ipynb #b4cd28e4
 @patch_to(Until)
