@@ -16,10 +16,13 @@ from timing import cpu_seconds, say
 
 
 def ratio(ours, theirs, repeats=5, prepare=lambda: None):
-    """The median of ours / theirs, and of the CPU seconds of both. They alternate, after once to warm up, and each of ours
-    is held against theirs right before and after it: a shared machine is quicker at one minute than at another.
-    `prepare` is done before ours, and not counted. Garbage is collected between them, as timeit has it: a walk through all
-    that is imported takes as long as a twentieth of a round, and would fall to one or the other."""
+    """The median of ours / theirs, and of the CPU seconds of both.
+
+    They alternate, after once to warm up, and each of ours is held against theirs right before and after it: a shared
+    machine is quicker at one minute than at another. `prepare` is done before ours, and not counted. Garbage is
+    collected between them, as timeit has it: a walk through all that is imported takes as long as a twentieth of a
+    round, and would fall to one or the other.
+    """
     def once(work):
         gc.collect()
         gc.disable()
