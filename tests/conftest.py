@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    "What is there before the first test stays: a walk through a million objects takes half a second, and tests ask for many."
+    "What is there before the first test stays: a walk through all of it takes half a second, and tests ask for many."
     gc.collect()
     gc.freeze()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
+pytestmark = pytest.mark.usefixtures("warm_python")
 FAULTS = Path(__file__).with_name("faults")
 sys.path.append(str(FAULTS))
 
@@ -22,14 +23,19 @@ def rows(script, *arguments):
     return [[cell.strip() for cell in line.strip("| \n").split("|")] for line in lines[1:]]
 
 
-def test_kills_interrupts_and_loss_of_power():
-    table = rows("kills.py", 36)
+some_calls = pytest.mark.parametrize("every", [72, pytest.param(36, marks=pytest.mark.long)])
+
+
+@some_calls
+def test_kills_interrupts_and_loss_of_power(every):
+    table = rows("kills.py", every)
     assert all(row[2] == "0" for row in table)
     assert {row[0]: int(row[1]) for row in table}["careless stores found out"] == 3
 
 
-def test_disks_that_fail_and_files_that_are_torn():
-    assert all(row[2] == "0" for row in rows("disk.py", 36))
+@some_calls
+def test_disks_that_fail_and_files_that_are_torn(every):
+    assert all(row[2] == "0" for row in rows("disk.py", every))
 
 
 @pytest.mark.long
@@ -38,10 +44,11 @@ def test_after_a_fault_the_same_process_goes_on():
     assert len(table) == 6 and all(int(row[1]) > 0 and row[2] == "0" for row in table)
 
 
-def test_histories_on_a_simulated_disk_and_what_was_put_back():
-    simulated, controls = rows("simulation.py", 20_000)
-    assert int(simulated[1].replace(",", "")) >= 20_000 and simulated[2] == "0"
-    assert int(controls[1]) >= 8 and controls[2] == "0"
+@pytest.mark.parametrize("n, n_controls", [(10_000, 2), pytest.param(20_000, 8, marks=pytest.mark.long)])
+def test_histories_on_a_simulated_disk_and_what_was_put_back(n, n_controls):
+    simulated, controls = rows("simulation.py", n, n_controls)
+    assert int(simulated[1].replace(",", "")) >= n and simulated[2] == "0"
+    assert int(controls[1]) == n_controls and controls[2] == "0"
 
 
 def test_two_kernels_that_begin_one_folder_at_once():

@@ -7,8 +7,6 @@ import pytest
 from selfloop_nb import export_run, import_run, open_run, tree, verify
 from selfloop_nb.backend.core import DamagedRunError, RunLockedError, SelfloopError, short_hash
 
-pytestmark = pytest.mark.usefixtures("warm_python")
-
 TESTS = Path(__file__).parent
 sys.path.append(str(TESTS / "faults"))
 from failpoints import Failpoints, child
@@ -67,7 +65,7 @@ def test_a_program_that_ends_with_a_loop_in_a_global_says_nothing(tmp_path):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_run_can_be_made_where_there_are_no_locks(tmp_path):
+def test_a_run_can_be_made_where_there_are_no_locks(tmp_path, warm_python):
     ended = python(WITHOUT_FCNTL, tmp_path / "run", TESTS / "faults")
     assert ended.stdout.split() == ["1"] and "cannot be locked here" in ended.stderr
 

@@ -5,8 +5,8 @@ import pytest
 from waiting import wait_until
 
 TOLD = "import sys; print(sys.argv, __name__, sys.path[:2], sys.stdin.read()); "
-ENDS = {"by itself": "", "by an exit": "sys.exit(3)", "with a word": "sys.exit('no')", "by a signal": "os.kill(os.getpid(), 9)",
-        "by an error": "1 / 0", "late": "import atexit; atexit.register(print, 'bye')"}
+ENDS = {"by itself": "", "by an exit": "sys.exit(3)", "with a word": "sys.exit('no')", "by an error": "1 / 0",
+        "by a signal": "os.kill(os.getpid(), 9)", "late": "import atexit; atexit.register(print, 'bye')"}
 
 
 def told(python, *arguments, **environment):
@@ -25,7 +25,7 @@ def test_it_ends_as_python_does(end, stand_in):
 def test_a_file_and_a_module(stand_in, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(TOLD + "print(__file__)")
-    for how in (["mine.py", "one"], ["-m", "json.tool", "--help"], [tmp_path / "mine.py"]):
+    for how in (["mine.py", "one"], ["-m", "json.tool", "--help"], ["-W", "ignore", tmp_path / "mine.py"]):
         assert told(stand_in, *how) == told(sys.executable, *how)
 
 

@@ -616,10 +616,10 @@ def found_by(put_back, most=200):
         if problems and not History(seed, faults).play(): return seed, problems[0]
 
 
-def controls():
-    "The harness itself is tried: it must find what was put back."
+def controls(n):
+    "The harness itself is tried: it must find what was put back, the last n."
     warnings.simplefilter("ignore")
-    found = {name: found_by(put_back) for name, put_back in CONTROLS.items()}
+    found = {name: found_by(put_back) for name, put_back in list(CONTROLS.items())[-n:]}
     unnoticed = [f"{name} was not noticed" for name, how in found.items() if not how]
     told = "; ".join(f"{name}: {how[1][:60]}" for name, how in found.items() if how)
     return Row("findings put back, each found by the simulation", len(found), unnoticed, told)
@@ -634,16 +634,16 @@ def again(seed):
     print(f"{history.disk.n_events} events, {len(history.committed)} rounds, faults {history.faults}")
 
 
-def main(events=1_000_000):
+def main(events=1_000_000, n_controls=len(CONTROLS)):
     "The rows of the table."
     n, n_events, broken = simulate(events)
     losses = [f"seed {seed}: {problem}" for seed, problem in broken.items()]
     what = "events on a simulated disk: kernels, watchers, raters, sweeps, archives; faults, crashes, stale reads"
-    return [Row(what, n_events, losses, f"in {n:,} histories"), controls()]
+    return [Row(what, n_events, losses, f"in {n:,} histories"), controls(n_controls)]
 
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0": # the order of a set is a die, too
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
     if sys.argv[1:2] == ["seed"]: again(int(sys.argv[2]))
-    else: show(main(int(sys.argv[1]) if sys.argv[1:] else 1_000_000))
+    else: show(main(*map(int, sys.argv[1:])))

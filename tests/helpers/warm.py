@@ -1,18 +1,18 @@
-"""A Python that begins at once: a process that has read the libraries forks, and what was asked for is done in the fork.
+"""A Python that begins at once: a process that has read the libraries forks, and what is asked for is done in the fork.
 
 To read torch and transformers takes six seconds of the processor, and the tests begin more than a hundred Pythons.
 `warm_python` gives a stand-in for `sys.executable`: it hands its arguments, environment, folder and open files over,
-waits, and ends as the fork ended, by the same signal too; where it is killed, so is the fork. The package itself is read
-by each anew. Where a fork could not be what was asked for, as with another PYTHONHASHSEED, a fresh Python is begun.
+waits, and ends as the fork ended, by the same signal too; where it is killed, so is the fork. Each reads the package
+itself anew. Where a fork could not be what was asked for, as with another PYTHONHASHSEED, a fresh Python is begun.
 """
-import gc, os, select, signal, socket, subprocess, sys
+import gc, os, select, signal, socket, subprocess, sys, warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 LIBRARIES = ("torch", "transformers", "transformers.models.auto.modeling_auto", "transformers.generation",
-             "transformers.models.llama.modeling_llama", "datasets", "safetensors.torch", "dill", "ipykernel.kernelapp")
+             "transformers.models.llama.modeling_llama", "datasets", "safetensors.torch", "dill", "ipykernel.ipkernel")
 READ_AT_THE_START = "PYTHON", "OMP_", "GOMP_", "LD_", "HF_HOME", "HF_DATASETS_", "TRANSFORMERS_"
 STAND_IN = """#!{python} -ISE
 import os, signal, socket, sys
@@ -28,7 +28,7 @@ def in_a_fork(line):
         os.kill(os.getpid(), -code)
     os._exit(code)
 asked = {{name: value for name, value in os.environ.items() if name.startswith({begins!r}) and name != "PYTHONPATH"}}
-if asked == {settings!r} and (sys.argv[1:2] in (["-c"], ["-m"]) or sys.argv[1:] and sys.argv[1][0] != "-"):
+if asked == {settings!r} and sys.argv[1:] and (sys.argv[1][0] != "-" or sys.argv[1] in ("-c", "-m", "-W")):
     line = socket.socket(socket.AF_UNIX)
     try: line.connect({place!r})
     except OSError: pass
@@ -98,22 +98,27 @@ def stand_by(line, pid):
 
 
 def run(arguments, environment, folder):
-    "Run what a fresh Python would run: `-c` and a program, `-m` and a module, or a file."
+    "Run what a fresh Python would: `-c` and a program, `-m` and a module, or a file; before it `-W` and what to do."
     import huggingface_hub.constants
     huggingface_hub.constants.HF_HUB_OFFLINE = environment.get("HF_HUB_OFFLINE") == "1"
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.executable, what, *sys.argv = arguments
+    if what == "-W":
+        warnings.simplefilter(sys.argv.pop(0))
+        what = sys.argv.pop(0)
     first = {"-c": "", "-m": folder}.get(what, str(Path(what).parent.resolve()))
-    sys.path[:1] = [first, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    places = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = [first, *map(os.path.abspath, places)]
     if what == "-m":
         import runpy
         return runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     main = sys.modules["__main__"] = ModuleType("__main__")
     if what == "-c": code, sys.argv[0] = compile(sys.argv[0], "<string>", "exec"), what
     else:
-        code, main.__file__ = compile(Path(what).read_bytes(), what, "exec"), what
+        main.__file__ = os.path.abspath(what)
+        code = compile(Path(what).read_bytes(), main.__file__, "exec")
         sys.argv.insert(0, what)
     exec(code, vars(main))
 
