@@ -286,6 +286,20 @@ def _unseen(name:str, texts:dict)->str:
             f"{spelt(char)} in row {row}, {texts[row]!r:.60}: the model learns to write them, and a check tells them "
             "apart from texts without; take them out")
 
+# %% ../../nbs/metrics/12_doubts.ipynb #6f1fbab0
+def _meant(text:str)->str:
+    "A text in UTF-8 that was read as that of Windows; itself where it is none."
+    try: return text.encode("cp1252").decode("utf-8")
+    except UnicodeError: return text
+
+def _misread(name:str, texts:dict)->str:
+    "Texts that were read in another encoding than they were written in; '' where there are none."
+    odd = {row: meant for row, meant in ((row, _meant(text)) for row, text in texts.items()) if meant != texts[row]}
+    if not odd: return ""
+    row, meant = next(iter(odd.items()))
+    return (f"{name}: {len(odd)} of {len(texts)} texts were read in another encoding than they were written in, such "
+            f"as row {row}, {texts[row]!r:.60}, which was {meant!r:.60}: read the file as UTF-8")
+
 # %% ../../nbs/metrics/12_doubts.ipynb #66823fd8
 class _Texts(NamedTuple):
     "What of a task is looked at: some texts of each column, by their rows."
@@ -348,6 +362,8 @@ def _in_a_template(lm:LanguageModel, texts:_Texts)->list:
         _without_thought(lm, texts.asked, texts.train),
         _unseen("D_train", texts.train),
         _unseen("held-out", texts.heldout),
+        _misread("D_train", texts.train),
+        _misread("prompts", texts.prompts),
         *_asked_otherwise(lm),
         _without_language(lm),
         _turns_in_a_turn(lm, texts.prompts)]
