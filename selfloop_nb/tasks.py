@@ -22,8 +22,9 @@ from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table
 from .storage.identity import describe
-from .storage.misread import (
-    say_contradictions, say_indices, say_misread, say_odd_answers, say_unchecked, why_wrong)
+from .storage.misread import say_misread
+from .storage.odd_answers import (
+    say_contradictions, say_indices, say_odd_answers, say_unchecked, why_wrong)
 from .storage.tables import renaming
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 

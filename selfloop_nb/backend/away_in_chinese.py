@@ -337,6 +337,9 @@ ERRORS |= {
         "应返回列表，每步一个字典，如 dict(step=1, loss=2.3, lr=0.001)，或 []",
     "gave the statistics {a}: return a dict such as dict(n_tokens=1000)":
         "给出的统计是 {a}：应返回字典，如 dict(n_tokens=1000)",
+    "{a}: {b} of {c} texts were read in another encoding than they were written in, such as row {d}, {e}, which was "
+    "{f}: read the file as UTF-8":
+        "{a}：{c} 个文本中有 {b} 个读时用的编码与写时不同，如第 {d} 行 {e}，原为 {f}：请按 UTF-8 读这个文件",
     "a scorer times a scorer is no sum: give product_of(...) with both of them":
         "评分器乘评分器不是和：用 product_of(...) 把两个放进去",
     "gave {a}={b}: it must be a number": "给出 {a}={b}：必须是数"}

@@ -17,7 +17,7 @@ from ..backend.turns import (
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..sampling import Sampling, room_for
-from ..storage.misread import of_other_form, spelt, trimmed, unseen
+from ..storage.odd_answers import of_other_form, spelt, trimmed, unseen
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
 

@@ -300,8 +300,8 @@ def _formed(form, rows:list, name:str, asks:bool)->list:
         try: made.append(form(row, f"{name}, row {i}", asks))
         except _Unlearnt: pass
     n = len(rows) - len(made)
-    if n: warnings.warn(f"{name}: {n} of {len(rows)} answers have the weight 0, or are marked as not to be learnt: these "
-                         "rows are left out", stacklevel=4)
+    if n: warnings.warn(f"{name}: {n} of {len(rows)} answers have the weight 0, or are marked as not to be learnt: "
+                        "these rows are left out", stacklevel=4)
     return made
 
 # %% ../../nbs/storage/18_formats.ipynb #90e9943f

@@ -244,9 +244,9 @@ ERRORS |= {
     "{a} cannot be read as a table: {b}: write such values as text": "{a} 不能读成表：{b}：请把这样的值写成文本",
     "{a}: the DataFrame has columns of {b} levels, such as {c}: give it one name a column, such as data.droplevel(1, "
     "axis=1)": "{a}：DataFrame 的列有 {b} 层，如 {c}：让每列只有一个名字，如 data.droplevel(1, axis=1)",
-    "prompts, column 'answer': {a} of {b} are a list as Python prints it, such as {c}, and only a completion that prints "
-    "it so is right: where one of its texts is the answer, make it a list again, ast.literal_eval(text)":
-        "prompts 的列 'answer'：{b} 个中有 {a} 个是 Python 打印出来的列表，如 {c}，只有照样打印的回答才算对：若其中一个文本就是答案，用 ast.literal_eval(text) 变回列表",
+    "prompts, column 'answer': {a} of {b} are a list as Python prints it, such as {c}, and only a completion that "
+    "prints it so is right: where one of its texts is the answer, make it a list again, ast.literal_eval(text)":
+        "prompts 的列 'answer'：{b} 个中有 {a} 个是 Python 打印出来的列表，如 {c}，只有照样打印的回答才算对：若答案是其中一个文本，用 ast.literal_eval(text) 变回",
     "prompts, column 'answer': {a} of {b} are the text {c}, as programs write what is missing, and a completion that "
     "says it is right there: where the answer is not known, leave the row out, or make it None":
         "prompts 的列 'answer'：{b} 个中有 {a} 个是文本 {c}，程序这样写缺失值，那里写出它的回答就算对：不知道答案，就去掉这一行或写 None",
