@@ -393,9 +393,7 @@ ERRORS |= {
     "prompts, column 'answer': {a} of {b} hold characters that are not seen, such as {c} in row {d}, {e}, and only a "
     "completion with the same ones is right: take them out":
         "prompts 的列 'answer'：{b} 个中有 {a} 个含有看不见的字符，例如第 {d} 行 {e} 中的 {c}，只有含同样字符的回答才算对："
-        "请去掉它们"}
-
-ERRORS |= {
+        "请去掉它们",
     "{a}, column {b}: {c} of {d} texts are broken, such as row {e}, {f}: half a character, NUL, or a file in another "
     "encoding, in whose place U+FFFD is read. Write them as they are meant, or leave these rows out":
         "{a} 的列 {b}：{d} 个文本中有 {c} 个是坏的，例如第 {e} 行 {f}：半个字符、NUL 或用错编码读的文件，读作 U+FFFD。"
