@@ -56,7 +56,7 @@ def sets_parameters(cell):
 
 
 # Labs that take some while at their small size, too: `make test-long` runs them in full.
-LONG = {"03_how_many_seeds_how_many_ratings", "05_the_crowd_as_judge", "07_one_try_or_many",
+LONG = {"02_the_control_room", "03_how_many_seeds_how_many_ratings", "05_the_crowd_as_judge", "07_one_try_or_many",
         "08_easy_to_hard"}
 
 
