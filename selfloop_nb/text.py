@@ -23,7 +23,9 @@ def clean_text(
 # %% ../nbs/02_text.ipynb #17837920
 def _signs()->str:
     "Vowel signs and accents that are drawn on a letter, and no letters to Python: a word goes on with them."
-    return "".join(sign for sign in map(chr, range(0x300, 0xfb00)) if unicodedata.category(sign) in ("Mn", "Mc"))
+    blocks = (0x300, 0x3100), (0xa600, 0xac00), (0x10a00, 0x12000), (0x16a00, 0x17000), (0x1e000, 0x1e950)
+    signs = (chr(code) for begin, end in blocks for code in range(begin, end))
+    return "".join(sign for sign in signs if unicodedata.category(sign) in ("Mn", "Mc"))
 
 # Scripts without spaces: Japanese, Chinese, Korean, Thai and Lao, Burmese, Khmer.
 _ALONE = "\u3040-ヿ㐀-鿿가-힣豈-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"

@@ -30,7 +30,7 @@ _LEARNT = ("train", "training", "loss") # of Axolotl, and of ms-swift: is a mess
 
 def _read_flag(message:dict, name:str):
     "Make a yes or no, whether a message is learnt, the weight that it has elsewhere."
-    if isinstance(message.get(name), bool): message.setdefault("weight", int(message.pop(name)))
+    if message.get(name) in (0, 1): message.setdefault("weight", int(message.pop(name)))
 
 # %% ../../nbs/storage/18_formats.ipynb #90bfec6b
 _ROLE_AND_TEXT = ("role", "from", "content", "value")
@@ -271,13 +271,14 @@ def _say_unlearnt(columns:set, name:str):
 def _is_rows(source)->bool: return isinstance(source, list) and all(isinstance(row, dict) for row in source)
 
 # %% ../../nbs/storage/18_formats.ipynb #aba65b77
+_EMPTY = (None, "", [], {}) # as OpenAI writes annotations that there are none of
 _TALKS = ("messages", "conversations", "prompt", "completion", "chosen", "rejected") # columns
 
 def _say_unread(rows:list, name:str):
     "Warn of what else messages hold, which no chat template is known to read."
     talks = [row[column] for row in rows for column in _TALKS if is_conversation(row.get(column))]
-    held = dict.fromkeys(key for talk in talks for message in talk for key in message if message[key] is not None)
-    unread = [repr(key) for key in held if key not in (*_ROLE_AND_TEXT, *_READ)]
+    held = dict.fromkeys(key for talk in talks for message in talk for key in message if message[key] not in _EMPTY)
+    unread = [repr(key) for key in held if key not in (*_ROLE_AND_TEXT, *_READ, *_LEARNT)]
     if not unread: return
     warnings.warn(f"{name}: messages hold {', '.join(unread)} beside role and content, which is left out, as no chat "
                   "template is known to read it: put what the model is to read into the content, and what its "
