@@ -10,11 +10,11 @@ import itertools, json, math, time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
-from .backend.columns import Cells, give_back, with_column
+from .backend.columns import Cells, with_column
 from .backend.core import (
     EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import sampling_notes
-from .backend.memory import memory_errors_in_words
+from .backend.memory import freed_at_hand, memory_errors_in_words
 from .backend.rows import completion_loss
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
@@ -237,7 +237,7 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     began, held = time.perf_counter(), self.control.seconds_held
     around = [autocast_around(), set_otherwise(self.store.info)] if name == "tune" else []
     own = self.seed_of(f"your own {name}") # of what functions of the user's draw
-    with (usual_defaults(), kept_generators(own), memory_errors_in_words(self.number, name),
+    with (freed_at_hand(), usual_defaults(), kept_generators(own), memory_errors_in_words(self.number, name),
           fitting_threads(args[0]) as threads, watched(self.settings.scorers_of(name)) as noted):
         if threads.why and name == "tune": self.say(name, threads.why)
         made = work(self, *args)
@@ -246,7 +246,6 @@ def _do(self, draft:Draft, name:str, work:Callable, args:tuple)->Made:
     info = dict(made.metrics, warning=warning) if warning else made.metrics
     if threads.n_threads: info = info | {f"threads_{name}": threads.n_threads}
     draft.end_phase(name, list(made.files), seconds, made.n_tokens, info, self.made_from, self.weights)
-    give_back()
     return made
 
 # %% ../nbs/12_phases.ipynb #c13068a4

@@ -183,10 +183,16 @@ class OwnSteps:
     casts_to = None # a type in which it computes, other than that of the weights
 
     def _get_train_sampler(self, *given):
-        "Rows in an order of its own, where one was given."
-        sampler = super()._get_train_sampler(*given)
+        "Rows of similar length together, in an order of its own, where one was given."
+        sampler = self._by_length() if isinstance(self.train_dataset, IdRows) else super()._get_train_sampler(*given)
         if self.order is not None: sampler.generator = self.order
         return sampler
+
+    def _by_length(self):
+        "The Trainer's sampler, without a look at each row."
+        from transformers.trainer_pt_utils import LengthGroupedSampler
+        lengths = self.train_dataset.lists["input_ids"].lengths()
+        return LengthGroupedSampler(self.args.train_batch_size, lengths=lengths.tolist())
 
     def get_train_dataloader(self):
         "The Trainer's; it draws a number an epoch, too."
