@@ -21,17 +21,22 @@ from warm import warm_python
 
 WORD = re.compile(r"(?<!\w)[^\W\d_]{3,}(?!\w)")
 IDLE = "skip-execution" # a tag that nbclient knows
+# Pandas that was read outside of IPython, as by the warm Python, writes tables as for a terminal.
+AS_IN_NOTEBOOKS = "__import__('pandas').set_option('display.max_columns', 20)"
 
 
 def executed(path):
-    "The notebook with all that its cells put out, in a folder of its own; cells that nbdev does not run stay."
+    "The cells of a notebook with all that they put out, in a folder of its own; those that nbdev does not run stay."
     nb = nbformat.read(path, as_version=4)
     for cell in nb.cells:
         if "#| eval: false" in cell.source: cell.metadata["tags"] = [*cell.metadata.get("tags", []), IDLE]
+    nb.cells.insert(0, nbformat.v4.new_code_cell(AS_IN_NOTEBOOKS))
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(nb, kernel_manager_class=ThisPython, timeout=None, startup_timeout=STARTUP,
-                                coalesce_streams=True, skip_cells_with_tag=IDLE, resources={"metadata": {"path": folder}})
-        return client.execute()
+                                coalesce_streams=True, skip_cells_with_tag=IDLE,
+                                resources={"metadata": {"path": folder}})
+        client.execute()
+    return nb.cells[1:]
 
 
 def lasting(outputs):
@@ -44,7 +49,7 @@ def save_outputs(path):
     "Run a notebook and save its outputs in it; returns how many cells put out something else than before."
     nb, fresh = nbformat.read(path, as_version=4), executed(path)
     n_changed = 0
-    for cell, ran in zip(nb.cells, fresh.cells):
+    for cell, ran in zip(nb.cells, fresh):
         if cell.cell_type != "code" or has_tag(ran, IDLE): continue
         outputs = lasting(ran.outputs)
         n_changed += _plain(outputs) != _plain(cell.outputs)
@@ -60,8 +65,9 @@ def _plain(outputs):
 
 
 def words(outputs):
-    "What is said in the outputs that last, without numbers, names and pictures: the same on every machine."
-    said = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in lasting(outputs)]
+    "What is said in the outputs that last, without numbers, names, tables and pictures: the same on every machine."
+    said = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in lasting(outputs)
+            if "text/html" not in output.get("data", {})]
     return WORD.findall("\n".join("".join(text) for text in said))
 
 
