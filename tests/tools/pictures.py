@@ -12,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from browser import Notebook, browser, lab, middle_of
 from project import PROJECT, sources
-from waiting import wait_until
 
 IMAGES = PROJECT / "nbs" / "images"
 LESSON = PROJECT / "nbs" / "course" / "02_the_control_room.ipynb"
@@ -51,7 +50,7 @@ room
 def picture(nb, cell, name):
     "What a cell shows, to nbs/images."
     nb.pictures_at_rest()
-    shown = nb.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea-output").last
+    shown = nb.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea-output").first
     shown.scroll_into_view_if_needed()
     shown.screenshot(path=IMAGES / f"{name}.png")
 
@@ -60,8 +59,8 @@ def take(nb):
     "All four."
     nb.run_all()
     nb.ready()
-    figure = nb.charts().filter(has_text="held-out accuracy")
-    figure.locator("circle").nth(3).click()
+    third = nb.charts().filter(has_text="held-out accuracy").locator("circle").nth(3)
+    nb.page.mouse.click(*middle_of(third))
     picture(nb, 1, "control_room")
     x, y = middle_of(nb.page.locator(".selfloop-room").nth(1).locator(".theta circle"))
     nb.page.mouse.move(x, y)
@@ -71,7 +70,7 @@ def take(nb):
     picture(nb, 2, "lesson_explore")
     picture(nb, 3, "lesson_rate")
     nb.button("Step", 1).click()
-    wait_until(lambda: nb.page.locator(".widget-html", has_text="tune, paused").count())
+    nb.says("tune, paused")
     picture(nb, 4, "lesson_dashboard")
 
 
