@@ -4,7 +4,7 @@
 
 Labs, recipes and the quickstart run at full size, which takes minutes each: they are run where they are named.
 """
-import re, sys, tempfile
+import sys, tempfile
 from pathlib import Path
 
 import nbformat
@@ -19,7 +19,6 @@ from project import reading_order
 from run_notebook import STARTUP, ThisPython, has_tag
 from warm import warm_python
 
-WORD = re.compile(r"(?<!\w)[^\W\d_]{3,}(?!\w)")
 IDLE = "skip-execution" # a tag that nbclient knows
 # Pandas that was read outside of IPython, as by the warm Python, writes tables as for a terminal.
 AS_IN_NOTEBOOKS = "__import__('pandas').set_option('display.max_columns', 20)"
@@ -62,13 +61,6 @@ def _plain(outputs):
     "Outputs without what nbdev_clean takes out."
     return [{name: value for name, value in output.items() if name not in ("execution_count", "metadata")}
             for output in outputs]
-
-
-def words(outputs):
-    "What is said in the outputs that last, without numbers, names, tables and pictures: the same on every machine."
-    said = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in lasting(outputs)
-            if "text/html" not in output.get("data", {})]
-    return WORD.findall("\n".join("".join(text) for text in said))
 
 
 def saved(path):
