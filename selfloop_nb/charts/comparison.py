@@ -33,14 +33,20 @@ def setting_stories(
 def settings_table(
     runs:dict, # name -> list of (rounds, info), one a seed
 )->"pandas.DataFrame": # one row a setting, one column a name
-    "The settings that differ between runs, and only those."
+    "The settings that differ between runs, and only those; what has not begun has none of a round yet."
     import pandas
+    begun = [any(rounds for rounds, _ in seeds) for seeds in runs.values()]
     stories = {name: [setting_stories(rounds, info) for rounds, info in seeds] for name, seeds in runs.items()}
     settings = dict.fromkeys(setting for seeds in stories.values() for story in seeds for setting in story)
     rows = {setting: [_told(seeds, setting) for seeds in stories.values()] for setting in settings}
-    different = {setting: row for setting, row in rows.items() if len(set(row)) > 1}
+    different = {setting: row for setting, row in rows.items() if _differs(row, begun)}
     different = {setting: row for setting, row in different.items() if not _goes_without(setting, different)}
     return pandas.DataFrame.from_dict(different, orient="index", columns=list(stories))
+
+# %% ../../nbs/charts/09_comparison.ipynb #aaccfbbe
+def _differs(told:list, begun:list)->bool: # of a setting, a text and a yes or no for each name
+    "Do runs differ in a setting? Of one that has not begun, only what it has counts."
+    return len({text for text, has_begun in zip(told, begun) if has_begun or text != ABSENT}) > 1
 
 # %% ../../nbs/charts/09_comparison.ipynb #1a4844b0
 def _told(stories:list, setting:str)->str:
