@@ -146,7 +146,8 @@ def comparison_plot(
         figure = Chart(figsize=(width / 100, height / 100))
         n_lines = _shared_legend(figure, runs, width / grown, **style)
         axes = list(figure.subplots(2, 3).flat)
-        left, right, below = 72 * grown, 8 * grown, 47 * grown
+        left, right = 72 * grown, 8 * grown
+        below = 47 * grown
         above = min((32 + 20 * n_lines) * grown, height / 2)
         across = _spacing(width - left - right, 3, 78 * grown)
         down = _spacing(height - below - above, 2, 62 * grown)
