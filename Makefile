@@ -16,7 +16,7 @@ unexport IN_TEST # with it nbdev exports nothing, silently
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-17s %s\n", $$1, $$2 }'
-	@awk 'FNR == 1 && gsub(/"/, "") { n = split(FILENAME, part, "[/.]"); printf "make bench-%-11s %s\n", part[n - 1], $$0 }' tests/bench/*.py
+	@awk 'FNR == 1 && gsub(/"/, "") { n = split(FILENAME, part, "[/.]"); printf "make bench-%-11s %s\n", part[n - 1], $$0 }' tests/bench/[a-z]*.py
 
 demo: .venv/.done ## the quickstart without a browser: six rounds, three arms, a report in demo_output/
 	@$(PY) $(NOTEBOOK) nbs/quickstart.ipynb --out demo_output

@@ -63,5 +63,16 @@ def test_ones_own_model_and_data(tmp_path, monkeypatch):
     assert len(names["loop"].rounds) == 4 and (tmp_path / "out" / "README.md").is_file()
 
 
+def test_what_is_counted_is_counted_anew():
+    from kinds import KINDS
+    from test_secrets import FORMS
+    from wrong_answers import counted
+    exercises = [n_wrong for lab in counted().values() for n_wrong, _ in lab.values()]
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert f"tests/test_tokens.py: {len(KINDS)} kinds of tokenizer" in readme
+    assert f"known by {len(FORMS)} forms" in readme
+    assert f"Their {len(exercises)} exercises" in readme and f"{sum(exercises)} wrong answers" in readme
+
+
 def test_the_applications_are_those_measured():
     assert markdown() in (PROJECT / "README.md").read_text(encoding="utf-8")

@@ -33,14 +33,20 @@ def setting_stories(
 def settings_table(
     runs:dict, # name -> list of (rounds, info), one a seed
 )->"pandas.DataFrame": # one row a setting, one column a name
-    "The settings that differ between runs, and only those."
+    "The settings that differ between runs, and only those; what has not begun has none of a round yet."
     import pandas
+    begun = [any(rounds for rounds, _ in seeds) for seeds in runs.values()]
     stories = {name: [setting_stories(rounds, info) for rounds, info in seeds] for name, seeds in runs.items()}
     settings = dict.fromkeys(setting for seeds in stories.values() for story in seeds for setting in story)
     rows = {setting: [_told(seeds, setting) for seeds in stories.values()] for setting in settings}
-    different = {setting: row for setting, row in rows.items() if len(set(row)) > 1}
+    different = {setting: row for setting, row in rows.items() if _differs(row, begun)}
     different = {setting: row for setting, row in different.items() if not _goes_without(setting, different)}
     return pandas.DataFrame.from_dict(different, orient="index", columns=list(stories))
+
+# %% ../../nbs/charts/09_comparison.ipynb #aaccfbbe
+def _differs(told:list, begun:list)->bool: # of a setting, a text and a yes or no for each name
+    "Do runs differ in a setting? Of one that has not begun, only what it has counts."
+    return len({text for text, has_begun in zip(told, begun) if has_begun or text != ABSENT}) > 1
 
 # %% ../../nbs/charts/09_comparison.ipynb #1a4844b0
 def _told(stories:list, setting:str)->str:
@@ -118,6 +124,15 @@ def _sample_line(place:int):
     "The line of a run, for the legend."
     return matplotlib.lines.Line2D([], [], linewidth=2.2, **line_look(place))
 
+# %% ../../nbs/charts/09_comparison.ipynb #dcdb230a
+def _spacing(
+    room:float, # pixels that n charts have beside each other
+    n:int,
+    gap:float,  # pixels between two of them
+)->float: # as a share of a chart, as matplotlib has it
+    "How far apart charts stand whose labels need a gap."
+    return n * gap / max(room - (n - 1) * gap, 1)
+
 # %% ../../nbs/charts/09_comparison.ipynb #18c96678
 def comparison_plot(
     runs, # name -> history, or name -> list of histories, one a seed
@@ -131,8 +146,12 @@ def comparison_plot(
         figure = Chart(figsize=(width / 100, height / 100))
         n_lines = _shared_legend(figure, runs, width / grown, **style)
         axes = list(figure.subplots(2, 3).flat)
-        left, above = 53 * grown / width, min((32 + 20 * n_lines) * grown / height, 0.5)
-        figure.subplots_adjust(left, 47 * grown / height, 1 - 8 * grown / width, 1 - above, wspace=0.3, hspace=0.5)
+        left, right = 72 * grown, 8 * grown
+        below = 47 * grown
+        above = min((32 + 20 * n_lines) * grown, height / 2)
+        across = _spacing(width - left - right, 3, 78 * grown)
+        down = _spacing(height - below - above, 2, 62 * grown)
+        figure.subplots_adjust(left / width, below / height, 1 - right / width, 1 - above / height, across, down)
         for ax, (column, (title, *_)) in zip(axes, curves_of(runs).items()):
             curve_plot(runs, column, ax, **style)
             ax.set_title(title) # without the words on the band: the legend says it

@@ -1,8 +1,9 @@
-"""Workers on a Ray cluster of this machine: CPU seconds beside those of one process, two workers beside one, random
-kills over many small runs, and a round of a million prompts: what the driver takes, what was lost, what was done twice.
+"""Workers on a Ray cluster of this machine: what they cost, and what random kills cost.
 
-The first two are of whole rounds of which nine tenths are the model's writing and being measured, as of what one
-takes a cluster for; the driver does its part of them, three steps of training among it, alone.
+CPU seconds beside those of one process, two workers beside one, random kills over many small runs, and a round of a
+million prompts: what the driver takes, what was lost, what was done twice. The first two are of whole rounds of which
+nine tenths are the model's writing and being measured, as of what one takes a cluster for; the driver does its part of
+them, three steps of training among it, alone.
 
     KILLS=1000 PROMPTS=1000000 python tests/bench/cluster.py
 """

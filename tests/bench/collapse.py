@@ -1,8 +1,7 @@
-"""The recipe nbs/recipes/collapse.ipynb at full size: three seeds, five rounds, four arms, and what it claims checked;
-two processes.
+"""The recipe of collapse at full size, and what it claims checked: three seeds, five rounds, four arms.
 
-A run that was interrupted goes on where it was: its rounds lie in demo_output/collapse/runs, the executed notebook
-beside them. `rounds=2` and the like set a parameter of the notebook.
+Two processes share nbs/recipes/collapse.ipynb. A run that was interrupted goes on where it was: its rounds lie in
+demo_output/collapse/runs, the executed notebook beside them. `rounds=2` and the like set a parameter of the notebook.
 """
 import sys
 from pathlib import Path

@@ -2,13 +2,13 @@
 import sys
 
 import pandas
-from heldout import accuracy
+from _heldout import accuracy
 from selfloop_nb import FineTune, Loop, Quantile, Threshold, addition, confidence, tiny_llama, verifier
 from selfloop_nb.backend.core import derive_seed
 from selfloop_nb.charts.comparison import arms_table
 from selfloop_nb.backend.rows import completion_loss
 from selfloop_nb.tuning import fine_tune
-from timing import say
+from _timing import say
 
 ROUNDS = 6
 ARMS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from made_up import scored
 from selfloop_nb import explore
-from timing import cpu_seconds, say, timed
+from _timing import cpu_seconds, say, timed
 
 
 def milliseconds_of_thetas(explorer, n=20):

@@ -1,5 +1,7 @@
-"""What a run holds: weights in memory while a round is tuned, in bytes for each of them, beside gradients and the
-optimizer; a round of LoRA on the disk beside its adapter; a hundred rounds that keep the newest three."""
+"""What a run holds in memory and on the disk.
+
+Weights while a round is tuned, in bytes for each of them, beside gradients and the optimizer; a round of LoRA on the
+disk beside its adapter; a hundred rounds that keep the newest three."""
 import gc, tempfile, warnings
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-"""How long every metric takes for 100,000 samples and in how much memory; self-BLEU beside nltk's at 1,000; what the
-metrics of every round add to a round of the demo.
+"""How long every metric takes for 100,000 samples, and in how much memory.
 
-What needs a model or compares all with all is taken of a part: the Vendi score of four draws of 1,000 (n-grams) or 50
-(embeddings), self-BLEU also of four draws of 1,000 beside the exact one, likelihood and KL of the 1,000 that a round
-takes. The audit is a cheap scorer, as its metrics are timed here and no scorer (`make bench-scorers`). Each such line
-ends with its error: the standard deviation of a draw, for KL the standard error.
+Beside it: self-BLEU and nltk's at 1,000; what the metrics of every round add to a round of the demo. What needs a model
+or compares all with all is taken of a part: the Vendi score of four draws of 1,000 (n-grams) or 50 (embeddings),
+self-BLEU also of four draws of 1,000 beside the exact one, likelihood and KL of the 1,000 that a round takes. The audit
+is a cheap scorer, as its metrics are timed here and no scorer (`make bench-scorers`). Each such line ends with its
+error: the standard deviation of a draw, for KL the standard error.
 Limits that are checked: all metrics together under 60 s and 2 GB, self-BLEU at least 20 times as quick as nltk's and
 equal to it, the metrics of every round under a twentieth of a round.
 """
@@ -12,7 +12,7 @@ import math, random, resource, statistics
 from functools import partial
 
 import datasets
-from timing import say, timed
+from _timing import say, timed
 
 N, FEW = 100_000, 1_000
 

@@ -1,19 +1,19 @@
-"""The same rounds with what a user would pick instead: TRL's SFTTrainer after generate; and TRL's GRPO, same verifier,
-for the same wall time.
+"""The same rounds with what a user would pick instead: TRL's SFTTrainer, TRL's GRPO.
 
-One process, alternating, the same work: sample, check, keep, train, held-out loss and accuracy, save the model. TRL
-stands there twice: as it comes (it turns bfloat16 and gradient checkpointing on by itself), and in 32 bit without
-checkpointing, as our loop trains.
+SFTTrainer after generate does the same work; GRPO, with the same verifier, has the same wall time. One process,
+alternating, the same work: sample, check, keep, train, held-out loss and accuracy, save the model. TRL stands there
+twice: as it comes (it turns bfloat16 and gradient checkpointing on by itself), and in 32 bit without checkpointing, as
+our loop trains.
 """
 import copy, logging, statistics, sys, tempfile, time, warnings
 
 import torch
 from datasets import Dataset
-from heldout import accuracy
+from _heldout import accuracy
 from selfloop_nb import Loop, Sampling, Threshold, addition, tiny_llama, verifier
 from selfloop_nb.models import LanguageModel
 from selfloop_nb.sampling import generate_samples
-from timing import say, timed
+from _timing import say, timed
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 

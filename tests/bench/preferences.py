@@ -1,18 +1,17 @@
-"""DPO and SPIN on seeds 0, 1, 2: held-out accuracy of M_0 and after each round, beside a control that trains on D_train
-for as many steps.
+"""DPO and SPIN on seeds 0, 1, 2: held-out accuracy of M_0 and after each round, beside a control.
 
-M_0 is stopped once it solves three in ten held-out problems, which takes some seeds twice as long as others: it makes
-mistakes on D_train too, and these are what SPIN learns from.
+The control trains on D_train for as many steps. M_0 is stopped once it solves three in ten held-out problems, which
+takes some seeds twice as long as others: it makes mistakes on D_train too, and these are what SPIN learns from.
 """
 import sys
 from dataclasses import dataclass
 
-from heldout import accuracy
+from _heldout import accuracy
 from selfloop_nb import DPO, SPIN, FineTune, Loop, Sampling, addition, tiny_llama
 from selfloop_nb.models import LanguageModel
 from selfloop_nb.backend.core import derive_seed
 from selfloop_nb.tuning import fine_tune
-from timing import say
+from _timing import say
 
 ROUNDS = 3
 ARMS = {

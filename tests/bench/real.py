@@ -1,6 +1,8 @@
-"""How far from what the machine can do: sampling and a round of the demo against a Llama written by hand, a real model
-(SmolLM2-135M) against `generate` with its own loop, rows that have ended, threads beside busy processes. Ratios of CPU
-seconds, each from alternating runs; names of rows as arguments run these alone."""
+"""How far from what the machine can do: the demo against code by hand, a real model against `generate`.
+
+Sampling and a round of the demo against a Llama written by hand, SmolLM2-135M against `generate` with its own loop,
+rows that have ended, threads beside busy processes. Ratios of CPU seconds, each from alternating runs; names of rows as
+arguments run these alone."""
 import gc, os, random, statistics, subprocess, sys, time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from plain import plain_rows
 from selfloop_nb.backend.decode import Decoder
 from selfloop_nb.sampling import sample_chunk
 from selfloop_nb.text import last_number
-from timing import cpu_seconds, say
+from _timing import cpu_seconds, say
 
 
 def ratio(ours, theirs, repeats=5, prepare=lambda: None):

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT / "tests" / "helpers"))
 import dashboard as rounds_bench
 from browser import CHROMIUM, Notebook, browser, lab
-from timing import say
+from _timing import say
 from waiting import wait_until
 
 BEFORE = "40696ff"

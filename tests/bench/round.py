@@ -1,10 +1,11 @@
-"""What the loop costs over a bare script: one round of the demo, with Loop, and with generate and Trainer alone and no
-records; alternating."""
+"""What the loop costs over a bare script: one round of the demo.
+
+With Loop, and with generate and Trainer alone and no records; alternating."""
 import copy, statistics, sys, tempfile
 
 import torch
 from selfloop_nb import Loop, Threshold, addition, tiny_llama, verifier
-from timing import say, timed
+from _timing import say, timed
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 task = addition()

@@ -1,7 +1,7 @@
-"""Every scorer that judges without a person: what it needs, seconds for 1,000 texts on one thread of this machine, and
-how well it ranks where the truth is known.
+"""Every scorer that judges without a person: what it needs, how long it takes, how well it ranks.
 
-Labelled sets, all made here, as many texts of worth 1 as of worth 0, but for SUMS:
+Seconds are those for 1,000 texts on one thread of this machine; it is to rank where the truth is known. Labelled sets,
+all made here, as many texts of worth 1 as of worth 0, but for SUMS:
 REPAIR, sentences of the standard library's documentation that have lost three words in ten (1) against the same with
 three in ten replaced by words of another (0), held against the whole sentence;
 FLUENT, the same sentences (1) against their own words shuffled (0);
@@ -15,7 +15,7 @@ import os, random, re, tempfile
 from dataclasses import dataclass
 
 from datasets import Dataset
-from timing import say, timed
+from _timing import say, timed
 
 os.environ["HF_HUB_OFFLINE"] = "1" # "offline: yes" is what these runs show
 

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 PROJECT = Path(__file__).resolve().parents[2]
+STARTUP = 600 # seconds that a kernel may take to begin: nbclient's 60 are few on a busy machine
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -100,8 +101,8 @@ def run(notebook, out=PROJECT / "demo_output", values=None, timeout=None, termin
     if beside.is_dir() and beside != taken: shutil.copytree(beside, taken, dirs_exist_ok=True)
     if values:
         override(nb, values)
-    client = LiveClient(nb, kernel_manager_class=ThisPython, timeout=timeout, coalesce_streams=True,
-                        record_timing=False, resources={"metadata": {"path": str(out)}})
+    client = LiveClient(nb, kernel_manager_class=ThisPython, timeout=timeout, startup_timeout=STARTUP,
+                        coalesce_streams=True, record_timing=False, resources={"metadata": {"path": str(out)}})
     client.terminal = terminal or Terminal()
     try:
         return client.execute()
