@@ -105,13 +105,17 @@ def _say_beside_learnt(columns:list, name:str):
 
 # %% ../../nbs/storage/29_misread.ipynb #5b8e21i1
 def _say_empty(table, name:str):
-    "Warn of empty completions, such as the gaps of a CSV file are."
+    "Warn of empty completions, and of prompts where others are none, such as the gaps of a CSV file are."
     types = {column: getattr(feature, "dtype", "") for column, feature in table.features.items()}
-    if types.get("completion") != "string": return
-    n_empty = sum(text is not None and not text.strip() for text in table["completion"][:])
-    if not n_empty: return
-    warnings.warn(f"{name}: {n_empty} of {len(table)} completions are empty, and teach to say nothing: where the "
-                  "answer is not known, leave the row out", stacklevel=5)
+    def n_empty(column):
+        if types.get(column) != "string": return 0
+        return sum(text is not None and not text.strip() for text in table[column][:])
+    if n := n_empty("completion"):
+        warnings.warn(f"{name}: {n} of {len(table)} completions are empty, and teach to say nothing: where the "
+                      "answer is not known, leave the row out", stacklevel=5)
+    if not 0 < (n := n_empty("prompt")) < len(table): return
+    warnings.warn(f"{name}: {n} of {len(table)} prompts are empty, and ask nothing: where the text is missing, leave "
+                  "the row out", stacklevel=5)
 
 # %% ../../nbs/storage/29_misread.ipynb #5009bc90
 def _say_broken(table, name:str):
@@ -125,6 +129,29 @@ def _say_broken(table, name:str):
                       f"{text!r:.60}: half a character, NUL, or a file in another encoding, in whose place U+FFFD is "
                       "read. Write them as they are meant, or leave these rows out", stacklevel=5)
 
+# %% ../../nbs/storage/29_misread.ipynb #c11327f8
+_ESCAPE = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#[xX][0-9a-fA-F]{1,5});|<br ?/?>", re.IGNORECASE)
+_ABOUT_HTML = re.compile(r"</|<(?!br\b)[a-z]+[ >/]|`", re.IGNORECASE)
+
+def _escape_in(text:str)->str: # '' where there is none
+    "What stands around the first sign that is written as in HTML."
+    found = _ESCAPE.search(text) if "&" in text or "<" in text else None
+    if not found or _ABOUT_HTML.search(text): return ""
+    return text[max(0, found.start() - 20):found.end() + 20]
+
+# %% ../../nbs/storage/29_misread.ipynb #11ddd13e
+def _say_escapes(table, name:str):
+    "Warn of texts with signs written as in HTML."
+    for column, feature in table.features.items():
+        if column not in ("prompt", "completion", "answer") or getattr(feature, "dtype", "") != "string": continue
+        places = ((row, _escape_in(text)) for row, text in enumerate(table[column][:]) if text)
+        odd = [(row, place) for row, place in places if place]
+        if not odd: continue
+        row, place = odd[0]
+        warnings.warn(f"{name}, column {column!r}: {len(odd)} of {len(table)} texts hold HTML, such as row {row}, "
+                      f"{place!r}, which is asked, learnt and compared as it stands: put a line's end for <br />, and "
+                      "html.unescape(text) for the rest", stacklevel=5)
+
 # %% ../../nbs/storage/29_misread.ipynb #3d304a5a
 def say_misread(
     table,
@@ -137,6 +164,7 @@ def say_misread(
     _say_beside(table, name)
     _say_empty(table, name)
     _say_broken(table, name)
+    _say_escapes(table, name)
     _say_beside_learnt(columns, name)
     for column in columns:
         meant = column.strip().lower()
