@@ -167,9 +167,11 @@ def fit(ax, renderer):
 MOST_ROOM = 0.4 # of the height of axes, for a legend above the lines
 LEAST = 0.6 # of the size of a legend's letters, for a second column
 
+# %% ../../nbs/charts/05_look.ipynb #cde87813
 def _in_columns(ax, legend, renderer):
     "The legend, or one of two columns in its place where it is taller than its room and there is the width."
-    texts, frame, place = legend.get_texts(), legend.get_frame(), legend.get_window_extent(renderer)
+    texts, frame = legend.get_texts(), legend.get_frame()
+    place = legend.get_window_extent(renderer)
     share = min(1.0, ax.bbox.width / (2 * place.width))
     if len(texts) < 3 or place.height <= MOST_ROOM * ax.bbox.height or share < LEAST: return legend
     made = ax.legend(legend.legend_handles, [text.get_text() for text in texts], ncols=2,
@@ -179,6 +181,7 @@ def _in_columns(ax, legend, renderer):
     made.set_in_layout(False)
     return made
 
+# %% ../../nbs/charts/05_look.ipynb #fedc4cf0
 def _make_room(ax, legend, renderer):
     "Put a legend above the lines, where it would lie over one of them wherever else it stood; the ticks stay."
     place = legend.get_window_extent(renderer)

@@ -362,6 +362,7 @@ def _in_learning(texts:_Texts)->list:
         _unseen("held-out", texts.heldout),
         _misread("D_train", texts.train)]
 
+# %% ../../nbs/metrics/12_doubts.ipynb #788c6095
 def _in_a_template(lm:LanguageModel, texts:_Texts)->list:
     "What a chat template adds to prompts and answers."
     return [

@@ -80,23 +80,34 @@ def _as_seen(row:dict)->dict:
 # %% ../../nbs/storage/30_odd_answers.ipynb #c958dec4
 LONGER_SHARE = 0.1 # of the wrong answers: from here on it is said that they hold their reference and more
 _A_SENTENCE = "The answer to this is: {}"
+_WORDS = "bool(reference_in(row['answer'], row['completion'])), from storage.odd_answers"
+_A_LETTER = r"re.findall(r'\b[A-H]\b', row['completion'])[-1:] == [row['answer']]"
 
+def _is_answered(reference:str, text:str)->bool:
+    "Is a reference that stands in a text more than a letter that may be any word, or one that begins or ends it?"
+    is_letter = len(reference) == 1 and reference.isupper()
+    if not is_letter: return len(reference) > 1 or reference.isdigit()
+    return bool(re.search(rf"\A\W*{reference}[).:]\s|\b{reference}\W*\Z", text))
+
+# %% ../../nbs/storage/30_odd_answers.ipynb #58707ec7
 def _why_longer(task, rows, wrong:list)->str: # '' where there is nothing to say
     "Why answers are wrong that hold their reference: the check asks for the reference alone."
     answers = _values(rows, "answer")
     found = ((i, text, reference_in(answers[i], text)) for i, text in wrong[:MOST_READ])
-    longer = [(i, text, reference) for i, text, reference in found if len(reference) > 1 or reference.isdigit()]
+    longer = [(i, text, reference) for i, text, reference in found if _is_answered(reference, text)]
     if len(longer) <= LONGER_SHARE * min(len(wrong), MOST_READ): return ""
     i, text, reference = longer[0]
     tried = [{**rows[i], "completion": form.format(reference)} for form in ("{}", _A_SENTENCE)]
     if task.correct(tried) != [True, False]: return "" # it looks for the reference already, or for something else
+    look = _A_LETTER if reference.isalpha() and len(reference) < 2 else _WORDS
     return (f"{len(longer)} of {min(len(wrong), MOST_READ)} wrong answers hold their reference and more, such as "
             f"{text!r:.60} for {reference!r:.40}: ask for the answer alone, or give a check that looks for it, such as "
-            "check=lambda row: bool(reference_in(row['answer'], row['completion'])), from storage.odd_answers")
+            f"check=lambda row: {look}")
 
 # %% ../../nbs/storage/30_odd_answers.ipynb #f9327bd2
 MOST_READ = 1000 # wrong answers that are looked through
 
+# %% ../../nbs/storage/30_odd_answers.ipynb #a89088d3
 def _goes_on(left:str, right:str)->bool:
     "Are two characters beside each other of one word, or of one number? Scripts without spaces part everywhere."
     pair = left + right
@@ -140,7 +151,8 @@ def _why_near(task, rows, wrong:list)->str: # '' where there is nothing to say
     answers, near = _values(rows, "answer"), []
     for i, text in wrong[:MOST_READ]:
         said = _loosely(text)
-        near += [(i, text, reference) for reference in answer_texts(answers[i]) if said and said == _loosely(reference)][:1]
+        alike = [reference for reference in answer_texts(answers[i]) if said and said == _loosely(reference)]
+        near += [(i, text, reference) for reference in alike[:1]]
     if len(near) <= LONGER_SHARE * min(len(wrong), MOST_READ): return ""
     i, text, reference = near[0]
     if task.correct([{**rows[i], "completion": reference}]) != [True]: return "" # it looks for something else

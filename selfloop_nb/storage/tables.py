@@ -49,6 +49,10 @@ def _instead(source)->str:
 # %% ../../nbs/storage/15_tables.ipynb #d1d8d125
 def _as_it_stands(table, name:str)->"datasets.Dataset":
     "A Dataset; one whose rows are changed when they are looked at must be written down first."
+    heard = next((column for column, feature in table.features.items() if "Audio(" in str(feature)), None)
+    if heard is not None:
+        raise ValueError(f"{name}: the column {heard!r} holds sound, which is read from a folder: write each clip as a "
+                         ".wav there, name it in the prompt (see SpeechModel), and leave the column out")
     if table.format["type"] != "custom": return table.with_format(None) # which may show some of its columns only
     raise ValueError(f"{name} has a transform, which changes its rows only while they are looked at: "
                      "apply it with data.map(...) first")
