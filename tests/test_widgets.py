@@ -5,7 +5,6 @@ No browser here.
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from selfloop_nb import dashboard, open_run
 from rooms import answered, click, done, room, says
 from small import small_loop
@@ -32,18 +31,6 @@ def test_clicks_in_the_wrong_state_are_answered(room):
     assert "round 99 is not on branch" in answered(room, "Rewind")
     room.branch_name.value = "../etc"
     assert "is no name for a branch" in answered(room, "Branch")
-
-
-@pytest.mark.parametrize("kind", ["written", "loss"])
-def test_a_round_that_was_stopped_leaves_nothing_in_the_charts(kind, room):
-    stopped = []
-    def stop(event):
-        if event.kind == kind: stopped.append(room.own.stop())
-    room.loop.on(stop)
-    click(room, "Step")
-    assert done(room) and stopped and len(room.loop.rounds) == 2
-    wait_until(lambda: room.live.samples["title"].startswith("round 1: the first"))
-    assert [number for number, *_ in room.live.losses] == [0, 1]
 
 
 def test_a_warning_stands_once(tmp_path):
