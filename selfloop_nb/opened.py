@@ -176,7 +176,8 @@ def _note(self, event:Event):
 def _note_round(self, event:Event):
     "Keep the losses and scores of the round that is being made."
     data = event.data
-    if event.kind == "phase" and event.phase == "tune": self.losses = []
+    if event.kind == "phase" and event.phase in ("tune", "idle"): self.losses = [] # what was stopped is no round
+    if event.kind == "phase" and event.phase == "idle": self.written = []
     if event.kind == "loss": self.losses.append(dict(step=data["step"], loss=data["loss"]))
     if event.kind == "written": self.written = data["rows"]
     if event.kind == "scored":

@@ -379,4 +379,13 @@ ERRORS |= {
     "{a}: messages hold {b} beside role and content, which is left out, as no chat template is known to read it: put "
     "what the model is to read into the content, and what its template needs into a column 'chat_template_kwargs'":
         "{a}：消息在 role 和 content 之外还有 {b}，已知的聊天模板都不读它，因此略去：让模型读的写进 content，模板要用的写进列 "
-        "'chat_template_kwargs'"}
+        "'chat_template_kwargs'",
+    "{a}, column {b}: {c} of {d} texts hold HTML, such as row {e}, {f}, which is asked, learnt and compared as it "
+    "stands: put a line's end for <br />, and html.unescape(text) for the rest":
+        "{a} 的列 {b}：{d} 个文本中有 {c} 个含有 HTML，例如第 {e} 行 {f}，会照原样提问、学习和比较：<br /> 换成换行，其余用 html.unescape(text)",
+    "{a}: {b} of {c} prompts are empty, and ask nothing: where the text is missing, leave the row out":
+        "{a}：{c} 个提示中有 {b} 个是空的，什么也没有问：缺少文本的行请去掉",
+    "{a}: the column {b} holds sound, which is read from a folder: write each clip as a .wav there, name it in the "
+    "prompt (see SpeechModel), and leave the column out":
+        "{a}：列 {b} 是声音，而声音要从文件夹读：把每段写成那里的 .wav，在提示里写它的名称（见 SpeechModel），并去掉这一列",
+    "its rows, list(data)": "它的各行，list(data)"}

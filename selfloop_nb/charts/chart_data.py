@@ -101,7 +101,7 @@ def _keys(seen:RoundScores, by_theta:bool)->dict: # what is drawn -> what it is 
     if seen.closed.any(): keys["closed"] = "copies, unfinished"
     if math.isfinite(seen.table[2, :1].sum()): keys["c3"] = "right among the kept, 0 to 100 %"
     if n_unscored: keys["unscored"] = f"{n_unscored:,} without a score"
-    if seen.n_far: keys["far"] = f"{seen.n_far:,} farther off, in the outermost bars"
+    if seen.n_far: keys["outermost"] = f"{seen.n_far:,} farther off, in the outermost bars"
     return keys
 
 # %% ../../nbs/charts/16_chart_data.ipynb #ea46a7f6
@@ -181,18 +181,19 @@ class Spread:
     "The distributions of the scores of all rounds, and their losses."
     def __init__(self):
         self.edges = []
+        self.ends = {}   # id of a round -> where its axis would end
         self.shares = {} # id of a round -> share of its samples in each bar
         self.losses = {} # id of a round -> how many points it was thinned to at least, and these
 
     def of(self,
         rounds:list,     # records, from round 1 on
-        history,
         scores:Callable, # record -> its scores
     )->dict: # plain JSON: rounds, edges, shades, thetas
         "The distributions of these rounds."
-        known = [name for name in ("score_min", "score_max") if name in history]
-        ends = [value for name in known for value in history[name].dropna()]
-        edges = score_bins([min(ends), max(ends)] if ends else [], score_range_of(rounds[-1].config), ROUND_BARS)
+        for record in rounds:
+            if record.id not in self.ends: self.ends[record.id] = near_ends(_finite(scores(record)))
+        ends = [end for record in rounds for end in self.ends[record.id]]
+        edges = score_bins(ends, score_range_of(rounds[-1].config), ROUND_BARS)
         if edges != self.edges: self.edges, self.shares = edges, {}
         for record in rounds:
             if record.id not in self.shares: self.shares[record.id] = _shares(scores(record), edges)
@@ -201,11 +202,15 @@ class Spread:
         return dict(rounds=[record.number for record in rounds], edges=edges, shades=shades, thetas=thetas)
 
 # %% ../../nbs/charts/16_chart_data.ipynb #4807db14
+def _finite(scores)->"numpy.ndarray":
+    import numpy
+    scores = numpy.array(scores, dtype=float)
+    return drawable(scores[numpy.isfinite(scores)])
+
 def _shares(scores, edges:list)->list:
     "The share of the scores in each bar."
     import numpy
-    scores = numpy.array(scores, dtype=float)
-    counts = numpy.histogram(drawable(scores[numpy.isfinite(scores)]), edges)[0]
+    counts = numpy.histogram(_finite(scores).clip(edges[0], edges[-1]), edges)[0]
     return [round(float(count) / max(len(scores), 1), 4) for count in counts]
 
 # %% ../../nbs/charts/16_chart_data.ipynb #9ec6e121
@@ -344,7 +349,7 @@ def run_numbers(
     return dict(panels=panels,
         history=columns_of(history, panels) if rounds else {},
         losses=_losses(rounds, run, spread),
-        spread=spread.of(scored, history, scores) if scored else {})
+        spread=spread.of(scored, scores) if scored else {})
 
 # %% ../../nbs/charts/16_chart_data.ipynb #4f47a8ac
 def _losses(rounds:list, run:Run, spread:Spread)->list:

@@ -355,14 +355,19 @@ def _in_checking(lm:LanguageModel, task:Task, sampling:Sampling, texts:_Texts)->
     return [*found, _with_stop("prompts, answers", stripped, sampling.stop)]
 
 # %% ../../nbs/metrics/12_doubts.ipynb #70738397
+def _in_learning(texts:_Texts)->list:
+    "What nobody sees of what is learnt, and what was read otherwise than it was written."
+    return [
+        _unseen("D_train", texts.train),
+        _unseen("held-out", texts.heldout),
+        _misread("D_train", texts.train)]
+
+# %% ../../nbs/metrics/12_doubts.ipynb #788c6095
 def _in_a_template(lm:LanguageModel, texts:_Texts)->list:
-    "What a chat template adds to prompts and answers, and what nobody sees."
+    "What a chat template adds to prompts and answers."
     return [
         _second_thought(lm, texts.asked, texts.train),
         _without_thought(lm, texts.asked, texts.train),
-        _unseen("D_train", texts.train),
-        _unseen("held-out", texts.heldout),
-        _misread("D_train", texts.train),
         _misread("prompts", texts.prompts),
         *_asked_otherwise(lm),
         _without_language(lm),
@@ -377,8 +382,10 @@ def doubts(
 )->list: # of texts
     "What somebody should know of a task and a model before anything is trained."
     found = list(map(str, overlaps(task)))
-    if is_begun or lm.reads != "input_ids": return found # what it hears is no text
-    texts = _texts_of(task)
-    found += _in_writing(lm, texts) + _in_asking(lm, sampling, texts)
-    found += _in_checking(lm, task, sampling, texts) + _in_a_template(lm, texts)
+    if is_begun: return found
+    texts, reads = _texts_of(task), lm.reads == "input_ids" # what it hears is no text
+    found += _in_writing(lm, texts)
+    if reads: found += _in_asking(lm, sampling, texts)
+    found += _in_checking(lm, task, sampling, texts) + _in_learning(texts)
+    if reads: found += _in_a_template(lm, texts)
     return list(filter(None, found))

@@ -26,7 +26,7 @@ def as_dataset(
         return _as_decimals(_class_names(_as_it_stands(source, name), name), source.features)
     if type(source) is dict: source = _column_rows(source, name, "the dict")
     if isinstance(source, pandas.DataFrame): return as_dataset(_from_pandas(source, name), name)
-    if hasattr(source, "column_names"): _check_names(list(source.column_names), name, "the table") # of Arrow
+    if getattr(source, "column_names", None): _check_names(list(source.column_names), name, "the table") # of Arrow
     for rows_of in ("to_dicts", "to_pylist"): # of polars, of Arrow
         if not hasattr(source, rows_of): continue
         return _as_decimals(_from_rows(getattr(source, rows_of)(), name), _kinds(source))
@@ -37,17 +37,22 @@ def as_dataset(
 # %% ../../nbs/storage/15_tables.ipynb #ff94347e
 def _instead(source)->str:
     "What to give in the place of what is no table."
-    if hasattr(source, "keys") and hasattr(source, "num_rows"): # a DatasetDict
+    if isinstance(source, dict): # a DatasetDict
         return f"one of its parts, such as data[{next(iter(source), 'train')!r}]"
     if hasattr(source, "to_frame"): return "a DataFrame, such as data.to_frame('prompt')" # a Series
     if isinstance(source, (list, tuple)) and all(isinstance(text, str) for text in source):
         return "rows with a column, such as Dataset.from_dict(dict(prompt=texts))"
+    if hasattr(source, "__next__"): return "its rows, list(data)" # a generator
     if hasattr(source, "take") and not hasattr(source, "ndim"): return "some of its rows, such as list(data.take(1000))"
     return "a Dataset, a list of dicts, a DataFrame or a file"
 
 # %% ../../nbs/storage/15_tables.ipynb #d1d8d125
 def _as_it_stands(table, name:str)->"datasets.Dataset":
     "A Dataset; one whose rows are changed when they are looked at must be written down first."
+    heard = next((column for column, feature in table.features.items() if "Audio(" in str(feature)), None)
+    if heard is not None:
+        raise ValueError(f"{name}: the column {heard!r} holds sound, which is read from a folder: write each clip as a "
+                         ".wav there, name it in the prompt (see SpeechModel), and leave the column out")
     if table.format["type"] != "custom": return table.with_format(None) # which may show some of its columns only
     raise ValueError(f"{name} has a transform, which changes its rows only while they are looked at: "
                      "apply it with data.map(...) first")
@@ -63,7 +68,8 @@ REFERENCES = {"answers", "ground_truth", "solution", "reference", "references", 
               "expected_answer", "response", "output", "labels", "correct_answer", "final_answer", "gold_answer",
               "truth", "gt", "ground_truths", "reference_answer", "expected_output", "targets", "answer_key",
               "answerkey", "summary", "highlights", "translation", "correct_answers", "best_answer", "answers_spans",
-              "gold_label", "correct_option", "final_decision", "long_answer", "canonical_solution", "solutions"}
+              "gold_label", "correct_option", "final_decision", "long_answer", "canonical_solution", "solutions",
+              "transcription", "transcript", "normalized_text"}
 
 # %% ../../nbs/storage/15_tables.ipynb #0fe45d22
 def called_references(columns:list)->list:
@@ -71,7 +77,8 @@ def called_references(columns:list)->list:
     return [column for column in columns if column.strip().lower().replace(" ", "_") in REFERENCES]
 
 # %% ../../nbs/storage/15_tables.ipynb #a4550f20
-ASKED = "question", "instruction", "query", "problem", "input", "text", "source" # what prompts are called elsewhere
+ASKED = ("question", "instruction", "query", "problem", "input", "text", "source", # what prompts are called elsewhere
+         "article", "document", "dialogue", "sentence", "review", "content")
 
 def renaming(
     columns:list, # that there are
@@ -79,8 +86,9 @@ def renaming(
 )->str:
     "How to come by a column that is called otherwise: by pandas."
     meant = [*called_references(columns), *(c for c in columns if c.strip().lower() == "answer")]
-    if wanted == "prompt": meant = [name for name in ASKED if name in map(str.lower, columns)]
-    name = next((c for c in columns if c.lower() in {m.lower() for m in meant}), "column")
+    if wanted == "prompt": meant = ASKED
+    known = {column.strip().lower(): column for column in reversed(columns)}
+    name = next((known[m] for m in (wanted, *map(str.lower, meant)) if m in known), "column")
     return f"pandas.read_csv(file).rename(columns={{{name!r}: {wanted!r}}})"
 
 # %% ../../nbs/storage/15_tables.ipynb #6d376683

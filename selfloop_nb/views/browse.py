@@ -16,6 +16,7 @@ from ..charts.cards import MOST_OPENED, sample_card
 from ..charts.chart_data import Bar, RoundScores, sample_row
 from ..charts.words import session_look
 from ..records import STATES
+from ..text import composed
 from .background import weakly
 from .live import LiveCharts, missing_line
 from .view import RoundView, choice_list, magnified, offer, push_button, run_or_table
@@ -52,10 +53,11 @@ def _between(rows:list, scores:list, low:float, high:float)->list:
     return [i for i in rows if low <= scores[i] <= high]
 
 def _with_text(rows:list, samples, text:str)->list:
-    "Those with a text in prompt or completion, whatever its case."
+    "Those with a text in prompt or completion, whatever its case and however its letters are put together."
     prompts, completions = samples["prompt"][:], samples["completion"][:]
-    wanted = text.casefold()
-    return [i for i in rows if wanted in prompts[i].casefold() or wanted in completions[i].casefold()]
+    def plain(text): return composed(text).casefold()
+    wanted = plain(text)
+    return [i for i in rows if wanted in plain(prompts[i]) or wanted in plain(completions[i])]
 
 # %% ../../nbs/views/07_browse.ipynb #9c2203df
 def _in_order(rows:list, samples, order:str)->list:

@@ -280,7 +280,7 @@ CHANGES = {"round": ["round", "static"], "rewind": ["round", "static"], "loss": 
 def _listen(self, event:Event):
     "Something has happened in the loop."
     ends = event.kind == "phase" and event.phase == "idle"
-    self.publisher.tell("status", *CHANGES.get(event.kind, ["static"] if ends else []))
+    self.publisher.tell("status", *CHANGES.get(event.kind, ["round", "static"] if ends else []))
     if ends: self.publisher.settle()
 
 @patch_to(ControlRoom)
