@@ -183,9 +183,24 @@ ERRORS |= {
     "{a}: [run] needs store = \"a folder\"": "{a}：[run] 需要 store = \"一个文件夹\"",
     "{a} holds a run already: go on with `selfloop resume {c}`, or name another store":
         "{a} 已有一次运行：用 `selfloop resume {c}` 继续，或另给一个 store",
+    "there is no run in {a} to go on with: begin it with `selfloop run {b}`, or go to the folder where it was begun, by "
+    "which the store of a plan is found":
+        "{a} 里没有可以继续的运行：用 `selfloop run {b}` 开始，或到开始它的文件夹去：计划的 store 从那里找",
     "{a} cannot be read: {b}": "{a} 读不出：{b}",
     "{a} is no TOML: {b}": "{a} 不是 TOML：{b}",
     "the plan cannot be followed: {a}": "无法按计划进行：{a}"}
+
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #989bec75
+ERRORS |= {
+    "measure={a}: no arm has a value of it: {b}": "measure={a}：没有一个分支有它的值：{b}",
+    "{a} of {b} trials failed, such as one that ended {c}": "{b} 次试验中有 {a} 次失败，例如 {c} 结束的一次",
+    "did you mean {a}?": "是不是 {a}？", "there are values of {a}": "有这些的值：{a}",
+    "{a}: {b} of the values are called {c}: give each once, by its name": "{a}：有 {b} 个值都叫 {c}：每个只给一次，各有各的名字",
+    "{a}: give a Loop, or a function seed -> Loop": "{a}：给一个 Loop，或函数 seed -> Loop",
+    "examine({a}): give the Loop, which has the task and can ask its models": "examine({a})：给 Loop，它有任务，能问它的模型",
+    "round={a} and by={b}: one of the two chooses, leave the other out": "round={a} 和 by={b}：只由其中一个选择，去掉另一个",
+    "targets={a}: {b} has no layer {c}: give some of {d}, or None for all that are linear":
+        "targets={a}：{b} 没有层 {c}：从 {d} 中给几个，None 为全部线性层"}
 
 # %% ../../nbs/backend/33_away_in_chinese.ipynb #919bb8be
 ERRORS |= {
