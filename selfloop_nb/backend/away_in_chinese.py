@@ -194,6 +194,8 @@ ERRORS |= {
 ERRORS |= {
     "measure={a}: no arm has a value of it: {b}": "measure={a}：没有一个分支有它的值：{b}",
     "{a} of {b} trials failed, such as one that ended {c}": "{b} 次试验中有 {a} 次失败，例如 {c} 结束的一次",
+    "initial={a}: it learns from samples, and M_0 from D_train alone: give FineTune(...), or leave it out":
+        "initial={a}：它从样本学习，而 M_0 只从 D_train 学：给 FineTune(...)，或不给",
     "did you mean {a}?": "是不是 {a}？", "there are values of {a}": "有这些的值：{a}",
     "{a}: {b} of the values are called {c}: give each once, by its name": "{a}：有 {b} 个值都叫 {c}：每个只给一次，各有各的名字",
     "{a}: give a Loop, or a function seed -> Loop": "{a}：给一个 Loop，或函数 seed -> Loop",

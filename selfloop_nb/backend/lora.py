@@ -206,9 +206,11 @@ def _check_targets(lm, lora:LoRA):
     def is_there(target): return any(name == target or name.endswith(f".{target}") for name in names)
     odd = [target for target in lora.targets or () if not is_there(target)]
     if not odd: return
-    linear = dict.fromkeys(name.rpartition(".")[2] for name in layers if isinstance(layers[name], (Linear, Conv1D)))
+    last = lm.model.get_output_embeddings()
+    linear = [name for name, layer in layers.items() if isinstance(layer, (Linear, Conv1D)) and layer is not last]
+    known = dict.fromkeys(name.rpartition(".")[2] for name in linear)
     raise ValueError(f"targets={lora.targets!r:.100}: {lm.name} has no layer {odd[0]!r}: give some of "
-                     f"{', '.join(linear):.200}, or None for all that are linear")
+                     f"{', '.join(known):.200}, or None for all that are linear")
 
 def check_lora(
     lm:"selfloop_nb.models.LanguageModel",
