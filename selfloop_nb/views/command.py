@@ -13,7 +13,7 @@ from pathlib import Path
 
 import selfloop_nb
 
-from ..backend.core import SelfloopError, natural_number, user_path
+from ..backend.core import SelfloopError, fixed_path, natural_number, user_path
 from ..backend.devices import choose_device, choose_dtype
 from ..charts.markup import for_terminal
 from ..guards import StopRules, check_rules
@@ -178,7 +178,7 @@ INTERRUPTED = 130
 def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     "Begin the run of a plan, or go on with it up to the rounds that the plan has."
     plan = read_plan(path)
-    if goes_on: _check_begun(path, user_path(plan["run"]["store"]))
+    if goes_on: _check_begun(path, fixed_path(plan["run"]["store"]))
     tracker = _tracker(plan) # first: where its package is missing, nothing is made
     try: return _run_in_short(_run_of(plan, path, goes_on, tracker)), OK
     finally:
