@@ -92,10 +92,11 @@ def test_what_learns_pairs_does_not_learn_d_train_as_if_it_were_no_pairs(kind):
     "It was trained as by FineTune, and the record named the pairs; as `initial` it ended in an error from within."
     pytest.importorskip("trl")
     task, how = small_task(), kind(**FEW)
-    uses = dict(how=lambda: fine_tune(tiny_llama(task, width=32), task.train, how), then=lambda: MaskedLM(then=how),
-                until=lambda: Until(0.5, how=how), initial=lambda: small_loop(initial=how))
-    for name, use in uses.items():
-        with pytest.raises(ValueError, match="give FineTune|must be a FineTune"): use()
+    refused = pytest.raises(ValueError, match="give FineTune|must be a FineTune")
+    with refused: fine_tune(tiny_llama(task, width=32), task.train, how)
+    with refused: MaskedLM(then=how)
+    with refused: Until(0.5, how=how)
+    with refused: small_loop(initial=how)
 
 
 def test_a_loop_learns_from_pairs_and_counts_them(tmp_path):

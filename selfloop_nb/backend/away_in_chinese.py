@@ -183,8 +183,8 @@ ERRORS |= {
     "{a}: [run] needs store = \"a folder\"": "{a}：[run] 需要 store = \"一个文件夹\"",
     "{a} holds a run already: go on with `selfloop resume {c}`, or name another store":
         "{a} 已有一次运行：用 `selfloop resume {c}` 继续，或另给一个 store",
-    "there is no run in {a} to go on with: begin it with `selfloop run {b}`, or go to the folder where it was begun, by "
-    "which the store of a plan is found":
+    "there is no run in {a} to go on with: begin it with `selfloop run {b}`, or go to the folder where it was begun, "
+    "by which the store of a plan is found":
         "{a} 里没有可以继续的运行：用 `selfloop run {b}` 开始，或到开始它的文件夹去：计划的 store 从那里找",
     "{a} cannot be read: {b}": "{a} 读不出：{b}",
     "{a} is no TOML: {b}": "{a} 不是 TOML：{b}",

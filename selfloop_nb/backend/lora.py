@@ -212,6 +212,7 @@ def _check_targets(lm, lora:LoRA):
     raise ValueError(f"targets={lora.targets!r:.100}: {lm.name} has no layer {odd[0]!r}: give some of "
                      f"{', '.join(known):.200}, or None for all that are linear")
 
+# %% ../../nbs/backend/09_lora.ipynb #67a1878a
 def check_lora(
     lm:"selfloop_nb.models.LanguageModel",
     lora:LoRA,

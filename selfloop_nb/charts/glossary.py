@@ -206,8 +206,7 @@ ERRORS |= {
     "write yours to a new file, Ratings(file).add(row, value, by) for each":
         "{a} 第 {b} 行：{c}。评分是一行行 JSON，含文本 by、prompt、completion 和 0 至 1 的 value："
         "请写入新文件，每条用 Ratings(file).add(row, value, by)",
-    "is no rating ({a})": "不是评分（{a}）", "is torn": "残缺", "it is no JSON": "不是 JSON", "it is {a}": "它是 {a}",
-    "it has no {a}": "没有 {a}", "its {a} is {b}": "它的 {a} 是 {b}",
+    "is no rating ({a})": "不是评分（{a}）", "is torn": "残缺", "it is no JSON": "不是 JSON", "no object, but {a}": "不是对象，而是 {a}",
     "row={a}: give one row of a sample table, with the text {b}": "row={a}：给出样本表的一行，含文本 {b}",
     "{a} scores but {b} verdicts: give one a score": "{a} 个得分却有 {b} 个判定：每个得分给一个",
     "{a} holds {b}: leave out samples that have no score, or that nobody rated":

@@ -49,6 +49,7 @@ class RocCurve:
 
 def _share(part:int, whole:int)->float: return part / whole if whole else math.nan
 
+# %% ../../nbs/people/01_agreement.ipynb #d5c8bf95
 def _check_pairs(scores:list, right:list):
     "Raise `ValueError` where not each score has its verdict: a verdict that is missing would count as one."
     if len(scores) != len(right): raise ValueError(f"{len(scores)} scores but {len(right)} verdicts: give one a score")

@@ -127,6 +127,7 @@ _LEARNT = {"DPO": f"{_SCORED}learnt to prefer the best kept one of a prompt to t
            "SPIN": f"{_SCORED}learnt to prefer the answers of its training data to its own, whatever Q said",
            "OnlyTrain": "the model was tuned on its training data alone, and wrote no samples"}
 
+# %% ../../nbs/storage/19_cards.ipynb #2748bc5c
 def learnt(
     config:dict, # of a record
 )->str: # the end of a sentence
@@ -134,6 +135,7 @@ def learnt(
     kinds = [str(setting_of(config, name).get("kind")) for name in ("mix", "tune")] # of a stranger's file, perhaps
     return next((_LEARNT[kind] for kind in kinds if kind in _LEARNT), f"{_SCORED}was tuned on those that were kept")
 
+# %% ../../nbs/storage/19_cards.ipynb #5f4e67df
 def model_card(
     record:Round,
     seal:str,
@@ -147,11 +149,13 @@ def model_card(
     data = ModelCardData(library_name="transformers", pipeline_tag=use.task, base_model=_hub_name(began),
                          tags=["selfloop_nb", "self-training"])
     rounds = "1 round" if record.number == 1 else f"{record.number} rounds"
+    settings = settings_used(record.config, rows[0]) if rows else record.config
+    how = f"Each round {learnt(record.config)}"
     parts = [f"# {as_code(began)}, after {rounds} on its own output",
-             f"Each round {learnt(record.config)} (made with selfloop_nb). All metrics are those of the run's record.",
+             f"{how} (made with selfloop_nb). All metrics are those of the run's record.",
              f"`transformers.{use.loader}.from_pretrained` loads it.",
              provenance(record, seal, info), "## Rounds", history_table(rows), "## Settings of this round",
-             settings_list(settings_used(record.config, rows[0]) if rows else record.config)]
+             settings_list(settings)]
     return _page(data, parts)
 
 # %% ../../nbs/storage/19_cards.ipynb #51b0f8b7

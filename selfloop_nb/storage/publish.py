@@ -252,8 +252,8 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     forms = forms_of(samples, _told(folder, store.info))
     n_kept, n_said = len(_kept(samples)), len(forms.get("messages", []))
     n_cut = sum(not row["finished"] for row in _kept(samples))
-    if n_cut: notes.append(f"{n_cut} of {n_kept} kept samples never ended (finished is false): who trains on their text "
-                           "must not teach an end")
+    if n_cut: notes.append(f"{n_cut} of {n_kept} kept samples never ended (finished is false): who trains on them must "
+                           "not teach an end")
     if n_said < n_kept: notes.append(f"{n_kept - n_said} of {n_kept} kept samples say nothing, and are in no messages")
     use = use_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     (folder / "README.md").write_text(model_card(record, seal, store.info, rows, use), encoding="utf-8")

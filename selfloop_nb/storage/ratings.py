@@ -64,15 +64,16 @@ def _line_in(text:bytes)->dict|None:
     except ValueError: return None
     return line if _is_line(line) else None
 
+# %% ../../nbs/storage/11_ratings.ipynb #c74cf696
 def _why_none(text:bytes)->str: # '' for one of ours that a crash has torn
     "What a line is that holds no verdict."
     try: line = parse_json(text)
     except ValueError: return "" if b'{"by": '.startswith(text[:7]) else "it is no JSON"
-    if not isinstance(line, dict): return f"it is {line!r:.40}"
+    if not isinstance(line, dict): return f"no object, but {line!r:.40}"
     missing = [name for name in ("by", "prompt", "completion", "value") if name not in line]
-    if missing: return f"it has no {', no '.join(missing)}"
+    if missing: return f"no {', no '.join(missing)}"
     odd = next((name for name in ("by", "prompt", "completion") if not isinstance(line[name], str)), "value")
-    return f"its {odd} is {line[odd]!r:.40}"
+    return f"{odd} is {line[odd]!r:.40}"
 
 # %% ../../nbs/storage/11_ratings.ipynb #72658138
 @contextmanager
@@ -144,6 +145,7 @@ def refresh(self):
     self._look()
     self._say_damage()
 
+# %% ../../nbs/storage/11_ratings.ipynb #1a2f0049
 @patch_to(Ratings)
 def _look(self)->bytes: # the end of the file that is no whole line: one that is being written, or a torn one
     "Read what has been added, without a word."
@@ -186,6 +188,7 @@ def _damage(self, number:int, line:bytes):
     self.damaged.append(number)
     self._unsaid.append((number, _why_none(line)))
 
+# %% ../../nbs/storage/11_ratings.ipynb #6ca5139b
 @patch_to(Ratings)
 def _say_damage(self):
     "Say which lines cannot be read, a few of them."
@@ -200,7 +203,7 @@ def _say_damage(self):
 def _check_form(self):
     "Raise `ValueError` for a file of something else, or on another scale, where 1 is not the best."
     odd = [(number, why) for number, why in self._unsaid if why]
-    scaled = [one for one in odd if one[1].startswith("its value is")]
+    scaled = [one for one in odd if one[1].startswith("value is")]
     if not odd or self._n_given and not scaled: return
     number, why = (scaled or odd)[0]
     raise ValueError(
@@ -283,11 +286,13 @@ def add(self,
     self._append(line)
     return line
 
+# %% ../../nbs/storage/11_ratings.ipynb #ff26b0b0
 def _check_sample(row):
     "Raise `ValueError` for what is no row of a sample table."
     odd = [name for name in ("prompt", "completion") if not (hasattr(row, "get") and isinstance(row.get(name), str))]
     if odd: raise ValueError(f"row={row!r:.80}: give one row of a sample table, with the text {odd[0]!r}")
 
+# %% ../../nbs/storage/11_ratings.ipynb #4715f9d5
 def _now()->str: return datetime.fromtimestamp(disk.time(), timezone.utc).isoformat(timespec="seconds")
 
 # %% ../../nbs/storage/11_ratings.ipynb #f9638a9d

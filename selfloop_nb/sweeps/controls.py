@@ -29,6 +29,7 @@ def control_arms(
     return {ONLY_TRAIN: dict(mix=OnlyTrain()), CHANCE: dict(select=Chance(rule), **blind),
             NO_FILTER: dict(select=all_of_it, **blind)}
 
+# %% ../../nbs/sweeps/04_controls.ipynb #c75d69a5
 def _unweighed(mix)->dict: # as a setting; empty where samples weigh alike
     "A mix without the weights by which Q would still choose."
     inner = getattr(mix, "mix", mix) # of `LearnOnly`

@@ -48,6 +48,7 @@ def _votes(samples, answer:Callable)->list:
     found = [answer(text) for text in answered(samples)["completion"][:]]
     return [("no answer", row) if is_missing(vote) else vote for row, vote in enumerate(found)]
 
+# %% ../../nbs/sweeps/05_examine.ipynb #cc55feb5
 def pass_rows(
     samples, # a table of samples with `correct`
     n:int,   # samples of a problem

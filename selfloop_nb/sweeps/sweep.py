@@ -63,6 +63,7 @@ def check_measure(self, measure:str):
     text = f"did you mean {near[0]!r}?" if near else f"there are values of {', '.join(self.measures)}"
     raise ValueError(f"measure={measure!r}: no arm has a value of it: {text}")
 
+# %% ../../nbs/sweeps/03_sweep.ipynb #ef228a62
 @patch_to(Sweep)
 def _row(self, arm)->dict:
     "An arm's row of the table."
@@ -251,6 +252,7 @@ def _own(loop)->Loop|None:
     if callable(loop): return None
     raise ValueError(f"{loop!r:.80}: give a Loop, or a function seed -> Loop")
 
+# %% ../../nbs/sweeps/03_sweep.ipynb #0371afdb
 def _planned(loop, axes:dict, arms:dict, seeds, *counts)->list:
     "The arms, checked on the loop of the first seed."
     if isinstance(loop, Loop): return plan(loop, axes, arms, seeds, *counts)
@@ -287,11 +289,13 @@ def _check_space(space:dict):
         for label, n in Counter(map(short, span) if is_list else ()).items():
             if n > 1: raise ValueError(f"{name}: {n} of the values are called {label!r}: give each once, by its name")
 
+# %% ../../nbs/sweeps/03_sweep.ipynb #94647a2b
 def _is_range(span)->bool:
     "Are these two numbers, the lower one first?"
     if not isinstance(span, tuple) or len(span) != 2: return False
     return all(isinstance(end, (int, float)) and math.isfinite(end) for end in span) and span[0] <= span[1]
 
+# %% ../../nbs/sweeps/03_sweep.ipynb #4f757b6b
 def _takes_whole(loop:Loop, name:str, space:dict)->bool:
     "Is a range one of whole numbers? Not that of a field which takes any, such as theta from 0 to 1."
     if not all(isinstance(end, int) for end in space[name]): return False
@@ -300,6 +304,7 @@ def _takes_whole(loop:Loop, name:str, space:dict)->bool:
     kinds = [f.type for setting in settings if is_dataclass(setting) for f in fields(setting) if f.name == name]
     return not any("float" in str(kind) for kind in kinds)
 
+# %% ../../nbs/sweeps/03_sweep.ipynb #c7b1d9d7
 def _is_small(loop:Loop, measure:str)->bool:
     "Is less of a metric better?"
     own = loop.measures.get(measure.removeprefix("heldout_"))

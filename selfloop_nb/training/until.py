@@ -38,6 +38,7 @@ def _is_whole(how)->bool:
     "Does a training learn D_train, with all weights?"
     return isinstance(how, FineTune) and learns_from_mix(how) and not how.lora
 
+# %% ../../nbs/training/08_until.ipynb #97df508a
 @patch_to(Until)
 def check(self, model:LanguageModel, task):
     "Raise `ValueError` for a model that cannot be trained so, or a task in which nobody knows what is solved."

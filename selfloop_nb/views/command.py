@@ -131,6 +131,7 @@ def _made(part:str, table:dict, *first):
 # %% ../../nbs/views/12_command.ipynb #2cb44980
 LOADERS = dict(lm="load_model", encoder="load_encoder") # of what a plan has the name alone
 
+# %% ../../nbs/views/12_command.ipynb #43e54a24
 def _value(name:str, value):
     "A setting: a model by its name; a list of TOML as the tuple that is wanted; rows of a table stay a list."
     if name in LOADERS and isinstance(value, str): return getattr(selfloop_nb, LOADERS[name])(value)
@@ -184,12 +185,14 @@ def run_plan(path, goes_on:bool=False)->tuple: # what it says, exit code
     finally:
         if tracker: tracker.close() # what it was told is there, however the run ends
 
+# %% ../../nbs/views/12_command.ipynb #6ec6276f
 def _check_begun(path, store:Path):
     "Raise `PlanError` where there is nothing to go on with, which another M_0 would hide."
     if (store / "run.json").exists(): return
     raise PlanError(f"there is no run in {str(store)!r} to go on with: begin it with `selfloop run {path}`, or go to "
                     "the folder where it was begun, by which the store of a plan is found")
 
+# %% ../../nbs/views/12_command.ipynb #894a7277
 def _run_of(plan:dict, path, goes_on:bool, tracker)->"selfloop_nb.Loop":
     "The loop of a plan, when it has run."
     about = {**RUN, **plan["run"]}
