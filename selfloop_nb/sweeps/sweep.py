@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 import matplotlib
 
-from ..backend.core import check_sizes, patch_to, plain_arguments, whole_number
+from ..backend.core import check_sizes, patch_to, plain_arguments, plain_scalar, whole_number
 from ..charts.comparison import CURVES
 from ..charts.look import canvas, line_look
 from ..charts.markup import escape
@@ -325,6 +325,7 @@ def search(
     "Look for good settings with Optuna's TPE (Bergstra et al. 2011). Needs the extra `search`."
     optuna = import_extra("optuna", "search")
     check_sizes(n_trials=whole_number(n_trials, "n_trials"))
+    space = {name: tuple(map(plain_scalar, span)) if isinstance(span, tuple) else span for name, span in space.items()}
     _check_space(space)
     first = _own(loop) or make_loop(loop, (seeds or [0])[0])
     whole = {name: _takes_whole(first, name, space) for name in space}
