@@ -195,7 +195,8 @@ def kept_fewer(
     "Has the rule dropped some that theta would keep, for what they say and not for how they end?"
     if not {"score", "state", "reason"} <= set(samples.column_names): return False
     rows = zip(samples["score"][:], samples["state"][:], samples["reason"][:])
-    return any(state == REJECTED and reason not in _OTHER_REASONS and score >= theta for score, state, reason in rows)
+    dropped = [score for score, state, reason in rows if state == REJECTED and reason not in _OTHER_REASONS]
+    return any(score is not None and score >= theta for score in dropped)
 
 # %% ../../nbs/people/01_agreement.ipynb #a888d59f
 @dataclass(frozen=True)
