@@ -388,7 +388,7 @@ def fine_tune(
     workers=HERE,     # who cuts a large mix into token ids, and trains where there are several processes
 )->Trained:
     "Train a copy of the model; raises `TrainingError` when loss or weights are no longer finite."
-    if not isinstance(how, FineTune): raise ValueError(f"how={how!r:.60}: give FineTune(...)")
+    if not isinstance(how, FineTune) or hasattr(how, "pairs"): raise ValueError(f"how={how!r:.60}: give FineTune(...)")
     what = lm, encode_rows(lm, table, workers, should_stop), how, seed, on_loss, should_stop, checkpoints
     if how.processes == 1: return train_rows(*what)
     return Trained(*train_in_processes(train_rows, *what, workers))

@@ -117,6 +117,29 @@ def test_a_plan_as_windows_writes_it(tmp_path):
     assert main(["report", str(tmp_path / "plan.TOML")]) == FAILED, "there is no such run yet"
 
 
+def test_to_go_on_there_must_be_a_run(tmp_path, monkeypatch, capsys):
+    "From another folder a relative store was not found, and a new M_0 was trained there in silence."
+    path = plan_in(tmp_path, rounds=1)
+    (tmp_path / "plan.toml").write_text((tmp_path / "plan.toml").read_text().replace(str(tmp_path / "run"), "run"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", path]) == WRONG and "begin it with `selfloop run" in capsys.readouterr().err
+    assert main(["run", path]) == main(["resume", path]) == OK
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["resume", path]) == WRONG and not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_plan_names_a_model_that_judges(tmp_path, capsys):
+    task = addition(n_train=60, n_prompts=20, n_heldout=30)
+    tiny_llama(task, width=32).save(tmp_path / "judge")
+    path = plan_in(tmp_path, rounds=1)
+    text = (tmp_path / "plan.toml").read_text()
+    asked = f'kind = "likelihood"\nlm = "{tmp_path / "judge"}"'
+    (tmp_path / "plan.toml").write_text(text.replace('kind = "confidence"', asked))
+    assert main(["run", path, "--json"]) == OK
+    assert open_run(tmp_path / "run").rounds[1].config["score"]["name"] == "likelihood"
+
+
 def test_exit_codes(tmp_path, monkeypatch, capsys):
     assert main(["run", str(tmp_path / "none.toml")]) == WRONG and main(["verify", str(tmp_path)]) == FAILED
     nothing_kept = plan_in(tmp_path)

@@ -6,8 +6,8 @@ import math, sys
 import pytest
 from datasets import Dataset
 from listening import messages_of, trained_on
-from selfloop_nb import (DPO, SPIN, Accumulate, FineTune, Loop, Replace, Sampling, Threshold, Window, addition,
-                         tiny_llama)
+from selfloop_nb import (DPO, SPIN, Accumulate, FineTune, Loop, MaskedLM, Replace, Sampling, Threshold, Until, Window,
+                         addition, tiny_llama)
 from selfloop_nb.backend.core import EmptyRoundError
 from selfloop_nb.backend.rows import completion_loss
 from selfloop_nb.tuning import fine_tune
@@ -85,6 +85,18 @@ def paired(store=None, tune=None, **changed):
     sampling = Sampling(n_samples=6, tokens_per_batch=200)
     settings = dict(score=half_digits, select=Threshold(0.5), sampling=sampling, tune=tune or DPO(**FEW))
     return small_loop(store, **{**settings, **changed})
+
+
+@pytest.mark.parametrize("kind", [DPO, SPIN])
+def test_what_learns_pairs_does_not_learn_d_train_as_if_it_were_no_pairs(kind):
+    "It was trained as by FineTune, and the record named the pairs; as `initial` it ended in an error from within."
+    pytest.importorskip("trl")
+    task, how = small_task(), kind(**FEW)
+    refused = pytest.raises(ValueError, match="give FineTune|must be a FineTune")
+    with refused: fine_tune(tiny_llama(task, width=32), task.train, how)
+    with refused: MaskedLM(then=how)
+    with refused: Until(0.5, how=how)
+    with refused: small_loop(initial=how)
 
 
 def test_a_loop_learns_from_pairs_and_counts_them(tmp_path):

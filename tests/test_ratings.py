@@ -319,12 +319,54 @@ def test_when_nothing_rated_was_good_more_can_be_asked_for(tmp_path):
 
 def test_a_file_full_of_lines_that_are_none_is_read_in_a_moment(tmp_path):
     path = tmp_path / "ratings.jsonl"
-    path.write_text("x\n" * 50_000) # each was looked up among all before it, and told
+    Ratings(path).add(ROW, 1, "ann")
+    path.write_text(path.read_text() + "x\n" * 50_000) # each was looked up among all before it, and told
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         found = Ratings(path)
         found.refresh()
-    assert len(found.damaged) == 50_000 and 0 < len(heard) <= 10
+    assert len(found.damaged) == 50_000 and 0 < len(heard) <= 10 and found.means() == {sample_key(ROW): 1}
+
+
+AS_ROWS = [dict(ROW, by="ann", value=value) for value in (1, 0)]
+SENT = {"a table": "by,prompt,completion,value\nann,2+2=,4,1\n", "a list": json.dumps(AS_ROWS, indent=1),
+        "votes to 5": "".join(json.dumps(dict(row, value=4 * row["value"] + 1)) + "\n" for row in AS_ROWS),
+        "true and false": json.dumps(dict(AS_ROWS[0], value=True)) + "\n",
+        "other names": '{"rater": "ann", "prompt": "2+2=", "completion": "4", "rating": 1}\n'}
+
+@pytest.mark.parametrize("what", SENT)
+def test_a_file_of_something_else_is_refused_where_it_is_given(what, tmp_path):
+    "It was passed over, line by line; of votes from 1 to 5 the worst alone counted, as the best."
+    path = tmp_path / "ratings.jsonl"
+    path.write_text(SENT[what])
+    for use in (Ratings, lambda path: human(ratings=path), lambda path: human(wait=False, ratings=str(path))):
+        with pytest.raises(ValueError, match="line [12]: .*a value from 0 to 1: write yours to a new file"): use(path)
+    assert path.read_text() == SENT[what]
+
+
+def test_a_run_whose_first_rating_was_torn_goes_on(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    Ratings(path).add(ROW, 1, "ann")
+    whole = path.read_bytes()
+    for cut in range(1, len(whole) - 1):
+        for torn in (whole[:cut], whole[:cut] + b"\n"):
+            path.write_bytes(torn)
+            with pytest.warns(UserWarning, match="line 1 of ratings.jsonl is torn"): ratings = Ratings(path)
+            ratings.add(ROW, 1, "ann")
+            assert ratings.means() == {sample_key(ROW): 1}
+
+
+@pytest.mark.parametrize("row", ["2+2=4", {}, dict(prompt="2+2="), dict(ROW, completion=None), dict(ROW, prompt=[1])])
+def test_what_is_no_sample_cannot_be_rated(row, tmp_path):
+    with pytest.raises(ValueError, match="row=.*give one row of a sample table"):
+        Ratings(tmp_path / "ratings.jsonl").add(row, 1, "ann")
+    assert not (tmp_path / "ratings.jsonl").exists()
+
+
+def test_a_name_in_two_ways_to_write_it_is_one_person(tmp_path):
+    ratings = Ratings(tmp_path / "ratings.jsonl")
+    for value, by in ((1, "Zoe\u0308"), (0, "Zo\u00eb")): ratings.add(ROW, value, by)
+    assert ratings.means() == {sample_key(ROW): 0} and len(ratings.raters) == 1
 
 
 def test_the_newest_verdict_is_taken_back_first(tmp_path):

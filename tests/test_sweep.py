@@ -342,6 +342,19 @@ def test_search_with_optuna(tmp_path):
     params = [trial.params for trial in again.trials]
     assert params[:3] == [trial.params for trial in study.trials]
     assert before.items() < times(tmp_path / "run").items(), "a longer search goes on from the shorter one"
+    with pytest.raises(ValueError, match="measure='acc': no arm has a value of it"):
+        search(loop, 2, rounds=1, measure="acc", **space)
+
+
+def test_a_search_goes_the_way_that_a_measure_counts(tmp_path):
+    "An error rate was made as large as could be; theta from 0 to 1 was 0 or 1, and nothing between them."
+    pytest.importorskip("optuna")
+    from selfloop_nb import Measure, search
+    def errors(answers): return len({len(text) for text in answers["completion"]}) / 10
+    wrong = dict(errors=Measure(errors, lower_is_better=True))
+    loop = small_loop(tmp_path / "run", score=half_digits, measures=wrong)
+    study = search(loop, 2, rounds=1, measure="heldout_errors", theta=(0, 1))
+    assert study.direction.name == "MINIMIZE" and all(0 < trial.params["theta"] < 1 for trial in study.trials)
 
 
 def test_search_without_optuna(monkeypatch):

@@ -197,6 +197,22 @@ def _tied_target(model)->str: # '' where there is none
             "well when they are merged; leave it out of targets")
 
 # %% ../../nbs/backend/09_lora.ipynb #bda23fa0
+def _check_targets(lm, lora:LoRA):
+    "Raise `ValueError` for a layer that there is not: beside others peft passes over it without a word."
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+    layers = dict(lm.model.named_modules())
+    names = [*layers, *(name for name, _ in lm.model.named_parameters())] # experts are no layers
+    def is_there(target): return any(name == target or name.endswith(f".{target}") for name in names)
+    odd = [target for target in lora.targets or () if not is_there(target)]
+    if not odd: return
+    last = lm.model.get_output_embeddings()
+    linear = [name for name, layer in layers.items() if isinstance(layer, (Linear, Conv1D)) and layer is not last]
+    known = dict.fromkeys(name.rpartition(".")[2] for name in linear)
+    raise ValueError(f"targets={lora.targets!r:.100}: {lm.name} has no layer {odd[0]!r}: give some of "
+                     f"{', '.join(known):.200}, or None for all that are linear")
+
+# %% ../../nbs/backend/09_lora.ipynb #67a1878a
 def check_lora(
     lm:"selfloop_nb.models.LanguageModel",
     lora:LoRA,
@@ -205,6 +221,7 @@ def check_lora(
     import torch
     model = lm.model
     reason = "" if _has_linear(model) else "it has no linear layer"
+    if not reason: _check_targets(lm, lora)
     if not reason:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             empty = type(model)(deepcopy(model.config))

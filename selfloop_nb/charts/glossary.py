@@ -200,6 +200,19 @@ ERRORS = {
     "the run folder {path} is gone: put it back, or use another store": "运行文件夹 {path} 不见了：把它放回来，或换一个 store",
     "branch": "分支", "run": "运行"}
 
+# %% ../../nbs/charts/02_glossary.ipynb #c1d4b3c7
+ERRORS |= {
+    "{a}, line {b}: {c}. Ratings are lines of JSON with the texts by, prompt and completion and a value from 0 to 1: "
+    "write yours to a new file, Ratings(file).add(row, value, by) for each":
+        "{a} 第 {b} 行：{c}。评分是一行行 JSON，含文本 by、prompt、completion 和 0 至 1 的 value："
+        "请写入新文件，每条用 Ratings(file).add(row, value, by)",
+    "is no rating ({a})": "不是评分（{a}）", "is torn": "残缺", "it is no JSON": "不是 JSON", "no object, but {a}": "不是对象，而是 {a}",
+    "row={a}: give one row of a sample table, with the text {b}": "row={a}：给出样本表的一行，含文本 {b}",
+    "{a} scores but {b} verdicts: give one a score": "{a} 个得分却有 {b} 个判定：每个得分给一个",
+    "{a} holds {b}: leave out samples that have no score, or that nobody rated":
+        "{a} 含 {b}：去掉没有得分或没人评过的样本",
+    "ratings={a}: there is no such file": "ratings={a}：没有这个文件"}
+
 # %% ../../nbs/charts/02_glossary.ipynb #abf6e710
 REPORT = {
     "The sealed test": "封存的测试", "Beside its controls": "与对照相比", "Compared": "比较", "Figures": "图", "Rounds": "各轮",
@@ -293,6 +306,8 @@ RATED |= {
 RATED |= {
     "No sample of this round was picked at random: the figures are about those you saw, not about the round.":
         "这一轮没有随机抽取的样本：数字说的是你看过的，不是这一轮。",
+    "The rule kept fewer than all from θ up: the figures say how good Q is at θ, not what was kept.":
+        "规则没有保留 θ 以上的全部：数字说的是 Q 在 θ 处有多好，不是保留了什么。",
     "best {share} of the {n_open} that may be kept": "可保留的 {n_open} 个中最好的 {share}",
     "top {n_best} of each prompt": "每题前 {n_best} 个",
     "these samples": "这些样本", "against the controls": "与对照相比", "round {n_round} waits": "第 {n_round} 轮在等待",

@@ -124,6 +124,8 @@ def unseal(
     if before and before.metrics:
         raise SelfloopError(f"the sealed test was opened on {before.opened} for round {before.number} of branch "
                             f"{before.branch!r}: it can be opened once. loop.sealed shows what came of it")
+    if round is not None and by is not None:
+        raise ValueError(f"round={round!r} and by={by!r}: one of the two chooses, leave the other out")
     check_prompts(loop.model, task, loop.sampling, task.sealed)
     chosen = before or _choice(loop, round, by)
     if [record.id for record in loop.rounds[chosen.number:chosen.number + 1]] != [chosen.round]:

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['Z95', 'kappa', 'rater_kappa', 'RocCurve', 'roc', 'KeepRates', 'keep_rates', 'wilson', 'ThetaSuggestion',
-           'suggest_theta', 'judged', 'AgreementMetrics', 'agreement_metrics']
+           'suggest_theta', 'judged', 'kept_fewer', 'AgreementMetrics', 'agreement_metrics']
 
 # %% ../../nbs/people/01_agreement.ipynb #50b81277
 import math
 from dataclasses import asdict, dataclass
 
 from ..backend.counters import least_of
+from ..records import REJECTED
 from ..storage.ratings import Ratings, sample_keys
 
 # %% ../../nbs/people/01_agreement.ipynb #6b6ead50
@@ -48,12 +49,22 @@ class RocCurve:
 
 def _share(part:int, whole:int)->float: return part / whole if whole else math.nan
 
+# %% ../../nbs/people/01_agreement.ipynb #d5c8bf95
+def _check_pairs(scores:list, right:list):
+    "Raise `ValueError` where not each score has its verdict: a verdict that is missing would count as one."
+    if len(scores) != len(right): raise ValueError(f"{len(scores)} scores but {len(right)} verdicts: give one a score")
+    def is_missing(value): return value is None or not math.isfinite(value)
+    for name, values in dict(scores=scores, right=right).items():
+        if odd := [value for value in values if is_missing(value)]:
+            raise ValueError(f"{name} holds {odd[0]!r}: leave out samples that have no score, or that nobody rated")
+
 # %% ../../nbs/people/01_agreement.ipynb #bca431bb
 def roc(
     scores:list, # finite
     right:list,  # bools: what people say
 )->RocCurve:
     "The ROC curve of Q; equal scores are one point."
+    _check_pairs(scores, right)
     n_wrong, n_right = _count(right)
     by_score = {}
     for score, r in zip(scores, right): by_score.setdefault(score, []).append(r)
@@ -94,6 +105,7 @@ def keep_rates(
     theta:float,
 )->KeepRates:
     "phi, psi and the breakdown point p*."
+    _check_pairs(scores, right)
     least = least_of(theta)
     kept_right = [s >= least for s, r in zip(scores, right) if r]
     kept_wrong = [s >= least for s, r in zip(scores, right) if not r]
@@ -136,6 +148,7 @@ def suggest_theta(
     "The lowest theta whose precision is as high as wanted, by the lower end of Wilson's interval."
     if not 0 < wanted < 1:
         raise ValueError(f"wanted={wanted!r}: a precision is above 0 and below 1; no number of ratings proves 1")
+    _check_pairs(scores, right)
     n_needed = math.ceil(Z95**2 * wanted / (1 - wanted))
     best = ThetaSuggestion(math.nan, 0, math.nan, 0.0, 1.0, False, n_needed)
     for theta, (n_right, n_kept) in _kept_from(scores, right).items():
@@ -171,6 +184,19 @@ def judged(
         scores.append(score)
         right.append(means[key] > 0.5)
     return scores, right
+
+# %% ../../nbs/people/01_agreement.ipynb #b0e2c957
+_OTHER_REASONS = {"", "no valid score", "broken text", "unfinished", "empty", "too long", "duplicate"}
+
+def kept_fewer(
+    samples,     # a table of samples with state and reason
+    theta:float,
+)->bool:
+    "Has the rule dropped some that theta would keep, for what they say and not for how they end?"
+    if not {"score", "state", "reason"} <= set(samples.column_names): return False
+    rows = zip(samples["score"][:], samples["state"][:], samples["reason"][:])
+    dropped = [score for score, state, reason in rows if state == REJECTED and reason not in _OTHER_REASONS]
+    return any(score is not None and score >= theta for score in dropped)
 
 # %% ../../nbs/people/01_agreement.ipynb #a888d59f
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def human(
             raise ScoringError(
                 "human() uses the ratings of the run it works in: "
                 "on a table say where they are, human(ratings='.../ratings.jsonl')")
+        if not disk.exists(kept.path): raise ScoringError(f"ratings={str(kept.path)!r}: there is no such file")
         kept.refresh()
         return _mean_ratings(samples, kept.means())
     def bind(context, samples):

@@ -316,7 +316,7 @@ ERRORS |= {
     "{a}: there is no column 'prompt', so nothing is asked, and the model does not see the column 'text': rename it to "
     "'prompt' where it holds what is asked":
         "{a}：没有列 'prompt'，因此什么也没有问，模型也看不到列 'text'：若其中是题目，请改名为 'prompt'",
-    "line {a} of {b} is torn or no rating: it is passed over, the others stand": "{b} 的第 {a} 行残缺或不是评分：跳过它，其余有效"}
+    "line {a} of {b} {c}: it is passed over, the others stand": "{b} 的第 {a} 行{c}：跳过它，其余有效"}
 
 # %% ../../nbs/storage/28_in_chinese.ipynb #636aed5c
 ERRORS |= {

@@ -50,10 +50,10 @@ def _said(text:str)->list:
 
 # %% ../../nbs/storage/22_publish.ipynb #8c165968
 def _besides(row:dict, more:dict)->dict:
-    "Where a row comes from, the tools of its conversation as JSON text, and the settings of the template."
+    "Where a row comes from, whether it ended, the tools of its conversation as JSON, the settings of the template."
     given = {"tools": json.dumps(more["tools"])} if more.get("tools") else {}
     if more["chat_template_kwargs"]: given["chat_template_kwargs"] = more["chat_template_kwargs"]
-    return {**given, "round": row["round"], "sample_id": row["sample_id"], "score": row["score"]}
+    return {**given, **{name: row[name] for name in ("round", "sample_id", "score", "finished")}}
 
 # %% ../../nbs/storage/22_publish.ipynb #e27a55d5
 def as_messages(row:dict, told:dict={})->dict:
@@ -251,6 +251,9 @@ def _fill(run, store:Run, record, folder:Path)->list: # notes
     samples = _samples_up_to(store, record.number)
     forms = forms_of(samples, _told(folder, store.info))
     n_kept, n_said = len(_kept(samples)), len(forms.get("messages", []))
+    n_cut = sum(not row["finished"] for row in _kept(samples))
+    if n_cut: notes.append(f"{n_cut} of {n_kept} kept samples never ended (finished is false): who trains on them must "
+                           "not teach an end")
     if n_said < n_kept: notes.append(f"{n_kept - n_said} of {n_kept} kept samples say nothing, and are in no messages")
     use = use_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     (folder / "README.md").write_text(model_card(record, seal, store.info, rows, use), encoding="utf-8")

@@ -7,7 +7,7 @@ __all__ = ['MOST_RATINGS', 'MOST_SENT', 'MOST_SAID', 'PICKS', 'sample_key', 'sam
            'rating_lines', 'odd_ratings', 'pick']
 
 # %% ../../nbs/storage/11_ratings.ipynb #5ce143fc
-import json, math, os, warnings
+import json, math, os, unicodedata, warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -42,7 +42,7 @@ def rater_name(
 )->str: # safe to store
     "Who rates; raises `ValueError` for a name that says nothing."
     if not isinstance(by, str) or not by.strip(): raise ValueError(f"by={by!r}: say who rates, by any name")
-    return clean_text(by.strip())[:100]
+    return unicodedata.normalize("NFC", clean_text(by.strip()))[:100] # a name is one name, whichever keyboard wrote it
 
 # %% ../../nbs/storage/11_ratings.ipynb #b574cc03
 def _is_value(value)->bool:
@@ -63,6 +63,17 @@ def _line_in(text:bytes)->dict|None:
     try: line = parse_json(text)
     except ValueError: return None
     return line if _is_line(line) else None
+
+# %% ../../nbs/storage/11_ratings.ipynb #c74cf696
+def _why_none(text:bytes)->str: # '' for one of ours that a crash has torn
+    "What a line is that holds no verdict."
+    try: line = parse_json(text)
+    except ValueError: return "" if b'{"by": '.startswith(text[:7]) else "it is no JSON"
+    if not isinstance(line, dict): return f"no object, but {line!r:.40}"
+    missing = [name for name in ("by", "prompt", "completion", "value") if name not in line]
+    if missing: return f"no {', no '.join(missing)}"
+    odd = next((name for name in ("by", "prompt", "completion") if not isinstance(line[name], str)), "value")
+    return f"{odd} is {line[odd]!r:.40}"
 
 # %% ../../nbs/storage/11_ratings.ipynb #72658138
 @contextmanager
@@ -91,8 +102,12 @@ class Ratings:
     ):
         self.path = fixed_path(path)
         self.damaged, self._said = [], set() # the numbers of lines that cannot be read
+        self._unsaid = []                    # those that nobody was told of, and what they are
         self._start_over()
-        if self.refresh() and not self._early: self._damage(self._n_lines + 1)
+        rest = self._look()
+        if rest and not self._early: self._damage(self._n_lines + 1, rest)
+        self._check_form()
+        self._say_damage()
 
     def __repr__(self):
         counts = [f"{len(self.verdicts(by))} by {by}" for by in self.raters]
@@ -125,8 +140,15 @@ def odd_ratings(
 
 # %% ../../nbs/storage/11_ratings.ipynb #74f41cee
 @patch_to(Ratings)
-def refresh(self)->bytes: # the end of the file that is no whole line: one that is being written, or a torn one
+def refresh(self):
     "Read what has been added."
+    self._look()
+    self._say_damage()
+
+# %% ../../nbs/storage/11_ratings.ipynb #1a2f0049
+@patch_to(Ratings)
+def _look(self)->bytes: # the end of the file that is no whole line: one that is being written, or a torn one
+    "Read what has been added, without a word."
     try:
         with _locked(self.path, os.O_RDONLY, shared=True) as handle: return self._read_on(handle)
     except FileNotFoundError: return b""
@@ -155,18 +177,38 @@ def _count_line(self, line:bytes):
     self._n_lines += 1
     if self._early: self._early = False
     elif verdict := _line_in(line): self._apply(verdict)
-    elif line.strip(): self._damage(self._n_lines)
+    elif line.strip(): self._damage(self._n_lines, line)
 
 # %% ../../nbs/storage/11_ratings.ipynb #77dc6dc6
 @patch_to(Ratings)
-def _damage(self, number:int):
-    "Say, once, that a line cannot be read."
+def _damage(self, number:int, line:bytes):
+    "Note, once, that a line cannot be read."
     if number in self._said: return
     self._said.add(number)
     self.damaged.append(number)
-    if len(self.damaged) > MOST_SAID: return
-    warnings.warn(
-        f"line {number} of {self.path.name} is torn or no rating: it is passed over, the others stand", stacklevel=4)
+    self._unsaid.append((number, _why_none(line)))
+
+# %% ../../nbs/storage/11_ratings.ipynb #6ca5139b
+@patch_to(Ratings)
+def _say_damage(self):
+    "Say which lines cannot be read, a few of them."
+    n_told = len(self.damaged) - len(self._unsaid)
+    for number, why in self._unsaid[:max(0, MOST_SAID - n_told)]:
+        what = f"is no rating ({why})" if why else "is torn"
+        warnings.warn(f"line {number} of {self.path.name} {what}: it is passed over, the others stand", stacklevel=3)
+    self._unsaid = []
+
+# %% ../../nbs/storage/11_ratings.ipynb #ba5f357e
+@patch_to(Ratings)
+def _check_form(self):
+    "Raise `ValueError` for a file of something else, or on another scale, where 1 is not the best."
+    odd = [(number, why) for number, why in self._unsaid if why]
+    scaled = [one for one in odd if one[1].startswith("value is")]
+    if not odd or self._n_given and not scaled: return
+    number, why = (scaled or odd)[0]
+    raise ValueError(
+        f"{self.path.name!r}, line {number}: {why}. Ratings are lines of JSON with the texts by, prompt and completion "
+        "and a value from 0 to 1: write yours to a new file, Ratings(file).add(row, value, by) for each")
 
 # %% ../../nbs/storage/11_ratings.ipynb #3a35e75d
 @patch_to(Ratings)
@@ -209,6 +251,7 @@ def _append(self, line:dict):
     is_new, data = not disk.exists(self.path), json.dumps(line).encode() + b"\n"
     try:
         self._append_bytes(data)
+        self._say_damage()
         force_name(self.path, is_new)
     except OSError as error:
         text = f"{error.strerror}: this rating is not kept, those before it are"
@@ -231,7 +274,8 @@ def add(self,
     by:str,           # who says so
     how:str="",       # how the sample was picked: only "random" stands for the round
 )->dict: # the line
-    "Keep a verdict; raises `ValueError` for a value outside [0, 1] or a name that says nothing."
+    "Keep a verdict; raises `ValueError` for a value outside [0, 1], a name that says nothing, or what is no sample."
+    _check_sample(row)
     prompt, completion = sample_key(row)
     sample_id = clean_text(str(row.get("sample_id", "")))
     plain = plain_scalar(value)
@@ -242,6 +286,13 @@ def add(self,
     self._append(line)
     return line
 
+# %% ../../nbs/storage/11_ratings.ipynb #ff26b0b0
+def _check_sample(row):
+    "Raise `ValueError` for what is no row of a sample table."
+    odd = [name for name in ("prompt", "completion") if not (hasattr(row, "get") and isinstance(row.get(name), str))]
+    if odd: raise ValueError(f"row={row!r:.80}: give one row of a sample table, with the text {odd[0]!r}")
+
+# %% ../../nbs/storage/11_ratings.ipynb #4715f9d5
 def _now()->str: return datetime.fromtimestamp(disk.time(), timezone.utc).isoformat(timespec="seconds")
 
 # %% ../../nbs/storage/11_ratings.ipynb #f9638a9d

@@ -177,7 +177,7 @@ def _not_for_arms(name:str, values)->str:
 def _not_listed(loop:Loop, name:str, value)->str:
     "Why a single value is no axis; it is not where there is no such setting either."
     try:
-        if name not in (*SETTINGS, "seeds"): _owner(name, vars(loop.settings))
+        if name not in (*SETTINGS, "seeds"): _owner(name, {s: getattr(loop, s) for s in SETTINGS})
     except ValueError as error: return str(error)
     return f"{name}={value!r:.60}: give a list of values, such as {name}=[{value!r:.60}]"
 

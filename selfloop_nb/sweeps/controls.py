@@ -7,11 +7,12 @@ __all__ = ['control_arms', 'Controls', 'controls']
 
 # %% ../../nbs/sweeps/04_controls.ipynb #58e0b684
 import math
+from dataclasses import is_dataclass, replace
 
 from ..backend.core import patch_to
-from ..filters.chance import Chance
+from ..filters.chance import Chance, chance
 from ..loop import Loop
-from ..mixing import OnlyTrain
+from ..mixing import OnlyTrain, learns_from_mix
 from ..selection import Threshold
 from ..storage import evidence
 from ..storage.evidence import CHANCE, NO_FILTER, ONLY_TRAIN, AgainstControls
@@ -22,9 +23,19 @@ def control_arms(
     loop:Loop, # that is to be held against them
 )->dict: # name -> settings, as `sweep(arms=...)` takes them
     "The settings in which each control differs from a loop."
-    rule = loop.select
+    rule, blind = loop.select, _unweighed(loop.mix)
     all_of_it = Threshold(-math.inf, rule.unique, rule.finished, rule.max_tokens)
-    return {ONLY_TRAIN: dict(mix=OnlyTrain()), CHANCE: dict(select=Chance(rule)), NO_FILTER: dict(select=all_of_it)}
+    if not learns_from_mix(loop.tune): return {CHANCE: dict(score=chance(), select=all_of_it)} # pairs go by Q
+    return {ONLY_TRAIN: dict(mix=OnlyTrain()), CHANCE: dict(select=Chance(rule), **blind),
+            NO_FILTER: dict(select=all_of_it, **blind)}
+
+# %% ../../nbs/sweeps/04_controls.ipynb #c75d69a5
+def _unweighed(mix)->dict: # as a setting; empty where samples weigh alike
+    "A mix without the weights by which Q would still choose."
+    inner = getattr(mix, "mix", mix) # of `LearnOnly`
+    if not is_dataclass(inner) or getattr(inner, "weights", None) is None: return {}
+    plain = replace(inner, weights=None)
+    return dict(mix=plain if inner is mix else replace(mix, mix=plain))
 
 # %% ../../nbs/sweeps/04_controls.ipynb #402f0c52
 class Controls(dict):
@@ -34,7 +45,12 @@ class Controls(dict):
         self.missing = {} # name -> why there is none
         self.ended = {}   # name -> why it ended before the loop's last round
         self._arms = {}
-        for name, settings in control_arms(loop).items(): self._open(name, settings)
+        arms = control_arms(loop)
+        for name, settings in arms.items(): self._open(name, settings)
+        how = type(loop.tune).__name__
+        for name in (ONLY_TRAIN, NO_FILTER):
+            if name in arms: continue
+            self.missing[name] = f"{how} learns from samples, and from pairs that no rule keeps: chance stands for both"
 
     def _open(self, name:str, settings:dict):
         "Make a branch, or go on with the one that there is."

@@ -7,14 +7,17 @@ __all__ = ['tries_at', 'pass_rows', 'examine']
 
 # %% ../../nbs/sweeps/05_examine.ipynb #3f1fd9c2
 import warnings
+from collections.abc import Callable
 
 from ..backend.core import derive_seed, plain_arguments, whole_number
+from ..backend.thoughts import answered, is_missing
 from ..loop import Loop
 from ..metrics.pass_at_k import majority_at_k, pass_of
 from ..records import as_verdicts, questions
 from ..sampling import Sampling, asked_in_turn, generate_samples, room_for
 from ..storage.evidence import row_interval
 from ..storage.moves import find_round
+from ..text import by_value, extractor
 
 # %% ../../nbs/sweeps/05_examine.ipynb #16f8a62e
 def tries_at(
@@ -40,18 +43,24 @@ def _samples_of(loop:Loop, number:int, n:int, temperature:float)->"datasets.Data
     return samples.add_column("correct", verdicts)
 
 # %% ../../nbs/sweeps/05_examine.ipynb #49baa42f
+def _votes(samples, answer:Callable)->list:
+    "What each sample votes for: the answer in it; none agrees with a sample that has no answer."
+    found = [answer(text) for text in answered(samples)["completion"][:]]
+    return [("no answer", row) if is_missing(vote) else vote for row, vote in enumerate(found)]
+
+# %% ../../nbs/sweeps/05_examine.ipynb #cc55feb5
 def pass_rows(
     samples, # a table of samples with `correct`
     n:int,   # samples of a problem
+    answer:Callable=str.strip, # a text -> the answer in it, by which samples vote
 )->list: # of dicts, one for each number of tries: k, pass_at_k, low, high, majority_at_k
     "pass@k with its 95 % interval, and maj@k, for k up to n, over the problems whose n samples all have a verdict."
     verdicts = {}
     for prompt, right in zip(samples["prompt_id"][:], as_verdicts(samples["correct"][:])):
         verdicts.setdefault(prompt, []).append(right)
     known = {prompt: rights for prompt, rights in verdicts.items() if None not in rights}
-    voting = [row for row in samples if row["prompt_id"] in known]
-    prompts, correct = ([row[name] for row in voting] for name in ("prompt_id", "correct"))
-    answers = [row["completion"].strip() for row in voting]
+    columns = zip(samples["prompt_id"][:], _votes(samples, answer), samples["correct"][:])
+    prompts, answers, correct = map(list, zip(*(row for row in columns if row[0] in known))) if known else ([], [], [])
     rows = []
     for k in tries_at(n):
         mean, low, high = row_interval([pass_of(n, sum(rights), k) for rights in known.values()])
@@ -72,16 +81,20 @@ def examine(
     rounds:tuple=(0, -1), # numbers of rounds, or one; -1: the newest
     n:int=16,             # samples of a problem, at least 1
     temperature:float=1.0, # that they are asked at, above 0
+    answer:Callable|str=str.strip, # text -> the answer in it, by which they vote, as for `agreement`; "last_number"
 )->"pandas.DataFrame": # round, k, pass_at_k, low, high, majority_at_k: a row a round and k
-    "Ask the models of some rounds each held-out problem n times. Raises `ValueError` where the task cannot check."
+    "Ask the models of some rounds each held-out problem n times. Raises `ValueError` where no task can check."
     import pandas
+    if not isinstance(loop, Loop):
+        raise ValueError(f"examine({type(loop).__name__}): give the Loop, which has the task and can ask its models")
     if loop.task.check is None or loop.task.heldout is None:
         raise ValueError("to examine a model the task needs held-out data and a check: it cannot tell what is right")
+    answer = by_value(extractor(answer, "answer")) # 12.50 and 12.5 are one answer
     if whole_number(n, "n") < 1: raise ValueError(f"n={n!r}: it must be at least 1")
     several = rounds if hasattr(rounds, "__iter__") else [rounds]
     numbers = dict.fromkeys(_number(loop, round) for round in several)
     rows = []
     for number in numbers:
         samples = _samples_of(loop, number, n, temperature)
-        rows += [dict(round=number, **row) for row in pass_rows(samples, n)]
+        rows += [dict(round=number, **row) for row in pass_rows(samples, n, answer)]
     return pandas.DataFrame(rows)

@@ -6,12 +6,13 @@
 __all__ = ['MEASURES', 'Sweep', 'against', 'sweep_plot', 'sweep', 'search']
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #14d70229
-import gc, math
-from dataclasses import dataclass
+import difflib, gc, math, warnings
+from collections import Counter
+from dataclasses import dataclass, field, fields, is_dataclass
 
 import matplotlib
 
-from ..backend.core import patch_to, plain_arguments, whole_number
+from ..backend.core import check_sizes, patch_to, plain_arguments, plain_scalar, whole_number
 from ..charts.comparison import CURVES
 from ..charts.look import canvas, line_look
 from ..charts.markup import escape
@@ -19,7 +20,7 @@ from ..charts.rounds import own_measures
 from ..loop import Loop
 from ..opened import open_run, screen
 from ..storage.evidence import t_interval, verdicts_among
-from .arms import plan, short
+from .arms import SETTINGS, plan, short
 from .seeds import make_loop, parts_of, run_seeds
 from ..text import import_extra
 
@@ -34,6 +35,7 @@ class Sweep:
     rounds:int   # number of the last round of an arm
     runs:dict    # name of an arm -> opened runs, one a seed
     ended:dict   # (name of an arm, seed) -> why it ended before its last round
+    loop:Loop|None=field(default=None, repr=False) # held, since a folder that it made for a while goes with it
 
     @property
     def histories(self)->dict: # as the charts and `compare` take them
@@ -51,6 +53,17 @@ def _is_known(self, measure:str)->bool:
     return any(not math.isnan(value) for name in self.runs for value in self.last(name, measure))
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #9c736c36
+@patch_to(Sweep)
+def check_measure(self, measure:str):
+    "Raise `ValueError` for a metric of which no arm has a value."
+    if self._is_known(measure): return
+    columns = dict.fromkeys(name for histories in self.histories.values() for h in histories for name in h)
+    known = [name for name in columns if self._is_known(name)]
+    near = difflib.get_close_matches(str(measure), known, 1, 0.5)
+    text = f"did you mean {near[0]!r}?" if near else f"there are values of {', '.join(self.measures)}"
+    raise ValueError(f"measure={measure!r}: no arm has a value of it: {text}")
+
+# %% ../../nbs/sweeps/03_sweep.ipynb #ef228a62
 @patch_to(Sweep)
 def _row(self, arm)->dict:
     "An arm's row of the table."
@@ -97,6 +110,7 @@ def against(
     "What each arm has over another one, seed by seed, with Student's 95 % interval."
     import pandas
     if name not in done.runs: raise ValueError(f"there is no arm {name!r}: there are {list(done.runs)}")
+    done.check_measure(measure)
     base, gaps = done.last(name, measure), {}
     for arm in done.runs:
         if arm == name: continue
@@ -111,6 +125,7 @@ def sweep_plot(
     ax=None, **style,      # see `canvas`
 )->"matplotlib.figure.Figure":
     "A metric at the end of each arm, with its interval over the seeds."
+    if measure is not None: done.check_measure(measure)
     measure = measure or next(iter(done.measures), "heldout_loss")
     axis = _axis(done, x)
     lines = _lines(done, axis)
@@ -219,7 +234,7 @@ def sweep(
 
     Raises `ValueError` with all that is wrong before anything is run."""
     from tqdm import tqdm
-    own = loop if isinstance(loop, Loop) else None
+    own = _own(loop)
     if seeds is None: seeds = [own.seed] if own else [0]
     n_workers = 1 if hasattr(workers, "map") else workers
     found = _planned(loop, axes, arms, seeds, rounds, n_workers, shared)
@@ -228,9 +243,16 @@ def sweep(
     total = len(found) * len(seeds) * rounds
     with tqdm(total=total, unit="round", disable=not progress, leave=False, file=screen()) as bar:
         made = run_seeds(own, source, seeds, workers, bar.update, arms=found, rounds=rounds, shared=shared)
-    return _gathered(found, seeds, shared + rounds, made)
+    return _gathered(found, seeds, shared + rounds, made, own)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #2ea81a64
+def _own(loop)->Loop|None:
+    "The loop itself; None for a function that makes one of each seed. Raises `ValueError` for what is neither."
+    if isinstance(loop, Loop): return loop
+    if callable(loop): return None
+    raise ValueError(f"{loop!r:.80}: give a Loop, or a function seed -> Loop")
+
+# %% ../../nbs/sweeps/03_sweep.ipynb #0371afdb
 def _planned(loop, axes:dict, arms:dict, seeds, *counts)->list:
     "The arms, checked on the loop of the first seed."
     if isinstance(loop, Loop): return plan(loop, axes, arms, seeds, *counts)
@@ -240,32 +262,53 @@ def _planned(loop, axes:dict, arms:dict, seeds, *counts)->list:
     return found
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #a7a2de36
-def _gathered(arms:list, seeds:list, rounds:int, made:dict)->Sweep:
+def _gathered(arms:list, seeds:list, rounds:int, made:dict, loop:Loop|None)->Sweep:
     "What came of all seeds, by arm."
     runs, ended = {arm.name: [] for arm in arms}, {}
     for seed in seeds:
         for name, (branch, why) in made[seed].ends.items():
             runs[name].append(open_run(made[seed].path, branch))
             if why: ended[name, seed] = why
-    return Sweep(arms, seeds, rounds, runs, ended)
+    return Sweep(arms, seeds, rounds, runs, ended, loop)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #e1f6cd09
-def _suggest(trial, name:str, span):
+def _suggest(trial, name:str, span, is_whole:bool):
     "A value from a range, or from a list; what Optuna cannot keep goes by its label."
     if isinstance(span, list):
         labels = {short(value): value for value in span}
         return labels[trial.suggest_categorical(name, list(labels))]
-    whole = all(isinstance(end, int) for end in span)
-    return trial.suggest_int(name, *span) if whole else trial.suggest_float(name, *span)
+    return trial.suggest_int(name, *span) if is_whole else trial.suggest_float(name, *span)
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #3c8e9893
 def _check_space(space:dict):
-    "Raise `ValueError` naming what is neither a range nor a list."
+    "Raise `ValueError` naming what is neither a range nor a list, and values that nobody could tell apart."
     for name, span in space.items():
-        is_range = isinstance(span, tuple) and len(span) == 2
         is_list = isinstance(span, list) and len(span) > 0
-        if not is_range and not is_list:
+        if not is_list and not _is_range(span):
             raise ValueError(f"{name}={span!r}: give a range (low, high) or a list of values")
+        for label, n in Counter(map(short, span) if is_list else ()).items():
+            if n > 1: raise ValueError(f"{name}: {n} of the values are called {label!r}: give each once, by its name")
+
+# %% ../../nbs/sweeps/03_sweep.ipynb #94647a2b
+def _is_range(span)->bool:
+    "Are these two numbers, the lower one first?"
+    if not isinstance(span, tuple) or len(span) != 2: return False
+    return all(isinstance(end, (int, float)) and math.isfinite(end) for end in span) and span[0] <= span[1]
+
+# %% ../../nbs/sweeps/03_sweep.ipynb #4f757b6b
+def _takes_whole(loop:Loop, name:str, space:dict)->bool:
+    "Is a range one of whole numbers? Not that of a field which takes any, such as theta from 0 to 1."
+    if not all(isinstance(end, int) for end in space[name]): return False
+    listed = [value for values in space.values() if isinstance(values, list) for value in values]
+    settings = [*(getattr(loop, name) for name in SETTINGS), *listed]
+    kinds = [f.type for setting in settings if is_dataclass(setting) for f in fields(setting) if f.name == name]
+    return not any("float" in str(kind) for kind in kinds)
+
+# %% ../../nbs/sweeps/03_sweep.ipynb #c7b1d9d7
+def _is_small(loop:Loop, measure:str)->bool:
+    "Is less of a metric better?"
+    own = loop.measures.get(measure.removeprefix("heldout_"))
+    return "loss" in measure if own is None else own.lower_is_better
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #4efb700d
 @plain_arguments
@@ -273,7 +316,7 @@ def search(
     loop,                # as for `sweep`
     n_trials:int,        # in all, those of an earlier call with the same seed included
     rounds:int=6,        # of each trial
-    measure:str="heldout_accuracy", # what is to be large; a loss is to be small
+    measure:str="heldout_accuracy", # what is to be large; a loss is to be small, and what says so of itself
     seeds:list|None=None, # as for `sweep`
     workers=1,           # as for `sweep`
     seed:int=0,          # of the choice
@@ -281,15 +324,25 @@ def search(
 )->"optuna.Study": # `best_params`, `best_value`, `trials_dataframe()`
     "Look for good settings with Optuna's TPE (Bergstra et al. 2011). Needs the extra `search`."
     optuna = import_extra("optuna", "search")
+    check_sizes(n_trials=whole_number(n_trials, "n_trials"))
+    space = {name: tuple(map(plain_scalar, span)) if isinstance(span, tuple) else span for name, span in space.items()}
     _check_space(space)
-    direction = "minimize" if "loss" in measure else "maximize"
+    first = _own(loop) or make_loop(loop, (seeds or [0])[0])
+    whole = {name: _takes_whole(first, name, space) for name in space}
+    direction = "minimize" if _is_small(first, measure) else "maximize"
+    del first
     sampler = optuna.samplers.TPESampler(seed=whole_number(seed, "seed"))
     study = optuna.create_study(direction=direction, sampler=sampler)
+    failed = []
     for _ in range(n_trials):
         trial = study.ask()
-        axes = {name: [_suggest(trial, name, span)] for name, span in space.items()}
+        axes = {name: [_suggest(trial, name, span, whole[name])] for name, span in space.items()}
         done = sweep(loop, rounds, seeds, workers, progress=False, **axes)
+        if not done.ended: done.check_measure(measure)
+        failed += list(done.ended.values())[:1]
         value, _, _ = t_interval(done.last(done.arms[0].name, measure))
         if math.isnan(value) or done.ended: study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else: study.tell(trial, value)
+    if failed: warnings.warn(f"{len(failed)} of {n_trials} trials failed, such as one that ended {failed[-1]}",
+                             stacklevel=3)
     return study

@@ -14,6 +14,7 @@ from ..backend.columns import listed
 from ..backend.core import derive_seed, patch_to, short_hash
 from ..backend.rows import encode_row
 from ..backend.workers import never
+from ..mixing import learns_from_mix
 from ..models import LanguageModel
 from ..tuning import (FineTune, Trained, Tuner, TuningData, check_setting, fine_tune, ignore_loss,
     plain_settings, train_rows)
@@ -116,7 +117,7 @@ class MaskedLM(Tuner):
         check_setting(self, "mask_share", 0 < self.mask_share < 1, "above 0 and below 1")
         check_setting(self, "mean_span", 1 <= self.mean_span < math.inf, "at least 1")
         check_setting(self, "longest", self.longest >= 2, "at least 2")
-        check_setting(self, "then", isinstance(self.then, FineTune), "a FineTune")
+        check_setting(self, "then", isinstance(self.then, FineTune) and learns_from_mix(self.then), "a FineTune")
         are_texts = texts is None or bool(listed(texts)) and all(isinstance(text, str) for text in texts)
         if not are_texts:
             raise ValueError(f"texts={texts!r:.60}: it must be a list of texts, or None for those of D_train")

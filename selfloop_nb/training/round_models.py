@@ -14,6 +14,7 @@ from ..backend.lora import with_adapter
 from ..backend.turns import form_of, lost_message
 from ..backend.weights import weight_marks
 from ..backend.whole import check_form
+from ..mixing import learns_from_mix
 from ..models import LanguageModel
 from ..storage.disk import disk
 from ..storage.files import open_file, write_folder
@@ -76,7 +77,10 @@ def initial_of(
     task:Task,
     given:Tuner|None, # as `Loop(initial=...)` has it
 )->Tuner|None: # None: not at all
-    "How M_0 is trained."
+    "How M_0 is trained; raises `ValueError` for a training that needs samples, of which there are none yet."
+    if given is not None and not learns_from_mix(given):
+        raise ValueError(f"initial={given!r:.60}: it learns from samples, and M_0 from D_train alone: "
+                         "give FineTune(...), or leave it out")
     if not model.pretrained: return INITIAL if given is None else given
     if given is None or task.train is not None: return given
     warnings.warn("initial is not used: the model comes trained, and the task has no D_train", stacklevel=3)

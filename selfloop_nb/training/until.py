@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..backend.core import derive_seed, patch_to
 from ..backend.workers import never
+from ..mixing import learns_from_mix
 from ..models import LanguageModel
 from ..records import questions
 from ..sampling import GREEDY, Sampling, asked_in_turn, generate_samples, room_for
@@ -30,9 +31,14 @@ class Until(Tuner):
         plain_settings(self)
         check_setting(self, "accuracy", 0 < self.accuracy <= 1, "above 0 and at most 1")
         check_setting(self, "most", self.most >= 1, "at least 1")
-        check_setting(self, "how", isinstance(self.how, FineTune) and not self.how.lora, "a FineTune of all weights")
+        check_setting(self, "how", _is_whole(self.how), "a FineTune of all weights")
 
 # %% ../../nbs/training/08_until.ipynb #76b685ab
+def _is_whole(how)->bool:
+    "Does a training learn D_train, with all weights?"
+    return isinstance(how, FineTune) and learns_from_mix(how) and not how.lora
+
+# %% ../../nbs/training/08_until.ipynb #97df508a
 @patch_to(Until)
 def check(self, model:LanguageModel, task):
     "Raise `ValueError` for a model that cannot be trained so, or a task in which nobody knows what is solved."

@@ -18,7 +18,7 @@ from ..charts.ratings import rating_plot
 from ..charts.script import part
 from ..charts.words import session_look
 from ..people.agreement import (
-    AgreementMetrics, ThetaSuggestion, agreement_metrics, judged, rater_kappa, suggest_theta)
+    AgreementMetrics, ThetaSuggestion, agreement_metrics, judged, kept_fewer, rater_kappa, suggest_theta)
 from ..people.scorer import asked_at, run_ratings, wanted
 from ..records import KEPT, score_range_of, setting_of, theta_of
 from ..storage.ratings import Ratings, pick, rater_name, sample_key, sample_keys
@@ -242,7 +242,8 @@ def _no_agreement(self)->str: # HTML
 def _rated_samples(self)->tuple: # scores, verdicts, and a note where they do not stand for the round
     "The samples that this person rated: those picked at random, else all."
     scores, right = judged(self.samples, self.ratings, self.by)
-    if scores: return scores, right, ""
+    fewer = "The rule kept fewer than all from θ up: the figures say how good Q is at θ, not what was kept."
+    if scores: return scores, right, f"<b>{fewer}</b>" if kept_fewer(self.samples, self._theta()) else ""
     note = "No sample of this round was picked at random: the figures are about those you saw, not about the round."
     return *judged(self.samples, self.ratings, self.by, None), f"<b>{note}</b>"
 
