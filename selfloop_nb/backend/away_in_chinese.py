@@ -183,209 +183,23 @@ ERRORS |= {
     "{a}: [run] needs store = \"a folder\"": "{a}：[run] 需要 store = \"一个文件夹\"",
     "{a} holds a run already: go on with `selfloop resume {c}`, or name another store":
         "{a} 已有一次运行：用 `selfloop resume {c}` 继续，或另给一个 store",
+    "there is no run in {a} to go on with: begin it with `selfloop run {b}`, or go to the folder where it was begun, "
+    "by which the store of a plan is found":
+        "{a} 里没有可以继续的运行：用 `selfloop run {b}` 开始，或到开始它的文件夹去：计划的 store 从那里找",
     "{a} cannot be read: {b}": "{a} 读不出：{b}",
     "{a} is no TOML: {b}": "{a} 不是 TOML：{b}",
     "the plan cannot be followed: {a}": "无法按计划进行：{a}"}
 
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #919bb8be
+# %% ../../nbs/backend/33_away_in_chinese.ipynb #989bec75
 ERRORS |= {
-    "{a} workers of {b} that are needed have begun in {c} s: others may hold the cluster (`ray status` says who), or "
-    "its machines are slow; this goes on as soon as they begin":
-        "需要 {b} 个工作进程，{c} 秒内开始了 {a} 个：可能别人占着集群（`ray status` 会说是谁），或机器很慢；它们一开始就会继续",
-    "process {a} of {b}, on {c}, was lost: the training goes on from what it kept last":
-        "{b} 个进程中的第 {a} 个（在 {c} 上）丢失了：训练从最近保留的状态继续",
-    "whoever can reach this cluster can run code on it: start it with RAY_AUTH_MODE=token, and set that here, too":
-        "凡是连得上这个集群的人都能在上面运行代码：用 RAY_AUTH_MODE=token 启动它，这里也要设",
-    "not bit-exact: the worker on {a} has {b}": "不能逐位相同：{a} 上的工作进程有 {b}",
-    "the judge {a} cannot be believed: {b}": "评判者 {a} 不可信：{b}",
-    "the chat template of {a} came with a run from elsewhere and is left out: load_model(..., "
-    "allow=('chat_template',)) takes it":
-        "{a} 的对话模板来自别处的运行，没有采用：load_model(..., allow=('chat_template',)) 会采用它",
-    "name={a}: it must be a folder, or a name on the hub": "name={a}：须是文件夹，或 hub 上的名字",
-    "initial is not used: the model comes trained, and the task has no D_train":
-        "initial 没有用到：模型已训练过，而任务没有 D_train"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #53959e0a
-ERRORS |= {
-    "the weights of round {a} differ in the last bits from those that were trained (SHA-256 {b}): {c}; not bit-exact "
-    "from here on":
-        "第 {a} 轮的权重与训练所得的在末位不同（SHA-256 {b}）：{c}；从此不再逐位相同",
-    "prompts: there is no check, and no column 'answer' to make one of: rename {a} to 'answer' where it holds the "
-    "references; a scorer is told by reference={a}":
-        "prompts：没有 check，也没有可用来检查的列 'answer'：若 {a} 里是参考答案，把它改名为 'answer'；评分器用 reference={a} 指定",
-    "the prompts bring completions: they are taken as references, the column 'answer', and the model does not see "
-    "them":
-        "prompts 带有回答：它们用作参考答案（列 'answer'），模型看不到",
-    "the prompts bring completions beside the column 'answer': the answers are the references, and the completions "
-    "are left out":
-        "prompts 除列 'answer' 外还带有回答：答案用作参考，回答不采用",
-    "n_samples={a}: DPO pairs samples that are asked alike, and with so few no template is taken twice: give "
-    "Sampling(n_samples={b})":
-        "n_samples={a}：DPO 把问法相同的样本配对，这么少时没有模板用到两次：请用 Sampling(n_samples={b})",
-    "prompts, column 'answer', row {a}: {b} has lists in a list, and a completion is right that says any one value, "
-    "such as {c}: where all of it is the answer, write it as text, json.dumps(...)":
-        "prompts 的列 'answer'，第 {a} 行：{b} 是列表的列表，写出其中任何一个值（如 {c}）就算对：若整体才是答案，请写成文本，json.dumps(...)",
-    "{a}: nothing is learnt from the column 'rejected', what was chosen is the completion: DPO and SPIN pair samples "
-    "of the model's own":
-        "{a}：列 'rejected' 不会学到，选中的就是回答：DPO 和 SPIN 用模型自己的样本配对",
-    "{a}: the column 'role' says that a row is one message, which is learnt by itself: give a row for each "
-    "conversation, its messages in a column 'messages'":
-        "{a}：列 'role' 表明每行是一条消息，会单独学习：请每个对话一行，消息放在列 'messages' 里",
-    "{a}={b}: a prompt's samples are the same, and DPO finds none that is worse: give another {c}":
-        "{a}={b}：同一题的样本都相同，DPO 找不到更差的：请换一个 {c}",
-    "prompts, column 'answer': {a} of {b} are empty, and only an empty completion is right there: where the answer is "
-    "not known, leave the row out, or make it None":
-        "prompts 的列 'answer'：{b} 个中有 {a} 个是空的，那里只有空的回答才算对：答案未知的行请去掉，或设为 None",
-    "no font that matplotlib knows has {a}: {b}": "matplotlib 知道的字体里没有 {a}：{b}",
-    "install a font that has them, such as Noto Sans CJK, then delete matplotlib's list of fonts":
-        "安装一种有这些字的字体，如 Noto Sans CJK，再删除 matplotlib 的字体列表",
-    "{a} fonts came after it made its list: delete {b} and restart the kernel": "有 {a} 种字体在它建立列表之后才安装：删除 {b} 并重启内核"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #38e76541
-ERRORS |= {
-    "{a}: {b} learns from samples, and reads no mix: leave it out": "{a}：{b} 向样本学习，不读混合数据：去掉它",
-    "D_train: all of its rows have the weight 0: SPIN has nothing to learn from":
-        "D_train：所有行的权重都是 0：SPIN 无可学习",
-    "{a}={b}: that is a class, give an object: {c}()": "{a}={b}：那是一个类，给出一个对象：{c}()",
-    "{a}={b}: its numbers never come, as it is async: write it with def, without await":
-        "{a}={b}：它是 async，数永远不会来：用 def 写，不用 await",
-    "{a}={b}: it takes a text, and is given a table: give lambda samples: [f(text) for text in samples['completion']]":
-        "{a}={b}：它收一段文本，而这里给的是表：写 lambda samples: [f(text) for text in samples['completion']]",
-    "check={a}: it takes a text, and is given a row: give lambda row: f(row['completion'])":
-        "check={a}：它收一段文本，而这里给的是一行：写 lambda row: f(row['completion'])",
-    "{a}={b}: it takes lists, as rewards of TRL do, and is given a table: give lambda samples: "
-    "{c}(prompts=samples['prompt'][:], completions=samples['completion'][:])":
-        "{a}={b}：它像 TRL 的奖励那样收列表，而这里给的是表：写 lambda samples: {c}(prompts=samples['prompt'][:], "
-        "completions=samples['completion'][:])",
-    "{a}: {b} is a folder: give datasets.load_from_disk(...), or one of its files":
-        "{a}：{b} 是文件夹：给出 datasets.load_from_disk(...)，或其中的一个文件",
-    "{a}: {b} of {c} completions are empty, and teach to say nothing: where the answer is not known, leave the row out":
-        "{a}：{c} 个回答中有 {b} 个是空的，会教模型什么都不说：不知道答案的行请去掉",
-    "{a}={b}: it must take one argument, the table of samples": "{a}={b}：它须收一个参数，即样本表",
-    "{a}: the column {b} holds empty dicts, which no file of a run can hold: leave it out, or write it as text, with "
-    "json.dumps":
-        "{a}：列 {b} 里是空的 dict，运行的文件存不了：去掉它，或用 json.dumps 写成文字",
-    "{a}: the model does not see the column {b}: where that was said before the prompt, make messages of both, or "
-    "write it into the prompt":
-        "{a}：模型看不到列 {b}：如果那是在提示之前说的，把两者写成消息，或写进提示里",
-    "{a} cannot be read as a table: {b}: write such values as text, json.dumps":
-        "{a} 不能读成表：{b}：把这些值用 json.dumps 写成文字",
-    "real_share={a}: it is a share of D_train, and the task has none: leave it out, or give the task labelled examples":
-        "real_share={a}：它是 D_train 所占的份额，而任务没有 D_train：去掉它，或给任务带标注的例子",
-    "{a}={b}: give LanguageModel(model, tokenizer), or load_model(...)":
-        "{a}={b}：给出 LanguageModel(model, tokenizer)，或 load_model(...)"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #3235a9e9
-ERRORS |= {
-    "column={a}: its levels are words, taken by the alphabet as {b}: give numbers where another order is meant":
-        "column={a}：它的等级是单词，按字母顺序取作 {b}：若要别的顺序，请用数字",
-    "{a}, column 'answer', row {b}: the number {c} is read as {d}, and the completion {e} would be wrong: where its "
-    "digits count, write it as text, in quotation marks":
-        "{a} 的列 'answer' 第 {b} 行：数 {c} 读作 {d}，而回答 {e} 会算错：若各位数字都算数，请加引号写成文本"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #839c252d
-ERRORS |= {
-    "n_samples={a} with top_k=1: a prompt's samples are the same wherever they are asked alike; give top_k=0, or "
-    "n_samples={b}":
-        "n_samples={a} 而 top_k=1：同一提示用同样问法得到的样本都相同；设 top_k=0，或 n_samples={b}",
-    "n_samples={a} with {b} templates: a prompt's samples take them in turn, so that no sample is asked by {c}, as "
-    "held-out problems are: give n_samples={d}, or fewer templates":
-        "n_samples={a} 而有 {b} 个模板：同一提示的样本轮流使用它们，所以没有样本用 {c} 来问，留出题却用它问：设 n_samples={d}，或减少模板",
-    "a template holds {a}, which the model reads as it stands: only {prompt} is filled in, so write the column into "
-    "the prompts":
-        "模板里有 {a}，模型会照字面读它：只有 {prompt} 会被填入，所以请把这一列写进提示里"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #74ec94eb
-ERRORS |= {
-    "{a}: the chat template of {b} leaves out {c}, {d}, and the model would be asked without: say it in a message that "
-    "the template writes, or set tokenizer.chat_template to one that writes this":
-        "{a}：{b} 的对话模板漏掉了{c} {d}，模型看不到它：把它写进模板会写出的消息里，或把 tokenizer.chat_template 设为会写它的模板",
-    "the message of the {a}": "{a} 的消息", "the calls of tools by the {a}": "{a} 对工具的调用"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #c37522ad
-ERRORS |= {
-    "ask={a}: it must be a function of the prompts and of the last samples, such as Staircase(), or None":
-        "ask={a}：应为一个接收提示和上一轮样本的函数，如 Staircase()，或 None"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #22426b42
-ERRORS |= {
-    "samples={a}: give a table of samples, such as loop.samples()": "samples={a}：给一个样本表，如 loop.samples()",
-    "vectors={a}: give load_encoder(), or a function from texts to rows of length 1":
-        "vectors={a}：给 load_encoder()，或从文本到长度为 1 的行的函数",
-    "ratings={a}: give Ratings, or their file, or None for those of the run":
-        "ratings={a}：给 Ratings 或它们的文件，或用 None 表示运行自己的评分"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #d496b52b
-ERRORS |= {
-    "function={a}: give a function of samples and the model that wrote them": "function={a}：给样本和写出它们的模型的函数",
-    "seconds={a}: it must be above 0 and at most a day, {b}, or None": "seconds={a}：须大于 0，最多一天，{b}，或 None",
-    "seconds={a}: it must be above 0 and at most a day, {b}": "seconds={a}：须大于 0，最多一天，{b}",
-    "function={a}: give one of a sample table": "function={a}：给样本表的函数",
-    "rule={a}: give a function of the round's number": "rule={a}：给轮的编号的函数",
-    "{a}={b}: give a function": "{a}={b}：给一个函数"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #5b7e2c12
-ERRORS |= {
-    "tune={a}(...): its train() {b}": "tune={a}(...)：它的 train() {b}",
-    "gave a model of another form: the weight {a} was {b} and is {c}; give back a copy with the same weights, "
-    "model.copy(), trained":
-        "给出的模型形状不同：权重 {a} 原为 {b}，现为 {c}；请返回权重相同的副本 model.copy()，训练之后的",
-    "gave metrics={a}: return a dict, name -> number": "给出 metrics={a}：应返回字典，名称 -> 数",
-    "gave the loss {a}: {b}": "给出的损失是 {a}：{b}",
-    "gave the losses {a}: {b}": "给出的损失列表是 {a}：{b}",
-    "return a list with a dict a step, such as dict(step=1, loss=2.3, lr=0.001), or []":
-        "应返回列表，每步一个字典，如 dict(step=1, loss=2.3, lr=0.001)，或 []",
-    "gave the statistics {a}: return a dict such as dict(n_tokens=1000)":
-        "给出的统计是 {a}：应返回字典，如 dict(n_tokens=1000)",
-    "{a}: {b} of {c} texts were read in another encoding than they were written in, such as row {d}, {e}, which was "
-    "{f}: read the file as UTF-8":
-        "{a}：{c} 个文本中有 {b} 个读时用的编码与写时不同，如第 {d} 行 {e}，原为 {f}：请按 UTF-8 读这个文件",
-    "a scorer times a scorer is no sum: give product_of(...) with both of them":
-        "评分器乘评分器不是和：用 product_of(...) 把两个放进去",
-    "gave {a}={b}: it must be a number": "给出 {a}={b}：必须是数"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #6d1eca94
-ERRORS |= {
-    "{a}({b}) asks for {c} of {d} samples and has kept {e}: so many score {f} or more, and Q does not tell them apart; "
-    "give Threshold(...), or a finer Q":
-        "{a}({b}) 要从 {d} 个样本中取 {c} 个，却保留了 {e} 个：有这么多样本得分不低于 {f}，Q 分不出它们；请用 Threshold(...)，或更细的 Q",
-    "TopK({a}) keeps whatever Q says: no prompt has more than {b} samples; give a smaller k, or draw more, "
-    "Sampling(n_samples=...)":
-        "TopK({a}) 不论 Q 怎么说都保留：没有提示有超过 {b} 个样本；减小 k，或多抽样本，Sampling(n_samples=...)",
-    "{a} learns pairs with TRL, which does not compute {b} as it computes itself ({c}: {d}): use FineTune(...), or "
-    "another model":
-        "{a} 用 TRL 学习样本对，而 TRL 计算 {b} 的方式与模型自己不同（{c}：{d}）：用 FineTune(...)，或换一个模型"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #0f8f4457
-ERRORS |= {
-    "AcceptanceTarget({a}) keeps whatever Q says: it asks for {b} samples, and {c} could be kept; draw more, "
-    "Sampling(n_samples=...), or ask for less":
-        "AcceptanceTarget({a}) 不论 Q 怎么说都保留：它要 {b} 个样本，而可保留的只有 {c} 个；多抽样本，Sampling(n_samples=...)，或少要一些",
-    "weights={a}: the samples of rounds {b} have the scores of another Q, and weigh by them beside this round's: leave "
-    "weights out, or learn from this round alone, mix=Window(1)":
-        "weights={a}：第 {b} 轮的样本带着另一个 Q 的分数，与本轮的样本一起按分数加权：去掉 weights，或只向本轮学习，mix=Window(1)",
-    "weights='score': the scores of {a} go from {b} to {c}, and no sample would weigh anything: give a function of the "
-    "score, such as weights=math.exp":
-        "weights='score'：{a} 的分数在 {b} 到 {c} 之间，没有样本会有权重：给一个分数的函数，如 weights=math.exp"}
-
-# %% ../../nbs/backend/33_away_in_chinese.ipynb #82a37d67
-ERRORS |= {
-    "D_train: {a} of {b} completions begin or end with white space, such as row {c}, {d}, which the chat template of "
-    "{e} takes from an answer, and the model learns to write it: take it out":
-        "D_train：{b} 条回答中有 {a} 条首尾带空白，例如第 {c} 行 {d}；{e} 的聊天模板会去掉回答首尾的空白，而模型会学着写它：请去掉",
-    "{a}: there is no column 'prompt', so the texts are learnt, and nothing of the column {b}: where it is the answer "
-    "to a text, rename 'text' to 'prompt' and {c} to 'completion'":
-        "{a}：没有列 'prompt'，所以学的是文本本身，列 {b} 一点也没学到：若它是对文本的回答，请把 'text' 改名为 'prompt'，{c} 改名为 'completion'",
-    "{a}: messages hold {b} beside role and content, which is left out, as no chat template is known to read it: put "
-    "what the model is to read into the content, and what its template needs into a column 'chat_template_kwargs'":
-        "{a}：消息在 role 和 content 之外还有 {b}，已知的聊天模板都不读它，因此略去：让模型读的写进 content，模板要用的写进列 "
-        "'chat_template_kwargs'",
-    "{a}, column {b}: {c} of {d} texts hold HTML, such as row {e}, {f}, which is asked, learnt and compared as it "
-    "stands: put a line's end for <br />, and html.unescape(text) for the rest":
-        "{a} 的列 {b}：{d} 个文本中有 {c} 个含有 HTML，例如第 {e} 行 {f}，会照原样提问、学习和比较：<br /> 换成换行，其余用 html.unescape(text)",
-    "{a}: {b} of {c} prompts are empty, and ask nothing: where the text is missing, leave the row out":
-        "{a}：{c} 个提示中有 {b} 个是空的，什么也没有问：缺少文本的行请去掉",
-    "{a}: the column {b} holds sound, which is read from a folder: write each clip as a .wav there, name it in the "
-    "prompt (see SpeechModel), and leave the column out":
-        "{a}：列 {b} 是声音，而声音要从文件夹读：把每段写成那里的 .wav，在提示里写它的名称（见 SpeechModel），并去掉这一列",
-    "its rows, list(data)": "它的各行，list(data)"}
+    "measure={a}: no arm has a value of it: {b}": "measure={a}：没有一个分支有它的值：{b}",
+    "{a} of {b} trials failed, such as one that ended {c}": "{b} 次试验中有 {a} 次失败，例如 {c} 结束的一次",
+    "initial={a}: it learns from samples, and M_0 from D_train alone: give FineTune(...), or leave it out":
+        "initial={a}：它从样本学习，而 M_0 只从 D_train 学：给 FineTune(...)，或不给",
+    "did you mean {a}?": "是不是 {a}？", "there are values of {a}": "有这些的值：{a}",
+    "{a}: {b} of the values are called {c}: give each once, by its name": "{a}：有 {b} 个值都叫 {c}：每个只给一次，各有各的名字",
+    "{a}: give a Loop, or a function seed -> Loop": "{a}：给一个 Loop，或函数 seed -> Loop",
+    "examine({a}): give the Loop, which has the task and can ask its models": "examine({a})：给 Loop，它有任务，能问它的模型",
+    "round={a} and by={b}: one of the two chooses, leave the other out": "round={a} 和 by={b}：只由其中一个选择，去掉另一个",
+    "targets={a}: {b} has no layer {c}: give some of {d}, or None for all that are linear":
+        "targets={a}：{b} 没有层 {c}：从 {d} 中给几个，None 为全部线性层"}

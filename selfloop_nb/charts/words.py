@@ -11,14 +11,15 @@ __all__ = ['ALL_ERRORS', 'LANGUAGES', 'SESSION', 'NAMES', 'OF_MODELS', 'AS_IT_IS
 import functools, html, re, sys, unicodedata, warnings
 from dataclasses import dataclass
 
-from ..backend import away_in_chinese, in_chinese as models_in_chinese
+from ..backend import away_in_chinese, in_chinese as models_in_chinese, warned_in_chinese
 from ..backend.core import plain_arguments
 from .errors import ERRORS
 from .glossary import ZH
 from ..storage import in_chinese as runs_in_chinese
 
 # %% ../../nbs/charts/03_words.ipynb #f319b08c
-ALL_ERRORS = {**models_in_chinese.ERRORS, **away_in_chinese.ERRORS, **runs_in_chinese.ERRORS, **ERRORS}
+ALL_ERRORS = {**models_in_chinese.ERRORS, **away_in_chinese.ERRORS, **warned_in_chinese.ERRORS,
+              **runs_in_chinese.ERRORS, **ERRORS}
 LANGUAGES = {"en": {}, "zh": {**ALL_ERRORS, **ZH}} # English sentence -> the same in another language
 
 # %% ../../nbs/charts/03_words.ipynb #117128ab
