@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from .backend.core import (
     SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no)
+from .backend.rows import KeptRows
 from .backend.workers import HERE, checked_workers
 from .charts.markup import for_terminal
 from .guards import GUARDS, StopRules, check_guards, check_rules
@@ -116,7 +117,7 @@ def _round(self)->Round:
         data = self._data_of(round, judged)
         tuned = round.phase("tune", tune, self.model_of(round.origin), data, self.settings.tune)
         self.models.keep(round.id, tuned)
-        round.phase("measure", measure, tuned, self.task)
+        round.phase("measure", measure, tuned, self.task, self._encoded)
         return self._commit(round, *counted(judged))
 
 # %% ../nbs/13_loop.ipynb #f2d18c19
@@ -195,7 +196,7 @@ def _begin(self)->Round:
         if initial is None: model_0 = round.phase("tune", adopt, given)
         else: model_0 = round.phase("tune", tune, given, self._data_of(round), initial)
         self.models.keep(round.id, model_0)
-        round.phase("measure", measure, model_0, self.task)
+        round.phase("measure", measure, model_0, self.task, self._encoded)
         record = self._commit(round, *counted(None))
         if initial is None: self.models.let_go()
         return record
@@ -227,6 +228,7 @@ def _look_at(self, store:Run):
     "Work on this branch of this folder."
     self.store, self.reader = store, RunReader(store)
     self._kept = KeptTables(partial(kept_samples, store))
+    self._encoded = KeptRows() # of the held-out data
     self.loops[store.branch] = self
 
 # %% ../nbs/13_loop.ipynb #63960bc7

@@ -15,7 +15,7 @@ from .backend.core import (
     EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import sampling_notes
 from .backend.memory import freed_at_hand, memory_errors_in_words
-from .backend.rows import completion_loss
+from .backend.rows import completion_loss, encode_rows
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
 from .backend.trainer import autocast_around
@@ -377,16 +377,16 @@ def save(
     return Made((kept, "losses.jsonl"), statistics.get("n_tokens", 0), metrics, model)
 
 # %% ../nbs/12_phases.ipynb #1d281f80
-def measure(round:RoundDraft, model:LanguageModel, task:Task)->Made:
+def measure(round:RoundDraft, model:LanguageModel, task:Task, encoded:Callable=encode_rows)->Made:
     "Held-out loss; and where the task can check, or there are measures, what greedy answers are worth."
     if task.heldout is None: return Made()
     sampling, measures = round.settings.sampling, round.settings.measures
     heldout = asked_in_turn(task.heldout, sampling.templates)
     stop, workers = round.control.should_stop, round.workers
     if task.check is None and not measures:
-        return Made(metrics=dict(heldout_loss=completion_loss(model, heldout, workers, stop)))
+        return Made(metrics=dict(heldout_loss=completion_loss(model, heldout, workers, stop, encoded)))
     def progress(done, total): round.emit("progress", "measure", done=done, total=total)
-    answers, metrics = ask_heldout(model, task, heldout, sampling, progress, stop, workers)
+    answers, metrics = ask_heldout(model, task, heldout, sampling, progress, stop, workers, encoded)
     found = measure_answers(answers, measures, scorer_context(round, lambda: model))
     silent = task.why_silent(answers, answers["correct"][:]) if task.check is not None else ""
     if silent: found.warnings.insert(0, f"held-out: {silent}")

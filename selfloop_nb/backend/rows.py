@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ENCODED_AT_ONCE', 'MOST_LOGITS', 'LOGITS', 'PLACES', 'encode_row', 'check_model', 'encode_rows', 'collate',
            'shorter_logits', 'completion_cross_entropy', 'weighted_cross_entropy', 'with_balance', 'cut_step',
-           'likeliest', 'read_completions', 'completion_loss']
+           'likeliest', 'read_completions', 'completion_loss', 'KeptRows']
 
 # %% ../../nbs/backend/18_rows.ipynb #ecab6a0c
 import inspect, math
@@ -239,10 +239,10 @@ def _summed_loss(lm, rows:IdRows)->tuple: # nats, tokens, what `likeliest` finds
 def read_completions(
     lm:"selfloop_nb.models.LanguageModel", # stays as it is
     table, # prompt, completion
-    workers=HERE, should_stop:Callable=never, # as for `completion_loss`
+    workers=HERE, should_stop:Callable=never, encoded:Callable=encode_rows, # as for `completion_loss`
 )->tuple: # nats a token of the completions; row -> (token ids, log-probabilities) of those that are the likeliest
     "The mean loss on the completions of a table, and which of them the model would write itself."
-    rows = encode_rows(lm, table)
+    rows = encoded(lm, table)
     batches = _even_batches(lm, rows)
     pieces = [dict(rows=rows.some(places)) for places in batches]
     found = answers_of(workers, _summed_loss, dict(lm=lm), pieces, should_stop)
@@ -259,6 +259,16 @@ def completion_loss(
     table, # prompt, completion
     workers=HERE, # who computes the batches, see `workers.Here`
     should_stop:Callable=never, # is asked between two batches
+    encoded:Callable=encode_rows, # cuts the table into token ids, such as a `KeptRows`
 )->float: # nats a token of the completions
     "The mean loss on the completions of a table."
-    return read_completions(lm, table, workers, should_stop)[0]
+    return read_completions(lm, table, workers, should_stop, encoded)[0]
+
+# %% ../../nbs/backend/18_rows.ipynb #526367b2
+class KeptRows:
+    "Cuts a table into token ids as `encode_rows` does, and keeps those of the last one."
+    def __init__(self): self.table = self.rows = None
+
+    def __call__(self, lm, table)->IdRows:
+        if table is not self.table: self.table, self.rows = table, encode_rows(lm, table)
+        return self.rows

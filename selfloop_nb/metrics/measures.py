@@ -17,7 +17,7 @@ from ..backend.columns import lent, with_column
 from ..backend.core import Stopped, patch_to, plain_fields, plain_scalar, redact, whole_number
 from ..backend.drawing import own_tokens
 from ..backend.generation import barred
-from ..backend.rows import read_completions
+from ..backend.rows import encode_rows, read_completions
 from ..backend.thoughts import answered
 from ..backend.workers import HERE, never
 from .basic import share_true
@@ -187,9 +187,10 @@ def answer_metrics(
 def ask_heldout(
     model:LanguageModel, task:Task, heldout, sampling:Sampling, progress:Callable=lambda done, total: None,
     should_stop:Callable=never, workers=HERE, # as for `answer`
+    encoded:Callable=encode_rows, # as for `completion_loss`
 )->tuple: # the table of answers; heldout_loss, and what `answer_metrics` says
     "Greedy answers to held-out data, and the loss on its completions."
-    loss, likeliest = read_completions(model, heldout, workers, should_stop)
+    loss, likeliest = read_completions(model, heldout, workers, should_stop, encoded)
     if getattr(workers, "draws", ""): likeliest = None # a server writes all by itself
     answers = answer(model, task, heldout, sampling, progress, should_stop, workers, likeliest)
     return answers, dict(heldout_loss=loss, **answer_metrics(answers))
