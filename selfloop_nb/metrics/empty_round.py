@@ -31,10 +31,15 @@ def _way_out(samples, select:KeepRule)->str:
     if all(drop_reasons(samples, **how)):
         return f"look at the reasons: no {'theta' if has_theta else 'rule'} would keep any"
     if not has_theta: return f"choose another rule ({change}), or sample more"
-    tenth = ThresholdPreview(samples, **how).theta_for(0.1)
+    preview = ThresholdPreview(samples, **how)
+    tenth = preview.theta_for(0.1) # of those that theta decides about, which may be few
+    n_kept = preview.at(tenth).n_kept
+    much = "at least 10 %" if 10 * n_kept >= len(samples) else f"{n_kept} of {len(samples)}"
     scores = {score for score in samples["score"][:] if math.isfinite(score)}
-    found = f"theta={_at_most(tenth)} would keep at least 10 %"
-    if len(scores) <= 1: found += ", in fact all, as all scores are equal: where Q is a check, train M_0 longer first"
+    found = f"theta={_at_most(tenth)} would keep {much}"
+    if len(scores) <= 1:
+        found += (", in fact all that it decides about, as all scores are equal: "
+                  "where Q is a check, train M_0 longer first")
     return f"lower theta ({found}; {change}), or sample more"
 
 # %% ../../nbs/metrics/07_empty_round.ipynb #6197020e
