@@ -213,13 +213,14 @@ def _rows_of(row:dict, rows:Callable)->list:
     given = rows(row)
     listed = [given] if isinstance(given, dict) else given
     is_list = isinstance(listed, (list, tuple))
-    if is_list and all(_is_row(one) for one in listed): return list(listed)
+    if is_list and all(_is_row(one, row) for one in listed): return list(listed)
     raise ValueError(f"rows gave {given!r:.80}: give a dict with the texts `prompt` and `completion`, "
-                     "or a list of such")
+                     "or a list of such; weights=... weighs them")
 
-def _is_row(row)->bool:
-    "Is it a row that can be trained on?"
-    return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in ("prompt", "completion"))
+def _is_row(one, row:dict)->bool:
+    "Can it be trained on, and does it ask for no weight of its own, which nobody would read?"
+    if not isinstance(one, dict) or one.get("weight", row.get("weight")) != row.get("weight"): return False
+    return all(isinstance(one.get(name), str) for name in ("prompt", "completion"))
 
 # %% ../nbs/08_mixing.ipynb #c9d832f5
 def _ends(taught:dict, row:dict)->bool:

@@ -114,8 +114,8 @@ ERRORS |= {
         "weights={a}：得分 {b} 的权重是 {c}，必须是不小于 0 的有限数；给一个得分的函数，如 weights=math.exp",
     "weights={a} needs the scores of the kept samples, they have the columns {b}: score them first":
         "weights={a} 需要保留样本的得分，它们有列 {b}：先评分",
-    "rows gave {a}: give a dict with the texts `prompt` and `completion`, or a list of such":
-        "rows 给出 {a}：给一个含文本 `prompt` 和 `completion` 的字典，或这样的列表"}
+    "rows gave {a}: give a dict with the texts `prompt` and `completion`, or a list of such; weights=... weighs them":
+        "rows 给出 {a}：给一个含文本 `prompt` 和 `completion` 的字典，或这样的列表；权重由 weights=... 给出"}
 
 # %% ../../nbs/charts/01_errors.ipynb #84e10afa
 ERRORS |= {
