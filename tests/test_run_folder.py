@@ -259,7 +259,7 @@ def test_what_a_link_leads_to_is_neither_read_nor_written(run, tmp_path):
 
 def rate(run):
     from selfloop_nb.storage.ratings import Ratings
-    Ratings(run / "ratings.jsonl").add(dict(prompt="1+1=", completion="2"), 1.0, "ann")
+    Ratings(run / "ratings.jsonl", of_run=True).add(dict(prompt="1+1=", completion="2"), 1.0, "ann")
 
 
 def test_a_copy_by_hard_links_stays_as_it_was(run, tmp_path):

@@ -157,8 +157,10 @@ def test_references_in_capitals_are_said_where_those_that_are_learnt_are_none(cl
     from selfloop_nb import from_dataset
     rows = [dict(prompt=f"{word}/{i}", completion=f"it is {word} {i}") for i in range(6) for word in PITCHES]
     asked = [dict(prompt=row["prompt"], answer=row["completion"].upper()) for row in rows]
-    with pytest.warns(UserWarning, match="such as 'IT IS LOW 0', and no completion of D_train has that form"):
-        loop_of(clips, task=from_dataset(rows, asked)).start()
+    loop = loop_of(clips, task=from_dataset(rows, asked))
+    loop.start()
+    said = "such as 'IT IS LOW 0', and no completion of D_train has that form"
+    assert any(said in warning for warning in loop.rounds[0].warnings)
 
 
 def test_a_run_belongs_to_its_clips(clips, tmp_path):

@@ -24,7 +24,7 @@ def run_ratings(
     run:Run,
 )->Ratings:
     "The ratings of a run."
-    return Ratings(run.path / RATINGS)
+    return Ratings(run.path / RATINGS, of_run=True)
 
 # %% ../../nbs/people/02_scorer.ipynb #aed7ffa3
 def wanted(
@@ -124,7 +124,7 @@ def human(
         kept.refresh()
         return _mean_ratings(samples, kept.means())
     def bind(context, samples):
-        given = kept or Ratings(context.folder / RATINGS)
+        given = kept or Ratings(context.folder / RATINGS, of_run=True)
         chosen = _chosen(samples, n, context)
         asked = sample_keys(chosen)
         if _unanswered(asked, given): _want(context, chosen)

@@ -99,8 +99,9 @@ class Ratings:
     "The ratings of a run, in a file of JSON lines; lines that another process adds count after `refresh`."
     def __init__(self,
         path, # of the file; it is made with the first rating
+        of_run:bool=False, # is it a run's own? Then what is no rating is damage, which costs only itself
     ):
-        self.path = fixed_path(path)
+        self.path, self.of_run = fixed_path(path), of_run
         self.damaged, self._said = [], set() # the numbers of lines that cannot be read
         self._unsaid = []                    # those that nobody was told of, and what they are
         self._start_over()
@@ -204,7 +205,7 @@ def _check_form(self):
     "Raise `ValueError` for a file of something else, or on another scale, where 1 is not the best."
     odd = [(number, why) for number, why in self._unsaid if why]
     scaled = [one for one in odd if one[1].startswith("value is")]
-    if not odd or self._n_given and not scaled: return
+    if not odd or (self._n_given or self.of_run) and not scaled: return
     number, why = (scaled or odd)[0]
     raise ValueError(
         f"{self.path.name!r}, line {number}: {why}. Ratings are lines of JSON with the texts by, prompt and completion "

@@ -310,7 +310,7 @@ class History:
             for n in range(self.rng.randint(1, 4)):
                 if not self.is_begun: return
                 try:
-                    ratings = Ratings(RUN / "ratings.jsonl")
+                    ratings = Ratings(RUN / "ratings.jsonl", of_run=True)
                     value = self.rng.random()
                     ratings.add(dict(prompt=f"{value}?", completion=who), value, who)
                     given.append(value)
@@ -399,7 +399,7 @@ class History:
 
     def judge_ratings(self):
         from selfloop_nb.storage.ratings import Ratings
-        ratings = Ratings(RUN / "ratings.jsonl")
+        ratings = Ratings(RUN / "ratings.jsonl", of_run=True)
         for who, given in self.rated.items():
             there = {line["value"] for line in ratings.verdicts(who).values()}
             if lost := set(given) - there: self.disk.broken(f"{who}'s verdicts are gone: {lost}")
