@@ -205,7 +205,7 @@ def _check_form(self):
     "Raise `ValueError` for a file of something else, or on another scale, where 1 is not the best."
     odd = [(number, why) for number, why in self._unsaid if why]
     scaled = [one for one in odd if one[1].startswith("value is")]
-    if not odd or (self._n_given or self.of_run) and not scaled: return
+    if not odd or self.of_run or self._n_given and not scaled: return
     number, why = (scaled or odd)[0]
     raise ValueError(
         f"{self.path.name!r}, line {number}: {why}. Ratings are lines of JSON with the texts by, prompt and completion "
