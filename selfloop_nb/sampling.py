@@ -19,7 +19,7 @@ from .backend.context import counted_places, most_tokens
 from .backend.controls import settings_that_count
 from .backend.core import (
     LATER, check_sizes, derive_seed, patch_to, plain_arguments, plain_fields, short_hash, usual_defaults)
-from .backend.decode import Decoder, Watch, each_once, fewer_rows
+from .backend.decode import Decoder, each_once, fewer_rows
 from .backend.drawing import Drawing, checked_place, own_tokens, sample_row, up_to_stop
 from .backend.generation import generation_settings, own_settings_aside, padding_of, reads_padding
 from .backend.ids import IdLists
@@ -29,6 +29,7 @@ from .backend.rows import check_model
 from .backend.thoughts import ROOM_TO_THINK, unclosed_share, with_thoughts
 from .backend.tokens import Reader, n_places, places, prompt_batch, row_ids
 from .backend.turns import framed
+from .backend.watch import Watch
 from .backend.workers import HERE, do_pieces, ids_in_pieces, never
 from .models import LanguageModel
 from .storage.identity import describe

@@ -23,10 +23,11 @@ from small import small_loop, small_task
 def drawn(lm, ids, seed, sampling, most):
     "What the model writes: (token ids, log-probabilities), up to the token that ends it."
     from selfloop_nb import sampling as s
-    from selfloop_nb.backend.decode import Decoder, Watch, each_once
+    from selfloop_nb.backend.decode import Decoder, each_once
     from selfloop_nb.backend.drawing import own_tokens
     from selfloop_nb.backend.generation import generation_settings
     from selfloop_nb.backend.tokens import Reader, prompt_batch
+    from selfloop_nb.backend.watch import Watch
     prompts, prompt_of = each_once([ids])
     batch, decoder = prompt_batch(lm, prompts), Decoder(prompt_of, most)
     watch = Watch(Reader(lm), batch["input_ids"].shape[1], sampling.stop, lambda: False)
