@@ -141,6 +141,17 @@ max_new_tokens = 4
     assert loop.task.train is None and loop.task.prompts["answer"][:] == ["2"]
 
 
+def test_what_is_warned_of_is_a_line_by_itself(tmp_path, capsys):
+    "Python shows the line of code that warns, which here is none of the reader's."
+    (tmp_path / "rows.csv").write_text("prompt,completion\n1+1=,2\n1+2=,\n")
+    tables = "\n".join(f"{name} = '{tmp_path / 'rows.csv'}'" for name in ("train", "prompts"))
+    (tmp_path / "plan.toml").write_text(f"[run]\nstore = '{tmp_path / 'run'}'\nrounds = 0\n{ASKS}{tables}")
+    main(["run", str(tmp_path / "plan.toml")])
+    said = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("train: 1 of 2 completions are empty") for line in said)
+    assert not any("Warning:" in line or "selfloop_nb." in line for line in said)
+
+
 def test_a_plan_as_windows_writes_it(tmp_path):
     (tmp_path / "plan.TOML").write_bytes(b"\xef\xbb\xbf[run]\r\nstore = 'none'\r\n")
     assert read_plan(tmp_path / "plan.TOML")["run"]["store"] == "none"

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'RUN', 'FIRST', 'LOADERS', 'TABLES', 'OK', 'FAILED', 'WRONG', 'DAMAGED', 'INTERRUPTED', 'EXTRAS', 'COMMANDS',
-           'PlanError', 'plan_faults', 'read_plan', 'loop_of', 'run_plan', 'report_run', 'verify_run', 'doctor', 'main']
+           'PlanError', 'plan_faults', 'read_plan', 'loop_of', 'run_plan', 'report_run', 'verify_run', 'doctor',
+           'plain_warnings', 'main']
 
 # %% ../../nbs/views/12_command.ipynb #3c99984b
-import argparse, difflib, inspect, json, math, os, platform, shutil, sys, tomllib, traceback
+import argparse, difflib, inspect, json, math, os, platform, shutil, sys, tomllib, traceback, warnings
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -288,6 +290,15 @@ def _parser()->argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="one JSON object on the standard output")
     return parser
 
+# %% ../../nbs/views/12_command.ipynb #a7d01be4
+@contextmanager
+def plain_warnings():
+    "Write what is warned of without the line of code that does it: whoever types a command has written none."
+    def show(message, *about, **more): print(for_terminal(f"{message}"), file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
 # %% ../../nbs/views/12_command.ipynb #6f0074e6
 def main(
     arguments:list|None=None, # None: those of the program
@@ -295,7 +306,8 @@ def main(
     "The command `selfloop`."
     asked = _parser().parse_args(arguments)
     work, _, takes = COMMANDS[asked.command]
-    try: said, code = work(*([asked.place] if takes else []))
+    try:
+        with plain_warnings(): said, code = work(*([asked.place] if takes else []))
     except KeyboardInterrupt: said, code = dict(error="interrupted; what was committed stays"), INTERRUPTED
     except PlanError as error: said, code = dict(error=str(error)), WRONG
     except (SelfloopError, OSError, ImportError, ValueError) as error: said, code = dict(error=f"{error}"), FAILED
