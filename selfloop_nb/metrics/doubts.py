@@ -354,7 +354,9 @@ def _in_checking(lm:LanguageModel, task:Task, sampling:Sampling, texts:_Texts)->
         _without_room(lm, task, sampling, "held-out", task.heldout),
         _with_stop("D_train, completions", texts.train, sampling.stop)]
     if task.check is not exact_answer: return found
-    found += [at_odds("D_train", task.train), at_odds("held-out", task.heldout)]
+    found += [
+        at_odds("D_train", texts.train, _some(task.train, "answer")),
+        at_odds("held-out", texts.heldout, _some(task.heldout, "answer"))]
     stripped = {row: text.strip() for row, text in texts.answers.items()} # as the check compares them
     return [*found, _with_stop("prompts, answers", stripped, sampling.stop)]
 

@@ -300,19 +300,19 @@ def of_other_form(
 
 # %% ../../nbs/storage/30_odd_answers.ipynb #92f2cc33
 def at_odds(
-    name:str, # of the table
-    table,    # with `completion`, and with `answer` where it has references of its own; or None
+    name:str,     # of the table
+    texts:dict,   # row -> completion
+    answers:dict, # row -> what stands beside it; empty where the table has no such column
 )->str: # '' where there is nothing to say
     "What is to be said of completions that the references beside them call wrong."
-    if table is None or not {"completion", "answer"} <= set(table.column_names): return ""
-    ways = [[composed(text.strip()) for text in answer_texts(value)] for value in table["answer"][:]]
-    texts = [composed(text.strip()) for text in without_thoughts(table["completion"][:])]
-    known = [row for row, several in enumerate(ways) if several]
-    odd = [row for row in known if texts[row] not in ways[row]]
+    ways = {row: [composed(text.strip()) for text in answer_texts(value)] for row, value in answers.items()}
+    said = {row: composed(text.strip()) for row, text in zip(texts, without_thoughts(list(texts.values())))}
+    known = [row for row, several in ways.items() if several]
+    odd = [row for row in known if said[row] not in ways[row]]
     if not odd: return ""
     row = odd[0]
     return (f"{name}: {len(odd)} of {len(known)} completions are wrong by the column 'answer' beside them, such as row "
-            f"{row}, {texts[row]!r:.60} for {ways[row][0]!r:.40}: a model that has learnt to write them is never "
+            f"{row}, {said[row]!r:.60} for {ways[row][0]!r:.40}: a model that has learnt to write them is never "
             "right; keep the answer alone in both, or give a check of your own, which finds it in a completion")
 
 # %% ../../nbs/storage/30_odd_answers.ipynb #437836d5
