@@ -306,7 +306,7 @@ def judge(
         scorer = settings.score.bound(context, seen)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
-    with naming_check(silent): samples = score_answers(samples, score)
+    with naming_check(silent, samples): samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = where_kept(samples).any()

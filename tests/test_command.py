@@ -6,7 +6,8 @@ import json, re, subprocess, sys, threading, types, warnings
 import pytest
 from project import PROJECT
 from selfloop_nb import FineTune, Loop, Sampling, Threshold, addition, confidence, open_run, tiny_llama
-from selfloop_nb.views.command import DAMAGED, EXTRAS, FAILED, INTERRUPTED, OK, PlanError, WRONG, main, read_plan
+from selfloop_nb.views.command import (
+    DAMAGED, EXTRAS, FAILED, INTERRUPTED, OK, PlanError, WRONG, loop_of, main, read_plan)
 from selfloop_nb.views.trackers import TRACKERS, Tracker, track
 from small import small_loop
 
@@ -109,6 +110,46 @@ def test_all_faults_are_named_at_once(tmp_path):
 def test_a_plan_that_cannot_be_followed(tmp_path, text, code):
     (tmp_path / "plan.toml").write_text(text)
     assert main(["run", str(tmp_path / "plan.toml")]) == code
+
+
+def test_texts_in_a_plan_are_no_table(tmp_path, capsys):
+    "What to do is said in TOML."
+    (tmp_path / "plan.toml").write_text(f"[run]\nstore = 'a'\n{ASKS}prompts = ['1+1=', '1+2=']")
+    assert main(["run", str(tmp_path / "plan.toml")]) == WRONG
+    assert "[[task.prompts]]" in capsys.readouterr().err
+
+
+ASKS = "[task]\nkind = 'from_dataset'\n"
+
+
+def test_a_model_that_comes_trained_needs_no_examples(tmp_path):
+    tiny_llama(addition(), width=32).save(tmp_path / "model")
+    (tmp_path / "plan.toml").write_text(f"""
+[run]
+store = '{tmp_path / "run"}'
+{ASKS}
+[[task.prompts]]
+prompt = '1+1='
+answer = '2'
+[model]
+kind = 'load_model'
+name = '{tmp_path / "model"}'
+[sampling]
+max_new_tokens = 4
+""")
+    loop = loop_of(read_plan(tmp_path / "plan.toml"))
+    assert loop.task.train is None and loop.task.prompts["answer"][:] == ["2"]
+
+
+def test_what_is_warned_of_is_a_line_by_itself(tmp_path, capsys):
+    "Python shows the line of code that warns, which here is none of the reader's."
+    (tmp_path / "rows.csv").write_text("prompt,completion\n1+1=,2\n1+2=,\n")
+    tables = "\n".join(f"{name} = '{tmp_path / 'rows.csv'}'" for name in ("train", "prompts"))
+    (tmp_path / "plan.toml").write_text(f"[run]\nstore = '{tmp_path / 'run'}'\nrounds = 0\n{ASKS}{tables}")
+    main(["run", str(tmp_path / "plan.toml")])
+    said = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("train: 1 of 2 completions are empty") for line in said)
+    assert not any("Warning:" in line or "selfloop_nb." in line for line in said)
 
 
 def test_a_plan_as_windows_writes_it(tmp_path):

@@ -207,3 +207,12 @@ ERRORS |= {
     "prompt (see SpeechModel), and leave the column out":
         "{a}：列 {b} 是声音，而声音要从文件夹读：把每段写成那里的 .wav，在提示里写它的名称（见 SpeechModel），并去掉这一列",
     "its rows, list(data)": "它的各行，list(data)"}
+
+# %% ../../nbs/backend/37_warned_in_chinese.ipynb #c51e90a7
+ERRORS |= {
+    "{a}: the column 'weight' says how much an example counts, on average {b} times as much as a kept sample: where it "
+    "says something else, rename it; else divide it by its mean":
+        "{a}：列 'weight' 表示一个例子有多重，平均是一个保留样本的 {b} 倍：若它另有所指，请改名；否则请除以它的平均值",
+    "{a}: texts are no table: give a file, {b} = \"data.jsonl\", or a table for each row, [[task.{c}]] with prompt = "
+    "\"...\"":
+        "{a}：文本不是表：请给文件，{b} = \"data.jsonl\"，或每行一个表，[[task.{c}]]，其中 prompt = \"...\""}

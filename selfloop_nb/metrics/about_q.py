@@ -74,12 +74,23 @@ def check_weights(
 @contextmanager
 def naming_check(
     silent:str, # why the check has no verdict, see `Task.why_silent`; '': it has
+    samples=None, # a sample table, with `correct` where there is a check
 ):
     "Have an error of Q tell of the check, whose verdicts it may lack."
     try: yield
     except ScoringError as error:
-        if not silent: raise
-        raise ScoringError(f"{error}. Look at the check: {silent}") from error
+        why = silent or ("verifier" in f"{error}" and _without_verdict(samples))
+        if not why: raise
+        raise ScoringError(f"{error}. Look at the check: {why}") from error
+
+def _without_verdict(samples)->str:
+    "Which samples the check neither calls right nor wrong; '' where there are none."
+    verdicts = samples["correct"][:] if samples is not None and "correct" in samples.column_names else []
+    unknown = [row for row, verdict in enumerate(verdicts) if verdict is None]
+    if not unknown: return ""
+    return (f"it has no verdict on {len(unknown)} of {len(verdicts)} answers, such as that to "
+            f"{samples['prompt'][unknown[0]]!r:.60}: where a prompt's answer is not known, leave the prompt out, or "
+            "give a Q that needs none")
 
 # %% ../../nbs/metrics/14_about_q.ipynb #5e0e03cf
 def beyond_range(

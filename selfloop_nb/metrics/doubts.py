@@ -17,7 +17,7 @@ from ..backend.turns import (
 from .sealed import overlaps
 from ..models import LanguageModel
 from ..sampling import Sampling, room_for
-from ..storage.odd_answers import of_other_form, spelt, trimmed, unseen
+from ..storage.odd_answers import at_odds, of_other_form, spelt, trimmed, unseen
 from ..tasks import Task, exact_answer
 from ..text import answer_texts, composed
 
@@ -306,6 +306,7 @@ class _Texts(NamedTuple):
     train:dict   # completions of D_train
     heldout:dict # held-out completions
     asked:dict   # prompts of D_train
+    examined:dict # held-out prompts
     prompts:dict
     answers:dict # of each prompt one reference
 
@@ -314,7 +315,7 @@ def _texts_of(task:Task)->_Texts:
     references = {row: answer_texts(value) for row, value in _some(task.prompts, "answer").items()}
     answers = {row: texts[0] for row, texts in references.items() if texts}
     return _Texts(_some(task.train, "completion"), _some(task.heldout, "completion"),
-                  _some(task.train, "prompt"), _some(task.prompts, "prompt"), answers)
+                  _some(task.train, "prompt"), _some(task.heldout, "prompt"), _some(task.prompts, "prompt"), answers)
 
 # %% ../../nbs/metrics/12_doubts.ipynb #aac4a5c3
 def _in_writing(lm:LanguageModel, texts:_Texts)->list:
@@ -329,6 +330,8 @@ def _in_asking(lm:LanguageModel, sampling:Sampling, texts:_Texts)->list:
     "What the model does not read of its prompts, and ends that it cannot write."
     return [
         _unread(lm, "prompts", texts.prompts),
+        _unread(lm, "D_train", texts.asked),
+        _unread(lm, "held-out", texts.examined),
         _spelt_out(lm, "prompts", "prompt", texts.prompts),
         _put_unread(lm, texts.prompts, sampling.templates),
         _unreachable_stop(lm, sampling.stop),
@@ -351,6 +354,9 @@ def _in_checking(lm:LanguageModel, task:Task, sampling:Sampling, texts:_Texts)->
         _without_room(lm, task, sampling, "held-out", task.heldout),
         _with_stop("D_train, completions", texts.train, sampling.stop)]
     if task.check is not exact_answer: return found
+    found += [
+        at_odds("D_train", texts.train, _some(task.train, "answer")),
+        at_odds("held-out", texts.heldout, _some(task.heldout, "answer"))]
     stripped = {row: text.strip() for row, text in texts.answers.items()} # as the check compares them
     return [*found, _with_stop("prompts, answers", stripped, sampling.stop)]
 

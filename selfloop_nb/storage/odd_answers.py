@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['TRIED_AGAIN', 'LONGER_SHARE', 'MOST_READ', 'FEWEST', 'unseen', 'without_unseen', 'spelt', 'why_wrong', 'reference_in',
-           'say_odd_answers', 'say_contradictions', 'say_indices', 'say_unchecked', 'of_other_form', 'trimmed']
+           'say_odd_answers', 'say_contradictions', 'say_indices', 'say_unchecked', 'of_other_form', 'at_odds',
+           'trimmed']
 
 # %% ../../nbs/storage/30_odd_answers.ipynb #8d0b7a14
 import re, unicodedata, warnings
 
 from ..backend.columns import Cells
+from ..backend.thoughts import without_thoughts
 from ..backend.turns import PROBE, answer_lead
 from .misread import CHOICES, as_word, choice_columns
 from .tables import called_references
@@ -295,6 +297,23 @@ def of_other_form(
     in_capitals, taught_so = ([text.isupper() for text in texts] for texts in (known, taught))
     are_cased = all(in_capitals) and not any(taught_so) or all(taught_so) and not any(in_capitals)
     return (answers[0][0], completions[0]) if are_classes or are_apart or are_cased else None
+
+# %% ../../nbs/storage/30_odd_answers.ipynb #92f2cc33
+def at_odds(
+    name:str,     # of the table
+    texts:dict,   # row -> completion
+    answers:dict, # row -> what stands beside it; empty where the table has no such column
+)->str: # '' where there is nothing to say
+    "What is to be said of completions that the references beside them call wrong."
+    ways = {row: [composed(text.strip()) for text in answer_texts(value)] for row, value in answers.items()}
+    said = {row: composed(text.strip()) for row, text in zip(texts, without_thoughts(list(texts.values())))}
+    known = [row for row, several in ways.items() if several]
+    odd = [row for row in known if said[row] not in ways[row]]
+    if not odd: return ""
+    row = odd[0]
+    return (f"{name}: {len(odd)} of {len(known)} completions are wrong by the column 'answer' beside them, such as row "
+            f"{row}, {said[row]!r:.60} for {ways[row][0]!r:.40}: a model that has learnt to write them is never "
+            "right; keep the answer alone in both, or give a check of your own, which finds it in a completion")
 
 # %% ../../nbs/storage/30_odd_answers.ipynb #437836d5
 def trimmed(
