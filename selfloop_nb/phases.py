@@ -32,7 +32,7 @@ from .models import LanguageModel
 from .opened import Control
 from .records import Round, where_kept
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
-from .scorers.state import look_again, watched
+from .scorers.state import look_again, look_elsewhere, rests_on, watched
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
@@ -159,7 +159,7 @@ class RoundDraft:
         self.config = {**settings.config(), **task.config()}
         samples = parent is not None and needs_samples(settings.mix)
         self.prompts = self._asked(task) if samples else None
-        self.made_from = table_hash(self.prompts) if samples else ""
+        self.made_from = self.asked = table_hash(self.prompts) if samples else ""
         self.weights = weights_of(parent)
         self.draft = store.draft(f"rounds/{self._free_id()}")
         self.sampled = samples_draft(store, parent, settings.sampling) if samples else None
@@ -214,6 +214,7 @@ def phase(self,
     "What a phase makes: read from the disk where it was done before, else made now and committed."
     draft = self.sampled if name == "sample" else self.draft
     made = None
+    if name == "score" and name in draft.phases: look_elsewhere(self)
     if draft.done(name, self.made_from, self.weights): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
@@ -304,6 +305,7 @@ def judge(
     def score(seen):
         "Q of what it may see: of the answers, where there are thoughts."
         scorer = settings.score.bound(context, seen)
+        round.made_from = rests_on(round, scorer, samples)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
     with naming_check(silent): samples = score_answers(samples, score)
