@@ -312,7 +312,7 @@ def judge(
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = where_kept(samples).any()
-    if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"))
+    if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"), task.check)
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1, silent), samples)
