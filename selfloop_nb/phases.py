@@ -15,6 +15,7 @@ from .backend.core import (
     EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import sampling_notes
 from .backend.memory import freed_at_hand, memory_errors_in_words
+from .backend.names import where_set
 from .backend.rows import completion_loss, encode_rows
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
@@ -106,7 +107,8 @@ def changed(self,
     "The settings with some of them replaced; raises `ValueError` for what is none, or does not fit."
     allowed = [f.name for f in fields(self) if f.name != "initial"]
     unknown = sorted(set(changes) - set(allowed))
-    if unknown: raise ValueError(f"a run cannot change {unknown}: it can change {allowed}")
+    told = [f"; {text}" for name in unknown if (text := where_set(self, name, changes[name], allowed))]
+    if unknown: raise ValueError(f"a run cannot change {unknown}: it can change {allowed}{''.join(told)}")
     return replace(self, **changes)
 
 # %% ../nbs/12_phases.ipynb #f8389e4a
