@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from .backend.core import (
     SelfloopError, Stopped, natural_number, patch_to, user_path, whole_number, yes_or_no)
+from .backend.names import KnownNames, setting
 from .backend.rows import KeptRows
 from .backend.workers import HERE, checked_workers
 from .charts.markup import for_terminal
@@ -49,8 +50,11 @@ from .training.written import check_written
 from .tuning import GENTLE, FineTune, TuningData, check_weights, high_rate
 
 # %% ../nbs/13_loop.ipynb #b0bfb328
-class Loop:
+class Loop(KnownNames):
     "A language model that improves on its own output, round by round; `start`, `step` and `run` do the work."
+    own_names = "task models seed keep workers settings control next_settings loops store reader lock".split()
+    on_change = " (settings are changed by loop.change(...), such as loop.change(select=Threshold(0.3)))"
+
     def __init__(self,
         model:LanguageModel,     # what M_0 is made from
         task:Task,               # D_train, prompts, held-out, check
@@ -202,13 +206,7 @@ def _begin(self)->Round:
         return record
 
 # %% ../nbs/13_loop.ipynb #78e68f33
-def _setting(name:str)->property:
-    "A setting, to look at."
-    def read(self): return getattr(self.settings, name)
-    def refuse(self, value): raise AttributeError(f"loop.{name} cannot be assigned: use loop.change({name}=...)")
-    return property(read, refuse, doc=f"The setting `{name}`; `change({name}=...)` replaces it.")
-
-for _field in fields(Settings): setattr(Loop, _field.name, _setting(_field.name))
+for _field in fields(Settings): setattr(Loop, _field.name, setting(_field.name))
 
 # %% ../nbs/13_loop.ipynb #ac9efff0
 for _name in ("rounds", "history", "samples", "answers", "best", "sealed", "losses", "report", "export"):

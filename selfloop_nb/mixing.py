@@ -378,8 +378,8 @@ def weighed_apart(
     used = earlier[max(0, len(earlier) - n_used):] if n_used > 0 else []
     others = [str(record.number) for record in used if record.config["score"] != score]
     if not others: return ""
-    return (f"weights={_name(mix.weights)}: the samples of rounds {', '.join(others)} have the scores of another Q, "
-            "and weigh by them beside this round's: leave weights out, or learn from this round alone, mix=Window(1)")
+    return (f"weights={_name(mix.weights)}: samples with the scores of another Q (round {', '.join(others)}) weigh by "
+            "them beside this round's: leave weights out, or learn from this round alone, mix=Window(1)")
 
 # %% ../nbs/08_mixing.ipynb #db0f775c
 class KeptTables:

@@ -18,6 +18,7 @@ from .backend.controls import controls, decoder_start, ids_from, n_ids, own_ends
 from .backend.core import (
     SelfloopError, check_sizes, parse_json, patch_to, plain_arguments, plain_fields, redact, short_hash, user_path)
 from .backend.devices import choose_device, choose_dtype
+from .backend.names import KnownNames
 from .backend.strangers import (
     PROBES, SAVED, check_architecture, check_cut, check_files, check_folder, check_hub, hub_answers, is_encoder_decoder,
     is_of_strange_run, note_known, try_apart)
@@ -30,7 +31,7 @@ from .text import answer_texts
 
 # %% ../nbs/04_models.ipynb #0c5f037c
 @dataclass
-class LanguageModel(TextAsIds):
+class LanguageModel(KnownNames, TextAsIds):
     "A causal language model or an encoder-decoder with its tokenizer; raises `ValueError` where they do not fit."
     model:"transformers.PreTrainedModel" # causal, or with an encoder
     tokenizer:"transformers.PreTrainedTokenizerBase" # its own
@@ -41,6 +42,7 @@ class LanguageModel(TextAsIds):
     template_kwargs:dict|None=None # settings of the chat template, such as {"enable_thinking": False}
     adapter = None # what LoRA has added in its last training, until that is written down
     reads = "input_ids" # the name of its input; a speech model has another one
+    home = None # the device of its weights, where it has been emptied of them
 
     def __post_init__(self):
         plain_fields(self)

@@ -15,6 +15,7 @@ from .backend.core import (
     EmptyRoundError, derive_seed, kept_generators, patch_to, short_hash, usual_defaults, yes_or_no)
 from .backend.drawing import sampling_notes
 from .backend.memory import freed_at_hand, memory_errors_in_words
+from .backend.names import where_set
 from .backend.rows import completion_loss, encode_rows
 from .backend.thoughts import score_answers
 from .backend.threads import fitting_threads
@@ -32,7 +33,7 @@ from .models import LanguageModel
 from .opened import Control
 from .records import Round, where_kept
 from .sampling import Sampling, asked_in_turn, check_prompts, cut_off, generate_samples, room_for
-from .scorers.state import look_again, watched
+from .scorers.state import look_again, look_elsewhere, rests_on, watched
 from .scoring import Context, Scorer, as_scorer, score_samples
 from .selection import KeepRule, as_rule, select_samples
 from .storage.checkpoints import FOLDER as CHECKPOINTS, Checkpoints
@@ -106,7 +107,8 @@ def changed(self,
     "The settings with some of them replaced; raises `ValueError` for what is none, or does not fit."
     allowed = [f.name for f in fields(self) if f.name != "initial"]
     unknown = sorted(set(changes) - set(allowed))
-    if unknown: raise ValueError(f"a run cannot change {unknown}: it can change {allowed}")
+    told = [f"; {text}" for name in unknown if (text := where_set(self, name, changes[name], allowed))]
+    if unknown: raise ValueError(f"a run cannot change {unknown}: it can change {allowed}{''.join(told)}")
     return replace(self, **changes)
 
 # %% ../nbs/12_phases.ipynb #f8389e4a
@@ -159,7 +161,7 @@ class RoundDraft:
         self.config = {**settings.config(), **task.config()}
         samples = parent is not None and needs_samples(settings.mix)
         self.prompts = self._asked(task) if samples else None
-        self.made_from = table_hash(self.prompts) if samples else ""
+        self.made_from = self.asked = table_hash(self.prompts) if samples else ""
         self.weights = weights_of(parent)
         self.draft = store.draft(f"rounds/{self._free_id()}")
         self.sampled = samples_draft(store, parent, settings.sampling) if samples else None
@@ -214,6 +216,7 @@ def phase(self,
     "What a phase makes: read from the disk where it was done before, else made now and committed."
     draft = self.sampled if name == "sample" else self.draft
     made = None
+    if name == "score" and name in draft.phases: look_elsewhere(self)
     if draft.done(name, self.made_from, self.weights): self.say(name, f"{name} was done before, going on after it")
     else: made = self._do(draft, name, work, args)
     if name == "sample": self.draft.phases["sample"] = {**draft.phases["sample"], "files": {}}
@@ -304,13 +307,14 @@ def judge(
     def score(seen):
         "Q of what it may see: of the answers, where there are thoughts."
         scorer = settings.score.bound(context, seen)
+        round.made_from = rests_on(round, scorer, samples)
         return score_samples(seen, scorer, journal=paid("scores"), workers=round.workers,
                              should_stop=round.control.should_stop)
     with naming_check(silent, samples): samples = score_answers(samples, score)
     samples = select_samples(samples, settings.select)
     if settings.select.finished: context.notes.update(cut_off(samples))
     kept = where_kept(samples).any()
-    if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"))
+    if kept: samples = add_monitors(round, samples, context, model_0, paid("audit"), task.check)
     round.draft.write_table("samples.parquet", samples)
     round.emit("scored", "score", samples=samples, file=round.draft.folder / "samples.parquet", config=round.config)
     if not kept: raise EmptyRoundError(nothing_kept(samples, settings.select, round.number - 1, silent), samples)

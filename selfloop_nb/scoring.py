@@ -40,6 +40,7 @@ class Scorer:
     version:str|None=None   # stands for the function, where nobody can tell by its code whether it is the same
     apart:bool=False        # is a prompt's score the same to the last bit whichever prompts are scored with it?
     reads:tuple=()          # columns that the prompts must bring for it
+    elsewhere:Callable|None=None # folder of the run, samples -> what it reads beside them, as plain JSON; None: nothing
 
     def __post_init__(self):
         plain_fields(self, "name") # it is in messages, and in names of columns

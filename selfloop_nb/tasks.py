@@ -17,20 +17,20 @@ from .backend.columns import (
     as_arrow, check_texts, dicts_of, part_of, read_into, repeated, some_rows, table_of)
 from .backend.core import (
     check_sizes, natural_number, patch_to, plain_arguments, plain_fields, plain_scalar, seeded, short_hash)
+from .backend.names import KnownNames
 from .backend.thoughts import answered_row, check_closed, without_thoughts
 from .backend.workers import HERE, do_pieces, never
 from .records import SAMPLE_COLUMNS
 from .storage.formats import plain_table
 from .storage.identity import describe
 from .storage.misread import say_misread
-from .storage.odd_answers import (
-    say_contradictions, say_indices, say_odd_answers, say_unchecked, why_wrong)
+from .storage.odd_answers import say_contradictions, say_indices, say_odd_answers, say_unchecked, why_wrong
 from .storage.tables import renaming
 from .text import answer_texts, clean_text, composed, extractor, import_extra
 
 # %% ../nbs/03_tasks.ipynb #c02495f6
 @dataclass
-class Task:
+class Task(KnownNames):
     "What the loop works on; raises `ValueError` naming the table and the column where something is missing."
     name:str                       # letters, digits, dot, dash, underscore
     train:"datasets.Dataset|None"  # D_train: `prompt`, `completion`; None for a model that comes trained

@@ -239,6 +239,43 @@ def test_a_loop_that_waits_is_stopped_and_resumed(tmp_path):
     assert metrics["n_ratings"] >= 8 and metrics["n_raters"] == 1
 
 
+def stopped_in_training(loop):
+    "A loop whose people have rated all, stopped as the training of its first round begins."
+    def stop(event):
+        if (event.kind, event.phase, event.round) == ("phase", "tune", 1): loop.stop()
+    loop.on(stop)
+    worker, raised = at_work(loop.step)
+    wait_until(lambda: wanted(loop.store)[0])
+    rate_all(loop.store)
+    worker.join()
+    loop.control.listeners.remove(stop)
+    assert isinstance(raised[0], Stopped)
+
+
+@pytest.mark.parametrize("score", [human(n=8), 0.5 * human(n=8) + 0.5 * agreement()], ids=["alone", "in a sum"])
+def test_ratings_that_are_corrected_before_the_training_ends_count(score, tmp_path):
+    loop = small_loop(tmp_path / "run", score=score, select=Threshold(0.5))
+    stopped_in_training(loop)
+    ratings, said = run_ratings(loop.store), []
+    corrected = {key: 1 - value for key, value in ratings.means().items()}
+    for (prompt, completion), value in corrected.items():
+        ratings.add(dict(prompt=prompt, completion=completion), value, "ann")
+    loop.on(lambda event: said.append(event.data.get("text", "")))
+    loop.step()
+    name = "score_human" if "score_human" in loop.samples(1).column_names else "score"
+    assert {sample_key(row): row[name] for row in loop.samples(1) if row["reason"] != "not rated"} == corrected
+    assert sum("they are scored anew" in text for text in said) == 1
+
+
+def test_ratings_of_other_samples_cost_no_training(tmp_path):
+    loop, said = small_loop(tmp_path / "run", score=human(n=8)), []
+    stopped_in_training(loop)
+    run_ratings(loop.store).add(ROW | dict(prompt="of another round"), 1, "ann")
+    loop.on(lambda event: said.append(event.data.get("text", "")))
+    loop.step()
+    assert "round 1: score was done before, going on after it" in said
+
+
 def test_kill_9_while_the_loop_waits_loses_no_rating(tmp_path):
     waiter = python(WAITER, tmp_path / "run")
     wait_until(lambda: (tmp_path / "run" / "wanted.json").exists() or waiter.poll() is not None)

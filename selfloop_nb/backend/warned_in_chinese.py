@@ -25,6 +25,12 @@ ERRORS = {
 
 # %% ../../nbs/backend/37_warned_in_chinese.ipynb #53959e0a
 ERRORS |= {
+    "{a} has no attribute {b} that could be set: {c}": "{a} 没有可以赋值的属性 {b}：{c}",
+    "{a} has no attribute {b} that could be set: {c} (settings are changed by loop.change(...), such as "
+    "loop.change(select=Threshold(0.3)))":
+        "{a} 没有可以赋值的属性 {b}：{c}（设置用 loop.change(...) 来改变，如 loop.change(select=Threshold(0.3))）",
+    "a run cannot change {a}: it can change {b}; {c}": "运行不能改变 {a}：可以改变的是 {b}；{c}",
+    "a run cannot change {a}: it can change {b}; give {c}": "运行不能改变 {a}：可以改变的是 {b}；请给 {c}",
     "the weights of round {a} differ in the last bits from those that were trained (SHA-256 {b}): {c}; not bit-exact "
     "from here on":
         "第 {a} 轮的权重与训练所得的在末位不同（SHA-256 {b}）：{c}；从此不再逐位相同",
@@ -179,8 +185,8 @@ ERRORS |= {
     "AcceptanceTarget({a}) keeps whatever Q says: it asks for {b} samples, and {c} could be kept; draw more, "
     "Sampling(n_samples=...), or ask for less":
         "AcceptanceTarget({a}) 不论 Q 怎么说都保留：它要 {b} 个样本，而可保留的只有 {c} 个；多抽样本，Sampling(n_samples=...)，或少要一些",
-    "weights={a}: the samples of rounds {b} have the scores of another Q, and weigh by them beside this round's: leave "
-    "weights out, or learn from this round alone, mix=Window(1)":
+    "weights={a}: samples with the scores of another Q (round {b}) weigh by them beside this round's: leave weights "
+    "out, or learn from this round alone, mix=Window(1)":
         "weights={a}：第 {b} 轮的样本带着另一个 Q 的分数，与本轮的样本一起按分数加权：去掉 weights，或只向本轮学习，mix=Window(1)",
     "weights='score': the scores of {a} go from {b} to {c}, and no sample would weigh anything: give a function of the "
     "score, such as weights=math.exp":

@@ -13,7 +13,7 @@ from ..backend.thoughts import answered
 from .audit import audit_column, audit_metrics, audit_rises, first_audit
 from .basic import entropy_decline
 from .drift import drift_of_some
-from .per_round import round_metrics
+from .per_round import answer_form, round_metrics
 from ..scoring import Context
 
 # %% ../../nbs/metrics/11_monitors.ipynb #00a4b70b
@@ -23,10 +23,12 @@ def add_monitors(
     context:Context,  # where a scorer asks; the metrics go into its notes
     model_0:Callable, # -> M_0
     journal:Callable, # scorer -> where an audit that costs keeps its scores
+    check:Callable|None=None, # the task's
 )->"datasets.Dataset":
     "The samples with what the audit says of them."
     settings = round.settings
-    context.notes.update(round_metrics(answered(samples), settings.score.range, round.seed_of("figures")))
+    seed, answer = round.seed_of("figures"), answer_form(check, settings.score)
+    context.notes.update(round_metrics(answered(samples), settings.score.range, seed, answer=answer))
     context.notes["entropy_decline"] = entropy_decline(samples, round.store.rows())
     if settings.drift:
         drift = drift_of_some(samples, model_0(), round.seed_of("drift"), context.workers, context.asked_to_stop)

@@ -131,7 +131,12 @@ def human(
         if wait: _wait(context, asked, given)
         _note(context, samples, given)
         means = given.means()
-        return replace(scorer, function=lambda table: _mean_ratings(table, means))
+        def of_these(table): return _mean_ratings(table, means)
+        return replace(scorer, function=of_these, elsewhere=lambda folder, table: of_these(table))
+    def elsewhere(folder, table):
+        given = kept or Ratings(folder / RATINGS, of_run=True)
+        given.refresh()
+        return _mean_ratings(table, given.means())
     settings = dict(judges="people", wait=wait, n=n)
-    scorer = Scorer("human", human, (0.0, 1.0), settings, bind=bind, abstains="not rated")
+    scorer = Scorer("human", human, (0.0, 1.0), settings, bind=bind, abstains="not rated", elsewhere=elsewhere)
     return scorer

@@ -238,8 +238,8 @@ ERRORS |= {
         "{a}：{b} 的列以 {c} 分隔：改用逗号保存，或给 pandas.read_csv({b}, sep={c})",
     "{a}: {b} has two columns of one name: {c}": "{a}：{b} 有两列同名：{c}",
     "it has two values for {a}": "{a} 有两个值",
-    "{a}: line {b} of {c} has {d} fields, the first line {e}: put quotes around a text with a comma in it":
-        "{a}：{c} 的第 {b} 行有 {d} 个字段，第一行有 {e} 个：给含逗号的文本加引号",
+    "{a}: line {b} of {c} has {d} fields, the first line {e}: put quotes around a text with a comma or a tab in it":
+        "{a}：{c} 的第 {b} 行有 {d} 个字段，第一行有 {e} 个：给含逗号或制表符的文本加引号",
     "{a} cannot be read as a table: {b}: make every column all text, or all numbers": "{a} 不能读成表：{b}：让每一列全是文本，或全是数",
     "{a} cannot be read as a table: {b}: write such values as text": "{a} 不能读成表：{b}：请把这样的值写成文本",
     "{a}: the DataFrame has columns of {b} levels, such as {c}: give it one name a column, such as data.droplevel(1, "

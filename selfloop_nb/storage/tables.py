@@ -7,6 +7,7 @@ __all__ = ['REFERENCES', 'ASKED', 'as_dataset', 'called_references', 'renaming',
 
 # %% ../../nbs/storage/15_tables.ipynb #39ba981e
 import csv, io, json, math, re, warnings
+from functools import partial
 from pathlib import Path
 
 from ..backend.columns import plain_values
@@ -15,7 +16,7 @@ from ..text import answer_texts
 
 # %% ../../nbs/storage/15_tables.ipynb #ac0f873b
 def as_dataset(
-    source, # Dataset, list of dicts, dict of lists, table of pandas, polars or Arrow, path of a .jsonl, .json, .csv or .parquet file
+    source, # Dataset, list of dicts, dict of lists, table of pandas, polars or Arrow, path of a .jsonl, .json, .csv, .tsv or .parquet file
     name:str="data", # what it is called in errors
 )->"datasets.Dataset":
     "Read a table; raises `ValueError` where it cannot be one."
@@ -270,14 +271,15 @@ def _parquet_table(path:Path, name:str):
 
 # %% ../../nbs/storage/15_tables.ipynb #794017c2
 def _read_file(path:Path, name:str):
-    "What stands in a JSONL, JSON, CSV or parquet file: a table, or a list of dicts."
+    "What stands in a JSONL, JSON, CSV, TSV or parquet file: a table, or a list of dicts."
     if path.is_dir():
         raise ValueError(f"{name}: {str(path)!r} is a folder: give datasets.load_from_disk(...), or one of its files")
     if not path.is_file():
         fix = "" if path.is_absolute() else f" in {str(Path.cwd())!r}"
         if not path.suffix: fix = "; a set of the hub is given by datasets.load_dataset(..., split='train')"
         raise ValueError(f"{name}: there is no file {str(path)!r}{fix}")
-    readers = {".csv": _csv_rows, ".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
+    readers = {".csv": _csv_rows, ".tsv": partial(_csv_rows, between="\t")}
+    readers |= {".json": _json_table, ".jsonl": _json_lines, ".parquet": None}
     kind = path.suffix.lower()
     if kind not in readers:
         raise ValueError(f"{name}: {path.name!r} ends in {path.suffix!r}; use one of {list(readers)}")
@@ -364,14 +366,14 @@ def _by_label(values)->dict|None:
     return dict(enumerate(values)) if isinstance(values, (list, tuple)) else None
 
 # %% ../../nbs/storage/15_tables.ipynb #7395f5f8
-def _csv_rows(text:str, name:str, file:str)->list:
-    "The dicts of a CSV file, all values as text; blank lines are passed over."
+def _csv_rows(text:str, name:str, file:str, between:str=",")->list:
+    "The dicts of a CSV file, or of one with tabs in place of commas, all values as text; blank lines are passed over."
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
     try: lines = [(reader.line_num, line) for line in reader if line]
     except csv.Error as error: raise ValueError(f"{name}: line {reader.line_num} of {file!r}: {error}") from None
     columns = lines[0][1] if lines else []
-    mark = next((mark for mark in ";\t" if columns and len(columns) == 1 and mark in columns[0]), "")
+    mark = next((mark for mark in ";\t," if columns and len(columns) == 1 and mark in columns[0]), "")
     if mark:
         raise ValueError(f"{name}: the columns of {file!r} are parted by {mark!r}: save it with commas, or give "
                          f"pandas.read_csv({file!r}, sep={mark!r})")
@@ -379,5 +381,5 @@ def _csv_rows(text:str, name:str, file:str)->list:
     for number, line in lines:
         if len(line) == len(columns): continue
         raise ValueError(f"{name}: line {number} of {file!r} has {len(line)} fields, the first line {len(columns)}: "
-                         "put quotes around a text with a comma in it")
+                         "put quotes around a text with a comma or a tab in it")
     return [dict(zip(columns, line)) for _, line in lines[1:]]

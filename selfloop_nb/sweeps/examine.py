@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Callable
 
 from ..backend.core import derive_seed, plain_arguments, whole_number
-from ..backend.thoughts import answered, is_missing
+from ..backend.thoughts import answered
 from ..loop import Loop
-from ..metrics.pass_at_k import majority_at_k, pass_of
+from ..metrics.pass_at_k import majority_at_k, pass_of, votes_of
+from ..metrics.per_round import answer_form
 from ..records import as_verdicts, questions
 from ..sampling import Sampling, asked_in_turn, generate_samples, room_for
 from ..storage.evidence import row_interval
@@ -42,12 +43,6 @@ def _samples_of(loop:Loop, number:int, n:int, temperature:float)->"datasets.Data
     if silent: warnings.warn(f"held-out: {silent}", stacklevel=4)
     return samples.add_column("correct", verdicts)
 
-# %% ../../nbs/sweeps/05_examine.ipynb #49baa42f
-def _votes(samples, answer:Callable)->list:
-    "What each sample votes for: the answer in it; none agrees with a sample that has no answer."
-    found = [answer(text) for text in answered(samples)["completion"][:]]
-    return [("no answer", row) if is_missing(vote) else vote for row, vote in enumerate(found)]
-
 # %% ../../nbs/sweeps/05_examine.ipynb #cc55feb5
 def pass_rows(
     samples, # a table of samples with `correct`
@@ -59,7 +54,7 @@ def pass_rows(
     for prompt, right in zip(samples["prompt_id"][:], as_verdicts(samples["correct"][:])):
         verdicts.setdefault(prompt, []).append(right)
     known = {prompt: rights for prompt, rights in verdicts.items() if None not in rights}
-    columns = zip(samples["prompt_id"][:], _votes(samples, answer), samples["correct"][:])
+    columns = zip(samples["prompt_id"][:], votes_of(answered(samples)["completion"][:], answer), samples["correct"][:])
     prompts, answers, correct = map(list, zip(*(row for row in columns if row[0] in known))) if known else ([], [], [])
     rows = []
     for k in tries_at(n):
@@ -81,7 +76,7 @@ def examine(
     rounds:tuple=(0, -1), # numbers of rounds, or one; -1: the newest
     n:int=16,             # samples of a problem, at least 1
     temperature:float=1.0, # that they are asked at, above 0
-    answer:Callable|str=str.strip, # text -> the answer in it, by which they vote, as for `agreement`; "last_number"
+    answer:Callable|str|None=None, # text -> the answer in it, by which they vote; "last_number"; None: see `answer_form`
 )->"pandas.DataFrame": # round, k, pass_at_k, low, high, majority_at_k: a row a round and k
     "Ask the models of some rounds each held-out problem n times. Raises `ValueError` where no task can check."
     import pandas
@@ -89,6 +84,7 @@ def examine(
         raise ValueError(f"examine({type(loop).__name__}): give the Loop, which has the task and can ask its models")
     if loop.task.check is None or loop.task.heldout is None:
         raise ValueError("to examine a model the task needs held-out data and a check: it cannot tell what is right")
+    if answer is None: answer = answer_form(loop.task.check, loop.score)
     answer = by_value(extractor(answer, "answer")) # 12.50 and 12.5 are one answer
     if whole_number(n, "n") < 1: raise ValueError(f"n={n!r}: it must be at least 1")
     several = rounds if hasattr(rounds, "__iter__") else [rounds]

@@ -6,13 +6,14 @@
 __all__ = ['MEASURES', 'Sweep', 'against', 'sweep_plot', 'sweep', 'search']
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #14d70229
-import difflib, gc, math, warnings
+import gc, math, warnings
 from collections import Counter
 from dataclasses import dataclass, field, fields, is_dataclass
 
 import matplotlib
 
 from ..backend.core import check_sizes, patch_to, plain_arguments, plain_scalar, whole_number
+from ..backend.names import nearest
 from ..charts.comparison import CURVES
 from ..charts.look import canvas, line_look
 from ..charts.markup import escape
@@ -59,8 +60,7 @@ def check_measure(self, measure:str):
     if self._is_known(measure): return
     columns = dict.fromkeys(name for histories in self.histories.values() for h in histories for name in h)
     known = [name for name in columns if self._is_known(name)]
-    near = difflib.get_close_matches(str(measure), known, 1, 0.5)
-    text = f"did you mean {near[0]!r}?" if near else f"there are values of {', '.join(self.measures)}"
+    text = nearest(measure, known) or f"there are values of {', '.join(self.measures)}"
     raise ValueError(f"measure={measure!r}: no arm has a value of it: {text}")
 
 # %% ../../nbs/sweeps/03_sweep.ipynb #ef228a62

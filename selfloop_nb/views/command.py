@@ -8,7 +8,7 @@ __all__ = ['KINDS', 'RUN', 'FIRST', 'LOADERS', 'TABLES', 'OK', 'FAILED', 'WRONG'
            'plain_warnings', 'main']
 
 # %% ../../nbs/views/12_command.ipynb #3c99984b
-import argparse, difflib, inspect, json, math, os, platform, shutil, sys, tomllib, traceback, warnings
+import argparse, inspect, json, math, os, platform, shutil, sys, tomllib, traceback, warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ import selfloop_nb
 
 from ..backend.core import SelfloopError, fixed_path, natural_number, user_path
 from ..backend.devices import choose_device, choose_dtype
+from ..backend.names import nearest
 from ..charts.markup import for_terminal
 from ..guards import StopRules, check_rules
 from ..opened import open_run
@@ -41,8 +42,7 @@ class PlanError(SelfloopError):
 # %% ../../nbs/views/12_command.ipynb #d75d5b5b
 def _nearest(name:str, known:list)->str:
     "What may have been meant by a name that is not known."
-    found = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"did you mean {found[0]!r}?" if found else f"known are {', '.join(known)}"
+    return nearest(name, known) or f"known are {', '.join(known)}"
 
 def _kind_of(part:str, table:dict)->str: return table.get("kind", KINDS[part].split()[0])
 

@@ -132,7 +132,7 @@ class History:
         loop = Loop(Echo(), task_of(n), score=scorer(by), select=Threshold(0.0), tune=Learn(),
                     sampling=Sampling(max_new_tokens=4, tokens_per_batch=24), store=RUN, branch=branch, seed=seed,
                     progress=False, guards=())
-        loop.by = by
+        loop._by = by
         return loop
 
     def live(self, actor, seed):
@@ -200,7 +200,7 @@ class History:
         from selfloop_nb.sweeps.arms import Arm, open_arm
         for by in (5, 9):
             line = open_arm(loop, Arm(f"by{by}", {}, dict(score=scorer(by))))
-            line.by = by
+            line._by = by
             name = line.store.branch
             self.heads.setdefault(name, {line.store.head})
             self.doing[self.disk.actor] = name, "step", self.standing(name)
@@ -230,7 +230,7 @@ class History:
         samples = loop.store.samples(record.number)
         if samples["prompt"][:] != drawn["prompt"][:]: self.disk.broken(f"{record.id} asks other prompts")
         elif samples["completion"][:] != drawn["completion"][:]: self.disk.broken(f"{record.id} has other samples")
-        elif samples["score"][:] != rating(samples, loop.by): self.disk.broken(f"{record.id} has another Q's scores")
+        elif samples["score"][:] != rating(samples, loop._by): self.disk.broken(f"{record.id} has another Q's scores")
 
     # What must be so
 
