@@ -24,7 +24,7 @@ def sample_card(
 )->str: # HTML
     "One sample as a card; all of its text is escaped."
     colour = _COLOURS.get(row["state"], "#777777")
-    score = f"Q {row['score']:.3g}" if math.isfinite(row["score"]) else "no score"
+    score = f"Q {row['score']:.3g}" if math.isfinite(row["score"]) else "<span>no score</span>"
     reason = f" · {escape(row['reason'])}" if row["reason"] else ""
     verdict = f"<span style='color:{colour}'><b>{escape(row['state'])}</b></span> {score}{reason}{place}"
     text = sample_text(row, PROMPT, COMPLETION)
