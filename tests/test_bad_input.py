@@ -199,6 +199,13 @@ def test_what_is_no_model_or_no_task_is_named():
     with refuse("ValueError", "^task=int: give a Task"): Loop(tiny_llama(small_task()), 5)
 
 
+def test_a_maker_of_scorers_is_no_check():
+    rows = [{"prompt": "1+1=", "completion": "2"}]
+    with pytest.raises(ValueError, match=r"check=exact_match: that makes scorers; call it: exact_match\(\)"):
+        selfloop_nb.from_dataset(rows, prompts=rows, check=selfloop_nb.exact_match)
+    assert selfloop_nb.from_dataset(rows, prompts=rows, check=selfloop_nb.exact_match()).check is not None
+
+
 def test_a_maker_of_scorers_is_no_scorer():
     from selfloop_nb import chrf, verifier
     for name in ("score", "audit"):

@@ -7,7 +7,7 @@ are skipped. Screenshots: SCREENSHOTS=folder, else the test's own folder.
 import math, os, re, shutil, signal, subprocess, sys, time
 
 import pytest
-from browser import CHROMIUM, Notebook, browser, lab, middle_of
+from browser import CHROMIUM, Notebook, browser, lab, middle_of, take_shot
 from test_browser import NO_CHROMIUM, kernel_pids, open_notebook, page, server
 from waiting import wait_until
 
@@ -676,4 +676,33 @@ def test_a_drag_over_the_loss_shows_it_larger(page, tmp_path):
     assert not figure.locator(".value").is_visible(), "nothing is pointed at"
     page.mouse.dblclick(x, y)
     assert page.evaluate(f"() => {ROOM}.lossChart.part") is None
+    page.noted["strangers"] = []
+
+
+ARABIC = dict(prompt="ما هي عاصمة مصر؟ ", completion="القاهرة، وعدد سكانها 10 ملايين (2024).", state="kept", reason="")
+FROM_THE_RIGHT = """text => {
+    const letters = text.firstChild, range = document.createRange()
+    const left = i => {
+        range.setStart(letters, i)
+        range.setEnd(letters, i + 1)
+        return range.getBoundingClientRect().left
+    }
+    return left(0) > left(letters.length - 1)
+}""" # does its last letter, a point, stand to the left of the first one?
+
+
+@pytest.mark.parametrize("live", (False, True))
+def test_what_is_read_from_the_right_ends_at_the_left(page, tmp_path, live):
+    from datasets import Dataset
+    from hostile_texts import commit_round, hostile_table
+    from selfloop_nb import open_run
+    from selfloop_nb.storage.store import Run
+    run = Run.create(tmp_path / "run", {"seed": 0})
+    commit_round(run, 0, None)
+    commit_round(run, 1, "0000-x", Dataset.from_list([hostile_table()[0] | ARABIC | dict(score=0.5)]))
+    page.goto(open_run(run.path).report(tmp_path / "report.html", live=live).as_uri())
+    answer = page.locator(".selfloop-room b.completion" if live else ".card code b").first
+    answer.wait_for()
+    take_shot(page, f"from_the_right_{live}", tmp_path)
+    assert answer.inner_text() == ARABIC["completion"] and answer.evaluate(FROM_THE_RIGHT)
     page.noted["strangers"] = []

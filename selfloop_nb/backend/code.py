@@ -135,6 +135,8 @@ def check_of_row(
     check, # of your own
 ):
     "Raise `ValueError` for what cannot be called with a row, or would take it for a text."
+    made = getattr(check, "__annotations__", {}).get("return")
+    if getattr(made, "__name__", "") == "Scorer": refuse_maker(check, made, "check")
     if not takes_one(check): raise ValueError(f"check={check!r:.60}: it must be a function of a row, or None")
     if not _takes_text(check): return
     raise ValueError(f"check={check.__name__}: it takes a text, and is given a row: "

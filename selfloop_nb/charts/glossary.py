@@ -124,6 +124,8 @@ SAID = {
         "θ {theta} 将保留 {n} / {all}（{share}）", "right {share}": "正确 {share}",
     "distinct-2 {value}": "distinct-2 {value}", "rounds {first} to {last}": "第 {first} 至 {last} 轮",
     "{loss} at step {step}, round {round}": "第 {round} 轮第 {step} 步：{loss}", "thought, {n} characters": "思考，{n} 个字符",
+    "thought, {n} characters, never closed": "思考，{n} 个字符，没有结束标记", "no score": "无得分",
+    "all of it: {n} characters of prompt, {m} written": "全文：提示 {n} 个字符，写出 {m} 个字符",
     "{n} of the {all} samples in this file": "此文件中的 {n} 个样本，共 {all} 个",
     "A line a run; the band goes from the lowest seed to the highest.": "每个运行一条线；色带从最低的种子到最高的种子。",
     "{n} more characters": "还有 {n} 个字符", "{name}: the first {n} of {all}": "{name}：前 {n} 个，共 {all} 个",

@@ -5,14 +5,14 @@ function card(row, say) {
     const written = (tag, name) => html(tag, { class: name }, plain(row[name]), more(name));
     const length = row.thought.length + (row.more.thought ?? 0);
     const thought = length ? folded("thought", say("thought", { n: number(length) }), written("pre", "thought")) : "";
-    const text = html("pre", { lang: row.lang }, written("span", "prompt"), thought, written("b", "completion"));
+    const text = [written("span", "prompt"), thought, written("b", "completion")];
     const score = known(row.score) ? ` Q ${number(row.score)}` : "", why = row.reason ? ` · ${plain(row.reason)}` : "";
     const verdict = html("small", {}, html("b", {}, say(row.state)), score, why, row.place ?? "");
     const sound = row.sound ? html("audio", { controls: "", preload: "none", src: row.sound }) : "";
     const unheard = row.unheard ? html("i", {}, plain(row.unheard)) : "";
     const others = (row.beside ?? []).map(other => html("div", { class: "beside" }, card(other, say)));
-    const about = { class: `card ${row.state}`, role: "listitem", tabindex: 0 };
-    return html("div", about, unheard, sound, text, verdict, ...others);
+    const all = [unheard, sound, html("pre", { lang: row.lang, dir: "auto" }, ...text), verdict, ...others];
+    return html("div", { class: `card ${row.state}`, role: "listitem", tabindex: 0 }, ...all);
 }
 
 const NUMBERS = ["history", "others", "spread", "scores", "losses", "round", "words", "linked"];

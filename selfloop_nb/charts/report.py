@@ -12,9 +12,9 @@ from pathlib import Path
 from ..backend.core import DamagedRunError, SelfloopError, fixed_path
 from .comparison import arms_table
 from .look import RENDERING, png
-from .markup import csv_safe, escape, html_table, short_value, warning_lines
+from .markup import csv_safe, escape, html_table, sample_text, short_value, warning_lines
 from .run_charts import run_charts
-from .words import SESSION, shown
+from .words import SESSION, html_shown, shown
 from ..records import KEPT, REJECTED, name_of, settings_used
 from ..storage.evidence import against_controls, controls_beside
 from ..storage.files import make_folder, through_link, write_file
@@ -116,8 +116,7 @@ def _card(row:dict)->str:
     "A sample with its score, and why it was dropped."
     said = escape(shown(f"{row['state']}, score {short_value(row['score'])}"))
     if row["reason"]: said += f", {escape(row['reason'])}"
-    text = f"<pre>{escape(row['prompt'])}<b>{escape(row['completion'])}</b></pre>"
-    return f"<div class='card {row['state']}'>{text}{said}</div>"
+    return f"<div class='card {row['state']}'>{html_shown(sample_text(row))}<br>{said}</div>"
 
 # %% ../../nbs/charts/13_report.ipynb #6cd166c7
 def _settings(run:Run, rounds:list)->str:

@@ -16,14 +16,14 @@ const known = value => value != null && Number.isFinite(value);
 const at = x => ({ x1: x, x2: x });
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-const spelt = letter => "\\u" + letter.codePointAt(0).toString(16).padStart(4, "0");
+const UNSEEN = /(?<![\p{Lo}\p{M}\p{So}\p{Sk}])[\u200c\u200d]|[^\P{C}\n\t\u200c\u200d]|[\u2028\u2029]/gu;
 
 function quiet(event) { // it is answered here, and nowhere else
     event.preventDefault();
     event.stopPropagation();
 }
 
-export const plain = text => text.replace(/[^\P{C}\n\t]/gu, spelt);
+export const plain = text => text.replace(UNSEEN, code => "\\u" + code.codePointAt(0).toString(16).padStart(4, "0"));
 export const share = value => known(value) ? (100 * value).toFixed(value < 0.1 ? 1 : 0) + " %" : "–";
 
 export function number(value) {
