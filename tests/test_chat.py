@@ -401,7 +401,7 @@ def test_the_browser_folds_thoughts(thinker):
     from selfloop_nb import browse
     shown = browse(thinker)
     shown.state.value = "kept"
-    assert "a thought of" in shown.cards() and "&lt;think&gt;" not in shown.cards()
+    assert "<summary>thought, " in shown.cards() and "&lt;think&gt;" not in shown.cards()
     rows = shown.live.samples["rows"]
     assert all(row["thought"] and "<think>" not in row["completion"] for row in rows)
 
