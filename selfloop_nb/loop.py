@@ -53,6 +53,7 @@ from .tuning import GENTLE, FineTune, TuningData, check_weights, high_rate
 class Loop(KnownNames):
     "A language model that improves on its own output, round by round; `start`, `step` and `run` do the work."
     own_names = "task models seed keep workers settings control next_settings loops store reader lock".split()
+    parts = "select sampling tune mix".split()
     on_change = " (settings are changed by loop.change(...), such as loop.change(select=Threshold(0.3)))"
 
     def __init__(self,

@@ -148,6 +148,7 @@ def _layer_with_room()->type:
     "A layer of a cache that does not copy what it holds at every token."
     from transformers.cache_utils import DynamicLayer
     class LayerWithRoom(DynamicLayer):
+        "Its methods are those of the stock layer, and return the same."
         grown = ()
         def update(self, keys, values, *args, **kwargs):
             if not self.get_seq_length(): return super().update(keys, values, *args, **kwargs)
